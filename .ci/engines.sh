@@ -1,0 +1,187 @@
+#!/usr/bin/env bash
+# The real container engines that imgtar's tests compare it with.
+#
+#   .ci/engines.sh [start]   install what is missing, start what is not running, and print the variables
+#                            that say where everything is, one `export NAME=value` a line, on stdout
+#   .ci/engines.sh stop      end the daemons that `start` started and undo the mounts it made
+#
+# What there is afterwards:
+#   IMGTAR_DOCKER20   Docker 20.10 with the overlay2 store, run on this machine itself. It writes the
+#                     archive layout of Docker 1.10 to 24.
+#   IMGTAR_DOCKER26   Docker 26.1 with the overlay2 store. It writes the layout of Docker 25 and later.
+#   IMGTAR_DOCKER26C  Docker 26.1 with the containerd image store, which writes yet another one.
+#   IMGTAR_ROOT26     the Debian trixie tree in which the two 26.1 daemons run; `chroot` into it for
+#                     podman, buildah, a newer skopeo, and the 26.1 client.
+# skopeo, umoci and busybox are installed on this machine itself.
+#
+# `start` may be run again at any time: what is there is kept, and a daemon that already answers is used,
+# whoever started it. `stop` never touches what `start` found running: it goes by the record that `start`
+# wrote. IMGTAR_ENGINES_RECORD names another record file, for a caller that wants to stop only its own.
+#
+# Needs Debian bookworm and root, because both dockerd and chroot do.
+set -eu
+
+work=${TMPDIR:-/tmp}/engines
+tree=$work/trixie     # the trixie file system as debootstrap made it
+root=$work/d26root    # the same tree bind-mounted: a mount point of its own is what pivot_root wants
+record=${IMGTAR_ENGINES_RECORD:-$work/started-by-imgtar}
+
+say() { printf 'engines: %s\n' "$*" >&2; }
+die() { say "$*"; exit 1; }
+
+answers() { # URL of a docker host
+    DOCKER_HOST=$1 timeout 10 docker info >/dev/null 2>&1
+}
+
+mounted() { # directory
+    mountpoint -q "$1"
+}
+
+# --- stop ---------------------------------------------------------------------------------------------
+
+stop_daemon() { # process id
+    # A record can outlive its process, and the number can then belong to somebody else.
+    [ "$(cat "/proc/$1/comm" 2>/dev/null)" = dockerd ] || return 0
+    kill "$1" 2>/dev/null || return 0
+    for _ in $(seq 60); do
+        kill -0 "$1" 2>/dev/null || return 0
+        sleep 0.5
+    done
+    say "dockerd $1 did not end within 30 seconds"
+    return 1
+}
+
+stop() {
+    [ -s "$record" ] || { say 'nothing of ours is running'; return 0; }
+    failed=0
+    # Last started, first stopped: daemons first, then the mounts they stood on.
+    while read -r kind what; do
+        case $kind in
+        daemon) stop_daemon "$what" || failed=1 ;;
+        # Everything below was made a slave of the host, so this cannot reach the host's own mounts.
+        mount) ! mounted "$what" || umount -R "$what" 2>/dev/null || umount -R -l "$what" || failed=1 ;;
+        esac
+    done <<END
+$(tac "$record")
+END
+    [ "$failed" = 0 ] || die "not everything could be stopped; see $record"
+    rm -f "$record"
+    say stopped
+}
+
+# --- start --------------------------------------------------------------------------------------------
+
+missing() { # commands
+    for tool in "$@"; do
+        command -v "$tool" >/dev/null 2>&1 || return 0
+    done
+    return 1
+}
+
+install_here() {
+    missing dockerd docker skopeo umoci busybox debootstrap python3 gzip bzip2 xz zstd || return 0
+    say 'installing Docker 20.10, skopeo and umoci'
+    apt-get update -qq >&2
+    apt-get install -y -qq --no-install-recommends ca-certificates docker.io skopeo umoci busybox-static \
+        debootstrap python3 gzip bzip2 xz-utils zstd >"$work/apt.log" 2>&1 ||
+        die "apt-get install failed: $(tail -n 1 "$work/apt.log")"
+}
+
+make_tree() {
+    [ -x "$tree/usr/bin/apt-get" ] && return 0
+    say 'making the trixie tree'
+    mirror=$(awk '$1 == "URIs:" { print $2; exit }' /etc/apt/sources.list.d/debian.sources)
+    [ -n "$mirror" ] || die 'no Debian mirror in /etc/apt/sources.list.d/debian.sources'
+    # Made under another name first, so that an interrupted run does not leave half a tree that looks whole.
+    rm -rf --one-file-system "$tree.new"
+    debootstrap --variant=minbase trixie "$tree.new" "$mirror" >"$work/debootstrap.log" 2>&1 ||
+        die "debootstrap failed: $(tail -n 1 "$work/debootstrap.log")"
+    # The tree has to reach the mirror the way this machine does: proxies, name servers, certificates.
+    cp -n /etc/apt/apt.conf.d/* "$tree.new/etc/apt/apt.conf.d/" 2>/dev/null || true
+    cp /etc/resolv.conf "$tree.new/etc/resolv.conf"
+    cp -r /usr/local/share/ca-certificates "$tree.new/usr/local/share/" 2>/dev/null || true
+    mv "$tree.new" "$tree"
+}
+
+mount_tree() {
+    mkdir -p "$root"
+    mounted "$root" && return 0
+    echo "mount $root" >>"$record"
+    mount --bind "$tree" "$root"
+    mount --make-rprivate "$root"
+    for d in proc sys dev; do
+        echo "mount $root/$d" >>"$record"
+        mount --rbind "/$d" "$root/$d"
+        mount --make-rslave "$root/$d"
+    done
+}
+
+in_tree() { # command
+    # The tree has another /tmp than ours, wherever ours is.
+    env -u TMPDIR PATH=/usr/sbin:/usr/bin:/sbin:/bin chroot "$root" "$@"
+}
+
+install_tree() {
+    # An installation that was interrupted leaves programs that are there but not set up.
+    [ -x "$tree/usr/sbin/dockerd" ] && [ -x "$tree/usr/bin/podman" ] && [ -z "$(in_tree dpkg --audit)" ] && return 0
+    say 'installing Docker 26.1, podman, buildah and skopeo in the tree'
+    in_tree sh -eu -c '
+        apt-get update -qq
+        apt-get install -y -qq --no-install-recommends ca-certificates iptables docker.io docker-cli \
+            docker-buildx podman buildah skopeo umoci
+    ' >"$work/trixie-apt.log" 2>&1 || die "apt-get install in the tree failed: $(tail -n 1 "$work/trixie-apt.log")"
+}
+
+start_daemon() { # name, root directory or '', further flags of dockerd
+    name=$1 base=$2
+    shift 2
+    url=unix://$base/run/$name/docker.sock
+    answers "$url" && return 0
+    say "starting $name"
+    mkdir -p "$base/run/$name" "$base/var/lib/$name"
+    # No bridge and no firewall rules: nothing here needs a network, and the machine's stays as it is.
+    set -- dockerd --bridge=none --iptables=false --data-root="/var/lib/$name" --exec-root="/run/$name/exec" \
+        --host="unix:///run/$name/docker.sock" --pidfile="/run/$name/d.pid" "$@"
+    # Each daemon gets a session of its own, so that an interrupt at the terminal reaches only the caller,
+    # whose `stop` then ends the daemons in order.
+    if [ -n "$base" ]; then
+        env -u TMPDIR PATH=/usr/sbin:/usr/bin:/sbin:/bin setsid chroot "$base" "$@" >"$work/$name.log" 2>&1 </dev/null &
+    else
+        setsid "$@" >"$work/$name.log" 2>&1 </dev/null &
+    fi
+    # env, setsid and chroot all turn into the program they run, so this is the number of dockerd itself.
+    echo "daemon $!" >>"$record"
+    for _ in $(seq 120); do
+        answers "$url" && return 0
+        kill -0 "$!" 2>/dev/null || break
+        sleep 0.5
+    done
+    die "$name did not start: $(tail -n 1 "$work/$name.log")"
+}
+
+start() {
+    [ "$(id -u)" = 0 ] || die 'needs root'
+    export DEBIAN_FRONTEND=noninteractive
+    mkdir -p "$work"
+    install_here
+    start_daemon d20 '' --storage-driver=overlay2
+    make_tree
+    mount_tree
+    install_tree
+    start_daemon d26 "$root" --storage-driver=overlay2 --ip6tables=false
+    mkdir -p "$root/etc/d26c"
+    echo '{"features":{"containerd-snapshotter":true}}' >"$root/etc/d26c/daemon.json"
+    start_daemon d26c "$root" --config-file=/etc/d26c/daemon.json --ip6tables=false
+    cat <<END
+export IMGTAR_DOCKER20=unix:///run/d20/docker.sock
+export IMGTAR_DOCKER26=unix://$root/run/d26/docker.sock
+export IMGTAR_DOCKER26C=unix://$root/run/d26c/docker.sock
+export IMGTAR_ROOT26=$root
+END
+}
+
+case ${1:-start} in
+start) start ;;
+stop) stop ;;
+*) die 'usage: engines.sh [start|stop]' ;;
+esac

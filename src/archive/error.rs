@@ -1,0 +1,80 @@
+//! What makes a file no archive, and a name no member.
+
+use bstr::ByteSlice;
+
+use super::layout::Looks;
+use crate::record::TarError;
+
+/// Why a file cannot be read as an image archive.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ArchiveError {
+    /// The very first header is none.
+    #[error("{path} is no tar archive")]
+    NotTar {
+        /// The file.
+        path: String,
+        /// What is wrong with the header.
+        source: TarError,
+    },
+    /// A header or body further on is damaged or missing.
+    #[error("{path} is damaged or cut short after {members} members")]
+    Damaged {
+        /// The file.
+        path: String,
+        /// How many members could be read.
+        members: usize,
+        /// What is wrong, and where.
+        source: TarError,
+    },
+    /// More members than an image archive can have reason to hold.
+    #[error("{path} holds more than {limit} members")]
+    TooManyMembers {
+        /// The file.
+        path: String,
+        /// The limit.
+        limit: usize,
+    },
+    /// A sound tar that is no image archive.
+    #[error("{path} is no image archive: {looks}")]
+    NotAnImage {
+        /// The file.
+        path: String,
+        /// What it is instead.
+        looks: Looks,
+    },
+}
+
+/// Why a name leads to no file in the archive.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum LookupError {
+    /// No member has this name.
+    #[error("the archive has no member `{}`", .name.as_bstr())]
+    Absent {
+        /// The name that was looked up.
+        name: Vec<u8>,
+    },
+    /// A link leads to a name that no member has.
+    #[error("the member `{}` is a link to `{}`, which is not in the archive", .name.as_bstr(), .target.as_bstr())]
+    Dangling {
+        /// The name that was looked up.
+        name: Vec<u8>,
+        /// The name at the end of the links.
+        target: Vec<u8>,
+    },
+    /// The links go round in circles, or are too many.
+    #[error("the member `{}` is a link that leads through more than {limit} links", .name.as_bstr())]
+    TooManyLinks {
+        /// The name that was looked up.
+        name: Vec<u8>,
+        /// How many links are followed.
+        limit: usize,
+    },
+    /// The member is a directory or something else without bytes.
+    #[error("the member `{}` is no regular file", .name.as_bstr())]
+    NotAFile {
+        /// The name that was looked up.
+        name: Vec<u8>,
+    },
+}

@@ -1,0 +1,80 @@
+//! Digests computed while bytes pass by.
+
+use std::io::{self, Read};
+
+use sha2::{Digest as _, Sha256, Sha512};
+
+use super::value::{Algorithm, Digest};
+
+/// Computes one digest over bytes given piece by piece.
+#[derive(Clone, Debug)]
+pub struct Hasher(State);
+
+#[derive(Clone, Debug)]
+enum State {
+    Sha256(Sha256),
+    Sha512(Box<Sha512>),
+}
+
+impl Hasher {
+    /// A SHA-256, the algorithm of every diff ID that engines write.
+    pub fn sha256() -> Self {
+        Self(State::Sha256(Sha256::new()))
+    }
+
+    /// A hasher for `algorithm`, or `None` where imgtar cannot compute it.
+    pub fn for_algorithm(algorithm: &Algorithm) -> Option<Self> {
+        match algorithm {
+            Algorithm::Sha256 => Some(Self::sha256()),
+            Algorithm::Sha512 => Some(Self(State::Sha512(Box::new(Sha512::new())))),
+            Algorithm::Other(_) => None,
+        }
+    }
+
+    /// Takes in the next bytes.
+    pub fn update(&mut self, bytes: &[u8]) {
+        match &mut self.0 {
+            State::Sha256(state) => state.update(bytes),
+            State::Sha512(state) => state.update(bytes),
+        }
+    }
+
+    /// The digest of everything taken in.
+    pub fn finish(self) -> Digest {
+        match self.0 {
+            State::Sha256(state) => Digest::from_sha256(state.finalize().into()),
+            State::Sha512(state) => Digest::from_sha512(state.finalize().into()),
+        }
+    }
+}
+
+/// Counts and digests the bytes that are read through it.
+///
+/// What is not read is not in the digest: drain the reader before asking.
+#[derive(Debug)]
+pub struct HashingReader<R> {
+    inner: R,
+    hasher: Hasher,
+    count: u64,
+}
+
+impl<R: Read> HashingReader<R> {
+    /// Reads `inner` and digests with `hasher`.
+    pub fn new(inner: R, hasher: Hasher) -> Self {
+        Self { inner, hasher, count: 0 }
+    }
+
+    /// The digest and the number of the bytes read so far, and the reader below.
+    pub fn finish(self) -> (Digest, u64, R) {
+        (self.hasher.finish(), self.count, self.inner)
+    }
+}
+
+impl<R: Read> Read for HashingReader<R> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let n = self.inner.read(buf)?;
+        self.hasher.update(&buf[..n]);
+        self.count += n as u64;
+        Ok(n)
+    }
+}

@@ -1,0 +1,76 @@
+//! The union of what can go wrong, and what kind of fault each is.
+
+use crate::archive::ArchiveError;
+use crate::image::{LoadError, SelectError};
+use crate::layer::LayerError;
+use crate::record::TarFault;
+use crate::source::{SourceError, is_environment};
+
+/// Why imgtar could not do what was asked.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The file or standard input could not be read.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    /// The bytes are no image archive.
+    #[error(transparent)]
+    Archive(#[from] ArchiveError),
+    /// The images could not be had from the archive.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    /// The image that was asked for could not be picked.
+    #[error(transparent)]
+    Select(#[from] SelectError),
+    /// A layer could not be read.
+    #[error(transparent)]
+    Layer(#[from] LayerError),
+}
+
+/// What kind of fault an error is; each kind has an exit code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Class {
+    /// The caller asked for something that cannot be meant.
+    Usage,
+    /// The archive is invalid, unsupported, or lacks what was asked for.
+    Input,
+    /// The system failed: a disk, a permission, memory.
+    Environment,
+}
+
+impl Error {
+    /// Sorts the error. Exhaustive on purpose: a new variant must be sorted too.
+    pub fn class(&self) -> Class {
+        match self {
+            Self::Source(error) => of_source(error),
+            Self::Archive(error) => of_archive(error),
+            Self::Load(error) => match error {
+                LoadError::Archive(error) => of_archive(error),
+                LoadError::Source(error) => of_source(error),
+                LoadError::Description { .. } | LoadError::TooManyDescriptors { .. } => Class::Input,
+            },
+            Self::Select(error) => match error {
+                SelectError::Position(_) | SelectError::Ambiguous { .. } => Class::Usage,
+                SelectError::Unknown { .. }
+                | SelectError::NoPlatform { .. }
+                | SelectError::OutOfRange { .. } => Class::Input,
+            },
+            Self::Layer(error) if error.is_environment() => Class::Environment,
+            Self::Layer(_) => Class::Input,
+        }
+    }
+}
+
+fn of_source(error: &SourceError) -> Class {
+    if error.is_environment() { Class::Environment } else { Class::Input }
+}
+
+fn of_archive(error: &ArchiveError) -> Class {
+    match error {
+        ArchiveError::NotTar { source, .. } | ArchiveError::Damaged { source, .. } => match &source.fault {
+            TarFault::Read(error) if is_environment(error) => Class::Environment,
+            _ => Class::Input,
+        },
+        ArchiveError::TooManyMembers { .. } | ArchiveError::NotAnImage { .. } => Class::Input,
+    }
+}

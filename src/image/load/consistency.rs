@@ -1,0 +1,69 @@
+//! Claims of one image held against each other, without reading a layer.
+
+use super::super::model::{Identity, Image, LayerSource};
+use crate::problem::{Code, Problem};
+
+pub(super) fn check(image: &Image, problems: &mut Vec<Problem>) {
+    let position = image.position;
+    let mut push = |problem: Problem| {
+        let problem = problem.of_image(position);
+        let problem = match &image.config {
+            Some(config) if problem.member.is_none() => problem.in_member(&config.member),
+            _ => problem,
+        };
+        // A description may say the same twice, once in each of its files.
+        if !problems.contains(&problem) {
+            problems.push(problem);
+        }
+    };
+    missing_layers(image, &mut push);
+    if matches!(image.identity, Identity::Legacy(_)) {
+        return;
+    }
+    let Some(view) = image.view() else { return };
+    let layers = image.layers.len();
+    match &view.rootfs {
+        None => push(Problem::error(
+            Code::ConfigInvalid,
+            "the config has no rootfs, so nothing says what the layers should be; engines refuse it",
+        )),
+        Some(rootfs) => {
+            if rootfs.kind != "layers" {
+                let message = "the config's rootfs is of an unknown type, which must be refused";
+                push(Problem::error(Code::ConfigInvalid, message).compared("layers", &rootfs.kind));
+            }
+            if rootfs.diff_ids.len() != layers {
+                let message = "the manifest lists another number of layers than the config has diff IDs; engines refuse it";
+                push(Problem::error(Code::LayerCountMismatch, message).compared(
+                    format!("{} diff IDs", rootfs.diff_ids.len()),
+                    format!("{layers} layers"),
+                ));
+            }
+        }
+    }
+    let pairing = image.pairing();
+    let claiming = pairing.steps.iter().filter(|step| !step.entry.empty_layer).count();
+    let compared =
+        |problem: Problem| problem.compared(format!("{claiming} steps with a layer"), format!("{layers} layers"));
+    if pairing.missing_layers > 0 {
+        let message = "the history has more steps with a layer than there are layers; Docker refuses it (too many non-empty layers in History section)";
+        push(compared(Problem::error(Code::HistoryMismatch, message)));
+    }
+    if pairing.unexplained_layers > 0 {
+        let message = "the history has fewer steps with a layer than there are layers; `docker history` hides the rest";
+        push(compared(Problem::warning(Code::HistoryMismatch, message)));
+    }
+}
+
+fn missing_layers(image: &Image, push: &mut impl FnMut(Problem)) {
+    for layer in &image.layers {
+        let LayerSource::Missing { why, urls } = &layer.source else { continue };
+        let problem = if urls.is_empty() {
+            Problem::error(Code::MemberMissing, format!("a layer is missing: {why}"))
+        } else {
+            let message = format!("a foreign layer is left out, engines fetch it from {}", urls.join(", "));
+            Problem::warning(Code::MemberMissing, message)
+        };
+        push(problem.of_layer(layer.index).in_member(&layer.member));
+    }
+}

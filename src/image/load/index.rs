@@ -1,0 +1,387 @@
+//! Images of `index.json`: OCI image layouts, alone or beside `manifest.json`.
+
+use std::collections::HashMap;
+
+use super::super::descriptor::{Descriptor, Document, ManifestDocument};
+use super::super::json::{Json, Node};
+use super::super::model::{
+    Absent, Artifact, ArtifactBlob, Image, ImageSet, Layer, LayerSource, Manifest,
+};
+use super::super::platform::Platform;
+use super::super::reference::Name;
+use super::{DEPTH_LIMIT, DESCRIPTOR_LIMIT, LoadError, Loader, Read, assign_diff_ids};
+use super::{Unreadable, blob_digest_in_name};
+use crate::archive::Layout;
+use crate::digest::{BlobDigest, Digest};
+use crate::problem::{Code, Problem};
+
+/// containerd's and Docker's annotation: the whole reference.
+const CONTAINERD_NAME: &str = "io.containerd.image.name";
+/// The specification's annotation: whatever the writer calls it.
+const REF_NAME: &str = "org.opencontainers.image.ref.name";
+/// BuildKit's annotation on manifests that are no images (buildkit `util/attestation/types.go`).
+const REFERENCE_TYPE: &str = "vnd.docker.reference.type";
+const ATTESTATION: &str = "attestation-manifest";
+/// The manifest that an attestation is about.
+const REFERENCE_DIGEST: &str = "vnd.docker.reference.digest";
+
+/// What a walk over all indexes found.
+#[derive(Default)]
+pub(super) struct IndexWalk {
+    pub(super) images: Vec<Image>,
+    pub(super) artifacts: Vec<Artifact>,
+    pub(super) absent: Vec<Absent>,
+    descriptors: usize,
+    /// Where a manifest that was met before went.
+    met: HashMap<Digest, Met>,
+}
+
+#[derive(Clone, Copy)]
+enum Met {
+    Image(usize),
+    Artifact(usize),
+    Absent(usize),
+    /// An index, or something that could not be read.
+    Other,
+}
+
+/// How a descriptor was reached.
+#[derive(Clone, Default)]
+struct Way {
+    depth: usize,
+    names: Vec<Name>,
+    index: Option<Digest>,
+}
+
+impl Loader<'_> {
+    pub(super) fn index_json(&mut self) -> Read<IndexWalk> {
+        let document = match self.document(b"index.json")? {
+            Ok(document) => document,
+            Err(fault) => return Ok(Err(fault)),
+        };
+        let descriptors = match Document::read(&document.bytes, "index.json") {
+            Ok(Document::Index(descriptors)) => descriptors,
+            Ok(Document::Manifest(_)) => {
+                let json = Json::Null;
+                let why = Node::root(&json, "index.json").invalid("it is a manifest, an index is wanted");
+                return Ok(Err(why.into()));
+            }
+            Err(fault) => return Ok(Err(fault.into())),
+        };
+        let mut walk = IndexWalk::default();
+        self.visit_all(&mut walk, descriptors, &Way::default())?;
+        Ok(Ok(walk))
+    }
+
+    pub(super) fn oci_set(&mut self, walk: IndexWalk) -> ImageSet {
+        let mut set = self.set(Layout::Oci, walk.images);
+        set.artifacts = walk.artifacts;
+        set.absent = walk.absent;
+        set
+    }
+
+    /// The `oci-layout` file: readers go by its presence and version.
+    pub(super) fn check_oci_layout(&mut self) {
+        let version = match self.document(b"oci-layout") {
+            Ok(Ok(document)) => Json::parse(&document.bytes)
+                .and_then(|json| Node::root(&json, "oci-layout").field("imageLayoutVersion")?.string())
+                .map_err(|why| why.to_string()),
+            Ok(Err(_)) | Err(_) => Err("the archive does not hold it".to_owned()),
+        };
+        let fault = match version {
+            Ok(version) if version == "1.0.0" => return,
+            Ok(version) => format!("it says version `{version}`, readers want 1.0.0"),
+            Err(why) => why,
+        };
+        let message = format!("oci-layout marks an OCI image layout, readers refuse one without it: {fault}");
+        self.problems.push(Problem::warning(Code::ManifestInvalid, message).in_member(b"oci-layout"));
+    }
+
+    fn visit_all(
+        &mut self,
+        walk: &mut IndexWalk,
+        descriptors: Vec<Descriptor>,
+        way: &Way,
+    ) -> Result<(), LoadError> {
+        walk.descriptors += descriptors.len();
+        if way.depth > DEPTH_LIMIT || walk.descriptors > DESCRIPTOR_LIMIT {
+            return Err(LoadError::TooManyDescriptors { path: self.archive.path().to_owned() });
+        }
+        for descriptor in descriptors {
+            let mut way = way.clone();
+            if way.depth == 0 {
+                way.names = names_of(&descriptor);
+            }
+            self.visit(walk, descriptor, way)?;
+        }
+        Ok(())
+    }
+
+    fn visit(&mut self, walk: &mut IndexWalk, descriptor: Descriptor, way: Way) -> Result<(), LoadError> {
+        if let Some(met) = walk.met.get(&descriptor.digest).copied() {
+            walk.add_names(met, &descriptor, way.names);
+            return Ok(());
+        }
+        let digest = descriptor.digest.clone();
+        let met = self.first_visit(walk, descriptor, way)?;
+        walk.met.insert(digest, met);
+        Ok(())
+    }
+
+    fn first_visit(
+        &mut self,
+        walk: &mut IndexWalk,
+        descriptor: Descriptor,
+        way: Way,
+    ) -> Result<Met, LoadError> {
+        let member = blob_member(&descriptor.digest);
+        let document = match self.document(&member)? {
+            Ok(document) => document,
+            Err(Unreadable::Lookup(_)) => {
+                self.report_absent(&descriptor, &member, way.depth);
+                walk.absent.push(Absent { descriptor, names: way.names });
+                return Ok(Met::Absent(walk.absent.len() - 1));
+            }
+            Err(Unreadable::Json(why)) => {
+                self.problems.push(Problem::error(Code::ManifestInvalid, why.to_string()).in_member(&member));
+                return Ok(Met::Other);
+            }
+        };
+        if let Some((claimed, computed)) = self.differs(Some(&descriptor.digest), &document) {
+            let message = "the manifest's bytes are not those that its digest names";
+            let problem = Problem::error(Code::BlobDigestMismatch, message).compared(claimed, computed);
+            self.problems.push(problem.in_member(&member));
+        }
+        self.check_size(&descriptor, document.slice.len(), &member, None);
+        let parsed = Document::read(&document.bytes, "the manifest").and_then(|read| {
+            let declared = &descriptor.media_type;
+            match &read {
+                Document::Index(_) if declared.is_manifest() => Err(confused("manifest", "an index")),
+                Document::Manifest(_) if declared.is_index() => Err(confused("index", "a manifest")),
+                _ => Ok(read),
+            }
+        });
+        match parsed {
+            Ok(Document::Index(descriptors)) => {
+                let index = Some(way.index.unwrap_or_else(|| descriptor.digest.clone()));
+                // Met before its own content, so that no index can contain itself.
+                walk.met.insert(descriptor.digest, Met::Other);
+                let way = Way { depth: way.depth + 1, names: way.names, index };
+                self.visit_all(walk, descriptors, &way)?;
+                Ok(Met::Other)
+            }
+            Ok(Document::Manifest(manifest)) => self.take_manifest(walk, descriptor, manifest, way),
+            Err(why) => {
+                let message = format!("engines cannot read the manifest: {why}");
+                self.problems.push(Problem::error(Code::ManifestInvalid, message).in_member(&member));
+                Ok(Met::Other)
+            }
+        }
+    }
+
+    fn take_manifest(
+        &mut self,
+        walk: &mut IndexWalk,
+        descriptor: Descriptor,
+        manifest: ManifestDocument,
+        way: Way,
+    ) -> Result<Met, LoadError> {
+        if let Some(kind) = artifact_kind(&descriptor, &manifest) {
+            let artifact = self.artifact(kind, descriptor, manifest, way.names)?;
+            walk.artifacts.push(artifact);
+            return Ok(Met::Artifact(walk.artifacts.len() - 1));
+        }
+        let image = self.oci_image(descriptor, manifest, way, walk.images.len())?;
+        walk.images.push(image);
+        Ok(Met::Image(walk.images.len() - 1))
+    }
+
+    fn oci_image(
+        &mut self,
+        descriptor: Descriptor,
+        manifest: ManifestDocument,
+        way: Way,
+        position: usize,
+    ) -> Result<Image, LoadError> {
+        let config_member = blob_member(&manifest.config.digest);
+        let (identity, config) = self.config(&config_member, Some(&manifest.config.digest), position)?;
+        if let Ok((_, slice)) = self.archive.find(&config_member) {
+            self.check_size(&manifest.config, slice.len(), &config_member, None);
+        }
+        let mut layers = Vec::with_capacity(manifest.layers.len());
+        for (index, layer) in manifest.layers.into_iter().enumerate() {
+            let member = blob_member(&layer.digest);
+            let source = self.layer_source(&member, layer.urls.clone())?;
+            if let LayerSource::Present { slice, .. } = &source {
+                self.check_size(&layer, slice.len(), &member, Some((position, index)));
+            }
+            layers.push(Layer {
+                index,
+                diff_id: None,
+                chain_id: None,
+                legacy_id: None,
+                digest: Some(BlobDigest::from(layer.digest)),
+                media_type: Some(layer.media_type),
+                claimed_size: layer.size,
+                member,
+                source,
+            });
+        }
+        let view = config.as_ref().map(|blob| &blob.view);
+        assign_diff_ids(&mut layers, view.map_or(&[], |view| view.diff_ids()));
+        let mut platform = view.map_or_else(Platform::default, |view| view.platform.clone());
+        if platform.is_unknown() {
+            platform = descriptor.platform.clone().unwrap_or_default();
+        }
+        Ok(Image {
+            position,
+            identity,
+            names: way.names,
+            platform,
+            config,
+            manifest: Some(Manifest { descriptor, index: way.index, annotations: manifest.annotations }),
+            parent: None,
+            layers,
+        })
+    }
+
+    fn artifact(
+        &mut self,
+        kind: String,
+        descriptor: Descriptor,
+        manifest: ManifestDocument,
+        names: Vec<Name>,
+    ) -> Result<Artifact, LoadError> {
+        let subject = manifest
+            .subject
+            .or_else(|| descriptor.annotation(REFERENCE_DIGEST).and_then(|text| text.parse().ok()));
+        let diff_ids = self.artifact_diff_ids(&manifest.config)?;
+        let mut blobs = Vec::new();
+        for blob in std::iter::once(manifest.config).chain(manifest.layers) {
+            let member = blob_member(&blob.digest);
+            let slice = self.archive.find(&member).ok().map(|(_, slice)| slice);
+            match &slice {
+                Some(slice) => self.check_size(&blob, slice.len(), &member, None),
+                None => {
+                    let message = format!("a blob of the artifact {} is not in the archive", descriptor.digest);
+                    self.problems.push(Problem::error(Code::MemberMissing, message).in_member(&member));
+                }
+            }
+            blobs.push(ArtifactBlob { descriptor: blob, member, slice });
+        }
+        Ok(Artifact { kind, descriptor, names, subject, blobs, diff_ids })
+    }
+
+    /// Signatures by cosign carry a config with diff IDs; they are claims like others.
+    fn artifact_diff_ids(&mut self, config: &Descriptor) -> Result<Vec<crate::digest::DiffId>, LoadError> {
+        if !config.media_type.is_config() {
+            return Ok(Vec::new());
+        }
+        Ok(match self.document(&blob_member(&config.digest))? {
+            Ok(document) => super::Config::read(&document.bytes)
+                .map(|config| config.diff_ids().to_vec())
+                .unwrap_or_default(),
+            Err(_) => Vec::new(),
+        })
+    }
+
+    fn report_absent(&mut self, descriptor: &Descriptor, member: &[u8], depth: usize) {
+        let what = descriptor.platform.as_ref().map_or_else(String::new, |p| format!(" for {p}"));
+        // A nested index names every platform of an image; engines save the one they have.
+        let problem = if depth == 0 {
+            let message = format!("index.json names a manifest{what} that the archive does not hold");
+            Problem::error(Code::MemberMissing, message)
+        } else {
+            let message = format!("an image index names a manifest{what} that the archive does not hold; loading that platform fails");
+            Problem::warning(Code::MemberMissing, message)
+        };
+        self.problems.push(problem.in_member(member));
+    }
+
+    /// Compares a blob's length with what its descriptor says.
+    fn check_size(
+        &mut self,
+        descriptor: &Descriptor,
+        computed: u64,
+        member: &[u8],
+        layer: Option<(usize, usize)>,
+    ) {
+        if descriptor.size == Some(computed) {
+            return;
+        }
+        let claimed = descriptor.size.map_or_else(|| "no size".to_owned(), |n| n.to_string());
+        let message = "the blob's length is not what its descriptor says; containerd, skopeo and podman refuse it";
+        let mut problem = Problem::error(Code::BlobSizeMismatch, message).compared(claimed, computed);
+        if let Some((image, index)) = layer {
+            problem = problem.of_image(image).of_layer(index);
+        }
+        self.problems.push(problem.in_member(member));
+    }
+}
+
+impl IndexWalk {
+    /// One manifest may be listed under several names, and with more detail the second time.
+    fn add_names(&mut self, met: Met, descriptor: &Descriptor, names: Vec<Name>) {
+        let known = match met {
+            Met::Image(i) => {
+                let image = &mut self.images[i];
+                if image.platform.is_unknown()
+                    && let Some(platform) = &descriptor.platform
+                {
+                    image.platform = platform.clone();
+                }
+                &mut image.names
+            }
+            Met::Artifact(i) => &mut self.artifacts[i].names,
+            Met::Absent(i) => &mut self.absent[i].names,
+            Met::Other => return,
+        };
+        for name in names {
+            if !known.contains(&name) {
+                known.push(name);
+            }
+        }
+    }
+}
+
+fn confused(said: &str, found: &str) -> super::JsonError {
+    super::JsonError::Value {
+        at: "mediaType".into(),
+        why: format!("the descriptor says {said}, the bytes are {found} (containerd refuses that)"),
+    }
+}
+
+/// Where an image layout keeps the blob (image-spec `image-layout.md#blobs`).
+fn blob_member(digest: &Digest) -> Vec<u8> {
+    let member = format!("blobs/{}/{}", digest.algorithm().name(), digest.encoded()).into_bytes();
+    debug_assert!(blob_digest_in_name(&member).is_some_and(|d| d.digest() == digest));
+    member
+}
+
+fn names_of(descriptor: &Descriptor) -> Vec<Name> {
+    if let Some(text) = descriptor.annotation(CONTAINERD_NAME) {
+        return vec![text.parse().map_or_else(|_| Name::Bare(text.to_owned()), Name::Reference)];
+    }
+    descriptor.annotation(REF_NAME).map(Name::from_annotation).into_iter().collect()
+}
+
+/// What a manifest is if it is no image.
+///
+/// An image has an image config and layers that are tars. Anything else is named by what gives it
+/// away: the annotation of attestations, the artifact type, the config's or a layer's media type.
+fn artifact_kind(descriptor: &Descriptor, manifest: &ManifestDocument) -> Option<String> {
+    if descriptor.annotation(REFERENCE_TYPE) == Some(ATTESTATION) {
+        return Some("attestation".to_owned());
+    }
+    let named = || descriptor.artifact_type.clone().or_else(|| manifest.artifact_type.clone());
+    let config = &manifest.config.media_type;
+    if !config.is_config() && !config.as_str().is_empty() {
+        return Some(named().unwrap_or_else(|| config.as_str().to_owned()));
+    }
+    let odd = manifest
+        .layers
+        .iter()
+        .map(|layer| &layer.media_type)
+        .find(|media_type| !media_type.is_layer() && !media_type.as_str().is_empty());
+    odd.map(|media_type| named().unwrap_or_else(|| media_type.as_str().to_owned()))
+}

@@ -1,0 +1,181 @@
+//! Images from before Docker 1.10: chains of directories.
+
+use std::collections::{HashMap, HashSet};
+
+use super::super::config::{Config, HistoryEntry};
+use super::super::docker::{RepositoryTag, read_repositories};
+use super::super::model::{ConfigBlob, Identity, Image, ImageSet, Layer};
+use super::super::reference::{Name, Reference};
+use super::super::v1::V1Json;
+use super::{LoadError, Loader, Unreadable};
+use crate::archive::{Layout, MemberName, V1Root};
+use crate::digest::LegacyId;
+use crate::problem::{Code, Problem};
+
+/// One directory, read.
+struct Node {
+    id: String,
+    directory: MemberName,
+    raw: Vec<u8>,
+    json: V1Json,
+}
+
+impl Loader<'_> {
+    pub(super) fn legacy(&mut self, roots: &[V1Root]) -> Result<ImageSet, LoadError> {
+        let mut images = Vec::new();
+        for root in roots {
+            let nodes = self.legacy_nodes(root)?;
+            let tags = self.legacy_tags(root)?;
+            self.legacy_images(&nodes, &tags, root, &mut images)?;
+        }
+        Ok(self.set(Layout::DockerV1, images))
+    }
+
+    fn legacy_nodes(&mut self, root: &V1Root) -> Result<HashMap<String, Node>, LoadError> {
+        let mut nodes = HashMap::new();
+        for directory in &root.images {
+            let member = directory.join(b"json");
+            let document = match self.document(member.as_bytes())? {
+                Ok(document) => document,
+                Err(fault) => {
+                    self.report_v1(member.as_bytes(), &fault);
+                    continue;
+                }
+            };
+            match V1Json::read(&document.bytes) {
+                Ok(json) => {
+                    let id = String::from_utf8_lossy(directory.base()).into_owned();
+                    if json.id != id {
+                        let message = "the image's json calls it by another ID than its directory";
+                        let problem = Problem::warning(Code::ConfigInvalid, message).compared(&id, &json.id);
+                        self.problems.push(problem.in_member(member.as_bytes()));
+                    }
+                    let directory = directory.clone();
+                    nodes.insert(id.clone(), Node { id, directory, raw: document.bytes, json });
+                }
+                Err(why) => self.report_v1(member.as_bytes(), &why.into()),
+            }
+        }
+        Ok(nodes)
+    }
+
+    fn report_v1(&mut self, member: &[u8], fault: &Unreadable) {
+        let message = format!("an image's json cannot be read: {fault}");
+        self.problems.push(Problem::error(Code::ConfigInvalid, message).in_member(member));
+    }
+
+    fn legacy_tags(&mut self, root: &V1Root) -> Result<Vec<RepositoryTag>, LoadError> {
+        let member = root.directory.join(b"repositories");
+        match self.document(member.as_bytes())? {
+            Ok(document) => match read_repositories(&document.bytes) {
+                Ok(tags) => Ok(tags),
+                Err(why) => {
+                    let message = format!("repositories cannot be read, so the images have no names: {why}");
+                    let problem = Problem::error(Code::ManifestInvalid, message);
+                    self.problems.push(problem.in_member(member.as_bytes()));
+                    Ok(Vec::new())
+                }
+            },
+            Err(_) => Ok(Vec::new()),
+        }
+    }
+
+    /// The images of one root: what is tagged, in the order of the tags, then what no other image
+    /// builds on.
+    fn legacy_images(
+        &mut self,
+        nodes: &HashMap<String, Node>,
+        tags: &[RepositoryTag],
+        root: &V1Root,
+        images: &mut Vec<Image>,
+    ) -> Result<(), LoadError> {
+        let parents: HashSet<&str> = nodes.values().filter_map(|n| n.json.parent.as_deref()).collect();
+        let mut tops: Vec<&str> = Vec::new();
+        for tag in tags {
+            if nodes.contains_key(&tag.id) {
+                if !tops.contains(&tag.id.as_str()) {
+                    tops.push(&tag.id);
+                }
+            } else {
+                let message = format!("repositories gives {}:{} to an image that is not in the archive", tag.repository, tag.tag);
+                let member = root.directory.join(b"repositories");
+                let problem = Problem::error(Code::MemberMissing, message).compared(&tag.id, "absent");
+                self.problems.push(problem.in_member(member.as_bytes()));
+            }
+        }
+        let mut untagged: Vec<&str> =
+            nodes.keys().map(String::as_str).filter(|id| !parents.contains(id) && !tops.contains(id)).collect();
+        untagged.sort_unstable();
+        tops.extend(untagged);
+        if tops.is_empty() && !nodes.is_empty() {
+            let message = "the parents of the v1 images go round in a circle, none is on top";
+            self.problems.push(Problem::error(Code::ConfigInvalid, message));
+        }
+        for top in tops {
+            let image = self.legacy_image(nodes, top, images.len())?;
+            let names = tags.iter().filter(|tag| tag.id == top).map(|tag| legacy_name(tag)).collect();
+            images.push(Image { names, ..image });
+        }
+        Ok(())
+    }
+
+    fn legacy_image(
+        &mut self,
+        nodes: &HashMap<String, Node>,
+        top: &str,
+        position: usize,
+    ) -> Result<Image, LoadError> {
+        let mut chain: Vec<&Node> = Vec::new();
+        let mut seen = HashSet::new();
+        let mut next = Some(top);
+        while let Some(id) = next {
+            let below = chain.last().map(|n| n.directory.join(b"json"));
+            let below = below.as_ref().map_or(&b""[..], MemberName::as_bytes);
+            let Some(node) = nodes.get(id) else {
+                let message = "the image's parent is not in the archive";
+                let problem = Problem::error(Code::MemberMissing, message).compared(id, "absent");
+                self.problem(problem, below, position);
+                break;
+            };
+            if !seen.insert(id) {
+                let message = "the parents of the image go round in a circle";
+                self.problem(Problem::error(Code::ConfigInvalid, message), below, position);
+                break;
+            }
+            chain.push(node);
+            next = node.json.parent.as_deref();
+        }
+        chain.reverse();
+        let mut layers = Vec::with_capacity(chain.len());
+        for (index, node) in chain.iter().enumerate() {
+            let member = node.directory.join(b"layer.tar").as_bytes().to_vec();
+            let source = self.layer_source(&member, Vec::new())?;
+            layers.push(Layer {
+                index,
+                diff_id: None,
+                chain_id: None,
+                legacy_id: Some(LegacyId::new(&node.id)),
+                digest: None,
+                media_type: None,
+                claimed_size: None,
+                member,
+                source,
+            });
+        }
+        let history: Vec<HistoryEntry> =
+            chain.iter().map(|node| HistoryEntry { empty_layer: false, ..node.json.step.clone() }).collect();
+        let config = chain.last().map(|node| ConfigBlob {
+            member: node.directory.join(b"json").as_bytes().to_vec(),
+            raw: node.raw.clone(),
+            view: Config { history, ..node.json.config.clone() },
+        });
+        let platform = config.as_ref().map(|blob| blob.view.platform.clone()).unwrap_or_default();
+        let identity = Identity::Legacy(LegacyId::new(top));
+        Ok(Image { position, identity, names: Vec::new(), platform, config, manifest: None, parent: None, layers })
+    }
+}
+
+fn legacy_name(tag: &RepositoryTag) -> Name {
+    Reference::from_parts(&tag.repository, &tag.tag)
+        .map_or_else(|_| Name::Bare(format!("{}:{}", tag.repository, tag.tag)), Name::Reference)
+}

@@ -1,0 +1,119 @@
+//! Images of `manifest.json`: Docker 1.10 and later, and everybody who writes docker archives.
+
+use super::super::docker::{ManifestItem, ManifestJson};
+use super::super::model::{Image, Layer};
+use super::super::platform::Platform;
+use super::super::reference::{Name, Reference};
+use super::{LoadError, Loader, Read, assign_diff_ids, blob_digest_in_name, digest_in_name};
+use crate::digest::BlobDigest;
+use crate::problem::{Code, Problem};
+
+impl Loader<'_> {
+    pub(super) fn manifest_json(&mut self) -> Read<Vec<Image>> {
+        let document = match self.document(b"manifest.json")? {
+            Ok(document) => document,
+            Err(fault) => return Ok(Err(fault)),
+        };
+        let manifest = match ManifestJson::read(&document.bytes) {
+            Ok(manifest) => manifest,
+            Err(fault) => return Ok(Err(fault.into())),
+        };
+        if let Some(at) = manifest.trailing {
+            let message = "something follows the first JSON value of manifest.json; engines read the first value only";
+            let offset = document.slice.span().offset + at as u64;
+            let problem = Problem::warning(Code::ManifestInvalid, message);
+            self.problems.push(problem.in_member(b"manifest.json").at(offset));
+        }
+        let mut images = Vec::with_capacity(manifest.items.len());
+        for item in manifest.items {
+            images.push(self.docker_image(item, images.len())?);
+        }
+        keep_known_parents(&mut images);
+        Ok(Ok(images))
+    }
+
+    fn docker_image(&mut self, item: ManifestItem, position: usize) -> Result<Image, LoadError> {
+        let config_name = item.config.as_bytes();
+        let claimed = digest_in_name(config_name);
+        let (identity, config) = self.config(config_name, claimed.as_ref(), position)?;
+        let view = config.as_ref().map(|blob| &blob.view);
+        let diff_ids = view.map_or(&[][..], |view| view.diff_ids());
+        let mut layers = Vec::with_capacity(item.layers.len());
+        for (index, name) in item.layers.iter().enumerate() {
+            let described = diff_ids.get(index).and_then(|diff_id| {
+                item.layer_sources.iter().find(|(id, _)| id == diff_id).map(|(_, source)| source)
+            });
+            let urls = described.map(|d| d.urls.clone()).unwrap_or_default();
+            layers.push(Layer {
+                index,
+                diff_id: None,
+                chain_id: None,
+                legacy_id: None,
+                digest: blob_digest_in_name(name.as_bytes())
+                    .or_else(|| described.map(|d| BlobDigest::from(d.digest.clone()))),
+                media_type: described.map(|d| d.media_type.clone()),
+                claimed_size: described.and_then(|d| d.size),
+                member: name.clone().into_bytes(),
+                source: self.layer_source(name.as_bytes(), urls)?,
+            });
+        }
+        assign_diff_ids(&mut layers, diff_ids);
+        let platform = view.map_or_else(Platform::default, |view| view.platform.clone());
+        let names = item.repo_tags.iter().map(|tag| self.repo_tag(tag, position)).collect();
+        Ok(Image { position, identity, names, platform, config, manifest: None, parent: item.parent, layers })
+    }
+
+    /// A tag of `RepoTags`. Docker wants a tag in it: `invalid tag "foo"`.
+    fn repo_tag(&mut self, text: &str, image: usize) -> Name {
+        let why = match text.parse::<Reference>() {
+            Ok(reference) if reference.tag().is_some() => return Name::Reference(reference),
+            Ok(_) => "it has no tag".to_owned(),
+            Err(why) => why.to_string(),
+        };
+        let message = format!("engines refuse the name `{text}`: {why}");
+        self.problem(Problem::error(Code::ReferenceInvalid, message), b"manifest.json", image);
+        Name::Bare(text.to_owned())
+    }
+}
+
+/// Keeps `Parent` only where Docker would: if the parent is loaded with the image (moby
+/// `image/tarexport/load.go`, `validatedParentLinks`) and its history is the image's without the
+/// last entry (`checkValidParent`).
+fn keep_known_parents(images: &mut [Image]) {
+    let valid: Vec<bool> = images
+        .iter()
+        .map(|image| {
+            let Some(parent) = &image.parent else { return false };
+            images.iter().any(|other| {
+                matches!(&other.identity, super::super::model::Identity::Config(id) if id == parent)
+                    && is_history_of_parent(image, other)
+            })
+        })
+        .collect();
+    for (image, valid) in images.iter_mut().zip(valid) {
+        if !valid {
+            image.parent = None;
+        }
+    }
+}
+
+fn is_history_of_parent(image: &Image, parent: &Image) -> bool {
+    let (Some(child), Some(parent)) = (image.view(), parent.view()) else {
+        return false;
+    };
+    let (child, parent) = (&child.history, &parent.history);
+    if child.is_empty() && parent.is_empty() {
+        return true;
+    }
+    child.len() == parent.len() + 1
+        && child.iter().zip(parent).all(|(c, p)| {
+            let time = |entry: &super::super::config::HistoryEntry| {
+                entry.created.as_ref().map(super::super::config::Created::timestamp)
+            };
+            time(c) == time(p)
+                && c.created_by == p.created_by
+                && c.author == p.author
+                && c.comment == p.comment
+                && c.empty_layer == p.empty_layer
+        })
+}

@@ -1,0 +1,288 @@
+//! From an archive to its images, one file a layout.
+
+mod consistency;
+mod index;
+mod legacy;
+mod manifest_json;
+mod merge;
+
+use std::collections::HashSet;
+
+use super::config::Config;
+use super::json::{self, JsonError};
+use super::model::{ConfigBlob, Identity, ImageSet, Layer, LayerSource};
+use crate::archive::{Archive, ArchiveError, Evidence, Layout, LookupError, Looks};
+use crate::digest::{BlobDigest, ChainId, DiffId, Digest, Hasher, ImageId};
+use crate::problem::{Code, Problem};
+use crate::source::{Slice, SourceError, Span, sniff};
+
+/// How deep indexes may be nested. Engines write two levels (`index.json` and an image's own).
+pub const DEPTH_LIMIT: usize = 8;
+
+/// How many descriptors all indexes of an archive may hold together.
+pub const DESCRIPTOR_LIMIT: usize = 100_000;
+
+/// Why no images can be had from an archive.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum LoadError {
+    /// It is no image archive.
+    #[error(transparent)]
+    Archive(#[from] ArchiveError),
+    /// The bytes could not be read.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    /// The only description of its images cannot be read.
+    #[error("{member} in {path} is invalid")]
+    Description {
+        /// The archive.
+        path: String,
+        /// The member that should describe the images.
+        member: String,
+        /// What is wrong with it.
+        source: Unreadable,
+    },
+    /// Its indexes are nested too deep or hold too many descriptors.
+    #[error("{path} nests indexes deeper than {DEPTH_LIMIT} or lists more than {DESCRIPTOR_LIMIT} manifests")]
+    TooManyDescriptors {
+        /// The archive.
+        path: String,
+    },
+}
+
+/// Why a document of an archive cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Unreadable {
+    /// It is not there.
+    #[error(transparent)]
+    Lookup(#[from] LookupError),
+    /// It is not what its format asks for.
+    #[error(transparent)]
+    Json(#[from] JsonError),
+}
+
+impl ImageSet {
+    /// Reads every description that `archive` holds.
+    ///
+    /// # Errors
+    ///
+    /// [`LoadError`] if nothing describes images, or nothing that does can be read. An image whose
+    /// parts are missing or wrong is no error: it is in the set, and so are its problems.
+    pub fn load(archive: &Archive) -> Result<Self, LoadError> {
+        let evidence = Evidence::gather(archive);
+        let mut loader = Loader { archive, problems: Vec::new(), checked: HashSet::new() };
+        let manifest = evidence.manifest_json.then(|| loader.manifest_json()).transpose()?;
+        let index = evidence.index_json.then(|| loader.index_json()).transpose()?;
+        let mut set = match (manifest, index) {
+            (Some(Ok(manifest)), Some(Ok(index))) => {
+                loader.check_oci_layout();
+                loader.merge(manifest, index)
+            }
+            (Some(Ok(manifest)), Some(Err(fault))) => {
+                loader.report_invalid("index.json", &fault);
+                loader.set(Layout::DockerOci, manifest)
+            }
+            (Some(Ok(manifest)), None) => loader.set(Layout::Docker, manifest),
+            (manifest, Some(Ok(index))) => {
+                if let Some(Err(fault)) = manifest {
+                    loader.report_invalid("manifest.json", &fault);
+                }
+                loader.check_oci_layout();
+                loader.oci_set(index)
+            }
+            (Some(Err(fault)), _) => return Err(loader.description("manifest.json", fault)),
+            (None, Some(Err(fault))) => return Err(loader.description("index.json", fault)),
+            (None, None) if !evidence.v1.is_empty() => loader.legacy(&evidence.v1)?,
+            (None, None) => {
+                let path = archive.path().to_owned();
+                return Err(ArchiveError::NotAnImage { path, looks: Looks::of(archive) }.into());
+            }
+        };
+        if set.layout != Layout::DockerV1 {
+            loader.check_repositories(&set)?;
+        }
+        set.problems = std::mem::take(&mut loader.problems);
+        for (position, image) in set.images.iter_mut().enumerate() {
+            image.position = position;
+        }
+        for image in &set.images {
+            consistency::check(image, &mut set.problems);
+        }
+        set.checked = loader.checked;
+        Ok(set)
+    }
+}
+
+/// Reads documents and collects what is wrong with them.
+struct Loader<'a> {
+    archive: &'a Archive,
+    problems: Vec<Problem>,
+    /// Blobs whose digest was computed here already.
+    checked: HashSet<Span>,
+}
+
+/// A document of the archive: the name it was found under and its bytes.
+struct Document {
+    slice: Slice,
+    bytes: Vec<u8>,
+}
+
+/// What reading may come to: a document, or the reason why not. Only the operating system's
+/// failures end the whole load.
+type Read<T> = Result<Result<T, Unreadable>, LoadError>;
+
+impl Loader<'_> {
+    fn set(&mut self, layout: Layout, images: Vec<super::model::Image>) -> ImageSet {
+        ImageSet {
+            layout,
+            images,
+            artifacts: Vec::new(),
+            absent: Vec::new(),
+            problems: Vec::new(),
+            checked: HashSet::new(),
+        }
+    }
+
+    fn description(&self, member: &str, source: Unreadable) -> LoadError {
+        LoadError::Description { path: self.archive.path().to_owned(), member: member.to_owned(), source }
+    }
+
+    fn report_invalid(&mut self, member: &str, fault: &Unreadable) {
+        let message = format!("{member} cannot be read, so readers that go by it find no image: {fault}");
+        self.problems.push(Problem::error(Code::ManifestInvalid, message).in_member(member.as_bytes()));
+    }
+
+    /// The bytes of a JSON member.
+    fn document(&self, name: &[u8]) -> Read<Document> {
+        let slice = match self.archive.find(name) {
+            Ok((_, slice)) => slice,
+            Err(why) => return Ok(Err(why.into())),
+        };
+        if slice.len() > json::LIMIT {
+            return Ok(Err(JsonError::TooLarge { size: slice.len() }.into()));
+        }
+        let bytes = slice.read_all()?;
+        Ok(Ok(Document { slice, bytes }))
+    }
+
+    /// Reads a config and compares its digest with `claimed`.
+    ///
+    /// Returns the identity, which is always that of the bytes where there are any, and the config
+    /// if it can be read.
+    fn config(
+        &mut self,
+        name: &[u8],
+        claimed: Option<&Digest>,
+        image: usize,
+    ) -> Result<(Identity, Option<ConfigBlob>), LoadError> {
+        let claimed_id = || claimed.cloned().map_or(Identity::Unknown, |d| Identity::Config(d.into()));
+        let document = match self.document(name)? {
+            Ok(document) => document,
+            Err(Unreadable::Lookup(why)) => {
+                let message = format!("the image has no config: {why}");
+                self.problem(Problem::error(Code::MemberMissing, message), name, image);
+                return Ok((claimed_id(), None));
+            }
+            Err(Unreadable::Json(why)) => {
+                self.problem(Problem::error(Code::ConfigInvalid, why.to_string()), name, image);
+                return Ok((claimed_id(), None));
+            }
+        };
+        let identity = Identity::Config(ImageId::from(Digest::sha256_of(&document.bytes)));
+        if let Some((claimed, computed)) = self.differs(claimed, &document) {
+            let message = "the config's bytes are not those that its digest names, so the image is another one than is claimed";
+            let problem = Problem::error(Code::ConfigDigestMismatch, message).compared(claimed, computed);
+            self.problem(problem, name, image);
+        }
+        match Config::read(&document.bytes) {
+            Ok(view) => {
+                Ok((identity, Some(ConfigBlob { member: name.to_vec(), raw: document.bytes, view })))
+            }
+            Err(why) => {
+                let message = format!("engines cannot read the config: {why}");
+                self.problem(Problem::error(Code::ConfigInvalid, message), name, image);
+                Ok((identity, None))
+            }
+        }
+    }
+
+    /// Computes a document's digest and returns both if `claimed` is another one.
+    fn differs(&mut self, claimed: Option<&Digest>, document: &Document) -> Option<(Digest, Digest)> {
+        let claimed = claimed?;
+        let mut hasher = Hasher::for_algorithm(claimed.algorithm())?;
+        hasher.update(&document.bytes);
+        let computed = hasher.finish();
+        self.checked.insert(document.slice.span());
+        (computed != *claimed).then(|| (claimed.clone(), computed))
+    }
+
+    fn problem(&mut self, problem: Problem, member: &[u8], image: usize) {
+        self.problems.push(problem.in_member(member).of_image(image));
+    }
+
+    /// Finds the bytes of a layer.
+    fn layer_source(&mut self, member: &[u8], urls: Vec<String>) -> Result<LayerSource, LoadError> {
+        match self.archive.find(member) {
+            Ok((_, slice)) => {
+                let mut head = [0; crate::source::MAGIC_LEN];
+                let n = slice.read_at(&mut head, 0)?;
+                Ok(LayerSource::Present { slice, compression: sniff(&head[..n]) })
+            }
+            Err(why) => Ok(LayerSource::Missing { why, urls }),
+        }
+    }
+}
+
+/// The digest that a member's name claims: `blobs/sha256/<hex>` in a layout, `<hex>.json`,
+/// `sha256:<hex>` (crane) or `<hex>` elsewhere.
+fn digest_in_name(name: &[u8]) -> Option<Digest> {
+    let name = std::str::from_utf8(name).ok()?;
+    let mut parts = name.rsplit('/');
+    let base = parts.next()?;
+    if let (Some(algorithm), Some("blobs")) = (parts.next(), parts.next()) {
+        return format!("{algorithm}:{base}").parse().ok();
+    }
+    let hex = base.strip_suffix(".json").unwrap_or(base);
+    let hex = hex.strip_prefix("sha256:").unwrap_or(hex);
+    Digest::from_sha256_hex(hex).ok()
+}
+
+/// The digest that names a blob: only `blobs/` members are named by the digest of what they hold.
+pub(crate) fn blob_digest_in_name(name: &[u8]) -> Option<BlobDigest> {
+    let normal = name.strip_prefix(b"./").unwrap_or(name);
+    if normal.starts_with(b"blobs/") { digest_in_name(normal).map(BlobDigest::from) } else { None }
+}
+
+/// Gives the layers the diff IDs of the config, in order, and the chain IDs that follow.
+fn assign_diff_ids(layers: &mut [Layer], diff_ids: &[DiffId]) {
+    let chain = ChainId::of_layers(diff_ids.iter().take(layers.len()));
+    for ((layer, diff_id), chain_id) in layers.iter_mut().zip(diff_ids).zip(chain) {
+        layer.diff_id = Some(diff_id.clone());
+        layer.chain_id = Some(chain_id);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn digests_are_read_from_the_names_that_writers_use() {
+        let hex = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+        for name in [
+            format!("{hex}.json"),
+            format!("sha256:{hex}"),
+            format!("blobs/sha256/{hex}"),
+            format!("./blobs/sha256/{hex}"),
+            hex.to_owned(),
+        ] {
+            let digest = digest_in_name(name.as_bytes()).unwrap_or_else(|| panic!("{name}"));
+            assert_eq!(digest.encoded(), hex);
+        }
+        for name in ["config.json", "blobs/sha256/short", "x.json", ""] {
+            assert_eq!(digest_in_name(name.as_bytes()), None, "{name}");
+        }
+        assert!(blob_digest_in_name(format!("{hex}.tar").as_bytes()).is_none());
+    }
+}

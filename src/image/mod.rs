@@ -1,0 +1,45 @@
+//! The image model: what an archive says its images are.
+//!
+//! [`ImageSet::load`] turns an archive of any layout into [`Image`]s. Claims (digests, sizes,
+//! counts) are kept beside what they are about and are not checked here, except where checking
+//! costs nothing: configs and manifests are read anyway, so their digests are computed. What does
+//! not hold becomes a [`crate::problem::Problem`] of the set; an archive with problems still loads.
+//!
+//! Raw JSON is never written back from a typed view: a config's bytes are its identity.
+//!
+//! Threats, and what is done about them:
+//!
+//! - *Descriptions that disagree*: `manifest.json` and `index.json` are both read, images that both
+//!   describe are merged by their config, and what one alone says is named.
+//! - *One document read as two things* (CVE-2021-41190): a blob is read as what its descriptor
+//!   says, and a document that fits another type too is refused.
+//! - *Indexes in indexes*: nesting and the number of descriptors are limited.
+//! - *Artifacts dressed as images*: signatures, attestations and whatever else has layers that are
+//!   no tars are [`Artifact`]s, never images.
+
+mod config;
+mod descriptor;
+mod docker;
+mod history;
+pub(crate) mod json;
+mod load;
+mod media_type;
+mod model;
+mod platform;
+mod reference;
+mod select;
+mod v1;
+
+pub use config::{Config, Created, Health, HistoryEntry, RootFs, RunConfig};
+pub use descriptor::Descriptor;
+pub use history::{Pairing, Step};
+pub use json::JsonError;
+pub(crate) use load::blob_digest_in_name;
+pub use load::{DEPTH_LIMIT, DESCRIPTOR_LIMIT, LoadError, Unreadable};
+pub use media_type::MediaType;
+pub use model::{
+    Absent, Artifact, ArtifactBlob, ConfigBlob, Identity, Image, ImageSet, Layer, LayerSource, Manifest,
+};
+pub use platform::{Platform, PlatformError};
+pub use reference::{Name, Reference, ReferenceError};
+pub use select::{SelectError, Selector};

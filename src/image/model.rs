@@ -1,0 +1,233 @@
+//! Images, artifacts and what they consist of.
+
+use std::collections::HashSet;
+use std::fmt;
+
+use super::config::Config;
+use super::descriptor::Descriptor;
+use super::history::Pairing;
+use super::media_type::MediaType;
+use super::platform::Platform;
+use super::reference::Name;
+use crate::archive::{Layout, LookupError};
+use crate::digest::{BlobDigest, ChainId, DiffId, Digest, ImageId, LegacyId};
+use crate::problem::Problem;
+use crate::source::{Compression, Slice, Span};
+
+/// All images of an archive, and what else it describes.
+#[derive(Debug)]
+pub struct ImageSet {
+    /// The layout that was recognised.
+    pub layout: Layout,
+    /// The images: those of `manifest.json` in its order, then those that only the index names.
+    pub images: Vec<Image>,
+    /// Manifests that describe no image.
+    pub artifacts: Vec<Artifact>,
+    /// Manifests that an index names and the archive does not hold: other platforms, mostly.
+    pub absent: Vec<Absent>,
+    /// What did not hold while the descriptions were read.
+    pub problems: Vec<Problem>,
+    /// Blobs whose digest was computed while they were read.
+    pub(crate) checked: HashSet<Span>,
+}
+
+/// What an image is called by its engine.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Identity {
+    /// The digest of its config.
+    Config(ImageId),
+    /// Its name in an archive from before Docker 1.10.
+    Legacy(LegacyId),
+    /// Nothing: the config is missing and nothing tells its digest.
+    Unknown,
+}
+
+impl Identity {
+    /// The first 12 characters, as engines show IDs to people.
+    pub fn short(&self) -> &str {
+        match self {
+            Self::Config(id) => id.short(),
+            Self::Legacy(id) => id.short(),
+            Self::Unknown => "<unknown>",
+        }
+    }
+
+    /// The characters that a prefix is matched against: hex digits without the algorithm.
+    pub fn encoded(&self) -> Option<&str> {
+        match self {
+            Self::Config(id) => Some(id.digest().encoded()),
+            Self::Legacy(id) => Some(id.as_str()),
+            Self::Unknown => None,
+        }
+    }
+}
+
+impl fmt::Display for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Config(id) => id.fmt(f),
+            Self::Legacy(id) => id.fmt(f),
+            Self::Unknown => f.write_str("<unknown>"),
+        }
+    }
+}
+
+/// One image.
+#[derive(Clone, Debug)]
+pub struct Image {
+    /// Its place in the archive, counted from 0.
+    pub position: usize,
+    /// What it is called by its engine.
+    pub identity: Identity,
+    /// What the archive calls it; several tags, or none.
+    pub names: Vec<Name>,
+    /// What it runs on: what its config says, and the index where the config does not.
+    pub platform: Platform,
+    /// Its config; absent if the archive does not hold it or it cannot be read.
+    pub config: Option<ConfigBlob>,
+    /// Its manifest in an OCI layout.
+    pub manifest: Option<Manifest>,
+    /// The image it was built from, if `manifest.json` says so and it is in the archive.
+    pub parent: Option<ImageId>,
+    /// Its layers, base first.
+    pub layers: Vec<Layer>,
+}
+
+/// The manifest of an image and how it was found.
+#[derive(Clone, Debug)]
+pub struct Manifest {
+    /// Its descriptor in the index.
+    pub descriptor: Descriptor,
+    /// The index that names it, if that is not `index.json` itself. Docker's containerd store shows
+    /// this digest as the image's ID, or the manifest's own where there is none.
+    pub index: Option<Digest>,
+    /// The manifest's own annotations.
+    pub annotations: Vec<(String, String)>,
+}
+
+/// A config: its bytes, and what they say.
+#[derive(Clone, Debug)]
+pub struct ConfigBlob {
+    /// The member that holds it.
+    pub member: Vec<u8>,
+    /// Its exact bytes.
+    pub raw: Vec<u8>,
+    /// A typed view of them.
+    pub view: Config,
+}
+
+/// One layer of an image.
+#[derive(Clone, Debug)]
+pub struct Layer {
+    /// Its index, base first.
+    pub index: usize,
+    /// The diff ID that the config claims.
+    pub diff_id: Option<DiffId>,
+    /// The chain ID of the stack up to it, as the claimed diff IDs give it.
+    pub chain_id: Option<ChainId>,
+    /// Its directory's name in an archive from before Docker 1.10.
+    pub legacy_id: Option<LegacyId>,
+    /// The digest that names the stored blob, where something does.
+    pub digest: Option<BlobDigest>,
+    /// What it is, as its descriptor says.
+    pub media_type: Option<MediaType>,
+    /// The length of the stored blob in bytes, as its descriptor says.
+    pub claimed_size: Option<u64>,
+    /// The member that should hold it, as it was named.
+    pub member: Vec<u8>,
+    /// Where its bytes are.
+    pub source: LayerSource,
+}
+
+/// Where the bytes of a layer are.
+#[derive(Clone, Debug)]
+pub enum LayerSource {
+    /// In this stretch of the archive, compressed like this (as their first bytes say).
+    Present {
+        /// The stored bytes.
+        slice: Slice,
+        /// Their compression.
+        compression: Compression,
+    },
+    /// Not in the archive.
+    Missing {
+        /// Why not.
+        why: LookupError,
+        /// Where a foreign layer may be had.
+        urls: Vec<String>,
+    },
+}
+
+impl Layer {
+    /// The stored bytes and their compression.
+    pub fn present(&self) -> Option<(&Slice, Compression)> {
+        match &self.source {
+            LayerSource::Present { slice, compression } => Some((slice, *compression)),
+            LayerSource::Missing { .. } => None,
+        }
+    }
+
+    /// Where the stored bytes lie; equal for layers that share a blob.
+    pub fn span(&self) -> Option<Span> {
+        self.present().map(|(slice, _)| slice.span())
+    }
+}
+
+impl Image {
+    /// The typed view of the config.
+    pub fn view(&self) -> Option<&Config> {
+        self.config.as_ref().map(|blob| &blob.view)
+    }
+
+    /// The history beside the layers.
+    pub fn pairing(&self) -> Pairing<'_> {
+        Pairing::new(self.view().map_or(&[], |config| &config.history), self.layers.len())
+    }
+
+    /// The chain ID of the whole stack; `None` without layers, or if a diff ID is missing.
+    pub fn chain_id(&self) -> Option<&ChainId> {
+        self.layers.last()?.chain_id.as_ref()
+    }
+
+    /// The name for messages: its first reference, else its short ID.
+    pub fn display_name(&self) -> String {
+        self.names.first().map_or_else(|| self.identity.short().to_owned(), ToString::to_string)
+    }
+}
+
+/// A manifest that describes something other than an image.
+#[derive(Clone, Debug)]
+pub struct Artifact {
+    /// What it is: its artifact type, or the media type that gives it away.
+    pub kind: String,
+    /// Its manifest's descriptor.
+    pub descriptor: Descriptor,
+    /// What the archive calls it.
+    pub names: Vec<Name>,
+    /// The manifest that it is about: signatures and attestations have one.
+    pub subject: Option<Digest>,
+    /// Its blobs, the config first.
+    pub blobs: Vec<ArtifactBlob>,
+    /// Diff IDs that its config claims although it is no image (cosign writes them), by layer.
+    pub diff_ids: Vec<DiffId>,
+}
+
+/// A blob of an artifact.
+#[derive(Clone, Debug)]
+pub struct ArtifactBlob {
+    /// What it is, its digest and its size.
+    pub descriptor: Descriptor,
+    /// The member that should hold it.
+    pub member: Vec<u8>,
+    /// Its bytes, if the archive holds them.
+    pub slice: Option<Slice>,
+}
+
+/// A manifest that is named and not there.
+#[derive(Clone, Debug)]
+pub struct Absent {
+    /// How an index describes it.
+    pub descriptor: Descriptor,
+    /// What the archive calls it.
+    pub names: Vec<Name>,
+}

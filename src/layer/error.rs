@@ -1,0 +1,69 @@
+//! What keeps a layer from being read.
+
+use std::io;
+
+use crate::archive::LookupError;
+use crate::record::{TarError, TarFault};
+use crate::source::{Compression, is_environment};
+
+/// Why a layer's bytes or entries cannot be had.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum LayerError {
+    /// The archive does not hold it.
+    #[error("the layer is missing")]
+    Missing(#[source] LookupError),
+    /// Its (uncompressed) bytes are no tar, or a tar that is damaged or cut short.
+    #[error("the layer is no sound tar")]
+    Tar(#[source] TarError),
+    /// Its compression is damaged or cut short.
+    #[error("the layer's {compression} data is damaged near byte {offset} of {len}")]
+    Decode {
+        /// The compression.
+        compression: Compression,
+        /// How far into the stored bytes the decoder had come.
+        offset: u64,
+        /// How many bytes are stored.
+        len: u64,
+        /// What the decoder said.
+        source: io::Error,
+    },
+    /// The operating system failed, or the file became shorter.
+    #[error("the layer cannot be read")]
+    Read(#[source] io::Error),
+}
+
+impl LayerError {
+    /// Whether the surroundings failed rather than the layer's own bytes.
+    pub fn is_environment(&self) -> bool {
+        matches!(self, Self::Read(_))
+    }
+
+    /// Whether the layer ends before it should.
+    pub fn is_truncation(&self) -> bool {
+        match self {
+            Self::Tar(error) => {
+                matches!(error.fault, TarFault::TruncatedHeader | TarFault::TruncatedBody { .. })
+            }
+            Self::Decode { source, .. } => source.kind() == io::ErrorKind::UnexpectedEof,
+            Self::Missing(_) | Self::Read(_) => false,
+        }
+    }
+
+    /// Sorts a decoder's or a reader's error.
+    pub(super) fn from_read(error: io::Error, compression: Compression, offset: u64, len: u64) -> Self {
+        if is_environment(&error) {
+            Self::Read(error)
+        } else {
+            Self::Decode { compression, offset, len, source: error }
+        }
+    }
+
+    /// Sorts the error of a walk; a failed read below it is not the tar's fault.
+    pub(super) fn from_walk(error: TarError, compression: Compression, offset: u64, len: u64) -> Self {
+        match error.fault {
+            TarFault::Read(source) => Self::from_read(source, compression, offset, len),
+            _ => Self::Tar(error),
+        }
+    }
+}

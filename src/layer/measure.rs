@@ -1,0 +1,157 @@
+//! How large a layer is.
+
+use std::collections::HashMap;
+use std::io::BufReader;
+
+use super::{LayerError, Whiteout};
+use crate::image::{Image, Layer, LayerSource};
+use crate::parallel::{self, Jobs};
+use crate::progress::Progress;
+use crate::record::{Cursor, Entry, Kind, Positioned, Streamed, Walker};
+use crate::source::{Compression, Decoder, Slice, SliceReader, Span};
+
+/// How many compressed bytes are read at a time.
+const READ_BUFFER: usize = 128 * 1024;
+
+/// The sizes of a layer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Measure {
+    /// The length of the uncompressed tar in bytes, everything behind its end included.
+    pub tar_size: u64,
+    /// How many entries it has, whiteouts included.
+    pub entries: u64,
+    /// The size that `docker history` shows for it, in bytes.
+    ///
+    /// Docker adds up what `lstat` says of the files in the layer's own directory (moby
+    /// `daemon/internal/directory`, overlay2): regular files once an inode, so hard links count
+    /// nothing; symbolic links by the length of their target; directories, devices and whiteouts
+    /// nothing; sparse files by their logical size. Other drivers and containerd count differently.
+    pub engine_size: u64,
+}
+
+impl Measure {
+    fn take(&mut self, entry: &Entry) {
+        if entry.kind == Kind::Global {
+            return;
+        }
+        self.entries += 1;
+        if Whiteout::of_path(&entry.path).is_some() {
+            return;
+        }
+        let size = match entry.kind {
+            Kind::File => entry.size,
+            Kind::Symlink => entry.link.len() as u64,
+            _ => 0,
+        };
+        self.engine_size = self.engine_size.saturating_add(size);
+    }
+}
+
+/// Measures one layer: by its headers alone if it is uncompressed, else by decoding it once.
+///
+/// # Errors
+///
+/// [`LayerError`] if it cannot be read or is no tar.
+pub fn measure(slice: &Slice, compression: Compression) -> Result<Measure, LayerError> {
+    let len = slice.len();
+    if compression == Compression::None {
+        let mut walker = Walker::new(Positioned::new(slice.clone()));
+        let measure = walk(&mut walker).map_err(|e| LayerError::from_walk(e, compression, 0, len))?;
+        return Ok(Measure { tar_size: len, ..measure });
+    }
+    let reader = BufReader::with_capacity(READ_BUFFER, slice.reader());
+    let decoder = Decoder::new(compression, reader).map_err(LayerError::Read)?;
+    let mut walker = Walker::new(Streamed::new(decoder));
+    let walked = walk(&mut walker);
+    let mut cursor = walker.into_cursor();
+    let drained = if walked.is_ok() { cursor.drain() } else { Ok(0) };
+    let offset = position(&cursor.into_inner());
+    let measure = walked.map_err(|e| LayerError::from_walk(e, compression, offset, len))?;
+    let tar_size = drained.map_err(|e| LayerError::from_read(e, compression, offset, len))?;
+    Ok(Measure { tar_size, ..measure })
+}
+
+fn position(decoder: &Decoder<BufReader<SliceReader>>) -> u64 {
+    decoder.get_ref().get_ref().position()
+}
+
+fn walk<C: Cursor>(walker: &mut Walker<C>) -> Result<Measure, crate::record::TarError> {
+    let mut measure = Measure::default();
+    while let Some(entry) = walker.next_entry()? {
+        measure.take(&entry);
+    }
+    Ok(measure)
+}
+
+/// The measures of all layers of some images; layers that share a blob are measured once.
+#[derive(Debug, Default)]
+pub struct Measures(HashMap<Span, Result<Measure, LayerError>>);
+
+impl Measures {
+    /// Measures the layers of `images`, several at once.
+    ///
+    /// # Errors
+    ///
+    /// [`LayerError::Read`] if the operating system fails. A layer that is missing or damaged is no
+    /// error here: [`Self::of`] says so.
+    pub fn take<'i>(
+        images: impl IntoIterator<Item = &'i Image>,
+        jobs: Jobs,
+        progress: &dyn Progress,
+    ) -> Result<Self, LayerError> {
+        let mut blobs: Vec<(&Slice, Compression)> = Vec::new();
+        let mut seen = std::collections::HashSet::new();
+        for layer in images.into_iter().flat_map(|image| &image.layers) {
+            if let Some((slice, compression)) = layer.present()
+                && seen.insert(slice.span())
+            {
+                blobs.push((slice, compression));
+            }
+        }
+        let compressed: u64 =
+            blobs.iter().filter(|(_, c)| *c != Compression::None).map(|(slice, _)| slice.len()).sum();
+        let task = (compressed > 0).then(|| progress.begin("reading compressed layers", Some(compressed)));
+        let task = task.map(std::sync::Mutex::new);
+        let measured = parallel::map(
+            jobs,
+            &blobs,
+            |(slice, compression)| if *compression == Compression::None { 0 } else { slice.len() },
+            |(slice, compression)| {
+                let result = measure(slice, *compression);
+                if let Some(Ok(task)) = task.as_ref().map(|task| task.lock())
+                    && *compression != Compression::None
+                {
+                    task.advance(slice.len());
+                }
+                result
+            },
+        );
+        let mut measures = HashMap::with_capacity(blobs.len());
+        for ((slice, _), result) in blobs.into_iter().zip(measured) {
+            match result {
+                Err(error) if error.is_environment() => return Err(error),
+                result => drop(measures.insert(slice.span(), result)),
+            }
+        }
+        Ok(Self(measures))
+    }
+
+    /// The measure of `layer`; `None` if it is missing, damaged or was not among the images.
+    pub fn of(&self, layer: &Layer) -> Option<&Measure> {
+        self.0.get(&layer.span()?)?.as_ref().ok()
+    }
+
+    /// Why `layer` could not be measured, if it was tried and failed.
+    pub fn fault(&self, layer: &Layer) -> Option<&LayerError> {
+        match &layer.source {
+            LayerSource::Present { slice, .. } => self.0.get(&slice.span())?.as_ref().err(),
+            LayerSource::Missing { .. } => None,
+        }
+    }
+
+    /// The size of an image as `docker image inspect` counts it: the sum over its layers. `None` if
+    /// a layer could not be measured.
+    pub fn image_size(&self, image: &Image) -> Option<u64> {
+        image.layers.iter().try_fold(0_u64, |sum, layer| Some(sum.saturating_add(self.of(layer)?.engine_size)))
+    }
+}

@@ -1,0 +1,160 @@
+//! The digests of a layer: of its stored bytes and of the tar in them, in one pass.
+
+use std::io::{self, BufReader, Read};
+
+use super::{LayerError, measure};
+use crate::digest::{Algorithm, Digest, Hasher, HashingReader};
+use crate::progress::Task;
+use crate::record::{Cursor, Streamed, TarError, Walker};
+use crate::source::{Compression, Decoder, Slice};
+
+/// How much is read and hashed at a time: large enough that system calls cost nothing, small enough
+/// to stay in a core's cache between the read and the hash.
+const BUFFER: usize = 256 * 1024;
+
+/// The digests and sizes of one stored blob.
+#[derive(Debug)]
+pub struct LayerSum {
+    /// The digest of the stored bytes, if it was wanted.
+    pub stored: Option<Digest>,
+    /// The digest of the uncompressed bytes.
+    pub tar: Digest,
+    /// The length of the uncompressed bytes.
+    pub tar_size: u64,
+    /// Whether bytes that are not part of the compressed stream follow it.
+    pub trailing: bool,
+    /// Why the uncompressed bytes are no sound tar, if it was asked whether they are one.
+    pub tar_fault: Option<LayerError>,
+}
+
+/// Which digests are wanted of a blob.
+#[derive(Clone, Debug)]
+pub struct SumWanted {
+    /// The algorithm for the stored bytes; `None` to leave them alone where they are compressed.
+    pub stored: Option<Algorithm>,
+    /// The algorithm for the uncompressed bytes.
+    pub tar: Algorithm,
+    /// Whether the uncompressed bytes should be a tar.
+    pub is_layer: bool,
+}
+
+/// Reads a blob once and computes its digests. Algorithms that cannot be computed are replaced by
+/// SHA-256 for the uncompressed bytes, and left out for the stored ones.
+///
+/// # Errors
+///
+/// [`LayerError`] if it cannot be read or its compression is damaged. A tar that is none is no
+/// error, see [`LayerSum::tar_fault`].
+pub fn sum(
+    slice: &Slice,
+    compression: Compression,
+    wanted: &SumWanted,
+    task: &dyn Task,
+) -> Result<LayerSum, LayerError> {
+    let tar_hasher = Hasher::for_algorithm(&wanted.tar).unwrap_or_else(Hasher::sha256);
+    let stored_hasher = wanted.stored.as_ref().and_then(Hasher::for_algorithm);
+    if compression == Compression::None {
+        return plain(slice, tar_hasher, stored_hasher, wanted, task);
+    }
+    let len = slice.len();
+    let told = Told { inner: slice.reader(), task };
+    let reader = Tee { inner: told, hasher: stored_hasher };
+    let reader = BufReader::with_capacity(BUFFER, reader);
+    let decoder = Decoder::new(compression, reader).map_err(LayerError::Read)?;
+    let mut tar = HashingReader::new(decoder, tar_hasher);
+    let mut cursor = Streamed::new(BufReader::with_capacity(BUFFER, &mut tar));
+    let walked = if wanted.is_layer { walk_to_end(&mut cursor) } else { Ok(()) };
+    let drained = cursor.drain();
+    drop(cursor);
+    let (digest, tar_size, decoder) = tar.finish();
+    let offset = decoder.get_ref().get_ref().inner.inner.position();
+    let tar_fault = match walked.map_err(|e| LayerError::from_walk(e, compression, offset, len)) {
+        Ok(()) => None,
+        Err(fault @ LayerError::Tar(_)) => Some(fault),
+        Err(error) => return Err(error),
+    };
+    drained.map_err(|e| LayerError::from_read(e, compression, offset, len))?;
+    let trailing = decoder.has_trailing_data();
+    // What follows the compressed stream is part of the stored blob.
+    let mut rest = decoder.into_inner();
+    io::copy(&mut rest, &mut io::sink()).map_err(|e| LayerError::from_read(e, compression, offset, len))?;
+    let stored = rest.into_inner().hasher.map(Hasher::finish);
+    Ok(LayerSum { stored, tar: digest, tar_size, trailing, tar_fault })
+}
+
+/// An uncompressed blob: the stored bytes are the tar, so one digest serves for both.
+fn plain(
+    slice: &Slice,
+    mut tar: Hasher,
+    stored: Option<Hasher>,
+    wanted: &SumWanted,
+    task: &dyn Task,
+) -> Result<LayerSum, LayerError> {
+    let mut other = stored.filter(|_| wanted.stored.as_ref() != Some(&wanted.tar));
+    let mut buf = vec![0; BUFFER];
+    let mut offset = 0;
+    loop {
+        let n = slice.read_at(&mut buf, offset).map_err(|e| LayerError::Read(io::Error::other(e)))?;
+        if n == 0 {
+            break;
+        }
+        tar.update(&buf[..n]);
+        if let Some(other) = &mut other {
+            other.update(&buf[..n]);
+        }
+        offset += n as u64;
+        task.advance(n as u64);
+    }
+    let tar = tar.finish();
+    let stored = match (&wanted.stored, other) {
+        (None, _) => None,
+        (Some(_), Some(other)) => Some(other.finish()),
+        (Some(algorithm), None) => Some(tar.clone()).filter(|tar| tar.algorithm() == algorithm),
+    };
+    // The headers are walked by position, which costs little beside the hashing.
+    let tar_fault = match wanted.is_layer.then(|| measure(slice, Compression::None)) {
+        None | Some(Ok(_)) => None,
+        Some(Err(fault @ LayerError::Tar(_))) => Some(fault),
+        Some(Err(error)) => return Err(error),
+    };
+    Ok(LayerSum { stored, tar, tar_size: offset, trailing: false, tar_fault })
+}
+
+/// Goes from header to header to the end-of-archive blocks.
+fn walk_to_end<C: Cursor>(cursor: &mut C) -> Result<(), TarError> {
+    let mut walker = Walker::new(cursor);
+    while walker.next_entry()?.is_some() {}
+    Ok(())
+}
+
+/// Digests what is read through it, if a digest is wanted.
+#[derive(Debug)]
+struct Tee<R> {
+    inner: R,
+    hasher: Option<Hasher>,
+}
+
+impl<R: Read> Read for Tee<R> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let n = self.inner.read(buf)?;
+        if let Some(hasher) = &mut self.hasher {
+            hasher.update(&buf[..n]);
+        }
+        Ok(n)
+    }
+}
+
+/// Tells how many stored bytes were read.
+#[derive(Debug)]
+struct Told<'t, R> {
+    inner: R,
+    task: &'t dyn Task,
+}
+
+impl<R: Read> Read for Told<'_, R> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let n = self.inner.read(buf)?;
+        self.task.advance(n as u64);
+        Ok(n)
+    }
+}

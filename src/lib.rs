@@ -1,0 +1,72 @@
+//! Container image archives, read as tar files alone.
+//!
+//! `imgtar` opens what `docker save`, `podman save`, `skopeo copy` and many build tools write, of
+//! every age and layout, compressed as a whole or not, and answers what engines answer after loading
+//! it: which images are there, how they were built, how large they are, whether every byte is what
+//! the archive claims. No daemon, no registry, nothing unpacked to disk.
+//!
+//! ```no_run
+//! use imgtar::{Jobs, progress::Silent};
+//!
+//! let archive = imgtar::open("app.tar".as_ref(), &Silent)?;
+//! let images = imgtar::image::ImageSet::load(&archive)?;
+//! for image in &images.images {
+//!     println!("{} {}", image.identity, image.display_name());
+//! }
+//! let result = imgtar::verify::verify(&archive, &images, Jobs::all_cores(), &Silent)?;
+//! assert!(result.is_ok(false));
+//! # Ok::<(), imgtar::Error>(())
+//! ```
+//!
+//! The modules stand in the order in which bytes flow through them; a module uses only those above
+//! it. `docs/architecture.md` says why each boundary is where it is.
+//!
+//! ```text
+//! source   bytes at rest: a file, a pipe, a compressed file; decoders
+//!   record   tar headers, read as the engines read them
+//!     archive  the outer tar: members, links between them, which layout it has
+//!       image    manifests, configs, references: the images
+//!         layer    one layer: entries, size, digests
+//!           verify   claims against bytes
+//!             report   answers as data: the JSON contract
+//! ```
+
+pub mod archive;
+pub mod digest;
+mod error;
+pub mod image;
+pub mod layer;
+mod parallel;
+pub mod problem;
+pub mod progress;
+pub mod record;
+pub mod report;
+pub mod source;
+pub mod verify;
+
+use std::path::Path;
+
+pub use error::{Class, Error};
+pub use parallel::Jobs;
+
+use archive::Archive;
+use progress::Progress;
+use source::Input;
+
+/// Opens the archive at `path` and indexes its members.
+///
+/// # Errors
+///
+/// [`Error`] if the file cannot be read or is no tar.
+pub fn open(path: &Path, progress: &dyn Progress) -> Result<Archive, Error> {
+    Ok(Archive::index(Input::open(path, progress)?)?)
+}
+
+/// Reads an archive from standard input and indexes its members.
+///
+/// # Errors
+///
+/// [`Error`] if standard input cannot be read or is no tar.
+pub fn open_stdin(progress: &dyn Progress) -> Result<Archive, Error> {
+    Ok(Archive::index(Input::stdin(progress)?)?)
+}

@@ -1,0 +1,122 @@
+//! `history`: how images were built.
+
+use serde::Serialize;
+
+use super::images::{id, references};
+use crate::image::{Identity, Image, ImageSet};
+use crate::layer::Measures;
+
+/// The answer of `history`.
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct History {
+    /// `imgtar/history/1`
+    pub schema: &'static str,
+    /// The images.
+    pub images: Vec<HistoryImage>,
+}
+
+/// The history of one image.
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct HistoryImage {
+    /// The image ID.
+    pub id: Option<String>,
+    /// What the archive calls it.
+    pub references: Vec<String>,
+    /// The build steps, newest first.
+    pub history: Vec<HistoryStep>,
+}
+
+/// One build step.
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct HistoryStep {
+    /// The ID of the image that this step ended with, where it is known: the image itself, then its
+    /// parents, if they are in the archive and `manifest.json` names them.
+    pub id: Option<String>,
+    /// When.
+    pub created: Option<String>,
+    /// By which command or instruction.
+    pub created_by: String,
+    /// By whom.
+    pub author: String,
+    /// A remark.
+    pub comment: String,
+    /// The size of its layer as `docker history` counts it, 0 if it made none; `null` if the layer
+    /// is missing or damaged.
+    pub size: Option<u64>,
+    /// Whether the step is marked to have made no layer.
+    pub empty_layer: bool,
+    /// The index of its layer, base first.
+    pub layer: Option<usize>,
+    /// The diff ID of its layer.
+    pub diff_id: Option<String>,
+    /// The time as a number, for those who print it.
+    #[serde(skip)]
+    pub timestamp: Option<jiff::Timestamp>,
+}
+
+impl History {
+    /// Describes how some images of `set` were built.
+    pub fn new(set: &ImageSet, picked: &[&Image], measures: &Measures) -> Self {
+        let images = picked.iter().map(|image| HistoryImage::new(set, image, measures)).collect();
+        Self { schema: "imgtar/history/1", images }
+    }
+}
+
+impl HistoryImage {
+    pub(super) fn new(set: &ImageSet, image: &Image, measures: &Measures) -> Self {
+        Self { id: id(&image.identity), references: references(image), history: steps(set, image, measures) }
+    }
+}
+
+fn steps(set: &ImageSet, image: &Image, measures: &Measures) -> Vec<HistoryStep> {
+    let pairing = image.pairing();
+    let mut ids = step_ids(set, image).into_iter();
+    let mut steps = Vec::with_capacity(pairing.steps.len());
+    for step in pairing.steps.iter().rev() {
+        let layer = step.layer.map(|index| &image.layers[index]);
+        let size = match layer {
+            Some(layer) => measures.of(layer).map(|measure| measure.engine_size),
+            None if step.entry.empty_layer => Some(0),
+            None => None,
+        };
+        steps.push(HistoryStep {
+            id: ids.next(),
+            created: step.entry.created.as_ref().map(|c| c.as_str().to_owned()),
+            created_by: step.entry.created_by.clone(),
+            author: step.entry.author.clone(),
+            comment: step.entry.comment.clone(),
+            size,
+            empty_layer: step.entry.empty_layer,
+            layer: step.layer,
+            diff_id: layer.and_then(|layer| layer.diff_id.as_ref()).map(ToString::to_string),
+            timestamp: step.entry.created.as_ref().map(crate::image::Created::timestamp),
+        });
+    }
+    steps
+}
+
+/// The IDs that Docker shows, newest first: the image's own, then those of its parents as far as
+/// they are known (moby `daemon/images/image_history.go`). An image from before Docker 1.10 knows
+/// them all.
+fn step_ids(set: &ImageSet, image: &Image) -> Vec<String> {
+    let own = match &image.identity {
+        Identity::Config(id) => id,
+        Identity::Legacy(_) => {
+            let layers = image.layers.iter().rev();
+            return layers.filter_map(|layer| layer.legacy_id.as_ref()).map(ToString::to_string).collect();
+        }
+        Identity::Unknown => return Vec::new(),
+    };
+    let mut ids = vec![own.to_string()];
+    let mut parent = image.parent.as_ref();
+    // A circle of parents would need a circle of digests; the bound is for archives that lie.
+    while let Some(id) = parent.filter(|_| ids.len() <= set.images.len()) {
+        ids.push(id.to_string());
+        let above = set.images.iter().find(|other| other.identity == Identity::Config(id.clone()));
+        parent = above.and_then(|image| image.parent.as_ref());
+    }
+    ids
+}

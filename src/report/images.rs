@@ -1,0 +1,99 @@
+//! `images`: which images there are.
+
+use serde::Serialize;
+
+use crate::archive::{Archive, Layout};
+use crate::image::{Identity, Image, ImageSet};
+use crate::layer::Measures;
+use crate::source::Compression;
+
+/// The archive itself.
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct ArchiveHead {
+    /// The path as it was given, `-` for standard input.
+    pub path: String,
+    /// Its layout.
+    pub layout: Layout,
+    /// The compression around all of it.
+    pub compression: Compression,
+    /// The size of the file in bytes, compressed if it is.
+    pub size: u64,
+}
+
+impl ArchiveHead {
+    /// Describes an archive.
+    pub fn new(archive: &Archive, set: &ImageSet) -> Self {
+        Self {
+            path: archive.path().to_owned(),
+            layout: set.layout,
+            compression: archive.compression(),
+            size: archive.stored_size(),
+        }
+    }
+}
+
+/// One image in a line.
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct ImageHead {
+    /// The image ID; in archives from before Docker 1.10 a name without algorithm; `null` if the
+    /// config is missing and nothing tells its digest.
+    pub id: Option<String>,
+    /// What the archive calls it, in familiar form.
+    pub references: Vec<String>,
+    /// `os/architecture[/variant]`; `null` if the archive does not say.
+    pub platform: Option<String>,
+    /// When it was made.
+    pub created: Option<String>,
+    /// The size of its layers as `docker image inspect` counts it; `null` if a layer is missing or
+    /// damaged.
+    pub size: Option<u64>,
+    /// How many layers it has.
+    pub layers: usize,
+}
+
+impl ImageHead {
+    /// Describes an image.
+    pub fn new(image: &Image, measures: &Measures) -> Self {
+        Self {
+            id: id(&image.identity),
+            references: references(image),
+            platform: (!image.platform.is_unknown()).then(|| image.platform.to_string()),
+            created: image.view().and_then(|view| view.created.as_ref()).map(|c| c.as_str().to_owned()),
+            size: measures.image_size(image),
+            layers: image.layers.len(),
+        }
+    }
+}
+
+pub(super) fn id(identity: &Identity) -> Option<String> {
+    (*identity != Identity::Unknown).then(|| identity.to_string())
+}
+
+pub(super) fn references(image: &Image) -> Vec<String> {
+    image.names.iter().map(ToString::to_string).collect()
+}
+
+/// The answer of `images`.
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Images {
+    /// `imgtar/images/1`
+    pub schema: &'static str,
+    /// The archive.
+    pub archive: ArchiveHead,
+    /// Its images in the order of the archive.
+    pub images: Vec<ImageHead>,
+}
+
+impl Images {
+    /// Describes some images of an archive.
+    pub fn new(archive: &Archive, set: &ImageSet, picked: &[&Image], measures: &Measures) -> Self {
+        Self {
+            schema: "imgtar/images/1",
+            archive: ArchiveHead::new(archive, set),
+            images: picked.iter().map(|image| ImageHead::new(image, measures)).collect(),
+        }
+    }
+}

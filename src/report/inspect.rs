@@ -1,0 +1,137 @@
+//! `inspect`: all that is known.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::history::{HistoryImage, HistoryStep};
+use super::images::{ArchiveHead, ImageHead};
+use super::layers::{LayerRow, LayersImage};
+use super::text::Raw;
+use super::verify::ProblemRow;
+use crate::archive::Archive;
+use crate::image::{Image, ImageSet};
+use crate::layer::Measures;
+
+/// The answer of `inspect`.
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Inspect {
+    /// `imgtar/inspect/1`
+    pub schema: &'static str,
+    /// The archive.
+    pub archive: ArchiveHead,
+    /// The images that were asked for.
+    pub images: Vec<InspectImage>,
+    /// Manifests that describe no image: signatures, attestations and others.
+    pub artifacts: Vec<InspectArtifact>,
+    /// Manifests that an index names and the archive does not hold.
+    pub absent: Vec<InspectAbsent>,
+    /// What the archive claims and what did not hold while its descriptions were read. No layer
+    /// was hashed for this; `verify` does.
+    pub problems: Vec<ProblemRow>,
+}
+
+/// One image.
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct InspectImage {
+    /// What `images` says.
+    #[serde(flatten)]
+    pub head: ImageHead,
+    /// The digest of its manifest, in archives that have one.
+    pub manifest_digest: Option<String>,
+    /// The digest of the index that lists its manifest, if that is not `index.json` itself.
+    pub index_digest: Option<String>,
+    /// Annotations of its manifest and its descriptor.
+    pub annotations: BTreeMap<String, String>,
+    /// What `layers` says.
+    #[serde(rename = "layer_list")]
+    pub layers: Vec<LayerRow>,
+    /// What `history` says.
+    pub history: Vec<HistoryStep>,
+    /// The config, verbatim; `null` if it is missing or is no JSON.
+    pub config: Option<Raw>,
+}
+
+/// One artifact.
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct InspectArtifact {
+    /// What it is.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// The digest of its manifest.
+    pub digest: String,
+    /// What the archive calls it.
+    pub references: Vec<String>,
+    /// The manifest that it is about.
+    pub subject: Option<String>,
+    /// How many layers it has.
+    pub layers: usize,
+}
+
+/// A manifest that is named and not there.
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct InspectAbsent {
+    /// Its digest.
+    pub digest: String,
+    /// The platform it is for.
+    pub platform: Option<String>,
+    /// What the archive calls it.
+    pub references: Vec<String>,
+}
+
+impl Inspect {
+    /// Describes some images of an archive, and what else it holds.
+    pub fn new(archive: &Archive, set: &ImageSet, picked: &[&Image], measures: &Measures) -> Self {
+        let names = |names: &[crate::image::Name]| names.iter().map(ToString::to_string).collect();
+        Self {
+            schema: "imgtar/inspect/1",
+            archive: ArchiveHead::new(archive, set),
+            images: picked.iter().map(|image| InspectImage::new(set, image, measures)).collect(),
+            artifacts: set
+                .artifacts
+                .iter()
+                .map(|artifact| InspectArtifact {
+                    kind: artifact.kind.clone(),
+                    digest: artifact.descriptor.digest.to_string(),
+                    references: names(&artifact.names),
+                    subject: artifact.subject.as_ref().map(ToString::to_string),
+                    layers: artifact.blobs.len().saturating_sub(1),
+                })
+                .collect(),
+            absent: set
+                .absent
+                .iter()
+                .map(|absent| InspectAbsent {
+                    digest: absent.descriptor.digest.to_string(),
+                    platform: absent.descriptor.platform.as_ref().map(ToString::to_string),
+                    references: names(&absent.names),
+                })
+                .collect(),
+            problems: set.problems.iter().map(|problem| ProblemRow::new(problem, set)).collect(),
+        }
+    }
+}
+
+impl InspectImage {
+    fn new(set: &ImageSet, image: &Image, measures: &Measures) -> Self {
+        let manifest = image.manifest.as_ref();
+        let annotations = manifest
+            .into_iter()
+            .flat_map(|m| m.descriptor.annotations.iter().chain(&m.annotations))
+            .cloned()
+            .collect();
+        Self {
+            head: ImageHead::new(image, measures),
+            manifest_digest: manifest.map(|m| m.descriptor.digest.to_string()),
+            index_digest: manifest.and_then(|m| m.index.as_ref()).map(ToString::to_string),
+            annotations,
+            layers: LayersImage::new(image, measures).layers,
+            history: HistoryImage::new(set, image, measures).history,
+            config: image.config.as_ref().and_then(|config| Raw::new(&config.raw)),
+        }
+    }
+}

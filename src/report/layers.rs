@@ -1,0 +1,130 @@
+//! `layers`: what images consist of.
+
+use serde::Serialize;
+
+use super::images::{id, references};
+use super::text::Text;
+use crate::digest::{ChainId, DiffId};
+use crate::image::{Image, Layer};
+use crate::layer::Measures;
+use crate::source::Compression;
+
+/// The answer of `layers`.
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Layers {
+    /// `imgtar/layers/1`
+    pub schema: &'static str,
+    /// The images.
+    pub images: Vec<LayersImage>,
+}
+
+/// The layers of one image.
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct LayersImage {
+    /// The image ID.
+    pub id: Option<String>,
+    /// What the archive calls it.
+    pub references: Vec<String>,
+    /// The layers, base first.
+    pub layers: Vec<LayerRow>,
+}
+
+/// One layer.
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct LayerRow {
+    /// Its index, base first.
+    pub index: usize,
+    /// The diff ID: as the config claims it, or computed where no config does.
+    pub diff_id: Option<String>,
+    /// Whether the diff ID (and so the chain ID) was computed from the bytes instead of claimed.
+    pub diff_id_computed: bool,
+    /// The chain ID of the stack up to this layer.
+    pub chain_id: Option<String>,
+    /// What an archive from before Docker 1.10 calls it.
+    pub legacy_id: Option<String>,
+    /// The digest of the stored blob, where something claims it.
+    pub digest: Option<String>,
+    /// The media type that its descriptor claims.
+    pub media_type: Option<String>,
+    /// How it is compressed; `null` if it is missing.
+    pub compression: Option<Compression>,
+    /// The length of the stored blob in bytes; `null` if it is missing.
+    pub stored_size: Option<u64>,
+    /// The length of the uncompressed tar in bytes; `null` if it is missing or damaged.
+    pub tar_size: Option<u64>,
+    /// How many entries it has; `null` if it is missing or damaged.
+    pub entries: Option<u64>,
+    /// The size that `docker history` shows for it.
+    pub size: Option<u64>,
+    /// The member of the archive that holds it.
+    pub member: Text,
+    /// The build step that made it.
+    pub created_by: Option<String>,
+    /// Where an engine's store keeps it; only if it was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub store_path: Option<String>,
+}
+
+impl Layers {
+    /// Describes the layers of some images.
+    pub fn new(picked: &[&Image], measures: &Measures) -> Self {
+        let images = picked.iter().map(|image| LayersImage::new(image, measures)).collect();
+        Self { schema: "imgtar/layers/1", images }
+    }
+
+    /// Puts computed diff IDs where none is claimed. `computed` holds them for each image in order.
+    pub fn fill_diff_ids(&mut self, computed: &[Vec<Option<DiffId>>]) {
+        for (image, computed) in self.images.iter_mut().zip(computed) {
+            // A chain ID needs every diff ID below it.
+            let known: Vec<&DiffId> = computed.iter().map_while(Option::as_ref).collect();
+            let chain = ChainId::of_layers(known.iter().copied());
+            for (row, (diff_id, i)) in image.layers.iter_mut().zip(computed.iter().zip(0..)) {
+                if row.diff_id.is_none() {
+                    row.diff_id_computed = diff_id.is_some();
+                    row.diff_id = diff_id.as_ref().map(ToString::to_string);
+                    row.chain_id = chain.get(i).map(ToString::to_string);
+                }
+            }
+        }
+    }
+
+    /// Says where Docker's graph-driver store keeps each layer, below its data root
+    /// (`/var/lib/docker`; moby `layer/filestore.go`).
+    pub fn fill_store_paths(&mut self, driver: &str) {
+        for row in self.images.iter_mut().flat_map(|image| &mut image.layers) {
+            row.store_path = row.chain_id.as_deref().and_then(|id| id.split_once(':')).map(|(algorithm, hex)| {
+                format!("image/{driver}/layerdb/{algorithm}/{hex}")
+            });
+        }
+    }
+}
+
+impl LayersImage {
+    pub(super) fn new(image: &Image, measures: &Measures) -> Self {
+        let pairing = image.pairing();
+        let row = |layer: &Layer| {
+            let measure = measures.of(layer);
+            LayerRow {
+                index: layer.index,
+                diff_id: layer.diff_id.as_ref().map(ToString::to_string),
+                diff_id_computed: false,
+                chain_id: layer.chain_id.as_ref().map(ToString::to_string),
+                legacy_id: layer.legacy_id.as_ref().map(ToString::to_string),
+                digest: layer.digest.as_ref().map(ToString::to_string),
+                media_type: layer.media_type.as_ref().map(ToString::to_string),
+                compression: layer.present().map(|(_, compression)| compression),
+                stored_size: layer.present().map(|(slice, _)| slice.len()),
+                tar_size: measure.map(|m| m.tar_size),
+                entries: measure.map(|m| m.entries),
+                size: measure.map(|m| m.engine_size),
+                member: Text(layer.member.clone()),
+                created_by: pairing.maker_of(layer.index).map(|entry| entry.created_by.clone()),
+                store_path: None,
+            }
+        };
+        Self { id: id(&image.identity), references: references(image), layers: image.layers.iter().map(row).collect() }
+    }
+}

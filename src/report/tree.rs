@@ -1,0 +1,146 @@
+//! `tree`: the layers of all images as one tree.
+
+use std::collections::HashMap;
+
+use serde::Serialize;
+
+use crate::image::{Identity, Image};
+use crate::layer::Measures;
+
+/// The answer of `tree`.
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Tree {
+    /// `imgtar/tree/1`
+    pub schema: &'static str,
+    /// The bottom layers, each once, in the order in which they are met.
+    pub roots: Vec<TreeNode>,
+}
+
+/// A stack of layers: those of its parents and one more.
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct TreeNode {
+    /// The chain ID of the stack; `null` in archives from before Docker 1.10, for a layer that no
+    /// diff ID is claimed for, and for an image without layers.
+    pub chain_id: Option<String>,
+    /// What an archive from before Docker 1.10 calls the layer.
+    pub legacy_id: Option<String>,
+    /// The size of the top layer as `docker history` counts it; `null` if it is missing or damaged.
+    pub size: Option<u64>,
+    /// The size of the whole stack; `null` if a layer of it is missing or damaged.
+    pub virtual_size: Option<u64>,
+    /// What the images that end here are called.
+    pub references: Vec<String>,
+    /// The IDs of the images that end here.
+    pub images: Vec<String>,
+    /// The stacks with one layer more.
+    pub children: Vec<Self>,
+}
+
+/// What a node is found by: layers are shared by chain ID, or by name where there are no digests.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum Key {
+    Chain(String),
+    Legacy(String),
+    /// A layer without any identity is shared with nothing.
+    Alone(usize),
+}
+
+#[derive(Debug)]
+struct Entry {
+    key: Key,
+    size: Option<u64>,
+    virtual_size: Option<u64>,
+    references: Vec<String>,
+    images: Vec<String>,
+    children: Vec<usize>,
+}
+
+/// Collects the images of several archives.
+#[derive(Debug, Default)]
+pub struct TreeBuilder {
+    entries: Vec<Entry>,
+    by_key: HashMap<Key, usize>,
+    roots: Vec<usize>,
+}
+
+impl TreeBuilder {
+    /// Adds an image.
+    pub fn add(&mut self, image: &Image, measures: &Measures) {
+        let mut parent: Option<usize> = None;
+        for layer in &image.layers {
+            let key = match (&layer.chain_id, &layer.legacy_id) {
+                (Some(chain_id), _) => Key::Chain(chain_id.to_string()),
+                (None, Some(id)) => Key::Legacy(id.to_string()),
+                (None, None) => Key::Alone(self.entries.len()),
+            };
+            let size = measures.of(layer).map(|measure| measure.engine_size);
+            parent = Some(self.node(parent, key, size));
+        }
+        let end = parent.unwrap_or_else(|| {
+            let key = Key::Alone(self.entries.len());
+            self.node(None, key, Some(0))
+        });
+        let entry = &mut self.entries[end];
+        for name in &image.names {
+            let name = name.to_string();
+            if !entry.references.contains(&name) {
+                entry.references.push(name);
+            }
+        }
+        let id = image.identity.to_string();
+        if image.identity != Identity::Unknown && !entry.images.contains(&id) {
+            entry.images.push(id);
+        }
+    }
+
+    fn node(&mut self, parent: Option<usize>, key: Key, size: Option<u64>) -> usize {
+        if let Some(&known) = self.by_key.get(&key) {
+            return known;
+        }
+        let below = parent.map_or(Some(0), |parent| self.entries[parent].virtual_size);
+        let virtual_size = below.zip(size).map(|(below, size)| below.saturating_add(size));
+        let index = self.entries.len();
+        self.entries.push(Entry {
+            key: key.clone(),
+            size,
+            virtual_size,
+            references: Vec::new(),
+            images: Vec::new(),
+            children: Vec::new(),
+        });
+        self.by_key.insert(key, index);
+        match parent {
+            Some(parent) => self.entries[parent].children.push(index),
+            None => self.roots.push(index),
+        }
+        index
+    }
+
+    /// The tree.
+    pub fn build(self) -> Tree {
+        // Children come after their parents, so going backwards every child is ready in time; no
+        // recursion, since a stack may be ten thousand layers high.
+        let mut built: Vec<Option<TreeNode>> = self.entries.iter().map(|_| None).collect();
+        for (index, entry) in self.entries.into_iter().enumerate().rev() {
+            let children = entry.children.iter().filter_map(|&child| built[child].take()).collect();
+            let (chain_id, legacy_id) = match entry.key {
+                Key::Chain(id) => (Some(id), None),
+                Key::Legacy(id) => (None, Some(id)),
+                Key::Alone(_) => (None, None),
+            };
+            built[index] = Some(TreeNode {
+                chain_id,
+                legacy_id,
+                size: entry.size,
+                virtual_size: entry.virtual_size,
+                references: entry.references,
+                images: entry.images,
+                children,
+            });
+        }
+        let roots = self.roots.iter().filter_map(|&root| built[root].take()).collect();
+        Tree { schema: "imgtar/tree/1", roots }
+    }
+}

@@ -1,0 +1,206 @@
+//! `verify`: what holds and what does not.
+
+use serde::Serialize;
+
+use super::images::{id, references};
+use super::text::Text;
+use crate::archive::Archive;
+use crate::image::ImageSet;
+use crate::problem::{Code, Problem, Severity};
+use crate::verify::Verification;
+
+/// The answer of `verify`.
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Verify {
+    /// `imgtar/verify/1`
+    pub schema: &'static str,
+    /// The archives in the order in which they were given.
+    pub archives: Vec<VerifyArchive>,
+}
+
+impl Verify {
+    /// Puts archives together.
+    pub fn new(archives: Vec<VerifyArchive>) -> Self {
+        Self { schema: "imgtar/verify/1", archives }
+    }
+}
+
+/// What became of one archive.
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct VerifyArchive {
+    /// The path as it was given, `-` for standard input.
+    pub path: String,
+    /// Whether no problem is an error (no problem at all with `--strict`).
+    pub ok: bool,
+    /// The digest of the file itself; computed only if it was asked for.
+    pub sha256: Option<String>,
+    /// Its images.
+    pub images: Vec<VerifyImage>,
+    /// Its artifacts.
+    pub artifacts: Vec<VerifyArtifact>,
+    /// Everything that does not hold, errors first.
+    pub problems: Vec<ProblemRow>,
+}
+
+/// What became of one image.
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct VerifyImage {
+    /// The image ID.
+    pub id: Option<String>,
+    /// What the archive calls it.
+    pub references: Vec<String>,
+    /// The layers, base first.
+    pub layers: Vec<VerifyLayer>,
+}
+
+/// What became of one layer.
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct VerifyLayer {
+    /// Its index, base first.
+    pub index: usize,
+    /// The diff ID that the config claims.
+    pub diff_id: Option<String>,
+    /// The diff ID that its bytes have; `null` if it is missing or cannot be decoded.
+    pub computed: Option<String>,
+    /// Whether it is there and is what is claimed.
+    pub ok: bool,
+    /// The member that holds it.
+    pub member: Text,
+}
+
+/// What became of one artifact.
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct VerifyArtifact {
+    /// What it is.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// The digest of its manifest.
+    pub digest: String,
+    /// Its blobs, the config first.
+    pub blobs: Vec<VerifyBlob>,
+}
+
+/// What became of one blob of an artifact.
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct VerifyBlob {
+    /// The digest that its descriptor claims.
+    pub digest: String,
+    /// The digest that its bytes have; `null` if it is missing.
+    pub computed: Option<String>,
+    /// Whether the two are equal.
+    pub ok: bool,
+    /// The member that holds it.
+    pub member: Text,
+}
+
+/// One claim that does not hold.
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct ProblemRow {
+    /// How bad it is.
+    pub severity: Severity,
+    /// What kind it is.
+    pub code: Code,
+    /// What it is and what follows from it.
+    pub message: String,
+    /// The ID of the image that it is about.
+    pub image: Option<String>,
+    /// The index of the layer, base first.
+    pub layer: Option<usize>,
+    /// The member of the archive.
+    pub member: Option<Text>,
+    /// The path inside a layer.
+    pub path: Option<Text>,
+    /// Where in the uncompressed archive, in bytes.
+    pub offset: Option<u64>,
+    /// What the archive claims.
+    pub claimed: Option<String>,
+    /// What the bytes say.
+    pub computed: Option<String>,
+}
+
+impl ProblemRow {
+    /// Describes a problem of an archive that holds `set`.
+    pub fn new(problem: &Problem, set: &ImageSet) -> Self {
+        let image = problem.image.and_then(|position| set.images.get(position));
+        Self::of(problem, image.and_then(|image| id(&image.identity)))
+    }
+
+    fn of(problem: &Problem, image: Option<String>) -> Self {
+        Self {
+            severity: problem.severity,
+            code: problem.code,
+            message: problem.message.clone(),
+            image,
+            layer: problem.layer,
+            member: problem.member.clone().map(Text),
+            path: problem.path.clone().map(Text),
+            offset: problem.offset,
+            claimed: problem.claimed.clone(),
+            computed: problem.computed.clone(),
+        }
+    }
+}
+
+impl VerifyArchive {
+    /// Describes what became of an archive.
+    pub fn new(archive: &Archive, set: &ImageSet, result: &Verification, strict: bool) -> Self {
+        let images = set.images.iter().zip(&result.images).map(|(image, check)| VerifyImage {
+            id: id(&image.identity),
+            references: references(image),
+            layers: image
+                .layers
+                .iter()
+                .zip(&check.layers)
+                .map(|(layer, check)| VerifyLayer {
+                    index: check.index,
+                    diff_id: check.diff_id.as_ref().map(ToString::to_string),
+                    computed: check.computed.as_ref().map(ToString::to_string),
+                    ok: check.ok,
+                    member: Text(layer.member.clone()),
+                })
+                .collect(),
+        });
+        let artifacts = set.artifacts.iter().zip(&result.artifacts).map(|(artifact, check)| VerifyArtifact {
+            kind: artifact.kind.clone(),
+            digest: artifact.descriptor.digest.to_string(),
+            blobs: artifact
+                .blobs
+                .iter()
+                .zip(&check.blobs)
+                .map(|(blob, check)| VerifyBlob {
+                    digest: check.digest.to_string(),
+                    computed: check.computed.as_ref().map(ToString::to_string),
+                    ok: check.ok,
+                    member: Text(blob.member.clone()),
+                })
+                .collect(),
+        });
+        Self {
+            path: archive.path().to_owned(),
+            ok: result.is_ok(strict),
+            sha256: None,
+            images: images.collect(),
+            artifacts: artifacts.collect(),
+            problems: result.problems.iter().map(|problem| ProblemRow::new(problem, set)).collect(),
+        }
+    }
+
+    /// Describes an archive that holds no images to check, because of `problem`.
+    pub fn unreadable(path: &str, problem: &Problem) -> Self {
+        Self {
+            path: path.to_owned(),
+            ok: false,
+            sha256: None,
+            images: Vec::new(),
+            artifacts: Vec::new(),
+            problems: vec![ProblemRow::of(problem, None)],
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! What can go wrong before a single tar header is seen.
+
+use std::io;
+
+use super::Compression;
+
+/// Why bytes could not be had.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SourceError {
+    /// The operating system would not open the file.
+    #[error("cannot open {path}")]
+    Open {
+        /// The file.
+        path: String,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A directory was given where a file was wanted.
+    #[error("{path} is a directory, not an archive")]
+    Directory {
+        /// The directory.
+        path: String,
+    },
+    /// The file has no bytes at all.
+    #[error("{path} is empty: no bytes, no archive")]
+    Empty {
+        /// The file.
+        path: String,
+    },
+    /// A read failed in the operating system.
+    #[error("cannot read {path} at byte {offset}")]
+    Read {
+        /// The file.
+        path: String,
+        /// Where the read began, in bytes.
+        offset: u64,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The file became shorter than it was when it was opened.
+    #[error("{path} became shorter while it was read: nothing is left at byte {offset}, it had {len} bytes when it was opened")]
+    Shrank {
+        /// The file.
+        path: String,
+        /// Where the read began, in bytes.
+        offset: u64,
+        /// How long the file was, in bytes.
+        len: u64,
+    },
+    /// The compression around the whole archive is damaged or cut short.
+    #[error("the {compression} data around {path} is damaged near byte {offset}")]
+    Decompress {
+        /// The file.
+        path: String,
+        /// Which compression.
+        compression: Compression,
+        /// How far into the compressed file the decoder had come, in bytes.
+        offset: u64,
+        /// What the decoder said.
+        source: io::Error,
+    },
+    /// What came out of the outer compression is compressed again.
+    #[error("{path} is compressed twice: {inner} inside {outer}")]
+    Nested {
+        /// The file.
+        path: String,
+        /// The compression of the file.
+        outer: Compression,
+        /// The compression found inside.
+        inner: Compression,
+    },
+    /// The temporary file for a pipe or a compressed archive could not be written.
+    #[error("cannot write the temporary copy of {path} to {dir}")]
+    Spool {
+        /// What was being copied.
+        path: String,
+        /// The directory for temporary files.
+        dir: String,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+impl SourceError {
+    /// Whether the surroundings failed (the system, the disk) rather than the archive's own bytes.
+    pub fn is_environment(&self) -> bool {
+        match self {
+            Self::Open { .. } | Self::Read { .. } | Self::Shrank { .. } | Self::Spool { .. } => true,
+            Self::Directory { .. } | Self::Empty { .. } | Self::Nested { .. } => false,
+            Self::Decompress { source, .. } => is_environment(source),
+        }
+    }
+}
+
+/// Whether an [`io::Error`] came from the operating system (a disk, a permission) or a shrinking
+/// file, and not from a decoder that met bad bytes.
+pub fn is_environment(error: &io::Error) -> bool {
+    error.raw_os_error().is_some()
+        || error
+            .get_ref()
+            .and_then(|inner| inner.downcast_ref::<SourceError>())
+            .is_some_and(SourceError::is_environment)
+}

@@ -1,0 +1,186 @@
+//! A file read by position.
+
+use std::fmt;
+use std::fs::File;
+use std::io::{self, Read};
+use std::sync::Arc;
+
+use super::SourceError;
+
+/// A readable file of known length, shared between threads.
+#[derive(Clone)]
+pub struct Source(Arc<Inner>);
+
+struct Inner {
+    file: File,
+    /// Where the archive begins in the file: not 0 for a standard input that was partly read.
+    base: u64,
+    len: u64,
+    path: String,
+}
+
+/// A stretch of a [`Source`], in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Span {
+    /// Where it begins.
+    pub offset: u64,
+    /// How long it is.
+    pub len: u64,
+}
+
+impl Source {
+    pub(super) fn new(file: File, base: u64, len: u64, path: String) -> Self {
+        Self(Arc::new(Inner { file, base, len, path }))
+    }
+
+    /// The length in bytes, as it was when the file was opened.
+    pub fn len(&self) -> u64 {
+        self.0.len
+    }
+
+    /// Whether there are no bytes.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// What the file is called in messages: the path as it was given, or `-`.
+    pub fn path(&self) -> &str {
+        &self.0.path
+    }
+
+    /// Fills `buf` from `offset` on, up to the end of the source; returns how much was filled.
+    ///
+    /// # Errors
+    ///
+    /// [`SourceError::Read`] if the system fails, [`SourceError::Shrank`] if the file ended early.
+    pub fn read_at(&self, buf: &mut [u8], offset: u64) -> Result<usize, SourceError> {
+        let left = self.0.len.saturating_sub(offset);
+        let want = usize::try_from(left).unwrap_or(usize::MAX).min(buf.len());
+        let mut filled = 0;
+        while filled < want {
+            let at = offset + filled as u64;
+            match positioned_read(&self.0.file, &mut buf[filled..want], self.0.base + at) {
+                Ok(0) => {
+                    return Err(SourceError::Shrank {
+                        path: self.0.path.clone(),
+                        offset: at,
+                        len: self.0.len,
+                    });
+                }
+                Ok(n) => filled += n,
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(source) => {
+                    return Err(SourceError::Read { path: self.0.path.clone(), offset: at, source });
+                }
+            }
+        }
+        Ok(filled)
+    }
+
+    /// The stretch `span`, cut to what the source holds.
+    pub fn slice(&self, span: Span) -> Slice {
+        let offset = span.offset.min(self.len());
+        let len = span.len.min(self.len() - offset);
+        Slice { source: self.clone(), span: Span { offset, len } }
+    }
+
+    /// All of it.
+    pub fn whole(&self) -> Slice {
+        self.slice(Span { offset: 0, len: self.len() })
+    }
+}
+
+impl fmt::Debug for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Source({}, {} bytes)", self.0.path, self.0.len)
+    }
+}
+
+/// A stretch of a source that can be read on its own.
+#[derive(Clone, Debug)]
+pub struct Slice {
+    source: Source,
+    span: Span,
+}
+
+impl Slice {
+    /// Where it lies in its source.
+    pub fn span(&self) -> Span {
+        self.span
+    }
+
+    /// Its length in bytes.
+    pub fn len(&self) -> u64 {
+        self.span.len
+    }
+
+    /// Whether it holds no bytes.
+    pub fn is_empty(&self) -> bool {
+        self.span.len == 0
+    }
+
+    /// The source it is part of.
+    pub fn source(&self) -> &Source {
+        &self.source
+    }
+
+    /// Fills `buf` from `offset` bytes into the slice, up to its end; returns how much was filled.
+    ///
+    /// # Errors
+    ///
+    /// As [`Source::read_at`].
+    pub fn read_at(&self, buf: &mut [u8], offset: u64) -> Result<usize, SourceError> {
+        let left = self.span.len.saturating_sub(offset);
+        let want = usize::try_from(left).unwrap_or(usize::MAX).min(buf.len());
+        self.source.read_at(&mut buf[..want], self.span.offset + offset)
+    }
+
+    /// All its bytes. The caller has checked that they are few.
+    ///
+    /// # Errors
+    ///
+    /// As [`Source::read_at`].
+    pub fn read_all(&self) -> Result<Vec<u8>, SourceError> {
+        let mut bytes = vec![0; usize::try_from(self.span.len).unwrap_or(usize::MAX)];
+        let n = self.read_at(&mut bytes, 0)?;
+        bytes.truncate(n);
+        Ok(bytes)
+    }
+
+    /// Reads it from its beginning.
+    pub fn reader(&self) -> SliceReader {
+        SliceReader { slice: self.clone(), position: 0 }
+    }
+}
+
+/// Reads a [`Slice`] in order.
+#[derive(Debug)]
+pub struct SliceReader {
+    slice: Slice,
+    position: u64,
+}
+
+impl SliceReader {
+    /// How many bytes were read so far.
+    pub fn position(&self) -> u64 {
+        self.position
+    }
+}
+
+impl Read for SliceReader {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let n = self.slice.read_at(buf, self.position).map_err(io::Error::other)?;
+        self.position += n as u64;
+        Ok(n)
+    }
+}
+
+#[cfg(unix)]
+fn positioned_read(file: &File, buf: &mut [u8], offset: u64) -> io::Result<usize> {
+    std::os::unix::fs::FileExt::read_at(file, buf, offset)
+}
+
+#[cfg(windows)]
+fn positioned_read(file: &File, buf: &mut [u8], offset: u64) -> io::Result<usize> {
+    std::os::windows::fs::FileExt::seek_read(file, buf, offset)
+}

@@ -1,0 +1,188 @@
+//! An archive as it is given: a path or standard input, compressed or not.
+
+use std::fs::File;
+use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
+use std::path::Path;
+
+use super::compression::MAGIC_LEN;
+use super::{Compression, Decoder, Source, SourceError, sniff};
+use crate::progress::{Progress, Task};
+
+/// How many bytes are copied at a time into a temporary file.
+const COPY_BUFFER: usize = 256 * 1024;
+
+/// An opened archive file: its plain bytes, and what was around them.
+#[derive(Clone, Debug)]
+pub struct Input {
+    source: Source,
+    compression: Compression,
+    stored_size: u64,
+}
+
+impl Input {
+    /// Opens `path`. A compressed file is decompressed once into an unnamed temporary file.
+    ///
+    /// # Errors
+    ///
+    /// [`SourceError`], whichever its variants say.
+    pub fn open(path: &Path, progress: &dyn Progress) -> Result<Self, SourceError> {
+        let name = path.display().to_string();
+        let open = |source| SourceError::Open { path: name.clone(), source };
+        let file = File::open(path).map_err(open)?;
+        Self::from_file(file, name.clone(), progress)
+    }
+
+    /// Reads standard input: in place where it is a regular file, spooled once where it is a pipe.
+    ///
+    /// # Errors
+    ///
+    /// [`SourceError`], whichever its variants say.
+    #[cfg(unix)]
+    pub fn stdin(progress: &dyn Progress) -> Result<Self, SourceError> {
+        use std::os::fd::AsFd;
+        let open = |source| SourceError::Open { path: "-".into(), source };
+        let fd = io::stdin().as_fd().try_clone_to_owned().map_err(open)?;
+        Self::from_file(File::from(fd), "-".into(), progress)
+    }
+
+    /// Reads standard input, spooled once.
+    ///
+    /// # Errors
+    ///
+    /// [`SourceError`], whichever its variants say.
+    #[cfg(not(unix))]
+    pub fn stdin(progress: &dyn Progress) -> Result<Self, SourceError> {
+        let task = progress.begin("reading standard input", None);
+        let spooled = spool(io::stdin().lock(), "-", &*task)?;
+        Self::from_file(spooled, "-".into(), progress)
+    }
+
+    fn from_file(mut file: File, path: String, progress: &dyn Progress) -> Result<Self, SourceError> {
+        let open = |source| SourceError::Open { path: path.clone(), source };
+        let mut metadata = file.metadata().map_err(open)?;
+        if metadata.is_dir() {
+            return Err(SourceError::Directory { path });
+        }
+        let mut base = 0;
+        if metadata.is_file() {
+            // Another process may have read a part of a shared standard input; the rest is ours.
+            base = file.stream_position().map_err(open)?;
+        } else {
+            let task = progress.begin("reading the pipe", None);
+            file = spool(file, &path, &*task)?;
+            metadata = file.metadata().map_err(open)?;
+        }
+        let len = metadata.len().saturating_sub(base);
+        if len == 0 {
+            return Err(SourceError::Empty { path });
+        }
+        Self::decompressed(Source::new(file, base, len, path), progress)
+    }
+
+    fn decompressed(stored: Source, progress: &dyn Progress) -> Result<Self, SourceError> {
+        let compression = sniff_source(&stored)?;
+        let stored_size = stored.len();
+        if compression == Compression::None {
+            return Ok(Self { source: stored, compression, stored_size });
+        }
+        let task = progress.begin("decompressing the archive", Some(stored_size));
+        let source = decompress(&stored, compression, &*task)?;
+        let inner = sniff_source(&source)?;
+        if inner != Compression::None {
+            return Err(SourceError::Nested { path: stored.path().to_owned(), outer: compression, inner });
+        }
+        Ok(Self { source, compression, stored_size })
+    }
+
+    /// The plain bytes of the archive. Offsets in messages count in these.
+    pub fn source(&self) -> &Source {
+        &self.source
+    }
+
+    /// The compression around the whole archive.
+    pub fn compression(&self) -> Compression {
+        self.compression
+    }
+
+    /// The size of the file as it was given, in bytes.
+    pub fn stored_size(&self) -> u64 {
+        self.stored_size
+    }
+}
+
+fn sniff_source(source: &Source) -> Result<Compression, SourceError> {
+    let mut head = [0; MAGIC_LEN];
+    let n = source.read_at(&mut head, 0)?;
+    Ok(sniff(&head[..n]))
+}
+
+fn decompress(
+    stored: &Source,
+    compression: Compression,
+    task: &dyn Task,
+) -> Result<Source, SourceError> {
+    let path = stored.path().to_owned();
+    let reader = BufReader::with_capacity(COPY_BUFFER, stored.whole().reader());
+    let mut decoder = Decoder::new(compression, reader).map_err(|source| SourceError::Decompress {
+        path: path.clone(),
+        compression,
+        offset: 0,
+        source,
+    })?;
+    let mut file = spool_file(&path)?;
+    let mut buf = vec![0; COPY_BUFFER];
+    let mut len = 0;
+    let mut told = 0;
+    loop {
+        let n = match decoder.read(&mut buf) {
+            Ok(0) => break,
+            Ok(n) => n,
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
+            Err(source) => {
+                let offset = decoder.get_ref().get_ref().position();
+                return Err(SourceError::Decompress { path, compression, offset, source });
+            }
+        };
+        file.write_all(&buf[..n]).map_err(|source| spool_failed(&path, source))?;
+        len += n as u64;
+        let position = decoder.get_ref().get_ref().position();
+        task.advance(position - told);
+        told = position;
+    }
+    if len == 0 {
+        return Err(SourceError::Empty { path: format!("{path} ({compression})") });
+    }
+    Ok(Source::new(file, 0, len, path))
+}
+
+/// Copies everything that `reader` gives into an unnamed temporary file.
+fn spool(mut reader: impl Read, path: &str, task: &dyn Task) -> Result<File, SourceError> {
+    let mut file = spool_file(path)?;
+    let mut buf = vec![0; COPY_BUFFER];
+    let mut offset = 0;
+    loop {
+        let n = match reader.read(&mut buf) {
+            Ok(0) => break,
+            Ok(n) => n,
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
+            Err(source) => return Err(SourceError::Read { path: path.to_owned(), offset, source }),
+        };
+        file.write_all(&buf[..n]).map_err(|source| spool_failed(path, source))?;
+        offset += n as u64;
+        task.advance(n as u64);
+    }
+    file.seek(SeekFrom::Start(0)).map_err(|source| spool_failed(path, source))?;
+    Ok(file)
+}
+
+fn spool_file(path: &str) -> Result<File, SourceError> {
+    tempfile::tempfile().map_err(|source| spool_failed(path, source))
+}
+
+fn spool_failed(path: &str, source: io::Error) -> SourceError {
+    SourceError::Spool {
+        path: path.to_owned(),
+        dir: std::env::temp_dir().display().to_string(),
+        source,
+    }
+}

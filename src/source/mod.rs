@@ -1,0 +1,26 @@
+//! Bytes at rest: the only folder that touches the operating system for reading.
+//!
+//! An archive is read through a [`Source`]: a regular file (or an unnamed temporary file) with
+//! positioned reads, so that any number of threads read from one descriptor. Whatever is no regular
+//! file, and whatever is compressed as a whole, is spooled once by [`Input`].
+//!
+//! Threats, and what is done about them:
+//!
+//! - *The file changes while it is read.* Lengths are taken once; a read that comes back short is
+//!   [`SourceError::Shrank`], never silently less data. Nothing is mapped into memory, so a
+//!   truncation cannot kill the process.
+//! - *A decompressor that is someone else's program* (GHSA-x86f-5xw2-fm2r): none is ever started;
+//!   all four formats are decoded in this process.
+//! - *Compression in layers of itself*: one outer compression is undone, a second is refused.
+//! - *Temporary files that outlive the process*: they have no name from the start.
+
+mod compression;
+mod error;
+mod file;
+mod input;
+
+pub(crate) use compression::MAGIC_LEN;
+pub use compression::{Compression, Decoder, sniff};
+pub use error::{SourceError, is_environment};
+pub use file::{Slice, SliceReader, Source, Span};
+pub use input::Input;

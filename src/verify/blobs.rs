@@ -1,0 +1,171 @@
+//! All blobs of an archive, each read once.
+
+use std::collections::HashMap;
+
+use crate::archive::{Archive, MemberKind};
+use crate::digest::{Algorithm, Digest, Hasher};
+use crate::image::ImageSet;
+use crate::layer::{LayerError, LayerSum, SumWanted, sum};
+use crate::parallel::{self, Jobs};
+use crate::progress::{Progress, Silent};
+use crate::source::{Compression, Slice, Span};
+
+/// One stored blob and what its bytes came to.
+#[derive(Debug)]
+pub(super) struct Blob {
+    slice: Slice,
+    /// The member that holds it.
+    pub(super) member: Vec<u8>,
+    /// The digest that the member's name claims.
+    pub(super) named: Option<Digest>,
+    pub(super) sum: Result<LayerSum, LayerError>,
+    /// The digest of the stored bytes, where they could be read but not decoded.
+    stored_alone: Option<Digest>,
+}
+
+impl Blob {
+    pub(super) fn span(&self) -> Span {
+        self.slice.span()
+    }
+
+    /// The digest of the stored bytes, if it was computed with this algorithm.
+    pub(super) fn stored_digest(&self, algorithm: &Algorithm) -> Option<Digest> {
+        let stored = match &self.sum {
+            Ok(sum) => sum.stored.clone(),
+            Err(_) => self.stored_alone.clone(),
+        };
+        stored.filter(|digest| digest.algorithm() == algorithm)
+    }
+}
+
+/// What is to be done with a blob.
+#[derive(Debug)]
+struct Plan {
+    slice: Slice,
+    member: Vec<u8>,
+    named: Option<Digest>,
+    compression: Compression,
+    wanted: SumWanted,
+}
+
+/// The blobs of an archive by where they lie.
+#[derive(Debug)]
+pub(super) struct Blobs {
+    by_span: HashMap<Span, usize>,
+    blobs: Vec<Blob>,
+}
+
+impl Blobs {
+    pub(super) fn read(
+        archive: &Archive,
+        set: &ImageSet,
+        jobs: Jobs,
+        progress: &dyn Progress,
+    ) -> Result<Self, LayerError> {
+        let plans = plan(archive, set);
+        let read = parallel::map(jobs, &plans, |plan| plan.slice.len(), |plan| execute(plan, progress));
+        let mut by_span = HashMap::with_capacity(plans.len());
+        let mut blobs = Vec::with_capacity(plans.len());
+        for (plan, (sum, stored_alone)) in plans.into_iter().zip(read) {
+            let sum = match sum {
+                Err(error) if error.is_environment() => return Err(error),
+                sum => sum,
+            };
+            let Plan { slice, member, named, .. } = plan;
+            by_span.insert(slice.span(), blobs.len());
+            blobs.push(Blob { slice, member, named, sum, stored_alone });
+        }
+        Ok(Self { by_span, blobs })
+    }
+
+    pub(super) fn get(&self, span: Span) -> Option<&Blob> {
+        self.by_span.get(&span).map(|&i| &self.blobs[i])
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Blob> {
+        self.blobs.iter()
+    }
+}
+
+/// Lists every layer, every blob of an artifact, and every member named by a digest; each stretch
+/// of the archive once.
+fn plan(archive: &Archive, set: &ImageSet) -> Vec<Plan> {
+    let mut plans: Vec<Plan> = Vec::new();
+    let mut by_span: HashMap<Span, usize> = HashMap::new();
+    let mut add = |slice: &Slice, member: &[u8]| {
+        *by_span.entry(slice.span()).or_insert_with(|| {
+            let wanted = SumWanted { stored: None, tar: Algorithm::Sha256, is_layer: false };
+            plans.push(Plan {
+                slice: slice.clone(),
+                member: member.to_vec(),
+                named: None,
+                compression: Compression::None,
+                wanted,
+            });
+            plans.len() - 1
+        })
+    };
+    let mut notes: Vec<(usize, Note)> = Vec::new();
+    for layer in set.images.iter().flat_map(|image| &image.layers) {
+        if let Some((slice, compression)) = layer.present() {
+            let i = add(slice, &layer.member);
+            let tar = layer.diff_id.as_ref().map(|id| id.digest().algorithm().clone());
+            notes.push((i, Note::Layer { compression, tar }));
+            if let Some(digest) = &layer.digest {
+                notes.push((i, Note::Stored(digest.digest().algorithm().clone())));
+            }
+        }
+    }
+    for blob in set.artifacts.iter().flat_map(|artifact| &artifact.blobs) {
+        if let Some(slice) = &blob.slice {
+            let i = add(slice, &blob.member);
+            notes.push((i, Note::Stored(blob.descriptor.digest.algorithm().clone())));
+        }
+    }
+    for member in archive.members() {
+        let name = member.name.as_bytes();
+        if let MemberKind::File(span) = &member.kind
+            && let Some(digest) = crate::image::blob_digest_in_name(name)
+        {
+            let i = add(&archive.source().slice(*span), name);
+            notes.push((i, Note::Stored(digest.digest().algorithm().clone())));
+            notes.push((i, Note::Named(digest.digest().clone())));
+        }
+    }
+    for (i, note) in notes {
+        let plan = &mut plans[i];
+        match note {
+            Note::Layer { compression, tar } => {
+                plan.wanted.is_layer = true;
+                plan.compression = compression;
+                plan.wanted.tar = tar.unwrap_or(Algorithm::Sha256);
+            }
+            Note::Stored(algorithm) => plan.wanted.stored = Some(algorithm),
+            Note::Named(digest) => plan.named = Some(digest),
+        }
+    }
+    plans
+}
+
+enum Note {
+    Layer { compression: Compression, tar: Option<Algorithm> },
+    Stored(Algorithm),
+    Named(Digest),
+}
+
+/// Reads one blob. Bytes that cannot be decoded still have a digest as they are stored.
+fn execute(plan: &Plan, progress: &dyn Progress) -> (Result<LayerSum, LayerError>, Option<Digest>) {
+    let name = String::from_utf8_lossy(&plan.member);
+    let task = progress.begin(&name, Some(plan.slice.len()));
+    match sum(&plan.slice, plan.compression, &plan.wanted, &*task) {
+        Err(error) if !error.is_environment() => {
+            let algorithm = plan.wanted.stored.clone().filter(|a| Hasher::for_algorithm(a).is_some());
+            let stored = algorithm.and_then(|tar| {
+                let wanted = SumWanted { stored: None, tar, is_layer: false };
+                sum(&plan.slice, Compression::None, &wanted, &Silent).ok()
+            });
+            (Err(error), stored.map(|sum| sum.tar))
+        }
+        sum => (sum, None),
+    }
+}

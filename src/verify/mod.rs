@@ -1,0 +1,262 @@
+//! Checks: everything an archive claims, held against its bytes.
+//!
+//! Each stored blob is read once, however many images share it; blobs are read in parallel, the
+//! largest first. All problems are found, not only the first. What could be checked without reading
+//! layers was checked when the images were loaded ([`crate::image::ImageSet::problems`]) and is part
+//! of the result.
+
+mod blobs;
+
+use std::collections::HashSet;
+
+use crate::archive::Archive;
+use crate::digest::{DiffId, Digest};
+use crate::image::{ImageSet, Layer, LayerSource};
+use crate::layer::LayerError;
+use crate::parallel::Jobs;
+use crate::problem::{Code, Problem, Severity};
+use crate::progress::Progress;
+use blobs::{Blob, Blobs};
+
+/// What became of the checks of one archive.
+#[derive(Debug)]
+pub struct Verification {
+    /// The images, as in [`ImageSet::images`].
+    pub images: Vec<ImageCheck>,
+    /// The artifacts, as in [`ImageSet::artifacts`].
+    pub artifacts: Vec<ArtifactCheck>,
+    /// Every claim that does not hold.
+    pub problems: Vec<Problem>,
+}
+
+/// What became of the layers of one image.
+#[derive(Clone, Debug)]
+pub struct ImageCheck {
+    /// The layers, base first.
+    pub layers: Vec<LayerCheck>,
+}
+
+/// What became of one layer.
+#[derive(Clone, Debug)]
+pub struct LayerCheck {
+    /// Its index, base first.
+    pub index: usize,
+    /// The diff ID that the config claims; none in archives from before Docker 1.10.
+    pub diff_id: Option<DiffId>,
+    /// The diff ID that its bytes have; none if it is missing or cannot be decoded.
+    pub computed: Option<DiffId>,
+    /// Whether it is there, can be decoded, and is what is claimed, where something is.
+    pub ok: bool,
+}
+
+/// What became of the blobs of one artifact.
+#[derive(Clone, Debug)]
+pub struct ArtifactCheck {
+    /// The blobs, the config first.
+    pub blobs: Vec<BlobCheck>,
+}
+
+/// What became of one blob.
+#[derive(Clone, Debug)]
+pub struct BlobCheck {
+    /// The digest that its descriptor claims.
+    pub digest: Digest,
+    /// The digest that its bytes have; none if it is missing or the algorithm is unknown.
+    pub computed: Option<Digest>,
+    /// Whether the two are equal.
+    pub ok: bool,
+}
+
+impl Verification {
+    /// Whether no claim is false. Warnings count only if they are asked to.
+    pub fn is_ok(&self, strict: bool) -> bool {
+        self.problems.iter().all(|problem| problem.severity == Severity::Warning && !strict)
+    }
+}
+
+/// Recomputes what `archive` and the images in `set` claim.
+///
+/// Checked are: the digest and size of every blob that has one, every diff ID, every config's
+/// digest, the numbers of layers, diff IDs and history steps, whether each layer is a sound tar, and
+/// whether the archive's descriptions agree. Not checked is what stands inside layers.
+///
+/// # Errors
+///
+/// [`LayerError::Read`] if the operating system fails.
+pub fn verify(
+    archive: &Archive,
+    set: &ImageSet,
+    jobs: Jobs,
+    progress: &dyn Progress,
+) -> Result<Verification, LayerError> {
+    let blobs = Blobs::read(archive, set, jobs, progress)?;
+    let mut checker = Checker { blobs: &blobs, problems: set.problems.clone(), told: HashSet::new() };
+    checker.archive(archive);
+    let mut images = Vec::with_capacity(set.images.len());
+    for image in &set.images {
+        let layers = image.layers.iter().map(|layer| checker.layer(layer, image.position)).collect();
+        images.push(ImageCheck { layers });
+    }
+    let artifacts = set
+        .artifacts
+        .iter()
+        .map(|artifact| ArtifactCheck { blobs: checker.artifact(artifact) })
+        .collect();
+    checker.named_blobs(set);
+    let mut problems = checker.problems;
+    problems.sort_by_key(|problem| (problem.severity, problem.image, problem.layer));
+    Ok(Verification { images, artifacts, problems })
+}
+
+struct Checker<'b> {
+    blobs: &'b Blobs,
+    problems: Vec<Problem>,
+    /// Blobs whose digest mismatch was reported, so that a shared blob is reported once.
+    told: HashSet<crate::source::Span>,
+}
+
+impl Checker<'_> {
+    fn archive(&mut self, archive: &Archive) {
+        if let Some(fault) = archive.fault() {
+            let message = format!(
+                "the archive is damaged or cut short after {} members, what followed is lost: {}",
+                archive.members().len(),
+                fault.fault
+            );
+            self.problems.push(Problem::error(Code::ArchiveTruncated, message).at(fault.offset));
+        }
+        for (hidden, counts) in archive.duplicates() {
+            let message = format!(
+                "the archive holds the member twice, at bytes {} and {}: Docker and containerd read the last one, skopeo and crane the first",
+                hidden.offset, counts.offset
+            );
+            let problem = Problem::warning(Code::MemberDuplicate, message).at(hidden.offset);
+            self.problems.push(problem.in_member(counts.name.as_bytes()));
+        }
+    }
+
+    fn layer(&mut self, layer: &Layer, image: usize) -> LayerCheck {
+        let mut check =
+            LayerCheck { index: layer.index, diff_id: layer.diff_id.clone(), computed: None, ok: false };
+        let LayerSource::Present { slice, .. } = &layer.source else { return check };
+        let Some(blob) = self.blobs.get(slice.span()) else { return check };
+        let place = |problem: Problem| {
+            problem.of_image(image).of_layer(layer.index).in_member(&layer.member).at(slice.span().offset)
+        };
+        let sum = match &blob.sum {
+            Ok(sum) => sum,
+            Err(error) => {
+                let code = if error.is_truncation() { Code::LayerTruncated } else { Code::LayerCorrupt };
+                self.problems.push(place(Problem::error(code, describe(error))));
+                self.digest(layer.digest.as_ref().map(crate::digest::BlobDigest::digest), blob, place);
+                return check;
+            }
+        };
+        let computed = DiffId::from(sum.tar.clone());
+        check.ok = match &layer.diff_id {
+            None => true,
+            Some(claimed) if claimed.digest().algorithm() != sum.tar.algorithm() => {
+                self.problems.push(place(unsupported(claimed.digest())));
+                true
+            }
+            Some(claimed) if *claimed == computed => true,
+            Some(claimed) => {
+                let message = "the layer's content is not what its diff ID says: it was changed, damaged or swapped, and engines refuse to load it";
+                let problem = Problem::error(Code::DiffIdMismatch, message).compared(claimed, &computed);
+                self.problems.push(place(problem));
+                false
+            }
+        };
+        check.computed = Some(computed);
+        self.digest(layer.digest.as_ref().map(crate::digest::BlobDigest::digest), blob, place);
+        if sum.trailing {
+            let message = "bytes follow the end of the layer's gzip data: Docker takes such a layer, containerd, skopeo and podman refuse it";
+            self.problems.push(place(Problem::warning(Code::TrailingData, message)));
+        }
+        if let Some(error) = &sum.tar_fault {
+            let code = if error.is_truncation() { Code::LayerTruncated } else { Code::LayerCorrupt };
+            self.problems.push(place(Problem::error(code, describe(error))));
+        }
+        check
+    }
+
+    /// Compares the digest of a blob's stored bytes with a claim.
+    fn digest(&mut self, claimed: Option<&Digest>, blob: &Blob, place: impl Fn(Problem) -> Problem) {
+        let Some(claimed) = claimed else { return };
+        match blob.stored_digest(claimed.algorithm()) {
+            None => {
+                if self.told.insert(blob.span()) {
+                    self.problems.push(place(unsupported(claimed)));
+                }
+            }
+            Some(computed) if computed == *claimed => {}
+            Some(computed) => {
+                if self.told.insert(blob.span()) {
+                    let message = "the blob's bytes are not those that its digest names";
+                    let problem = Problem::error(Code::BlobDigestMismatch, message);
+                    self.problems.push(place(problem.compared(claimed, computed)));
+                }
+            }
+        }
+    }
+
+    fn artifact(&mut self, artifact: &crate::image::Artifact) -> Vec<BlobCheck> {
+        let mut checks = Vec::with_capacity(artifact.blobs.len());
+        for described in &artifact.blobs {
+            let digest = described.descriptor.digest.clone();
+            let blob = described.slice.as_ref().and_then(|slice| self.blobs.get(slice.span()));
+            let computed = blob.and_then(|blob| blob.stored_digest(digest.algorithm()));
+            if let Some(blob) = blob {
+                let offset = blob.span().offset;
+                self.digest(Some(&digest), blob, |problem| problem.in_member(&described.member).at(offset));
+            }
+            let ok = computed.as_ref() == Some(&digest);
+            checks.push(BlobCheck { digest, computed, ok });
+        }
+        let layers = artifact.blobs.iter().skip(1);
+        for (described, claimed) in layers.zip(&artifact.diff_ids) {
+            let blob = described.slice.as_ref().and_then(|slice| self.blobs.get(slice.span()));
+            let Some(Ok(sum)) = blob.map(|blob| &blob.sum) else { continue };
+            if sum.tar.algorithm() == claimed.digest().algorithm() && sum.tar != *claimed.digest() {
+                let message = "the artifact's content is not what the diff ID in its config says";
+                let problem = Problem::error(Code::DiffIdMismatch, message).compared(claimed, &sum.tar);
+                self.problems.push(problem.in_member(&described.member));
+            }
+        }
+        checks
+    }
+
+    /// Blobs that nothing describes still have a digest for a name.
+    fn named_blobs(&mut self, set: &ImageSet) {
+        for blob in self.blobs.iter() {
+            let Some(named) = &blob.named else { continue };
+            if set.checked.contains(&blob.span()) {
+                continue;
+            }
+            let member = blob.member.clone();
+            self.digest(Some(named), blob, |problem| problem.in_member(&member).at(blob.span().offset));
+        }
+    }
+}
+
+fn unsupported(claimed: &Digest) -> Problem {
+    let message = format!("imgtar cannot compute {}, so the digest is not checked", claimed.algorithm().name());
+    let mut problem = Problem::warning(Code::DigestUnsupported, message);
+    problem.claimed = Some(claimed.to_string());
+    problem
+}
+
+/// An error and its causes on one line.
+fn describe(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let next = error.to_string();
+        if !text.contains(&next) {
+            text.push_str(": ");
+            text.push_str(&next);
+        }
+        cause = error.source();
+    }
+    text
+}
