@@ -47,7 +47,9 @@ impl Error {
             Self::Load(error) => match error {
                 LoadError::Archive(error) => of_archive(error),
                 LoadError::Source(error) => of_source(error),
-                LoadError::Description { .. } | LoadError::TooManyDescriptors { .. } => Class::Input,
+                LoadError::Description { .. } | LoadError::TooManyDescriptors { .. } => {
+                    Class::Input
+                }
             },
             Self::Select(error) => match error {
                 SelectError::Position(_) | SelectError::Ambiguous { .. } => Class::Usage,
@@ -62,15 +64,21 @@ impl Error {
 }
 
 fn of_source(error: &SourceError) -> Class {
-    if error.is_environment() { Class::Environment } else { Class::Input }
+    if error.is_environment() {
+        Class::Environment
+    } else {
+        Class::Input
+    }
 }
 
 fn of_archive(error: &ArchiveError) -> Class {
     match error {
-        ArchiveError::NotTar { source, .. } | ArchiveError::Damaged { source, .. } => match &source.fault {
-            TarFault::Read(error) if is_environment(error) => Class::Environment,
-            _ => Class::Input,
-        },
+        ArchiveError::NotTar { source, .. } | ArchiveError::Damaged { source, .. } => {
+            match &source.fault {
+                TarFault::Read(error) if is_environment(error) => Class::Environment,
+                _ => Class::Input,
+            }
+        }
         ArchiveError::TooManyMembers { .. } | ArchiveError::NotAnImage { .. } => Class::Input,
     }
 }

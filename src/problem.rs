@@ -77,6 +77,8 @@ codes! {
     DescriptionsDisagree = "descriptions-disagree",
     /// A name breaks the grammar of references.
     ReferenceInvalid = "reference-invalid",
+    /// An image has more layers than some engines load.
+    LayerLimit = "layer-limit",
     /// A digest uses an algorithm that imgtar cannot compute.
     DigestUnsupported = "digest-unsupported",
 }
@@ -141,30 +143,46 @@ impl Problem {
     /// Says which image it is about.
     #[must_use]
     pub fn of_image(self, position: usize) -> Self {
-        Self { image: Some(position), ..self }
+        Self {
+            image: Some(position),
+            ..self
+        }
     }
 
     /// Says which layer it is about.
     #[must_use]
     pub fn of_layer(self, index: usize) -> Self {
-        Self { layer: Some(index), ..self }
+        Self {
+            layer: Some(index),
+            ..self
+        }
     }
 
     /// Says which member it is about.
     #[must_use]
     pub fn in_member(self, name: &[u8]) -> Self {
-        Self { member: Some(name.to_vec()), ..self }
+        Self {
+            member: Some(name.to_vec()),
+            ..self
+        }
     }
 
     /// Says where it lies, in bytes.
     #[must_use]
     pub fn at(self, offset: u64) -> Self {
-        Self { offset: Some(offset), ..self }
+        Self {
+            offset: Some(offset),
+            ..self
+        }
     }
 
     /// Says what is claimed and what was computed.
     #[must_use]
     pub fn compared(self, claimed: impl fmt::Display, computed: impl fmt::Display) -> Self {
-        Self { claimed: Some(claimed.to_string()), computed: Some(computed.to_string()), ..self }
+        Self {
+            claimed: Some(claimed.to_string()),
+            computed: Some(computed.to_string()),
+            ..self
+        }
     }
 }

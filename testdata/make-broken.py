@@ -232,7 +232,7 @@ def outer():
          'Cut in the body of the last member, repositories; all that the image needs is there.')
     emit('end-missing.tar', whole[:-len(END)], 'opens', '',
          'The two blocks of zeros that end a tar are missing; every reader takes the end of the file for them.')
-    emit('checksum-wrong.tar', whole[:second + 148] + b'000000\0 ' + whole[second + 156:], 'refused', '',
+    emit('checksum-wrong.tar', whole[:second + 148] + b'000000\0 ' + whole[second + 156:], 'verify-fails', 'archive-truncated',
          "The checksum of the second layer's header is wrong.")
 
     packed = gz(whole)
@@ -293,8 +293,8 @@ def manifests():
     repositories = tar.json('repositories')
     repositories['imgtar-testdata/tiny'] = {'1': LAYERS[0].split('/')[0]}
     tar.put('repositories', js(repositories) + b'\n')
-    emit('repositories-disagree.tar', tar, 'verify-fails', 'descriptions-disagree',
-         "repositories lets the tag name the first layer's image, manifest.json the second's.")
+    emit('repositories-disagree.tar', tar, 'opens', 'descriptions-disagree',
+         "repositories lets the tag name the first layer's image, manifest.json the second's; no engine reads it.")
 
 
 # --- the configuration ----------------------------------------------------------------------------------
@@ -403,12 +403,14 @@ def layers():
 
     # Both layers are the first one.
     tar = manifest_with(lambda m: m[0].update(Layers=[LAYERS[0], LAYERS[0]]))
+    tar.drop('repositories')
     tar.drop(LAYERS[1])
     config = tar.json(CONFIG_NAME)
     config['rootfs']['diff_ids'] = [config['rootfs']['diff_ids'][0]] * 2
     emit('same-layer-twice.tar', set_config(tar, config), 'opens', '',
          'One member is both layers of the image, as Docker 25 and skopeo write it.')
     tar = manifest_with(lambda m: m[0].update(Layers=[LAYERS[0]] * 130))
+    tar.drop('repositories')
     tar.drop(LAYERS[1])
     config['rootfs']['diff_ids'] = [config['rootfs']['diff_ids'][0]] * 130
     config['history'] = config['history'][:1] * 130

@@ -61,7 +61,10 @@ impl Archive {
                 }
             }
             if archive.members.len() > MEMBER_LIMIT {
-                return Err(ArchiveError::TooManyMembers { path, limit: MEMBER_LIMIT });
+                return Err(ArchiveError::TooManyMembers {
+                    path,
+                    limit: MEMBER_LIMIT,
+                });
             }
         }
     }
@@ -105,7 +108,9 @@ impl Archive {
 
     /// Pairs of members of one name: the hidden one and the one that counts.
     pub fn duplicates(&self) -> impl Iterator<Item = (&Member, &Member)> {
-        self.duplicates.iter().map(|&(hidden, counts)| (&self.members[hidden], &self.members[counts]))
+        self.duplicates
+            .iter()
+            .map(|&(hidden, counts)| (&self.members[hidden], &self.members[counts]))
     }
 
     /// What ended the index before the end of the archive, if anything did.
@@ -158,13 +163,19 @@ impl Archive {
                     None if links == 0 => return Err(LookupError::Absent { name: wanted() }),
                     None => {
                         let target = current.as_bytes().to_vec();
-                        return Err(LookupError::Dangling { name: wanted(), target });
+                        return Err(LookupError::Dangling {
+                            name: wanted(),
+                            target,
+                        });
                     }
                 },
             };
             links += 1;
             if links > LINK_LIMIT || next.as_bytes().len() > NAME_LIMIT {
-                return Err(LookupError::TooManyLinks { name: wanted(), limit: LINK_LIMIT });
+                return Err(LookupError::TooManyLinks {
+                    name: wanted(),
+                    limit: LINK_LIMIT,
+                });
             }
             current = next;
         }
@@ -173,11 +184,17 @@ impl Archive {
     /// Follows the first directory of `name` that is a symbolic link.
     fn through_linked_directory(&self, name: &MemberName) -> Option<MemberName> {
         let bytes = name.as_bytes();
-        let slashes = bytes.iter().enumerate().filter(|(_, b)| **b == b'/').map(|(i, _)| i);
+        let slashes = bytes
+            .iter()
+            .enumerate()
+            .filter(|(_, b)| **b == b'/')
+            .map(|(i, _)| i);
         slashes.into_iter().find_map(|slash| {
             let directory = MemberName::new(&bytes[..slash]);
             match &self.member(&directory)?.kind {
-                MemberKind::Symlink(target) => Some(directory.linked(target).join(&bytes[slash + 1..])),
+                MemberKind::Symlink(target) => {
+                    Some(directory.linked(target).join(&bytes[slash + 1..]))
+                }
                 _ => None,
             }
         })
@@ -186,13 +203,20 @@ impl Archive {
 
 fn member(entry: Entry) -> Member {
     let kind = match entry.kind {
-        Kind::File => {
-            MemberKind::File(Span { offset: entry.data_offset, len: entry.stored_size })
-        }
+        Kind::File => MemberKind::File(Span {
+            offset: entry.data_offset,
+            len: entry.stored_size,
+        }),
         Kind::Directory => MemberKind::Directory,
         Kind::Symlink => MemberKind::Symlink(entry.link.into()),
         Kind::Hardlink => MemberKind::Hardlink(entry.link.into()),
-        Kind::Char | Kind::Block | Kind::Fifo | Kind::Global | Kind::Other(_) => MemberKind::Special,
+        Kind::Char | Kind::Block | Kind::Fifo | Kind::Global | Kind::Other(_) => {
+            MemberKind::Special
+        }
     };
-    Member { name: MemberName::new(&entry.path), kind, offset: entry.header_offset }
+    Member {
+        name: MemberName::new(&entry.path),
+        kind,
+        offset: entry.header_offset,
+    }
 }

@@ -63,14 +63,25 @@ impl Evidence {
     /// Looks at the names in `archive`.
     pub fn gather(archive: &Archive) -> Self {
         let present = |name: &[u8]| {
-            archive.member(&MemberName::new(name)).is_some_and(|m| m.kind != MemberKind::Directory)
+            archive
+                .member(&MemberName::new(name))
+                .is_some_and(|m| m.kind != MemberKind::Directory)
         };
         let manifest_json = present(b"manifest.json");
         let index_json = present(b"index.json");
         let oci_layout = present(b"oci-layout");
         // Docker 1.10 to 24 writes the v1 files too; they count only where nothing newer does.
-        let v1 = if manifest_json || index_json || oci_layout { Vec::new() } else { v1_roots(archive) };
-        Self { manifest_json, index_json, oci_layout, v1 }
+        let v1 = if manifest_json || index_json || oci_layout {
+            Vec::new()
+        } else {
+            v1_roots(archive)
+        };
+        Self {
+            manifest_json,
+            index_json,
+            oci_layout,
+            v1,
+        }
     }
 }
 
@@ -83,7 +94,8 @@ fn v1_roots(archive: &Archive) -> Vec<V1Root> {
             continue;
         }
         let directory = member.name.parent();
-        if archive.member(&directory.join(b"layer.tar")).is_some() && seen.insert(directory.clone()) {
+        if archive.member(&directory.join(b"layer.tar")).is_some() && seen.insert(directory.clone())
+        {
             roots.entry(directory.parent()).or_default().push(directory);
         }
     }
@@ -131,7 +143,10 @@ impl Looks {
         if archive.member(&MemberName::new(b"oci-layout")).is_some() {
             return Self::OciWithoutIndex;
         }
-        if members.iter().any(|m| m.name.as_bytes().starts_with(b"blobs/sha256/")) {
+        if members
+            .iter()
+            .any(|m| m.name.as_bytes().starts_with(b"blobs/sha256/"))
+        {
             return Self::BlobsAlone;
         }
         if let Some(directory) = wrapped(archive) {
@@ -143,7 +158,9 @@ impl Looks {
         if is_rootfs(archive) {
             return Self::Rootfs;
         }
-        Self::Other { first: first.name.to_lossy() }
+        Self::Other {
+            first: first.name.to_lossy(),
+        }
     }
 }
 
@@ -151,7 +168,10 @@ impl Looks {
 fn wrapped(archive: &Archive) -> Option<String> {
     archive.members().iter().find_map(|member| {
         let directory = member.name.parent();
-        let telling = matches!(member.name.base(), b"manifest.json" | b"oci-layout" | b"index.json");
+        let telling = matches!(
+            member.name.base(),
+            b"manifest.json" | b"oci-layout" | b"index.json"
+        );
         let one_deep = !directory.as_bytes().is_empty() && !directory.as_bytes().contains(&b'/');
         let file = matches!(member.kind, MemberKind::File(_));
         let inside = |name: &[u8]| archive.member(&directory.join(name)).is_some();
@@ -162,8 +182,10 @@ fn wrapped(archive: &Archive) -> Option<String> {
 
 /// Directories that a root file system has and an image archive has not.
 fn is_rootfs(archive: &Archive) -> bool {
-    const TELLING: [&[u8]; 12] =
-        [b"bin", b"dev", b"etc", b"home", b"lib", b"proc", b"root", b"run", b"sbin", b"sys", b"usr", b"var"];
+    const TELLING: [&[u8]; 12] = [
+        b"bin", b"dev", b"etc", b"home", b"lib", b"proc", b"root", b"run", b"sbin", b"sys", b"usr",
+        b"var",
+    ];
     const WINDOWS: [&[u8]; 2] = [b"Files", b"Hives"];
     let tops: HashSet<&[u8]> = archive
         .members()
@@ -171,22 +193,29 @@ fn is_rootfs(archive: &Archive) -> bool {
         .map(|m| m.name.as_bytes().split_str("/").next().unwrap_or_default())
         .collect();
     let telling = TELLING.iter().filter(|top| tops.contains(**top)).count();
-    telling >= 2 || tops.contains(&b".dockerenv"[..]) || WINDOWS.iter().all(|top| tops.contains(*top))
+    telling >= 2
+        || tops.contains(&b".dockerenv"[..])
+        || WINDOWS.iter().all(|top| tops.contains(*top))
 }
 
 impl fmt::Display for Looks {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Nothing => f.write_str("it is a tar without members"),
-            Self::Rootfs => f.write_str("it looks like a root file system, as `docker export` writes it"),
+            Self::Rootfs => {
+                f.write_str("it looks like a root file system, as `docker export` writes it")
+            }
             Self::Layer => f.write_str("it looks like a single layer: it holds whiteouts"),
             Self::Wrapped { directory } => {
-                write!(f, "the image archive lies one directory too deep, in `{directory}/`")
+                write!(
+                    f,
+                    "the image archive lies one directory too deep, in `{directory}/`"
+                )
             }
             Self::OciWithoutIndex => f.write_str("it is an OCI image layout without index.json"),
-            Self::BlobsAlone => {
-                f.write_str("it holds blobs, but neither manifest.json nor index.json describes them")
-            }
+            Self::BlobsAlone => f.write_str(
+                "it holds blobs, but neither manifest.json nor index.json describes them",
+            ),
             Self::Other { first } => write!(
                 f,
                 "it has none of manifest.json, index.json, repositories or v1 image directories (its first member is `{first}`)"

@@ -37,13 +37,21 @@ impl MemberName {
         if target.starts_with(b"/") {
             return Self::new(target);
         }
-        Self::normal(self.parent_bytes().split(|&b| b == b'/').chain(target.split(|&b| b == b'/')))
+        Self::normal(
+            self.parent_bytes()
+                .split(|&b| b == b'/')
+                .chain(target.split(|&b| b == b'/')),
+        )
     }
 
     /// The name with more components appended.
     #[must_use]
     pub fn join(&self, more: &[u8]) -> Self {
-        Self::normal(self.0.split(|&b| b == b'/').chain(more.split(|&b| b == b'/')))
+        Self::normal(
+            self.0
+                .split(|&b| b == b'/')
+                .chain(more.split(|&b| b == b'/')),
+        )
     }
 
     /// The directory that holds it; the root holds itself.
@@ -53,12 +61,16 @@ impl MemberName {
     }
 
     fn parent_bytes(&self) -> &[u8] {
-        self.0.rfind_byte(b'/').map_or(b"", |slash| &self.0[..slash])
+        self.0
+            .rfind_byte(b'/')
+            .map_or(b"", |slash| &self.0[..slash])
     }
 
     /// The last component.
     pub fn base(&self) -> &[u8] {
-        self.0.rfind_byte(b'/').map_or(&self.0, |slash| &self.0[slash + 1..])
+        self.0
+            .rfind_byte(b'/')
+            .map_or(&self.0, |slash| &self.0[slash + 1..])
     }
 
     /// The bytes.
@@ -120,7 +132,16 @@ mod tests {
 
     #[test]
     fn every_spelling_is_one_name() {
-        for raw in ["a/b", "./a/b", "/a/b", "a//b", "a/./b/", "x/../a/b", "../../a/b", "/../a/c/../b"] {
+        for raw in [
+            "a/b",
+            "./a/b",
+            "/a/b",
+            "a//b",
+            "a/./b/",
+            "x/../a/b",
+            "../../a/b",
+            "/../a/c/../b",
+        ] {
             assert_eq!(name(raw), "a/b", "{raw}");
         }
         for raw in ["", ".", "./", "/", "..", "a/.."] {
@@ -131,9 +152,18 @@ mod tests {
     #[test]
     fn link_targets_start_at_the_directory_of_the_link() {
         let link = MemberName::new(b"id/layer.tar");
-        assert_eq!(link.linked(b"../other/layer.tar").to_lossy(), "other/layer.tar");
-        assert_eq!(link.linked(b"/other/layer.tar").to_lossy(), "other/layer.tar");
+        assert_eq!(
+            link.linked(b"../other/layer.tar").to_lossy(),
+            "other/layer.tar"
+        );
+        assert_eq!(
+            link.linked(b"/other/layer.tar").to_lossy(),
+            "other/layer.tar"
+        );
         assert_eq!(link.linked(b"x").to_lossy(), "id/x");
-        assert_eq!(link.linked(b"../../../../etc/passwd").to_lossy(), "etc/passwd");
+        assert_eq!(
+            link.linked(b"../../../../etc/passwd").to_lossy(),
+            "etc/passwd"
+        );
     }
 }

@@ -61,7 +61,11 @@ pub struct HashingReader<R> {
 impl<R: Read> HashingReader<R> {
     /// Reads `inner` and digests with `hasher`.
     pub fn new(inner: R, hasher: Hasher) -> Self {
-        Self { inner, hasher, count: 0 }
+        Self {
+            inner,
+            hasher,
+            count: 0,
+        }
     }
 
     /// The digest and the number of the bytes read so far, and the reader below.

@@ -78,14 +78,18 @@ impl ChainId {
     /// The chain ID with one more layer on top.
     #[must_use]
     pub fn extend(&self, diff_id: &DiffId) -> Self {
-        Self(Digest::sha256_of(format!("{} {}", self.0, diff_id.0).as_bytes()))
+        Self(Digest::sha256_of(
+            format!("{} {}", self.0, diff_id.0).as_bytes(),
+        ))
     }
 
     /// The chain IDs of a stack of layers, base first.
     pub fn of_layers<'a>(diff_ids: impl IntoIterator<Item = &'a DiffId>) -> Vec<Self> {
         let mut chain: Vec<Self> = Vec::new();
         for diff_id in diff_ids {
-            let next = chain.last().map_or_else(|| Self::base(diff_id), |last| last.extend(diff_id));
+            let next = chain
+                .last()
+                .map_or_else(|| Self::base(diff_id), |last| last.extend(diff_id));
             chain.push(next);
         }
         chain
@@ -139,7 +143,10 @@ mod tests {
         let diff = |hex: &str| DiffId::from(Digest::from_sha256_hex(hex).expect("hex"));
         let a = diff("c6f988f4874bb0add23a778f753c65efe992244e148a1d2ec2a8b664fb66bbd1");
         let b = DiffId::from(Digest::sha256_of(&[0; 1024]));
-        assert_eq!(b.digest().encoded(), "5f70bf18a086007016e948b04aed3b82103a36bea41755b6cddfaf10ace3c6ef");
+        assert_eq!(
+            b.digest().encoded(),
+            "5f70bf18a086007016e948b04aed3b82103a36bea41755b6cddfaf10ace3c6ef"
+        );
         let chain = ChainId::of_layers([&a, &b, &a]);
         assert_eq!(chain[0].digest(), a.digest());
         assert_eq!(

@@ -77,12 +77,18 @@ impl Digest {
 
     /// Takes an already computed SHA-256.
     pub(crate) fn from_sha256(sum: [u8; 32]) -> Self {
-        Self { algorithm: Algorithm::Sha256, encoded: const_hex::encode(sum).into() }
+        Self {
+            algorithm: Algorithm::Sha256,
+            encoded: const_hex::encode(sum).into(),
+        }
     }
 
     /// Takes an already computed SHA-512.
     pub(crate) fn from_sha512(sum: [u8; 64]) -> Self {
-        Self { algorithm: Algorithm::Sha512, encoded: const_hex::encode(sum).into() }
+        Self {
+            algorithm: Algorithm::Sha512,
+            encoded: const_hex::encode(sum).into(),
+        }
     }
 
     /// Reads bare SHA-256 hex, as file names in docker archives carry it.
@@ -96,7 +102,9 @@ impl Digest {
 
     fn checked(algorithm: Algorithm, encoded: &str) -> Result<Self, DigestError> {
         if let Some(wanted) = algorithm.encoded_len() {
-            let hex = encoded.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+            let hex = encoded
+                .bytes()
+                .all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
             if encoded.len() != wanted || !hex {
                 return Err(DigestError::Encoded {
                     algorithm: algorithm.name().to_owned(),
@@ -105,7 +113,10 @@ impl Digest {
                 });
             }
         }
-        Ok(Self { algorithm, encoded: encoded.into() })
+        Ok(Self {
+            algorithm,
+            encoded: encoded.into(),
+        })
     }
 
     /// The algorithm part.
@@ -150,8 +161,9 @@ fn is_encoded_byte(b: u8) -> bool {
 
 /// `algorithm ::= component (separator component)*`, components `[a-z0-9]+`, separators `[+._-]`.
 fn is_algorithm_name(name: &str) -> bool {
-    name.split(['+', '.', '_', '-'])
-        .all(|part| !part.is_empty() && part.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9')))
+    name.split(['+', '.', '_', '-']).all(|part| {
+        !part.is_empty() && part.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9'))
+    })
 }
 
 impl fmt::Display for Digest {
@@ -199,7 +211,10 @@ mod tests {
             "SHA256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
             "a..b:00",
         ] {
-            assert!(bad.parse::<Digest>().is_err(), "{bad} was taken for a digest");
+            assert!(
+                bad.parse::<Digest>().is_err(),
+                "{bad} was taken for a digest"
+            );
         }
     }
 

@@ -52,7 +52,10 @@ impl std::str::FromStr for Created {
     type Err = jiff::Error;
 
     fn from_str(text: &str) -> Result<Self, jiff::Error> {
-        Ok(Self { text: text.to_owned(), timestamp: text.parse()? })
+        Ok(Self {
+            text: text.to_owned(),
+            timestamp: text.parse()?,
+        })
     }
 }
 
@@ -151,7 +154,10 @@ impl Config {
             comment: root.field("comment")?.string()?,
             docker_version: root.field("docker_version")?.string()?,
             run: read_run(&root.field("config")?)?,
-            rootfs: rootfs.is_present().then(|| read_rootfs(&rootfs)).transpose()?,
+            rootfs: rootfs
+                .is_present()
+                .then(|| read_rootfs(&rootfs))
+                .transpose()?,
             history: history.iter().map(read_history).collect::<Result<_, _>>()?,
         })
     }
@@ -165,10 +171,15 @@ impl Config {
 fn read_rootfs(node: &Node<'_>) -> Result<RootFs, JsonError> {
     let mut diff_ids = Vec::new();
     for item in node.field("diff_ids")?.items()?.unwrap_or_default() {
-        let diff_id: Digest = item.parsed()?.ok_or_else(|| item.invalid("a diff ID is wanted"))?;
+        let diff_id: Digest = item
+            .parsed()?
+            .ok_or_else(|| item.invalid("a diff ID is wanted"))?;
         diff_ids.push(DiffId::from(diff_id));
     }
-    Ok(RootFs { kind: node.field("type")?.string()?, diff_ids })
+    Ok(RootFs {
+        kind: node.field("type")?.string()?,
+        diff_ids,
+    })
 }
 
 fn read_run(node: &Node<'_>) -> Result<RunConfig, JsonError> {
@@ -183,7 +194,10 @@ fn read_run(node: &Node<'_>) -> Result<RunConfig, JsonError> {
         working_dir: node.field("WorkingDir")?.string()?,
         labels: node.field("Labels")?.string_map()?,
         stop_signal: node.field("StopSignal")?.string()?,
-        healthcheck: health.is_present().then(|| read_health(&health)).transpose()?,
+        healthcheck: health
+            .is_present()
+            .then(|| read_health(&health))
+            .transpose()?,
         on_build: node.field("OnBuild")?.strings()?.unwrap_or_default(),
         shell: node.field("Shell")?.strings()?,
     })
@@ -231,9 +245,15 @@ mod tests {
     #[test]
     fn broken_values_say_where() {
         for (text, at) in [
-            (r#"{"rootfs":{"diff_ids":["sha256:zz"]}}"#, "config.rootfs.diff_ids[0]"),
+            (
+                r#"{"rootfs":{"diff_ids":["sha256:zz"]}}"#,
+                "config.rootfs.diff_ids[0]",
+            ),
             (r#"{"created":"yesterday"}"#, "config.created"),
-            (r#"{"history":[{"empty_layer":"yes"}]}"#, "config.history[0].empty_layer"),
+            (
+                r#"{"history":[{"empty_layer":"yes"}]}"#,
+                "config.history[0].empty_layer",
+            ),
         ] {
             let error = Config::read(text.as_bytes()).expect_err(text).to_string();
             assert!(error.contains(at), "{error} does not say {at}");

@@ -35,9 +35,17 @@ impl Descriptor {
         let platform = node.field("platform")?;
         Ok(Self {
             media_type: read_media_type(node)?,
-            digest: digest.parsed()?.ok_or_else(|| digest.invalid("a digest is wanted"))?,
-            size: node.field("size")?.integer()?.and_then(|n| u64::try_from(n).ok()),
-            platform: platform.is_present().then(|| read_platform(&platform)).transpose()?,
+            digest: digest
+                .parsed()?
+                .ok_or_else(|| digest.invalid("a digest is wanted"))?,
+            size: node
+                .field("size")?
+                .integer()?
+                .and_then(|n| u64::try_from(n).ok()),
+            platform: platform
+                .is_present()
+                .then(|| read_platform(&platform))
+                .transpose()?,
             annotations: node.field("annotations")?.string_map()?,
             artifact_type: node.field("artifactType")?.non_empty()?,
             urls: node.field("urls")?.strings()?.unwrap_or_default(),
@@ -47,7 +55,10 @@ impl Descriptor {
 
 /// Finds `key` in annotations or labels.
 pub(crate) fn annotation<'a>(annotations: &'a [(String, String)], key: &str) -> Option<&'a str> {
-    annotations.iter().find(|(name, _)| name == key).map(|(_, value)| value.as_str())
+    annotations
+        .iter()
+        .find(|(name, _)| name == key)
+        .map(|(_, value)| value.as_str())
 }
 
 fn read_media_type(node: &Node<'_>) -> Result<MediaType, JsonError> {
@@ -69,7 +80,7 @@ pub(crate) fn read_platform(node: &Node<'_>) -> Result<Platform, JsonError> {
 #[derive(Clone, Debug)]
 pub(crate) enum Document {
     Index(Vec<Descriptor>),
-    Manifest(ManifestDocument),
+    Manifest(Box<ManifestDocument>),
 }
 
 /// The fields of an image manifest.
@@ -103,14 +114,18 @@ impl Document {
                 return Err(root.invalid("it is a manifest but calls itself an index"));
             }
             let subject = root.field("subject")?;
-            let subject = if subject.is_present() { subject.field("digest")?.parsed()? } else { None };
-            return Ok(Self::Manifest(ManifestDocument {
+            let subject = if subject.is_present() {
+                subject.field("digest")?.parsed()?
+            } else {
+                None
+            };
+            return Ok(Self::Manifest(Box::new(ManifestDocument {
                 artifact_type: root.field("artifactType")?.non_empty()?,
                 config: Descriptor::read(&config)?,
                 layers: read_descriptors(&layers)?,
                 subject,
                 annotations: root.field("annotations")?.string_map()?,
-            }));
+            })));
         }
         if declared.is_manifest() {
             return Err(root.invalid("it is called a manifest but names no config"));
@@ -123,7 +138,11 @@ impl Document {
 }
 
 fn read_descriptors(node: &Node<'_>) -> Result<Vec<Descriptor>, JsonError> {
-    node.items()?.unwrap_or_default().iter().map(Descriptor::read).collect()
+    node.items()?
+        .unwrap_or_default()
+        .iter()
+        .map(Descriptor::read)
+        .collect()
 }
 
 #[cfg(test)]
@@ -137,7 +156,9 @@ mod tests {
         let config = format!(r#"{{"mediaType":"x","digest":"{DIGEST}","size":1}}"#);
         for text in [
             format!(r#"{{"manifests":[],"config":{config}}}"#),
-            format!(r#"{{"mediaType":"application/vnd.oci.image.index.v1+json","config":{config}}}"#),
+            format!(
+                r#"{{"mediaType":"application/vnd.oci.image.index.v1+json","config":{config}}}"#
+            ),
             r#"{"mediaType":"application/vnd.oci.image.manifest.v1+json"}"#.to_owned(),
             r#"{"schemaVersion":1,"fsLayers":[]}"#.to_owned(),
             "{}".to_owned(),
@@ -145,12 +166,15 @@ mod tests {
         ] {
             assert!(Document::read(text.as_bytes(), "x").is_err(), "{text}");
         }
-        assert!(matches!(Document::read(br#"{"manifests":[]}"#, "x"), Ok(Document::Index(list)) if list.is_empty()));
+        assert!(
+            matches!(Document::read(br#"{"manifests":[]}"#, "x"), Ok(Document::Index(list)) if list.is_empty())
+        );
     }
 
     #[test]
     fn a_negative_size_is_no_size() {
-        let text = format!(r#"{{"manifests":[{{"mediaType":"x","digest":"{DIGEST}","size":-1}}]}}"#);
+        let text =
+            format!(r#"{{"manifests":[{{"mediaType":"x","digest":"{DIGEST}","size":-1}}]}}"#);
         let Ok(Document::Index(list)) = Document::read(text.as_bytes(), "x") else {
             panic!("an index");
         };

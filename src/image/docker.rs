@@ -70,7 +70,11 @@ pub(crate) fn read_repositories(bytes: &[u8]) -> Result<Vec<RepositoryTag>, Json
     let mut tags = Vec::new();
     for (repository, node) in Node::root(&json, "repositories").entries()? {
         for (tag, id) in node.string_map()? {
-            tags.push(RepositoryTag { repository: repository.to_owned(), tag, id });
+            tags.push(RepositoryTag {
+                repository: repository.to_owned(),
+                tag,
+                id,
+            });
         }
     }
     Ok(tags)

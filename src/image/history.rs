@@ -45,12 +45,19 @@ impl<'h> Pairing<'h> {
             steps.push(Step { entry, layer });
         }
         let unexplained_layers = if history.is_empty() { 0 } else { layers - next };
-        Self { steps, missing_layers, unexplained_layers }
+        Self {
+            steps,
+            missing_layers,
+            unexplained_layers,
+        }
     }
 
     /// The step that made the layer `index`.
     pub fn maker_of(&self, index: usize) -> Option<&'h HistoryEntry> {
-        self.steps.iter().find(|step| step.layer == Some(index)).map(|step| step.entry)
+        self.steps
+            .iter()
+            .find(|step| step.layer == Some(index))
+            .map(|step| step.entry)
     }
 }
 
@@ -59,7 +66,13 @@ mod tests {
     use super::*;
 
     fn history(empty: &[bool]) -> Vec<HistoryEntry> {
-        empty.iter().map(|&empty_layer| HistoryEntry { empty_layer, ..HistoryEntry::default() }).collect()
+        empty
+            .iter()
+            .map(|&empty_layer| HistoryEntry {
+                empty_layer,
+                ..HistoryEntry::default()
+            })
+            .collect()
     }
 
     #[test]

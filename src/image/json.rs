@@ -69,7 +69,9 @@ impl Json {
         let (value, trailing) = Self::parse_first(bytes)?;
         match trailing {
             None => Ok(value),
-            Some(at) => Err(JsonError::Syntax(format!("something follows the JSON value at byte {at}"))),
+            Some(at) => Err(JsonError::Syntax(format!(
+                "something follows the JSON value at byte {at}"
+            ))),
         }
     }
 
@@ -172,11 +174,17 @@ pub(crate) struct Node<'j> {
 impl<'j> Node<'j> {
     /// The root of a document, called `name` in messages.
     pub(crate) fn root(value: &'j Json, name: &str) -> Self {
-        Self { value: Some(value).filter(|v| **v != Json::Null), at: name.to_owned() }
+        Self {
+            value: Some(value).filter(|v| **v != Json::Null),
+            at: name.to_owned(),
+        }
     }
 
-    fn child(&self, value: Option<&'j Json>, at: String) -> Self {
-        Self { value: value.filter(|v| **v != Json::Null), at }
+    fn child(value: Option<&'j Json>, at: String) -> Self {
+        Self {
+            value: value.filter(|v| **v != Json::Null),
+            at,
+        }
     }
 
     /// Whether the field is there and not `null`.
@@ -186,19 +194,32 @@ impl<'j> Node<'j> {
 
     fn wrong(&self, wanted: &'static str) -> JsonError {
         let found = self.value.map_or_else(|| "absent".into(), Json::describe);
-        JsonError::Type { at: self.at.clone(), wanted, found }
+        JsonError::Type {
+            at: self.at.clone(),
+            wanted,
+            found,
+        }
     }
 
     /// An error about this value's content.
     pub(crate) fn invalid(&self, why: impl fmt::Display) -> JsonError {
-        JsonError::Value { at: self.at.clone(), why: why.to_string() }
+        JsonError::Value {
+            at: self.at.clone(),
+            why: why.to_string(),
+        }
     }
 
     /// The field `key`, found without regard to case.
     pub(crate) fn field(&self, key: &str) -> Result<Self, JsonError> {
         let members = self.members("an object")?;
-        let found = members.iter().rev().find(|(name, _)| go_equal_fold(name, key));
-        Ok(self.child(found.map(|(_, value)| value), format!("{}.{key}", self.at)))
+        let found = members
+            .iter()
+            .rev()
+            .find(|(name, _)| go_equal_fold(name, key));
+        Ok(Self::child(
+            found.map(|(_, value)| value),
+            format!("{}.{key}", self.at),
+        ))
     }
 
     /// The name and value of every member of an object, as written.
@@ -206,7 +227,12 @@ impl<'j> Node<'j> {
         let members = self.members("an object")?;
         Ok(members
             .iter()
-            .map(|(name, value)| (name.as_str(), self.child(Some(value), format!("{}.{name}", self.at))))
+            .map(|(name, value)| {
+                (
+                    name.as_str(),
+                    Self::child(Some(value), format!("{}.{name}", self.at)),
+                )
+            })
             .collect())
     }
 
@@ -226,7 +252,7 @@ impl<'j> Node<'j> {
                 items
                     .iter()
                     .enumerate()
-                    .map(|(i, item)| self.child(Some(item), format!("{}[{i}]", self.at)))
+                    .map(|(i, item)| Self::child(Some(item), format!("{}[{i}]", self.at)))
                     .collect(),
             )),
             Some(_) => Err(self.wrong("an array")),
@@ -244,18 +270,24 @@ impl<'j> Node<'j> {
 
     /// A string, or `None` if it is absent or empty, which Go cannot tell apart.
     pub(crate) fn non_empty(&self) -> Result<Option<String>, JsonError> {
-        self.string().map(|text| Some(text).filter(|t| !t.is_empty()))
+        self.string()
+            .map(|text| Some(text).filter(|t| !t.is_empty()))
     }
 
     /// An array of strings; `None` if it is absent. A `null` inside is an empty string, as in Go.
     pub(crate) fn strings(&self) -> Result<Option<Vec<String>>, JsonError> {
-        self.items()?.map(|items| items.iter().map(Self::string).collect()).transpose()
+        self.items()?
+            .map(|items| items.iter().map(Self::string).collect())
+            .transpose()
     }
 
     /// The names of an object's members (Go's `map[string]struct{}`), sorted.
     pub(crate) fn keys(&self) -> Result<Vec<String>, JsonError> {
-        let mut keys: Vec<String> =
-            self.members("an object")?.iter().map(|(name, _)| name.clone()).collect();
+        let mut keys: Vec<String> = self
+            .members("an object")?
+            .iter()
+            .map(|(name, _)| name.clone())
+            .collect();
         keys.sort();
         keys.dedup();
         Ok(keys)
@@ -274,7 +306,10 @@ impl<'j> Node<'j> {
     pub(crate) fn integer(&self) -> Result<Option<i64>, JsonError> {
         match self.value {
             None => Ok(None),
-            Some(Json::Number(n)) => n.as_i64().map(Some).ok_or_else(|| self.wrong("a whole number")),
+            Some(Json::Number(n)) => n
+                .as_i64()
+                .map(Some)
+                .ok_or_else(|| self.wrong("a whole number")),
             Some(_) => Err(self.wrong("a whole number")),
         }
     }
@@ -295,7 +330,10 @@ impl<'j> Node<'j> {
     {
         match self.non_empty()? {
             None => Ok(None),
-            Some(text) => text.parse().map(Some).map_err(|why: T::Err| self.invalid(why)),
+            Some(text) => text
+                .parse()
+                .map(Some)
+                .map_err(|why: T::Err| self.invalid(why)),
         }
     }
 }
@@ -321,10 +359,14 @@ mod tests {
 
     #[test]
     fn keys_match_in_any_case_and_the_last_one_counts() {
-        let json = parse(r#"{"rootfS":{"A":1},"RootFS":null,"repoTags":["a"],"REPOTAGS":["b","c"]}"#);
+        let json =
+            parse(r#"{"rootfS":{"A":1},"RootFS":null,"repoTags":["a"],"REPOTAGS":["b","c"]}"#);
         let root = Node::root(&json, "x");
         assert!(!root.field("rootfs").expect("object").is_present());
-        let tags = root.field("RepoTags").and_then(|n| n.strings()).expect("strings");
+        let tags = root
+            .field("RepoTags")
+            .and_then(|n| n.strings())
+            .expect("strings");
         assert_eq!(tags, Some(vec!["b".to_owned(), "c".to_owned()]));
         assert!(go_equal_fold("hi\u{17f}tory", "HISTORY"));
     }
@@ -337,13 +379,19 @@ mod tests {
             .and_then(|n| n.field("Env"))
             .and_then(|n| n.strings())
             .expect_err("2 is no string");
-        assert_eq!(error.to_string(), "`config.json.config.Env[1]` should be a string, it is the number 2");
+        assert_eq!(
+            error.to_string(),
+            "`config.json.config.Env[1]` should be a string, it is the number 2"
+        );
     }
 
     #[test]
     fn what_follows_the_first_value_is_found() {
         assert_eq!(Json::parse_first(b"[] \n").map(|(_, rest)| rest), Ok(None));
-        assert_eq!(Json::parse_first(b"[] \n{}").map(|(_, rest)| rest), Ok(Some(4)));
+        assert_eq!(
+            Json::parse_first(b"[] \n{}").map(|(_, rest)| rest),
+            Ok(Some(4))
+        );
         assert!(Json::parse(b"[] x").is_err());
         assert!(Json::parse(b"").is_err());
     }
@@ -356,6 +404,9 @@ mod tests {
 
     #[test]
     fn bad_utf8_is_replaced_as_go_does() {
-        assert_eq!(Json::parse(b"\"a\xffb\""), Ok(Json::String("a\u{fffd}b".into())));
+        assert_eq!(
+            Json::parse(b"\"a\xffb\""),
+            Ok(Json::String("a\u{fffd}b".into()))
+        );
     }
 }

@@ -78,10 +78,17 @@ impl FromStr for MediaType {
         }
         // Suffixes vary (`+gzip`, `+zstd`, `.tar.gzip`, nondistributable, foreign, encrypted), the
         // beginnings do not.
-        let layer = ["application/vnd.oci.image.layer.", "application/vnd.docker.image.rootfs."]
-            .iter()
-            .any(|prefix| text.starts_with(prefix));
-        Ok(if layer { Self::Layer(text.to_owned()) } else { Self::Other(text.to_owned()) })
+        let layer = [
+            "application/vnd.oci.image.layer.",
+            "application/vnd.docker.image.rootfs.",
+        ]
+        .iter()
+        .any(|prefix| text.starts_with(prefix));
+        Ok(if layer {
+            Self::Layer(text.to_owned())
+        } else {
+            Self::Other(text.to_owned())
+        })
     }
 }
 

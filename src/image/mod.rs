@@ -38,7 +38,8 @@ pub(crate) use load::blob_digest_in_name;
 pub use load::{DEPTH_LIMIT, DESCRIPTOR_LIMIT, LoadError, Unreadable};
 pub use media_type::MediaType;
 pub use model::{
-    Absent, Artifact, ArtifactBlob, ConfigBlob, Identity, Image, ImageSet, Layer, LayerSource, Manifest,
+    Absent, Artifact, ArtifactBlob, ConfigBlob, Identity, Image, ImageSet, Layer, LayerSource,
+    Manifest,
 };
 pub use platform::{Platform, PlatformError};
 pub use reference::{Name, Reference, ReferenceError};

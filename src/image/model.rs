@@ -181,7 +181,10 @@ impl Image {
 
     /// The history beside the layers.
     pub fn pairing(&self) -> Pairing<'_> {
-        Pairing::new(self.view().map_or(&[], |config| &config.history), self.layers.len())
+        Pairing::new(
+            self.view().map_or(&[], |config| &config.history),
+            self.layers.len(),
+        )
     }
 
     /// The chain ID of the whole stack; `None` without layers, or if a diff ID is missing.
@@ -191,7 +194,9 @@ impl Image {
 
     /// The name for messages: its first reference, else its short ID.
     pub fn display_name(&self) -> String {
-        self.names.first().map_or_else(|| self.identity.short().to_owned(), ToString::to_string)
+        self.names
+            .first()
+            .map_or_else(|| self.identity.short().to_owned(), ToString::to_string)
     }
 }
 

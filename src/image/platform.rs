@@ -18,7 +18,9 @@ pub struct Platform {
 
 /// A platform that was asked for is not `os/architecture[/variant]`.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no platform: `os/architecture` or `os/architecture/variant` is wanted, such as linux/arm64")]
+#[error(
+    "`{0}` is no platform: `os/architecture` or `os/architecture/variant` is wanted, such as linux/arm64"
+)]
 pub struct PlatformError(String);
 
 impl Platform {
@@ -46,7 +48,11 @@ impl Platform {
         let (own, own_default) = normal_architecture(&self.architecture);
         let (other, other_default) = normal_architecture(&wanted.architecture);
         let pick = |written: &str, default: &'static str| {
-            if written.is_empty() { default.to_owned() } else { written.to_owned() }
+            if written.is_empty() {
+                default.to_owned()
+            } else {
+                written.to_owned()
+            }
         };
         let variant = pick(&self.variant, own_default);
         let wanted_variant = pick(&wanted.variant, other_default);
@@ -94,7 +100,13 @@ impl FromStr for Platform {
 
 impl fmt::Display for Platform {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let part = |text: &str| if text.is_empty() { "unknown".to_owned() } else { text.to_owned() };
+        let part = |text: &str| {
+            if text.is_empty() {
+                "unknown".to_owned()
+            } else {
+                text.to_owned()
+            }
+        };
         write!(f, "{}/{}", part(&self.os), part(&self.architecture))?;
         if !self.variant.is_empty() {
             write!(f, "/{}", self.variant)?;
@@ -119,7 +131,11 @@ mod tests {
             ("linux/amd64", "windows/amd64", false),
         ];
         for (image, wanted, fits) in table {
-            assert_eq!(platform(image).satisfies(&platform(wanted)), fits, "{image} for {wanted}");
+            assert_eq!(
+                platform(image).satisfies(&platform(wanted)),
+                fits,
+                "{image} for {wanted}"
+            );
         }
         for bad in ["linux", "", "/amd64", "a/b/c/d", "linux/"] {
             assert!(bad.parse::<Platform>().is_err(), "{bad}");

@@ -122,13 +122,19 @@ impl FromStr for Reference {
         if path.chars().any(char::is_uppercase) {
             return Err(ReferenceError::Uppercase(path.to_owned()));
         }
-        if !is_domain(&domain) || !path.split('/').all(is_path_component) || !tag.is_none_or(is_tag) {
+        if !is_domain(&domain) || !path.split('/').all(is_path_component) || !tag.is_none_or(is_tag)
+        {
             return Err(format());
         }
         if domain.len() + 1 + path.len() > NAME_LIMIT {
             return Err(ReferenceError::TooLong);
         }
-        Ok(Self { domain, path: path.to_owned(), tag: tag.map(str::to_owned), digest })
+        Ok(Self {
+            domain,
+            path: path.to_owned(),
+            tag: tag.map(str::to_owned),
+            digest,
+        })
     }
 }
 
@@ -140,7 +146,14 @@ fn split_domain(text: &str) -> (String, String) {
                 || first.contains(['.', ':'])
                 || first.chars().any(char::is_uppercase) =>
         {
-            (if first == LEGACY_DOMAIN { DEFAULT_DOMAIN } else { first }, rest)
+            (
+                if first == LEGACY_DOMAIN {
+                    DEFAULT_DOMAIN
+                } else {
+                    first
+                },
+                rest,
+            )
         }
         _ => (DEFAULT_DOMAIN, text),
     };
@@ -186,7 +199,10 @@ fn is_path_component(part: &str) -> bool {
         if i == bytes.len() {
             return true;
         }
-        let separators = bytes[i..].iter().take_while(|b| matches!(b, b'.' | b'_' | b'-')).count();
+        let separators = bytes[i..]
+            .iter()
+            .take_while(|b| matches!(b, b'.' | b'_' | b'-'))
+            .count();
         let separator = &bytes[i..i + separators];
         let known = matches!(separator, b"." | b"_" | b"__")
             || (!separator.is_empty() && separator.iter().all(|b| *b == b'-'));
@@ -280,20 +296,44 @@ mod tests {
             ("nginx:1.12", "docker.io", "library/nginx", "nginx:1.12"),
             ("library/nginx", "docker.io", "library/nginx", "nginx"),
             ("docker.io/nginx", "docker.io", "library/nginx", "nginx"),
-            ("index.docker.io/nginx:x", "docker.io", "library/nginx", "nginx:x"),
+            (
+                "index.docker.io/nginx:x",
+                "docker.io",
+                "library/nginx",
+                "nginx:x",
+            ),
             ("team/app", "docker.io", "team/app", "team/app"),
             ("a/b/c:T_x.9-", "docker.io", "a/b/c", "a/b/c:T_x.9-"),
             ("localhost/app", "localhost", "app", "localhost/app"),
-            ("localhost:5000/app:1", "localhost:5000", "app", "localhost:5000/app:1"),
-            ("registry.example.com:5000/team/q:r", "registry.example.com:5000", "team/q", "registry.example.com:5000/team/q:r"),
+            (
+                "localhost:5000/app:1",
+                "localhost:5000",
+                "app",
+                "localhost:5000/app:1",
+            ),
+            (
+                "registry.example.com:5000/team/q:r",
+                "registry.example.com:5000",
+                "team/q",
+                "registry.example.com:5000/team/q:r",
+            ),
             ("[::1]:5000/app", "[::1]:5000", "app", "[::1]:5000/app"),
             ("HOST/app", "HOST", "app", "HOST/app"),
-            ("a__b.c---d_e/f", "docker.io", "a__b.c---d_e/f", "a__b.c---d_e/f"),
+            (
+                "a__b.c---d_e/f",
+                "docker.io",
+                "a__b.c---d_e/f",
+                "a__b.c---d_e/f",
+            ),
             ("library/a/b", "docker.io", "library/a/b", "library/a/b"),
         ];
         for (text, domain, path, familiar) in table {
             let reference: Reference = text.parse().unwrap_or_else(|e| panic!("{text}: {e}"));
-            assert_eq!((reference.domain(), reference.path()), (domain, path), "{text}");
+            assert_eq!(
+                (reference.domain(), reference.path()),
+                (domain, path),
+                "{text}"
+            );
             assert_eq!(reference.to_string(), familiar, "{text}");
         }
         let both: Reference = format!("a:b@{digest}").parse().expect("tag and digest");
@@ -306,12 +346,37 @@ mod tests {
         let long_tag = format!("a:{}", "t".repeat(129));
         let hex = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
         let table = [
-            "", ":tag", "a:", "a:-x", "a:.x", "A", "a/B:1", "a//b", "/a", "a/", "a b", "a___b", "a..b",
-            "-a", "a-", "a@sha256:abc", "a@", "a:b:c", "ex ample.com/a", "host:port/a", "-h.com/a",
-            "\u{e9}", long_name.as_str(), long_tag.as_str(), hex,
+            "",
+            ":tag",
+            "a:",
+            "a:-x",
+            "a:.x",
+            "A",
+            "a/B:1",
+            "a//b",
+            "/a",
+            "a/",
+            "a b",
+            "a___b",
+            "a..b",
+            "-a",
+            "a-",
+            "a@sha256:abc",
+            "a@",
+            "a:b:c",
+            "ex ample.com/a",
+            "host:port/a",
+            "-h.com/a",
+            "\u{e9}",
+            long_name.as_str(),
+            long_tag.as_str(),
+            hex,
         ];
         for text in table {
-            assert!(text.parse::<Reference>().is_err(), "`{text}` was taken for a reference");
+            assert!(
+                text.parse::<Reference>().is_err(),
+                "`{text}` was taken for a reference"
+            );
         }
     }
 
@@ -319,7 +384,15 @@ mod tests {
     fn one_word_in_an_annotation_is_a_tag() {
         assert_eq!(Name::from_annotation("latest"), Name::Bare("latest".into()));
         assert_eq!(Name::from_annotation("quirks:1").to_string(), "quirks:1");
-        assert!(Name::from_annotation("docker.io/library/x:1").reference().is_some());
-        assert!(Name::from_annotation("_cosign:sha256-x.sig").reference().is_none());
+        assert!(
+            Name::from_annotation("docker.io/library/x:1")
+                .reference()
+                .is_some()
+        );
+        assert!(
+            Name::from_annotation("_cosign:sha256-x.sig")
+                .reference()
+                .is_none()
+        );
     }
 }

@@ -5,6 +5,7 @@ use std::str::FromStr;
 use super::model::{Image, ImageSet};
 use super::platform::Platform;
 use super::reference::{Name, Reference};
+use crate::digest::Digest;
 
 /// The shortest prefix of an ID that is taken for one, in hex digits.
 const PREFIX_MIN: usize = 4;
@@ -63,11 +64,16 @@ impl FromStr for Selector {
     fn from_str(text: &str) -> Result<Self, SelectError> {
         let position = match text.strip_prefix('@') {
             None => None,
-            Some(digits) => {
-                Some(digits.parse().map_err(|_| SelectError::Position(text.to_owned()))?)
-            }
+            Some(digits) => Some(
+                digits
+                    .parse()
+                    .map_err(|_| SelectError::Position(text.to_owned()))?,
+            ),
         };
-        Ok(Self { text: text.to_owned(), position })
+        Ok(Self {
+            text: text.to_owned(),
+            position,
+        })
     }
 }
 
@@ -75,15 +81,26 @@ impl Selector {
     /// The images that fit. Several only if they are platforms of one name, or share an ID prefix;
     /// whether that is one too many is for the caller to say, see [`ImageSet::select`].
     fn matches<'s>(&self, set: &'s ImageSet) -> Vec<&'s Image> {
-        let by_name: Vec<&Image> = set.images.iter().filter(|image| self.names(image)).collect();
+        let by_name: Vec<&Image> = set
+            .images
+            .iter()
+            .filter(|image| self.names(image))
+            .collect();
         if !by_name.is_empty() {
             return by_name;
         }
-        set.images.iter().filter(|image| self.is_id_of(image)).collect()
+        set.images
+            .iter()
+            .filter(|image| self.is_id_of(image))
+            .collect()
     }
 
     fn names(&self, image: &Image) -> bool {
-        let wanted = self.text.parse::<Reference>().ok().map(Reference::or_latest);
+        let wanted = self
+            .text
+            .parse::<Reference>()
+            .ok()
+            .map(Reference::or_latest);
         image.names.iter().any(|name| match name {
             Name::Reference(reference) => Some(reference.clone().or_latest()) == wanted,
             Name::Bare(text) => *text == self.text,
@@ -94,9 +111,18 @@ impl Selector {
         let prefix = self.text.strip_prefix("sha256:").unwrap_or(&self.text);
         let hex = prefix.len() >= PREFIX_MIN && prefix.bytes().all(|b| b.is_ascii_hexdigit());
         // Docker's containerd store calls an image by the digest of its index or manifest.
-        let manifest = image.manifest.iter().flat_map(|m| [Some(&m.descriptor.digest), m.index.as_ref()]);
-        let ids = image.identity.encoded().into_iter().chain(manifest.flatten().map(|d| d.encoded()));
-        hex && ids.into_iter().any(|id| id.starts_with(&prefix.to_ascii_lowercase()))
+        let manifest = image
+            .manifest
+            .iter()
+            .flat_map(|m| [Some(&m.descriptor.digest), m.index.as_ref()]);
+        let ids = image
+            .identity
+            .encoded()
+            .into_iter()
+            .chain(manifest.flatten().map(Digest::encoded));
+        hex && ids
+            .into_iter()
+            .any(|id| id.starts_with(&prefix.to_ascii_lowercase()))
     }
 }
 
@@ -113,16 +139,25 @@ impl ImageSet {
     ) -> Result<Vec<&Image>, SelectError> {
         let mut picked: Vec<&Image> = match selector {
             None => self.images.iter().collect(),
-            Some(Selector { position: Some(position), .. }) => {
+            Some(Selector {
+                position: Some(position),
+                ..
+            }) => {
                 let count = self.images.len();
-                let out = SelectError::OutOfRange { position: *position, count };
+                let out = SelectError::OutOfRange {
+                    position: *position,
+                    count,
+                };
                 vec![self.images.get(*position).ok_or(out)?]
             }
             Some(selector) => {
                 let matches = selector.matches(self);
                 if matches.is_empty() {
                     let candidates = candidates(self.images.iter());
-                    return Err(SelectError::Unknown { wanted: selector.text.clone(), candidates });
+                    return Err(SelectError::Unknown {
+                        wanted: selector.text.clone(),
+                        candidates,
+                    });
                 }
                 matches
             }
@@ -132,22 +167,29 @@ impl ImageSet {
             picked.retain(|image| image.platform.satisfies(wanted));
             if picked.is_empty() {
                 let candidates = candidates(all.into_iter());
-                return Err(SelectError::NoPlatform { wanted: wanted.clone(), candidates });
+                return Err(SelectError::NoPlatform {
+                    wanted: wanted.clone(),
+                    candidates,
+                });
             }
         } else if let Some(selector) = selector
             && picked.len() > 1
         {
             // One name for several platforms: the host's, if there is one.
             let host = Platform::host();
-            let for_host: Vec<&Image> =
-                picked.iter().copied().filter(|image| image.platform.satisfies(&host)).collect();
-            match for_host[..] {
-                [image] => return Ok(vec![image]),
-                _ => {
-                    let candidates = candidates(picked.into_iter());
-                    return Err(SelectError::Ambiguous { wanted: selector.text.clone(), candidates });
-                }
+            let for_host: Vec<&Image> = picked
+                .iter()
+                .copied()
+                .filter(|image| image.platform.satisfies(&host))
+                .collect();
+            if let [image] = for_host[..] {
+                return Ok(vec![image]);
             }
+            let candidates = candidates(picked.into_iter());
+            return Err(SelectError::Ambiguous {
+                wanted: selector.text.clone(),
+                candidates,
+            });
         }
         Ok(picked)
     }
@@ -157,10 +199,21 @@ fn candidates<'i>(images: impl Iterator<Item = &'i Image>) -> Vec<String> {
     images
         .map(|image| {
             let names: Vec<String> = image.names.iter().map(ToString::to_string).collect();
-            let names = if names.is_empty() { "<none>".to_owned() } else { names.join(", ") };
-            let platform =
-                if image.platform.is_unknown() { String::new() } else { format!(", {}", image.platform) };
-            format!("@{} {} ({names}{platform})", image.position, image.identity.short())
+            let names = if names.is_empty() {
+                "<none>".to_owned()
+            } else {
+                names.join(", ")
+            };
+            let platform = if image.platform.is_unknown() {
+                String::new()
+            } else {
+                format!(", {}", image.platform)
+            };
+            format!(
+                "@{} {} ({names}{platform})",
+                image.position,
+                image.identity.short()
+            )
         })
         .collect()
 }

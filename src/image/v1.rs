@@ -21,7 +21,11 @@ impl V1Json {
         let json = Json::parse(bytes)?;
         let root = Node::root(&json, "json");
         let config = Config::from_node(&root)?;
-        let cmd = root.field("container_config")?.field("Cmd")?.strings()?.unwrap_or_default();
+        let cmd = root
+            .field("container_config")?
+            .field("Cmd")?
+            .strings()?
+            .unwrap_or_default();
         let created: Option<Created> = config.created.clone();
         let step = HistoryEntry {
             created,

@@ -42,25 +42,43 @@ impl LayerError {
     /// Whether the layer ends before it should.
     pub fn is_truncation(&self) -> bool {
         match self {
-            Self::Tar(error) => {
-                matches!(error.fault, TarFault::TruncatedHeader | TarFault::TruncatedBody { .. })
-            }
+            // What breaks off inside its first header was never a tar.
+            Self::Tar(error) => match error.fault {
+                TarFault::TruncatedHeader => error.offset > 0,
+                TarFault::TruncatedBody { .. } => true,
+                _ => false,
+            },
             Self::Decode { source, .. } => source.kind() == io::ErrorKind::UnexpectedEof,
             Self::Missing(_) | Self::Read(_) => false,
         }
     }
 
     /// Sorts a decoder's or a reader's error.
-    pub(super) fn from_read(error: io::Error, compression: Compression, offset: u64, len: u64) -> Self {
+    pub(super) fn from_read(
+        error: io::Error,
+        compression: Compression,
+        offset: u64,
+        len: u64,
+    ) -> Self {
         if is_environment(&error) {
             Self::Read(error)
         } else {
-            Self::Decode { compression, offset, len, source: error }
+            Self::Decode {
+                compression,
+                offset,
+                len,
+                source: error,
+            }
         }
     }
 
     /// Sorts the error of a walk; a failed read below it is not the tar's fault.
-    pub(super) fn from_walk(error: TarError, compression: Compression, offset: u64, len: u64) -> Self {
+    pub(super) fn from_walk(
+        error: TarError,
+        compression: Compression,
+        offset: u64,
+        len: u64,
+    ) -> Self {
         match error.fault {
             TarFault::Read(source) => Self::from_read(source, compression, offset, len),
             _ => Self::Tar(error),

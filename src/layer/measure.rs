@@ -47,6 +47,13 @@ impl Measure {
     }
 }
 
+/// Where the tar in an uncompressed layer ends, its end-of-archive blocks included, in bytes.
+pub(super) fn end_of_tar(slice: &Slice) -> Result<u64, LayerError> {
+    let mut walker = Walker::new(Positioned::new(slice.clone()));
+    walk(&mut walker).map_err(|e| LayerError::from_walk(e, Compression::None, 0, slice.len()))?;
+    Ok(walker.position())
+}
+
 /// Measures one layer: by its headers alone if it is uncompressed, else by decoding it once.
 ///
 /// # Errors
@@ -56,19 +63,30 @@ pub fn measure(slice: &Slice, compression: Compression) -> Result<Measure, Layer
     let len = slice.len();
     if compression == Compression::None {
         let mut walker = Walker::new(Positioned::new(slice.clone()));
-        let measure = walk(&mut walker).map_err(|e| LayerError::from_walk(e, compression, 0, len))?;
-        return Ok(Measure { tar_size: len, ..measure });
+        let measure =
+            walk(&mut walker).map_err(|e| LayerError::from_walk(e, compression, 0, len))?;
+        return Ok(Measure {
+            tar_size: len,
+            ..measure
+        });
     }
     let reader = BufReader::with_capacity(READ_BUFFER, slice.reader());
     let decoder = Decoder::new(compression, reader).map_err(LayerError::Read)?;
     let mut walker = Walker::new(Streamed::new(decoder));
-    let walked = walk(&mut walker);
+    let outcome = walk(&mut walker);
     let mut cursor = walker.into_cursor();
-    let drained = if walked.is_ok() { cursor.drain() } else { Ok(0) };
+    let drained = if outcome.is_ok() {
+        cursor.drain()
+    } else {
+        Ok(0)
+    };
     let offset = position(&cursor.into_inner());
-    let measure = walked.map_err(|e| LayerError::from_walk(e, compression, offset, len))?;
+    let measure = outcome.map_err(|e| LayerError::from_walk(e, compression, offset, len))?;
     let tar_size = drained.map_err(|e| LayerError::from_read(e, compression, offset, len))?;
-    Ok(Measure { tar_size, ..measure })
+    Ok(Measure {
+        tar_size,
+        ..measure
+    })
 }
 
 fn position(decoder: &Decoder<BufReader<SliceReader>>) -> u64 {
@@ -108,14 +126,24 @@ impl Measures {
                 blobs.push((slice, compression));
             }
         }
-        let compressed: u64 =
-            blobs.iter().filter(|(_, c)| *c != Compression::None).map(|(slice, _)| slice.len()).sum();
-        let task = (compressed > 0).then(|| progress.begin("reading compressed layers", Some(compressed)));
+        let compressed: u64 = blobs
+            .iter()
+            .filter(|(_, c)| *c != Compression::None)
+            .map(|(slice, _)| slice.len())
+            .sum();
+        let task =
+            (compressed > 0).then(|| progress.begin("reading compressed layers", Some(compressed)));
         let task = task.map(std::sync::Mutex::new);
         let measured = parallel::map(
             jobs,
             &blobs,
-            |(slice, compression)| if *compression == Compression::None { 0 } else { slice.len() },
+            |(slice, compression)| {
+                if *compression == Compression::None {
+                    0
+                } else {
+                    slice.len()
+                }
+            },
             |(slice, compression)| {
                 let result = measure(slice, *compression);
                 if let Some(Ok(task)) = task.as_ref().map(|task| task.lock())
@@ -126,14 +154,14 @@ impl Measures {
                 result
             },
         );
-        let mut measures = HashMap::with_capacity(blobs.len());
+        let mut by_span = HashMap::with_capacity(blobs.len());
         for ((slice, _), result) in blobs.into_iter().zip(measured) {
             match result {
                 Err(error) if error.is_environment() => return Err(error),
-                result => drop(measures.insert(slice.span(), result)),
+                result => drop(by_span.insert(slice.span(), result)),
             }
         }
-        Ok(Self(measures))
+        Ok(Self(by_span))
     }
 
     /// The measure of `layer`; `None` if it is missing, damaged or was not among the images.
@@ -152,6 +180,8 @@ impl Measures {
     /// The size of an image as `docker image inspect` counts it: the sum over its layers. `None` if
     /// a layer could not be measured.
     pub fn image_size(&self, image: &Image) -> Option<u64> {
-        image.layers.iter().try_fold(0_u64, |sum, layer| Some(sum.saturating_add(self.of(layer)?.engine_size)))
+        image.layers.iter().try_fold(0_u64, |sum, layer| {
+            Some(sum.saturating_add(self.of(layer)?.engine_size))
+        })
     }
 }

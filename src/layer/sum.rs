@@ -2,7 +2,8 @@
 
 use std::io::{self, BufReader, Read};
 
-use super::{LayerError, measure};
+use super::LayerError;
+use super::measure::end_of_tar;
 use crate::digest::{Algorithm, Digest, Hasher, HashingReader};
 use crate::progress::Task;
 use crate::record::{Cursor, Streamed, TarError, Walker};
@@ -23,6 +24,9 @@ pub struct LayerSum {
     pub tar_size: u64,
     /// Whether bytes that are not part of the compressed stream follow it.
     pub trailing: bool,
+    /// Where something other than zeros follows the end of the tar, if it was asked whether the
+    /// bytes are one; in uncompressed bytes.
+    pub after_tar: Option<u64>,
     /// Why the uncompressed bytes are no sound tar, if it was asked whether they are one.
     pub tar_fault: Option<LayerError>,
 }
@@ -36,6 +40,17 @@ pub struct SumWanted {
     pub tar: Algorithm,
     /// Whether the uncompressed bytes should be a tar.
     pub is_layer: bool,
+}
+
+impl SumWanted {
+    /// The diff ID alone.
+    pub fn diff_id() -> Self {
+        Self {
+            stored: None,
+            tar: Algorithm::Sha256,
+            is_layer: false,
+        }
+    }
 }
 
 /// Reads a blob once and computes its digests. Algorithms that cannot be computed are replaced by
@@ -57,14 +72,24 @@ pub fn sum(
         return plain(slice, tar_hasher, stored_hasher, wanted, task);
     }
     let len = slice.len();
-    let told = Told { inner: slice.reader(), task };
-    let reader = Tee { inner: told, hasher: stored_hasher };
+    let told = Told {
+        inner: slice.reader(),
+        task,
+    };
+    let reader = Tee {
+        inner: told,
+        hasher: stored_hasher,
+    };
     let reader = BufReader::with_capacity(BUFFER, reader);
     let decoder = Decoder::new(compression, reader).map_err(LayerError::Read)?;
     let mut tar = HashingReader::new(decoder, tar_hasher);
     let mut cursor = Streamed::new(BufReader::with_capacity(BUFFER, &mut tar));
-    let walked = if wanted.is_layer { walk_to_end(&mut cursor) } else { Ok(()) };
-    let drained = cursor.drain();
+    let walked = if wanted.is_layer {
+        walk_to_end(&mut cursor)
+    } else {
+        Ok(())
+    };
+    let drained = first_set_byte_ahead(&mut cursor);
     drop(cursor);
     let (digest, tar_size, decoder) = tar.finish();
     let offset = decoder.get_ref().get_ref().inner.inner.position();
@@ -73,13 +98,22 @@ pub fn sum(
         Err(fault @ LayerError::Tar(_)) => Some(fault),
         Err(error) => return Err(error),
     };
-    drained.map_err(|e| LayerError::from_read(e, compression, offset, len))?;
+    let after_tar = drained.map_err(|e| LayerError::from_read(e, compression, offset, len))?;
+    let after_tar = after_tar.filter(|_| wanted.is_layer && tar_fault.is_none());
     let trailing = decoder.has_trailing_data();
     // What follows the compressed stream is part of the stored blob.
     let mut rest = decoder.into_inner();
-    io::copy(&mut rest, &mut io::sink()).map_err(|e| LayerError::from_read(e, compression, offset, len))?;
+    io::copy(&mut rest, &mut io::sink())
+        .map_err(|e| LayerError::from_read(e, compression, offset, len))?;
     let stored = rest.into_inner().hasher.map(Hasher::finish);
-    Ok(LayerSum { stored, tar: digest, tar_size, trailing, tar_fault })
+    Ok(LayerSum {
+        stored,
+        tar: digest,
+        tar_size,
+        trailing,
+        after_tar,
+        tar_fault,
+    })
 }
 
 /// An uncompressed blob: the stored bytes are the tar, so one digest serves for both.
@@ -94,7 +128,7 @@ fn plain(
     let mut buf = vec![0; BUFFER];
     let mut offset = 0;
     loop {
-        let n = slice.read_at(&mut buf, offset).map_err(|e| LayerError::Read(io::Error::other(e)))?;
+        let n = read_at(slice, &mut buf, offset)?;
         if n == 0 {
             break;
         }
@@ -112,12 +146,60 @@ fn plain(
         (Some(algorithm), None) => Some(tar.clone()).filter(|tar| tar.algorithm() == algorithm),
     };
     // The headers are walked by position, which costs little beside the hashing.
-    let tar_fault = match wanted.is_layer.then(|| measure(slice, Compression::None)) {
-        None | Some(Ok(_)) => None,
-        Some(Err(fault @ LayerError::Tar(_))) => Some(fault),
+    let (tar_fault, after_tar) = match wanted.is_layer.then(|| end_of_tar(slice)) {
+        None => (None, None),
+        Some(Ok(end)) => (None, first_set_byte(slice, end, &mut buf)?),
+        Some(Err(fault @ LayerError::Tar(_))) => (Some(fault), None),
         Some(Err(error)) => return Err(error),
     };
-    Ok(LayerSum { stored, tar, tar_size: offset, trailing: false, tar_fault })
+    Ok(LayerSum {
+        stored,
+        tar,
+        tar_size: offset,
+        trailing: false,
+        after_tar,
+        tar_fault,
+    })
+}
+
+/// Where something other than zeros follows the end of a tar; writers pad with zeros.
+fn first_set_byte(slice: &Slice, end: u64, buf: &mut [u8]) -> Result<Option<u64>, LayerError> {
+    let mut offset = end;
+    loop {
+        let n = read_at(slice, buf, offset)?;
+        if n == 0 {
+            return Ok(None);
+        }
+        if let Some(i) = buf[..n].iter().position(|&b| b != 0) {
+            return Ok(Some(offset + i as u64));
+        }
+        offset += n as u64;
+    }
+}
+
+/// The same for a stream, which is read to its end.
+fn first_set_byte_ahead<C: Cursor>(cursor: &mut C) -> io::Result<Option<u64>> {
+    let mut buf = vec![0; BUFFER];
+    let mut found = None;
+    loop {
+        let start = cursor.position();
+        let n = cursor.fill(&mut buf)?;
+        if n == 0 {
+            return Ok(found);
+        }
+        if found.is_none() {
+            found = buf[..n]
+                .iter()
+                .position(|&b| b != 0)
+                .map(|i| start + i as u64);
+        }
+    }
+}
+
+fn read_at(slice: &Slice, buf: &mut [u8], offset: u64) -> Result<usize, LayerError> {
+    slice
+        .read_at(buf, offset)
+        .map_err(|e| LayerError::Read(io::Error::other(e)))
 }
 
 /// Goes from header to header to the end-of-archive blocks.

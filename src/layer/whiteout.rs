@@ -18,9 +18,15 @@ pub enum Whiteout<'p> {
 impl<'p> Whiteout<'p> {
     /// Reads the last component of an entry's path.
     pub fn of_path(path: &'p [u8]) -> Option<Self> {
-        let end = path.iter().rposition(|&b| b != b'/').map_or(0, |last| last + 1);
+        let end = path
+            .iter()
+            .rposition(|&b| b != b'/')
+            .map_or(0, |last| last + 1);
         let path = &path[..end];
-        let start = path.iter().rposition(|&b| b == b'/').map_or(0, |slash| slash + 1);
+        let start = path
+            .iter()
+            .rposition(|&b| b == b'/')
+            .map_or(0, |slash| slash + 1);
         match &path[start..] {
             OPAQUE => Some(Self::Opaque),
             base => base.strip_prefix(PREFIX).map(Self::Path),

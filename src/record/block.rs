@@ -15,7 +15,10 @@ pub(super) struct Field {
 }
 
 const fn field(name: &'static str, from: usize, len: usize) -> Field {
-    Field { name, at: from..from + len }
+    Field {
+        name,
+        at: from..from + len,
+    }
 }
 
 pub(super) const NAME: Field = field("name", 0, 100);
@@ -75,8 +78,14 @@ impl Block {
         let claimed = &bytes[CHECKSUM.at];
         let sum = octal(claimed);
         if sum != Some(u64::from(unsigned)) && sum != u64::try_from(signed).ok() {
-            let claimed = String::from_utf8_lossy(claimed).trim_matches(['\0', ' ']).escape_default().to_string();
-            return Err(TarFault::Checksum { claimed, computed: unsigned });
+            let claimed = String::from_utf8_lossy(claimed)
+                .trim_matches(['\0', ' '])
+                .escape_default()
+                .to_string();
+            return Err(TarFault::Checksum {
+                claimed,
+                computed: unsigned,
+            });
         }
         Ok(Self(tar::Header::from_byte_slice(bytes).clone()))
     }
@@ -126,7 +135,10 @@ pub(super) fn number(bytes: &[u8]) -> Option<i64> {
 fn octal(bytes: &[u8]) -> Option<u64> {
     let blank = |b: &u8| matches!(b, b' ' | 0);
     let start = bytes.iter().position(|b| !blank(b)).unwrap_or(bytes.len());
-    let end = bytes.iter().rposition(|b| !blank(b)).map_or(start, |last| last + 1);
+    let end = bytes
+        .iter()
+        .rposition(|b| !blank(b))
+        .map_or(start, |last| last + 1);
     let digits = text(&bytes[start..end]);
     if digits.is_empty() && start == end {
         return Some(0);
@@ -174,8 +186,14 @@ mod tests {
             (b"0000648\0", None),
             (b"-000644\0", None),
             (b"\x80\x00\x00\x00\x00\x20\x00\x01", Some(0x20_0001)),
-            (b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xfe", Some(-2)),
-            (b"\x80\x00\x00\x00\x7f\xff\xff\xff\xff\xff\xff\xff", Some(i64::MAX)),
+            (
+                b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xfe",
+                Some(-2),
+            ),
+            (
+                b"\x80\x00\x00\x00\x7f\xff\xff\xff\xff\xff\xff\xff",
+                Some(i64::MAX),
+            ),
             (b"\x80\x00\x00\x00\x80\x00\x00\x00\x00\x00\x00\x00", None),
             (b"\xbf\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff", None),
             (b"0644\0junk", Some(0o644)),

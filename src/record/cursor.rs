@@ -70,8 +70,10 @@ impl Positioned {
         let end = self.window_at + self.window_len as u64;
         if self.position < self.window_at || self.position >= end {
             self.window_at = self.position;
-            self.window_len =
-                self.slice.read_at(&mut self.window, self.position).map_err(io::Error::other)?;
+            self.window_len = self
+                .slice
+                .read_at(&mut self.window, self.position)
+                .map_err(io::Error::other)?;
         }
         // The position lies in the window now, so the difference is below WINDOW.
         let from = usize::try_from(self.position - self.window_at).unwrap_or(WINDOW);
@@ -117,7 +119,11 @@ pub struct Streamed<R> {
 impl<R: Read> Streamed<R> {
     /// Begins where `inner` stands.
     pub fn new(inner: R) -> Self {
-        Self { inner, position: 0, scratch: vec![0; 64 * 1024].into_boxed_slice() }
+        Self {
+            inner,
+            position: 0,
+            scratch: vec![0; 64 * 1024].into_boxed_slice(),
+        }
     }
 
     /// Reads everything that is left, so that a reader below that digests or counts has seen the

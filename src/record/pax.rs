@@ -44,7 +44,8 @@ impl Pax {
         while !rest.is_empty() {
             let at = bytes.len() - rest.len();
             let (key, value, next) = split_record(rest).ok_or(TarFault::PaxRecord { at })?;
-            pax.take(key, value).map_err(|fault| fault.unwrap_or(TarFault::PaxRecord { at }))?;
+            pax.take(key, value)
+                .map_err(|fault| fault.unwrap_or(TarFault::PaxRecord { at }))?;
             rest = next;
         }
         if !pax.sparse.loose.is_empty() {
@@ -72,7 +73,7 @@ impl Pax {
             b"GNU.sparse.numblocks" => self.sparse.numblocks = kept,
             b"GNU.sparse.map" => self.sparse.map = kept,
             b"GNU.sparse.offset" | b"GNU.sparse.numbytes" => {
-                let offset_is_next = self.sparse.loose.len() % 2 == 0;
+                let offset_is_next = self.sparse.loose.len().is_multiple_of(2);
                 if offset_is_next != (key == b"GNU.sparse.offset") || value.contains(&b',') {
                     return Err(None);
                 }
@@ -119,7 +120,9 @@ fn parse_number(key: &[u8], value: &[u8]) -> Result<Option<i64>, TarFault> {
     if value.is_empty() {
         return Ok(None);
     }
-    decimal(value).map(Some).ok_or_else(|| bad_value(key, value))
+    decimal(value)
+        .map(Some)
+        .ok_or_else(|| bad_value(key, value))
 }
 
 /// Seconds with an optional fraction; digits beyond nanoseconds are cut off, not rounded.
@@ -144,9 +147,15 @@ fn parse_time(key: &[u8], value: &[u8]) -> Result<Option<Mtime>, TarFault> {
     // The fraction counts away from zero: -1.5 is one and a half seconds before the epoch.
     if whole.starts_with(b"-") && nanoseconds > 0 {
         let seconds = seconds.checked_sub(1).ok_or_else(bad)?;
-        return Ok(Some(Mtime { seconds, nanoseconds: 1_000_000_000 - nanoseconds }));
+        return Ok(Some(Mtime {
+            seconds,
+            nanoseconds: 1_000_000_000 - nanoseconds,
+        }));
     }
-    Ok(Some(Mtime { seconds, nanoseconds }))
+    Ok(Some(Mtime {
+        seconds,
+        nanoseconds,
+    }))
 }
 
 fn bad_value(key: &[u8], value: &[u8]) -> TarFault {
@@ -184,7 +193,10 @@ mod tests {
         let pax = Pax::parse(&bytes).expect("well-formed");
         assert_eq!(pax.path.as_deref(), Some(&b"a\n=b"[..]));
         assert_eq!(pax.size, None);
-        let want = [(b"user.x".to_vec(), b"\0\n\xff".to_vec()), (b"user.y".to_vec(), b"2".to_vec())];
+        let want = [
+            (b"user.x".to_vec(), b"\0\n\xff".to_vec()),
+            (b"user.y".to_vec(), b"2".to_vec()),
+        ];
         assert_eq!(pax.xattrs, want);
     }
 
@@ -203,14 +215,21 @@ mod tests {
             b"24 GNU.sparse.numbytes=1\n",
         ];
         for bytes in bad {
-            assert!(Pax::parse(bytes).is_err(), "{} was taken", bytes.escape_ascii());
+            assert!(
+                Pax::parse(bytes).is_err(),
+                "{} was taken",
+                bytes.escape_ascii()
+            );
         }
     }
 
     #[test]
     fn times_before_the_epoch_keep_their_fraction() {
         let time = |text: &str| {
-            Pax::parse(&record("mtime", text.as_bytes())).expect("a time").mtime.map(|t| (t.seconds, t.nanoseconds))
+            Pax::parse(&record("mtime", text.as_bytes()))
+                .expect("a time")
+                .mtime
+                .map(|t| (t.seconds, t.nanoseconds))
         };
         assert_eq!(time("1.5"), Some((1, 500_000_000)));
         assert_eq!(time("-1.5"), Some((-2, 500_000_000)));

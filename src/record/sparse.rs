@@ -44,10 +44,16 @@ impl SparseMap {
             if offset < end || len < 0 || next > size {
                 return Err(TarFault::Sparse);
             }
-            checked.push(SparseSpan { offset: offset.cast_unsigned(), len: len.cast_unsigned() });
+            checked.push(SparseSpan {
+                offset: offset.cast_unsigned(),
+                len: len.cast_unsigned(),
+            });
             end = next;
         }
-        Ok(Self { spans: checked, map_len })
+        Ok(Self {
+            spans: checked,
+            map_len,
+        })
     }
 }
 
@@ -115,12 +121,17 @@ impl SparseRecords {
     /// The logical size, if the records give one.
     pub(super) fn logical_size(&self) -> Result<Option<i64>, TarFault> {
         let text = self.size.as_ref().or(self.realsize.as_ref());
-        text.map(|text| decimal(text).ok_or(TarFault::Sparse)).transpose()
+        text.map(|text| decimal(text).ok_or(TarFault::Sparse))
+            .transpose()
     }
 
     /// The map of formats 0.0 and 0.1.
     pub(super) fn map(&self, size: i64) -> Result<SparseMap, TarFault> {
-        let count = self.numblocks.as_deref().and_then(decimal).ok_or(TarFault::Sparse)?;
+        let count = self
+            .numblocks
+            .as_deref()
+            .and_then(decimal)
+            .ok_or(TarFault::Sparse)?;
         let map = self.map.as_deref().unwrap_or_default();
         let mut numbers = map.split(|&b| b == b',').filter(|_| !map.is_empty());
         let mut spans = Vec::new();
@@ -143,9 +154,18 @@ pub(super) fn pax_1_0<C: Cursor>(
     stored: u64,
     size: i64,
 ) -> Result<SparseMap, TarFault> {
-    let mut text = LineReader { cursor, left: stored, buf: Vec::new(), from: 0, read: 0 };
+    let mut text = LineReader {
+        cursor,
+        left: stored,
+        buf: Vec::new(),
+        from: 0,
+        read: 0,
+    };
     let count = text.number()?;
-    let count = usize::try_from(count).ok().filter(|n| *n <= SPARSE_LIMIT).ok_or(TarFault::Sparse)?;
+    let count = usize::try_from(count)
+        .ok()
+        .filter(|n| *n <= SPARSE_LIMIT)
+        .ok_or(TarFault::Sparse)?;
     let mut spans = Vec::new();
     for _ in 0..count {
         let offset = text.number()?;

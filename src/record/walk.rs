@@ -98,7 +98,13 @@ impl<C: Cursor> Walker<C> {
     /// Begins at the cursor's position.
     pub fn new(cursor: C) -> Self {
         let body_offset = cursor.position();
-        Self { cursor, body: 0, padding: 0, body_offset, ended: false }
+        Self {
+            cursor,
+            body: 0,
+            padding: 0,
+            body_offset,
+            ended: false,
+        }
     }
 
     /// The cursor, which stands behind the last header read (or further, if a body was read).
@@ -148,7 +154,10 @@ impl<C: Cursor> Walker<C> {
                 b'g' => {
                     Pax::parse(&self.read_meta(&header, offset)?).map_err(at)?;
                     let entry = plain_entry(&header, first, self.cursor.position()).map_err(at)?;
-                    return Ok(Some(Entry { kind: Kind::Global, ..entry }));
+                    return Ok(Some(Entry {
+                        kind: Kind::Global,
+                        ..entry
+                    }));
                 }
                 b'L' => {
                     let body = self.read_meta(&header, offset)?;
@@ -158,7 +167,12 @@ impl<C: Cursor> Walker<C> {
                     let body = self.read_meta(&header, offset)?;
                     meta.long_link = Some(block::text(&body).to_vec());
                 }
-                _ => return self.finish_entry(&header, meta, first).map(Some).map_err(at),
+                _ => {
+                    return self
+                        .finish_entry(&header, meta, first)
+                        .map(Some)
+                        .map_err(at);
+                }
             }
         }
     }
@@ -166,7 +180,11 @@ impl<C: Cursor> Walker<C> {
     fn finish_entry(&mut self, header: &Block, meta: Meta, first: u64) -> Result<Entry, TarFault> {
         let mut entry = plain_entry(header, first, 0)?;
         let mut size = header.number(&block::SIZE)?;
-        let Meta { pax, long_name, long_link } = meta;
+        let Meta {
+            pax,
+            long_name,
+            long_link,
+        } = meta;
         let mut pax = pax.unwrap_or_default();
         if let Some(path) = pax.path.take() {
             entry.path = path;
@@ -266,15 +284,26 @@ impl<C: Cursor> Walker<C> {
         let size = header.number(&block::SIZE).map_err(at)?;
         let claimed = u64::try_from(size).map_err(|_| at(TarFault::NegativeSize { size }))?;
         if claimed > META_LIMIT {
-            return Err(at(TarFault::MetaTooLong { size: claimed, limit: META_LIMIT }));
+            return Err(at(TarFault::MetaTooLong {
+                size: claimed,
+                limit: META_LIMIT,
+            }));
         }
         // At most META_LIMIT, so it fits.
         let mut body = vec![0; usize::try_from(claimed).unwrap_or_default()];
-        let present = self.cursor.fill(&mut body).map_err(|e| at(TarFault::Read(e)))?;
+        let present = self
+            .cursor
+            .fill(&mut body)
+            .map_err(|e| at(TarFault::Read(e)))?;
         if present < body.len() {
-            return Err(at(TarFault::TruncatedBody { claimed, present: present as u64 }));
+            return Err(at(TarFault::TruncatedBody {
+                claimed,
+                present: present as u64,
+            }));
         }
-        self.cursor.skip(padding(claimed)).map_err(|e| at(TarFault::Read(e)))?;
+        self.cursor
+            .skip(padding(claimed))
+            .map_err(|e| at(TarFault::Read(e)))?;
         Ok(body)
     }
 
@@ -284,7 +313,10 @@ impl<C: Cursor> Walker<C> {
         let offset = self.body_offset;
         let at = |fault| TarError { offset, fault };
         if self.body > 0 {
-            let skipped = self.cursor.skip(self.body).map_err(|e| at(TarFault::Read(e)))?;
+            let skipped = self
+                .cursor
+                .skip(self.body)
+                .map_err(|e| at(TarFault::Read(e)))?;
             if skipped < self.body {
                 self.ended = true;
                 let present = self.cursor.position() - offset;
@@ -293,7 +325,9 @@ impl<C: Cursor> Walker<C> {
             }
             self.body = 0;
         }
-        self.cursor.skip(self.padding).map_err(|e| at(TarFault::Read(e)))?;
+        self.cursor
+            .skip(self.padding)
+            .map_err(|e| at(TarFault::Read(e)))?;
         self.padding = 0;
         Ok(())
     }
@@ -317,7 +351,10 @@ fn plain_entry(header: &Block, header_offset: u64, data_offset: u64) -> Result<E
     let device = if format == Format::V7 {
         (0, 0)
     } else {
-        (header.number(&block::DEVMAJOR)?, header.number(&block::DEVMINOR)?)
+        (
+            header.number(&block::DEVMAJOR)?,
+            header.number(&block::DEVMINOR)?,
+        )
     };
     Ok(Entry {
         header_offset,
@@ -330,7 +367,10 @@ fn plain_entry(header: &Block, header_offset: u64, data_offset: u64) -> Result<E
         mode: header.number(&block::MODE)?,
         uid: header.number(&block::UID)?,
         gid: header.number(&block::GID)?,
-        mtime: Mtime { seconds: header.number(&block::MTIME)?, nanoseconds: 0 },
+        mtime: Mtime {
+            seconds: header.number(&block::MTIME)?,
+            nanoseconds: 0,
+        },
         device,
         xattrs: Vec::new(),
         sparse: None,
@@ -357,7 +397,10 @@ fn padding(size: u64) -> u64 {
 }
 
 /// Reads one whole block that belongs to a header.
-pub(super) fn fill_block<C: Cursor>(cursor: &mut C, block: &mut [u8; BLOCK]) -> Result<(), TarFault> {
+pub(super) fn fill_block<C: Cursor>(
+    cursor: &mut C,
+    block: &mut [u8; BLOCK],
+) -> Result<(), TarFault> {
     match cursor.fill(block).map_err(TarFault::Read)? {
         BLOCK => Ok(()),
         _ => Err(TarFault::TruncatedHeader),

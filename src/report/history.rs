@@ -60,14 +60,24 @@ pub struct HistoryStep {
 impl History {
     /// Describes how some images of `set` were built.
     pub fn new(set: &ImageSet, picked: &[&Image], measures: &Measures) -> Self {
-        let images = picked.iter().map(|image| HistoryImage::new(set, image, measures)).collect();
-        Self { schema: "imgtar/history/1", images }
+        let images = picked
+            .iter()
+            .map(|image| HistoryImage::new(set, image, measures))
+            .collect();
+        Self {
+            schema: "imgtar/history/1",
+            images,
+        }
     }
 }
 
 impl HistoryImage {
     pub(super) fn new(set: &ImageSet, image: &Image, measures: &Measures) -> Self {
-        Self { id: id(&image.identity), references: references(image), history: steps(set, image, measures) }
+        Self {
+            id: id(&image.identity),
+            references: references(image),
+            history: steps(set, image, measures),
+        }
     }
 }
 
@@ -91,8 +101,14 @@ fn steps(set: &ImageSet, image: &Image, measures: &Measures) -> Vec<HistoryStep>
             size,
             empty_layer: step.entry.empty_layer,
             layer: step.layer,
-            diff_id: layer.and_then(|layer| layer.diff_id.as_ref()).map(ToString::to_string),
-            timestamp: step.entry.created.as_ref().map(crate::image::Created::timestamp),
+            diff_id: layer
+                .and_then(|layer| layer.diff_id.as_ref())
+                .map(ToString::to_string),
+            timestamp: step
+                .entry
+                .created
+                .as_ref()
+                .map(crate::image::Created::timestamp),
         });
     }
     steps
@@ -106,7 +122,10 @@ fn step_ids(set: &ImageSet, image: &Image) -> Vec<String> {
         Identity::Config(id) => id,
         Identity::Legacy(_) => {
             let layers = image.layers.iter().rev();
-            return layers.filter_map(|layer| layer.legacy_id.as_ref()).map(ToString::to_string).collect();
+            return layers
+                .filter_map(|layer| layer.legacy_id.as_ref())
+                .map(ToString::to_string)
+                .collect();
         }
         Identity::Unknown => return Vec::new(),
     };
@@ -115,7 +134,10 @@ fn step_ids(set: &ImageSet, image: &Image) -> Vec<String> {
     // A circle of parents would need a circle of digests; the bound is for archives that lie.
     while let Some(id) = parent.filter(|_| ids.len() <= set.images.len()) {
         ids.push(id.to_string());
-        let above = set.images.iter().find(|other| other.identity == Identity::Config(id.clone()));
+        let above = set
+            .images
+            .iter()
+            .find(|other| other.identity == Identity::Config(id.clone()));
         parent = above.and_then(|image| image.parent.as_ref());
     }
     ids

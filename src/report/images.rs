@@ -60,7 +60,10 @@ impl ImageHead {
             id: id(&image.identity),
             references: references(image),
             platform: (!image.platform.is_unknown()).then(|| image.platform.to_string()),
-            created: image.view().and_then(|view| view.created.as_ref()).map(|c| c.as_str().to_owned()),
+            created: image
+                .view()
+                .and_then(|view| view.created.as_ref())
+                .map(|c| c.as_str().to_owned()),
             size: measures.image_size(image),
             layers: image.layers.len(),
         }
@@ -93,7 +96,10 @@ impl Images {
         Self {
             schema: "imgtar/images/1",
             archive: ArchiveHead::new(archive, set),
-            images: picked.iter().map(|image| ImageHead::new(image, measures)).collect(),
+            images: picked
+                .iter()
+                .map(|image| ImageHead::new(image, measures))
+                .collect(),
         }
     }
 }

@@ -90,7 +90,10 @@ impl Inspect {
         Self {
             schema: "imgtar/inspect/1",
             archive: ArchiveHead::new(archive, set),
-            images: picked.iter().map(|image| InspectImage::new(set, image, measures)).collect(),
+            images: picked
+                .iter()
+                .map(|image| InspectImage::new(set, image, measures))
+                .collect(),
             artifacts: set
                 .artifacts
                 .iter()
@@ -111,7 +114,11 @@ impl Inspect {
                     references: names(&absent.names),
                 })
                 .collect(),
-            problems: set.problems.iter().map(|problem| ProblemRow::new(problem, set)).collect(),
+            problems: set
+                .problems
+                .iter()
+                .map(|problem| ProblemRow::new(problem, set))
+                .collect(),
         }
     }
 }
@@ -127,11 +134,16 @@ impl InspectImage {
         Self {
             head: ImageHead::new(image, measures),
             manifest_digest: manifest.map(|m| m.descriptor.digest.to_string()),
-            index_digest: manifest.and_then(|m| m.index.as_ref()).map(ToString::to_string),
+            index_digest: manifest
+                .and_then(|m| m.index.as_ref())
+                .map(ToString::to_string),
             annotations,
             layers: LayersImage::new(image, measures).layers,
             history: HistoryImage::new(set, image, measures).history,
-            config: image.config.as_ref().and_then(|config| Raw::new(&config.raw)),
+            config: image
+                .config
+                .as_ref()
+                .and_then(|config| Raw::new(&config.raw)),
         }
     }
 }

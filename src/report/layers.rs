@@ -71,8 +71,14 @@ pub struct LayerRow {
 impl Layers {
     /// Describes the layers of some images.
     pub fn new(picked: &[&Image], measures: &Measures) -> Self {
-        let images = picked.iter().map(|image| LayersImage::new(image, measures)).collect();
-        Self { schema: "imgtar/layers/1", images }
+        let images = picked
+            .iter()
+            .map(|image| LayersImage::new(image, measures))
+            .collect();
+        Self {
+            schema: "imgtar/layers/1",
+            images,
+        }
     }
 
     /// Puts computed diff IDs where none is claimed. `computed` holds them for each image in order.
@@ -95,9 +101,11 @@ impl Layers {
     /// (`/var/lib/docker`; moby `layer/filestore.go`).
     pub fn fill_store_paths(&mut self, driver: &str) {
         for row in self.images.iter_mut().flat_map(|image| &mut image.layers) {
-            row.store_path = row.chain_id.as_deref().and_then(|id| id.split_once(':')).map(|(algorithm, hex)| {
-                format!("image/{driver}/layerdb/{algorithm}/{hex}")
-            });
+            row.store_path = row
+                .chain_id
+                .as_deref()
+                .and_then(|id| id.split_once(':'))
+                .map(|(algorithm, hex)| format!("image/{driver}/layerdb/{algorithm}/{hex}"));
         }
     }
 }
@@ -121,10 +129,16 @@ impl LayersImage {
                 entries: measure.map(|m| m.entries),
                 size: measure.map(|m| m.engine_size),
                 member: Text(layer.member.clone()),
-                created_by: pairing.maker_of(layer.index).map(|entry| entry.created_by.clone()),
+                created_by: pairing
+                    .maker_of(layer.index)
+                    .map(|entry| entry.created_by.clone()),
                 store_path: None,
             }
         };
-        Self { id: id(&image.identity), references: references(image), layers: image.layers.iter().map(row).collect() }
+        Self {
+            id: id(&image.identity),
+            references: references(image),
+            layers: image.layers.iter().map(row).collect(),
+        }
     }
 }

@@ -16,8 +16,10 @@ mod verify;
 
 pub use history::{History, HistoryImage, HistoryStep};
 pub use images::{ArchiveHead, ImageHead, Images};
-pub use inspect::{Inspect, InspectArtifact, InspectAbsent, InspectImage};
+pub use inspect::{Inspect, InspectAbsent, InspectArtifact, InspectImage};
 pub use layers::{LayerRow, Layers, LayersImage};
 pub use text::{Raw, Text};
 pub use tree::{Tree, TreeBuilder, TreeNode};
-pub use verify::{ProblemRow, Verify, VerifyArchive, VerifyArtifact, VerifyBlob, VerifyImage, VerifyLayer};
+pub use verify::{
+    ProblemRow, Verify, VerifyArchive, VerifyArtifact, VerifyBlob, VerifyImage, VerifyLayer,
+};

@@ -15,7 +15,10 @@ impl Serialize for Text {
             return serializer.serialize_str(text);
         }
         let mut map = serializer.serialize_map(Some(1))?;
-        map.serialize_entry("bytes", &base64::engine::general_purpose::STANDARD.encode(&self.0))?;
+        map.serialize_entry(
+            "bytes",
+            &base64::engine::general_purpose::STANDARD.encode(&self.0),
+        )?;
         map.end()
     }
 }

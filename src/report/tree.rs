@@ -100,7 +100,9 @@ impl TreeBuilder {
             return known;
         }
         let below = parent.map_or(Some(0), |parent| self.entries[parent].virtual_size);
-        let virtual_size = below.zip(size).map(|(below, size)| below.saturating_add(size));
+        let virtual_size = below
+            .zip(size)
+            .map(|(below, size)| below.saturating_add(size));
         let index = self.entries.len();
         self.entries.push(Entry {
             key: key.clone(),
@@ -124,7 +126,11 @@ impl TreeBuilder {
         // recursion, since a stack may be ten thousand layers high.
         let mut built: Vec<Option<TreeNode>> = self.entries.iter().map(|_| None).collect();
         for (index, entry) in self.entries.into_iter().enumerate().rev() {
-            let children = entry.children.iter().filter_map(|&child| built[child].take()).collect();
+            let children = entry
+                .children
+                .iter()
+                .filter_map(|&child| built[child].take())
+                .collect();
             let (chain_id, legacy_id) = match entry.key {
                 Key::Chain(id) => (Some(id), None),
                 Key::Legacy(id) => (None, Some(id)),
@@ -140,7 +146,14 @@ impl TreeBuilder {
                 children,
             });
         }
-        let roots = self.roots.iter().filter_map(|&root| built[root].take()).collect();
-        Tree { schema: "imgtar/tree/1", roots }
+        let roots = self
+            .roots
+            .iter()
+            .filter_map(|&root| built[root].take())
+            .collect();
+        Tree {
+            schema: "imgtar/tree/1",
+            roots,
+        }
     }
 }

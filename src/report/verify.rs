@@ -22,7 +22,10 @@ pub struct Verify {
 impl Verify {
     /// Puts archives together.
     pub fn new(archives: Vec<VerifyArchive>) -> Self {
-        Self { schema: "imgtar/verify/1", archives }
+        Self {
+            schema: "imgtar/verify/1",
+            archives,
+        }
     }
 }
 
@@ -151,44 +154,56 @@ impl ProblemRow {
 impl VerifyArchive {
     /// Describes what became of an archive.
     pub fn new(archive: &Archive, set: &ImageSet, result: &Verification, strict: bool) -> Self {
-        let images = set.images.iter().zip(&result.images).map(|(image, check)| VerifyImage {
-            id: id(&image.identity),
-            references: references(image),
-            layers: image
-                .layers
-                .iter()
-                .zip(&check.layers)
-                .map(|(layer, check)| VerifyLayer {
-                    index: check.index,
-                    diff_id: check.diff_id.as_ref().map(ToString::to_string),
-                    computed: check.computed.as_ref().map(ToString::to_string),
-                    ok: check.ok,
-                    member: Text(layer.member.clone()),
-                })
-                .collect(),
-        });
-        let artifacts = set.artifacts.iter().zip(&result.artifacts).map(|(artifact, check)| VerifyArtifact {
-            kind: artifact.kind.clone(),
-            digest: artifact.descriptor.digest.to_string(),
-            blobs: artifact
-                .blobs
-                .iter()
-                .zip(&check.blobs)
-                .map(|(blob, check)| VerifyBlob {
-                    digest: check.digest.to_string(),
-                    computed: check.computed.as_ref().map(ToString::to_string),
-                    ok: check.ok,
-                    member: Text(blob.member.clone()),
-                })
-                .collect(),
-        });
+        let images = set
+            .images
+            .iter()
+            .zip(&result.images)
+            .map(|(image, check)| VerifyImage {
+                id: id(&image.identity),
+                references: references(image),
+                layers: image
+                    .layers
+                    .iter()
+                    .zip(&check.layers)
+                    .map(|(layer, check)| VerifyLayer {
+                        index: check.index,
+                        diff_id: check.diff_id.as_ref().map(ToString::to_string),
+                        computed: check.computed.as_ref().map(ToString::to_string),
+                        ok: check.ok,
+                        member: Text(layer.member.clone()),
+                    })
+                    .collect(),
+            });
+        let artifacts = set
+            .artifacts
+            .iter()
+            .zip(&result.artifacts)
+            .map(|(artifact, check)| VerifyArtifact {
+                kind: artifact.kind.clone(),
+                digest: artifact.descriptor.digest.to_string(),
+                blobs: artifact
+                    .blobs
+                    .iter()
+                    .zip(&check.blobs)
+                    .map(|(blob, check)| VerifyBlob {
+                        digest: check.digest.to_string(),
+                        computed: check.computed.as_ref().map(ToString::to_string),
+                        ok: check.ok,
+                        member: Text(blob.member.clone()),
+                    })
+                    .collect(),
+            });
         Self {
             path: archive.path().to_owned(),
             ok: result.is_ok(strict),
             sha256: None,
             images: images.collect(),
             artifacts: artifacts.collect(),
-            problems: result.problems.iter().map(|problem| ProblemRow::new(problem, set)).collect(),
+            problems: result
+                .problems
+                .iter()
+                .map(|problem| ProblemRow::new(problem, set))
+                .collect(),
         }
     }
 

@@ -113,7 +113,12 @@ impl<R: BufRead> Decoder<R> {
     ///
     /// Docker 20.10 and 26.1 take such layers, containerd, skopeo and podman refuse them.
     pub fn has_trailing_data(&self) -> bool {
-        matches!(&self.0, Kind::Gzip(GzipMembers { state: GzipState::Trailing(_) }))
+        matches!(
+            &self.0,
+            Kind::Gzip(GzipMembers {
+                state: GzipState::Trailing(_)
+            })
+        )
     }
 
     /// The reader below.
@@ -173,7 +178,7 @@ struct GzipMembers<R> {
 }
 
 enum GzipState<R> {
-    Member(flate2::bufread::GzDecoder<R>),
+    Member(Box<flate2::bufread::GzDecoder<R>>),
     Ended(R),
     Trailing(R),
     /// Only while one state is turned into another.
@@ -182,7 +187,9 @@ enum GzipState<R> {
 
 impl<R: BufRead> GzipMembers<R> {
     fn new(inner: R) -> Self {
-        Self { state: GzipState::Member(flate2::bufread::GzDecoder::new(inner)) }
+        Self {
+            state: GzipState::Member(Box::new(flate2::bufread::GzDecoder::new(inner))),
+        }
     }
 
     fn get_ref(&self) -> &R {
@@ -212,7 +219,7 @@ impl<R: BufRead> GzipMembers<R> {
         let mut inner = decoder.into_inner();
         let next = inner.fill_buf().map(|bytes| bytes.first().copied());
         self.state = match next {
-            Ok(Some(0x1f)) => GzipState::Member(flate2::bufread::GzDecoder::new(inner)),
+            Ok(Some(0x1f)) => GzipState::Member(Box::new(flate2::bufread::GzDecoder::new(inner))),
             Ok(Some(_)) => GzipState::Trailing(inner),
             Ok(None) => GzipState::Ended(inner),
             Err(error) => {
@@ -279,7 +286,11 @@ mod tests {
         let bytes = gzip(&[7; 10_000]);
         for len in [3, 9, 12, bytes.len() - 9, bytes.len() - 1] {
             let (out, _) = decode(&bytes[..len]);
-            assert!(out.is_err(), "{len} of {} bytes were taken for all", bytes.len());
+            assert!(
+                out.is_err(),
+                "{len} of {} bytes were taken for all",
+                bytes.len()
+            );
         }
     }
 
@@ -294,7 +305,15 @@ mod tests {
 
     #[test]
     fn short_and_plain_heads_are_not_compressed() {
-        for head in [&b""[..], b"\x1f", b"\x1f\x8b", b"BZh", b"BZh9file-name", b"BZhX1AY&SY", b"etc/"] {
+        for head in [
+            &b""[..],
+            b"\x1f",
+            b"\x1f\x8b",
+            b"BZh",
+            b"BZh9file-name",
+            b"BZhX1AY&SY",
+            b"etc/",
+        ] {
             assert_eq!(sniff(head), Compression::None, "{head:?}");
         }
         assert_eq!(sniff(b"BZh91AY&SY"), Compression::Bzip2);

@@ -39,7 +39,9 @@ pub enum SourceError {
         source: io::Error,
     },
     /// The file became shorter than it was when it was opened.
-    #[error("{path} became shorter while it was read: nothing is left at byte {offset}, it had {len} bytes when it was opened")]
+    #[error(
+        "{path} became shorter while it was read: nothing is left at byte {offset}, it had {len} bytes when it was opened"
+    )]
     Shrank {
         /// The file.
         path: String,
@@ -86,7 +88,9 @@ impl SourceError {
     /// Whether the surroundings failed (the system, the disk) rather than the archive's own bytes.
     pub fn is_environment(&self) -> bool {
         match self {
-            Self::Open { .. } | Self::Read { .. } | Self::Shrank { .. } | Self::Spool { .. } => true,
+            Self::Open { .. } | Self::Read { .. } | Self::Shrank { .. } | Self::Spool { .. } => {
+                true
+            }
             Self::Directory { .. } | Self::Empty { .. } | Self::Nested { .. } => false,
             Self::Decompress { source, .. } => is_environment(source),
         }

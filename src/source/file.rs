@@ -30,7 +30,12 @@ pub struct Span {
 
 impl Source {
     pub(super) fn new(file: File, base: u64, len: u64, path: String) -> Self {
-        Self(Arc::new(Inner { file, base, len, path }))
+        Self(Arc::new(Inner {
+            file,
+            base,
+            len,
+            path,
+        }))
     }
 
     /// The length in bytes, as it was when the file was opened.
@@ -70,7 +75,11 @@ impl Source {
                 Ok(n) => filled += n,
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
                 Err(source) => {
-                    return Err(SourceError::Read { path: self.0.path.clone(), offset: at, source });
+                    return Err(SourceError::Read {
+                        path: self.0.path.clone(),
+                        offset: at,
+                        source,
+                    });
                 }
             }
         }
@@ -81,12 +90,18 @@ impl Source {
     pub fn slice(&self, span: Span) -> Slice {
         let offset = span.offset.min(self.len());
         let len = span.len.min(self.len() - offset);
-        Slice { source: self.clone(), span: Span { offset, len } }
+        Slice {
+            source: self.clone(),
+            span: Span { offset, len },
+        }
     }
 
     /// All of it.
     pub fn whole(&self) -> Slice {
-        self.slice(Span { offset: 0, len: self.len() })
+        self.slice(Span {
+            offset: 0,
+            len: self.len(),
+        })
     }
 }
 
@@ -132,7 +147,8 @@ impl Slice {
     pub fn read_at(&self, buf: &mut [u8], offset: u64) -> Result<usize, SourceError> {
         let left = self.span.len.saturating_sub(offset);
         let want = usize::try_from(left).unwrap_or(usize::MAX).min(buf.len());
-        self.source.read_at(&mut buf[..want], self.span.offset + offset)
+        self.source
+            .read_at(&mut buf[..want], self.span.offset + offset)
     }
 
     /// All its bytes. The caller has checked that they are few.
@@ -149,7 +165,10 @@ impl Slice {
 
     /// Reads it from its beginning.
     pub fn reader(&self) -> SliceReader {
-        SliceReader { slice: self.clone(), position: 0 }
+        SliceReader {
+            slice: self.clone(),
+            position: 0,
+        }
     }
 }
 
@@ -169,7 +188,10 @@ impl SliceReader {
 
 impl Read for SliceReader {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        let n = self.slice.read_at(buf, self.position).map_err(io::Error::other)?;
+        let n = self
+            .slice
+            .read_at(buf, self.position)
+            .map_err(io::Error::other)?;
         self.position += n as u64;
         Ok(n)
     }

@@ -27,7 +27,10 @@ impl Input {
     /// [`SourceError`], whichever its variants say.
     pub fn open(path: &Path, progress: &dyn Progress) -> Result<Self, SourceError> {
         let name = path.display().to_string();
-        let open = |source| SourceError::Open { path: name.clone(), source };
+        let open = |source| SourceError::Open {
+            path: name.clone(),
+            source,
+        };
         let file = File::open(path).map_err(open)?;
         Self::from_file(file, name.clone(), progress)
     }
@@ -40,7 +43,10 @@ impl Input {
     #[cfg(unix)]
     pub fn stdin(progress: &dyn Progress) -> Result<Self, SourceError> {
         use std::os::fd::AsFd;
-        let open = |source| SourceError::Open { path: "-".into(), source };
+        let open = |source| SourceError::Open {
+            path: "-".into(),
+            source,
+        };
         let fd = io::stdin().as_fd().try_clone_to_owned().map_err(open)?;
         Self::from_file(File::from(fd), "-".into(), progress)
     }
@@ -57,8 +63,15 @@ impl Input {
         Self::from_file(spooled, "-".into(), progress)
     }
 
-    fn from_file(mut file: File, path: String, progress: &dyn Progress) -> Result<Self, SourceError> {
-        let open = |source| SourceError::Open { path: path.clone(), source };
+    fn from_file(
+        mut file: File,
+        path: String,
+        progress: &dyn Progress,
+    ) -> Result<Self, SourceError> {
+        let open = |source| SourceError::Open {
+            path: path.clone(),
+            source,
+        };
         let mut metadata = file.metadata().map_err(open)?;
         if metadata.is_dir() {
             return Err(SourceError::Directory { path });
@@ -83,15 +96,27 @@ impl Input {
         let compression = sniff_source(&stored)?;
         let stored_size = stored.len();
         if compression == Compression::None {
-            return Ok(Self { source: stored, compression, stored_size });
+            return Ok(Self {
+                source: stored,
+                compression,
+                stored_size,
+            });
         }
         let task = progress.begin("decompressing the archive", Some(stored_size));
         let source = decompress(&stored, compression, &*task)?;
         let inner = sniff_source(&source)?;
         if inner != Compression::None {
-            return Err(SourceError::Nested { path: stored.path().to_owned(), outer: compression, inner });
+            return Err(SourceError::Nested {
+                path: stored.path().to_owned(),
+                outer: compression,
+                inner,
+            });
         }
-        Ok(Self { source, compression, stored_size })
+        Ok(Self {
+            source,
+            compression,
+            stored_size,
+        })
     }
 
     /// The plain bytes of the archive. Offsets in messages count in these.
@@ -123,12 +148,13 @@ fn decompress(
 ) -> Result<Source, SourceError> {
     let path = stored.path().to_owned();
     let reader = BufReader::with_capacity(COPY_BUFFER, stored.whole().reader());
-    let mut decoder = Decoder::new(compression, reader).map_err(|source| SourceError::Decompress {
-        path: path.clone(),
-        compression,
-        offset: 0,
-        source,
-    })?;
+    let mut decoder =
+        Decoder::new(compression, reader).map_err(|source| SourceError::Decompress {
+            path: path.clone(),
+            compression,
+            offset: 0,
+            source,
+        })?;
     let mut file = spool_file(&path)?;
     let mut buf = vec![0; COPY_BUFFER];
     let mut len = 0;
@@ -140,17 +166,25 @@ fn decompress(
             Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
             Err(source) => {
                 let offset = decoder.get_ref().get_ref().position();
-                return Err(SourceError::Decompress { path, compression, offset, source });
+                return Err(SourceError::Decompress {
+                    path,
+                    compression,
+                    offset,
+                    source,
+                });
             }
         };
-        file.write_all(&buf[..n]).map_err(|source| spool_failed(&path, source))?;
+        file.write_all(&buf[..n])
+            .map_err(|source| spool_failed(&path, source))?;
         len += n as u64;
         let position = decoder.get_ref().get_ref().position();
         task.advance(position - told);
         told = position;
     }
     if len == 0 {
-        return Err(SourceError::Empty { path: format!("{path} ({compression})") });
+        return Err(SourceError::Empty {
+            path: format!("{path} ({compression})"),
+        });
     }
     Ok(Source::new(file, 0, len, path))
 }
@@ -165,13 +199,21 @@ fn spool(mut reader: impl Read, path: &str, task: &dyn Task) -> Result<File, Sou
             Ok(0) => break,
             Ok(n) => n,
             Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
-            Err(source) => return Err(SourceError::Read { path: path.to_owned(), offset, source }),
+            Err(source) => {
+                return Err(SourceError::Read {
+                    path: path.to_owned(),
+                    offset,
+                    source,
+                });
+            }
         };
-        file.write_all(&buf[..n]).map_err(|source| spool_failed(path, source))?;
+        file.write_all(&buf[..n])
+            .map_err(|source| spool_failed(path, source))?;
         offset += n as u64;
         task.advance(n as u64);
     }
-    file.seek(SeekFrom::Start(0)).map_err(|source| spool_failed(path, source))?;
+    file.seek(SeekFrom::Start(0))
+        .map_err(|source| spool_failed(path, source))?;
     Ok(file)
 }
 

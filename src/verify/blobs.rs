@@ -63,7 +63,12 @@ impl Blobs {
         progress: &dyn Progress,
     ) -> Result<Self, LayerError> {
         let plans = plan(archive, set);
-        let read = parallel::map(jobs, &plans, |plan| plan.slice.len(), |plan| execute(plan, progress));
+        let read = parallel::map(
+            jobs,
+            &plans,
+            |plan| plan.slice.len(),
+            |plan| execute(plan, progress),
+        );
         let mut by_span = HashMap::with_capacity(plans.len());
         let mut blobs = Vec::with_capacity(plans.len());
         for (plan, (sum, stored_alone)) in plans.into_iter().zip(read) {
@@ -71,9 +76,20 @@ impl Blobs {
                 Err(error) if error.is_environment() => return Err(error),
                 sum => sum,
             };
-            let Plan { slice, member, named, .. } = plan;
+            let Plan {
+                slice,
+                member,
+                named,
+                ..
+            } = plan;
             by_span.insert(slice.span(), blobs.len());
-            blobs.push(Blob { slice, member, named, sum, stored_alone });
+            blobs.push(Blob {
+                slice,
+                member,
+                named,
+                sum,
+                stored_alone,
+            });
         }
         Ok(Self { by_span, blobs })
     }
@@ -94,7 +110,11 @@ fn plan(archive: &Archive, set: &ImageSet) -> Vec<Plan> {
     let mut by_span: HashMap<Span, usize> = HashMap::new();
     let mut add = |slice: &Slice, member: &[u8]| {
         *by_span.entry(slice.span()).or_insert_with(|| {
-            let wanted = SumWanted { stored: None, tar: Algorithm::Sha256, is_layer: false };
+            let wanted = SumWanted {
+                stored: None,
+                tar: Algorithm::Sha256,
+                is_layer: false,
+            };
             plans.push(Plan {
                 slice: slice.clone(),
                 member: member.to_vec(),
@@ -109,7 +129,10 @@ fn plan(archive: &Archive, set: &ImageSet) -> Vec<Plan> {
     for layer in set.images.iter().flat_map(|image| &image.layers) {
         if let Some((slice, compression)) = layer.present() {
             let i = add(slice, &layer.member);
-            let tar = layer.diff_id.as_ref().map(|id| id.digest().algorithm().clone());
+            let tar = layer
+                .diff_id
+                .as_ref()
+                .map(|id| id.digest().algorithm().clone());
             notes.push((i, Note::Layer { compression, tar }));
             if let Some(digest) = &layer.digest {
                 notes.push((i, Note::Stored(digest.digest().algorithm().clone())));
@@ -148,7 +171,10 @@ fn plan(archive: &Archive, set: &ImageSet) -> Vec<Plan> {
 }
 
 enum Note {
-    Layer { compression: Compression, tar: Option<Algorithm> },
+    Layer {
+        compression: Compression,
+        tar: Option<Algorithm>,
+    },
     Stored(Algorithm),
     Named(Digest),
 }
@@ -159,9 +185,17 @@ fn execute(plan: &Plan, progress: &dyn Progress) -> (Result<LayerSum, LayerError
     let task = progress.begin(&name, Some(plan.slice.len()));
     match sum(&plan.slice, plan.compression, &plan.wanted, &*task) {
         Err(error) if !error.is_environment() => {
-            let algorithm = plan.wanted.stored.clone().filter(|a| Hasher::for_algorithm(a).is_some());
+            let algorithm = plan
+                .wanted
+                .stored
+                .clone()
+                .filter(|a| Hasher::for_algorithm(a).is_some());
             let stored = algorithm.and_then(|tar| {
-                let wanted = SumWanted { stored: None, tar, is_layer: false };
+                let wanted = SumWanted {
+                    stored: None,
+                    tar,
+                    is_layer: false,
+                };
                 sum(&plan.slice, Compression::None, &wanted, &Silent).ok()
             });
             (Err(error), stored.map(|sum| sum.tar))

@@ -9,13 +9,14 @@ mod blobs;
 
 use std::collections::HashSet;
 
-use crate::archive::Archive;
+use crate::archive::{Archive, Member, MemberKind};
 use crate::digest::{DiffId, Digest};
 use crate::image::{ImageSet, Layer, LayerSource};
-use crate::layer::LayerError;
+use crate::layer::{LayerError, SumWanted, sum};
 use crate::parallel::Jobs;
 use crate::problem::{Code, Problem, Severity};
-use crate::progress::Progress;
+use crate::progress::{Progress, Silent};
+use crate::source::{Compression, Span};
 use blobs::{Blob, Blobs};
 
 /// What became of the checks of one archive.
@@ -70,7 +71,9 @@ pub struct BlobCheck {
 impl Verification {
     /// Whether no claim is false. Warnings count only if they are asked to.
     pub fn is_ok(&self, strict: bool) -> bool {
-        self.problems.iter().all(|problem| problem.severity == Severity::Warning && !strict)
+        self.problems
+            .iter()
+            .all(|problem| problem.severity == Severity::Warning && !strict)
     }
 }
 
@@ -90,65 +93,109 @@ pub fn verify(
     progress: &dyn Progress,
 ) -> Result<Verification, LayerError> {
     let blobs = Blobs::read(archive, set, jobs, progress)?;
-    let mut checker = Checker { blobs: &blobs, problems: set.problems.clone(), told: HashSet::new() };
-    checker.archive(archive);
+    let mut checker = Checker {
+        blobs: &blobs,
+        problems: set.problems.clone(),
+        told: HashSet::new(),
+    };
+    checker.archive(archive)?;
     let mut images = Vec::with_capacity(set.images.len());
     for image in &set.images {
-        let layers = image.layers.iter().map(|layer| checker.layer(layer, image.position)).collect();
+        let layers = image
+            .layers
+            .iter()
+            .map(|layer| checker.layer(layer, image.position))
+            .collect();
         images.push(ImageCheck { layers });
     }
     let artifacts = set
         .artifacts
         .iter()
-        .map(|artifact| ArtifactCheck { blobs: checker.artifact(artifact) })
+        .map(|artifact| ArtifactCheck {
+            blobs: checker.artifact(artifact),
+        })
         .collect();
     checker.named_blobs(set);
     let mut problems = checker.problems;
     problems.sort_by_key(|problem| (problem.severity, problem.image, problem.layer));
-    Ok(Verification { images, artifacts, problems })
+    Ok(Verification {
+        images,
+        artifacts,
+        problems,
+    })
 }
 
 struct Checker<'b> {
     blobs: &'b Blobs,
     problems: Vec<Problem>,
     /// Blobs whose digest mismatch was reported, so that a shared blob is reported once.
-    told: HashSet<crate::source::Span>,
+    told: HashSet<Span>,
 }
 
 impl Checker<'_> {
-    fn archive(&mut self, archive: &Archive) {
+    fn archive(&mut self, archive: &Archive) -> Result<(), LayerError> {
         if let Some(fault) = archive.fault() {
             let message = format!(
                 "the archive is damaged or cut short after {} members, what followed is lost: {}",
                 archive.members().len(),
                 fault.fault
             );
-            self.problems.push(Problem::error(Code::ArchiveTruncated, message).at(fault.offset));
+            self.problems
+                .push(Problem::error(Code::ArchiveTruncated, message).at(fault.offset));
         }
         for (hidden, counts) in archive.duplicates() {
-            let message = format!(
-                "the archive holds the member twice, at bytes {} and {}: Docker and containerd read the last one, skopeo and crane the first",
-                hidden.offset, counts.offset
+            let problem = if same_content(archive, hidden, counts)? {
+                let message = "the archive holds the member twice, with the same content";
+                Problem::warning(Code::MemberDuplicate, message)
+            } else {
+                let message = "the archive holds two different members of one name: Docker and containerd read the last one, skopeo and crane the first";
+                Problem::error(Code::MemberDuplicate, message)
+            };
+            let problem = problem.compared(
+                format!("at byte {}", hidden.offset),
+                format!("at byte {}", counts.offset),
             );
-            let problem = Problem::warning(Code::MemberDuplicate, message).at(hidden.offset);
-            self.problems.push(problem.in_member(counts.name.as_bytes()));
+            self.problems
+                .push(problem.at(hidden.offset).in_member(counts.name.as_bytes()));
         }
+        Ok(())
     }
 
     fn layer(&mut self, layer: &Layer, image: usize) -> LayerCheck {
-        let mut check =
-            LayerCheck { index: layer.index, diff_id: layer.diff_id.clone(), computed: None, ok: false };
-        let LayerSource::Present { slice, .. } = &layer.source else { return check };
-        let Some(blob) = self.blobs.get(slice.span()) else { return check };
+        let mut check = LayerCheck {
+            index: layer.index,
+            diff_id: layer.diff_id.clone(),
+            computed: None,
+            ok: false,
+        };
+        let LayerSource::Present { slice, .. } = &layer.source else {
+            return check;
+        };
+        let Some(blob) = self.blobs.get(slice.span()) else {
+            return check;
+        };
         let place = |problem: Problem| {
-            problem.of_image(image).of_layer(layer.index).in_member(&layer.member).at(slice.span().offset)
+            problem
+                .of_image(image)
+                .of_layer(layer.index)
+                .in_member(&layer.member)
+                .at(slice.span().offset)
         };
         let sum = match &blob.sum {
             Ok(sum) => sum,
             Err(error) => {
-                let code = if error.is_truncation() { Code::LayerTruncated } else { Code::LayerCorrupt };
-                self.problems.push(place(Problem::error(code, describe(error))));
-                self.digest(layer.digest.as_ref().map(crate::digest::BlobDigest::digest), blob, place);
+                let code = if error.is_truncation() {
+                    Code::LayerTruncated
+                } else {
+                    Code::LayerCorrupt
+                };
+                self.problems
+                    .push(place(Problem::error(code, describe(error))));
+                self.digest(
+                    layer.digest.as_ref().map(crate::digest::BlobDigest::digest),
+                    blob,
+                    place,
+                );
                 return check;
             }
         };
@@ -162,26 +209,49 @@ impl Checker<'_> {
             Some(claimed) if *claimed == computed => true,
             Some(claimed) => {
                 let message = "the layer's content is not what its diff ID says: it was changed, damaged or swapped, and engines refuse to load it";
-                let problem = Problem::error(Code::DiffIdMismatch, message).compared(claimed, &computed);
+                let problem =
+                    Problem::error(Code::DiffIdMismatch, message).compared(claimed, &computed);
                 self.problems.push(place(problem));
                 false
             }
         };
         check.computed = Some(computed);
-        self.digest(layer.digest.as_ref().map(crate::digest::BlobDigest::digest), blob, place);
+        self.digest(
+            layer.digest.as_ref().map(crate::digest::BlobDigest::digest),
+            blob,
+            place,
+        );
         if sum.trailing {
             let message = "bytes follow the end of the layer's gzip data: Docker takes such a layer, containerd, skopeo and podman refuse it";
-            self.problems.push(place(Problem::warning(Code::TrailingData, message)));
+            self.problems
+                .push(place(Problem::warning(Code::TrailingData, message)));
+        }
+        if let Some(offset) = sum.after_tar {
+            let message = format!(
+                "something follows the end of the layer's tar at byte {offset} of it: engines hash it and do not read it"
+            );
+            self.problems
+                .push(place(Problem::warning(Code::TrailingData, message)));
         }
         if let Some(error) = &sum.tar_fault {
-            let code = if error.is_truncation() { Code::LayerTruncated } else { Code::LayerCorrupt };
-            self.problems.push(place(Problem::error(code, describe(error))));
+            let code = if error.is_truncation() {
+                Code::LayerTruncated
+            } else {
+                Code::LayerCorrupt
+            };
+            self.problems
+                .push(place(Problem::error(code, describe(error))));
         }
         check
     }
 
     /// Compares the digest of a blob's stored bytes with a claim.
-    fn digest(&mut self, claimed: Option<&Digest>, blob: &Blob, place: impl Fn(Problem) -> Problem) {
+    fn digest(
+        &mut self,
+        claimed: Option<&Digest>,
+        blob: &Blob,
+        place: impl Fn(Problem) -> Problem,
+    ) {
         let Some(claimed) = claimed else { return };
         match blob.stored_digest(claimed.algorithm()) {
             None => {
@@ -194,7 +264,8 @@ impl Checker<'_> {
                 if self.told.insert(blob.span()) {
                     let message = "the blob's bytes are not those that its digest names";
                     let problem = Problem::error(Code::BlobDigestMismatch, message);
-                    self.problems.push(place(problem.compared(claimed, computed)));
+                    self.problems
+                        .push(place(problem.compared(claimed, computed)));
                 }
             }
         }
@@ -204,22 +275,37 @@ impl Checker<'_> {
         let mut checks = Vec::with_capacity(artifact.blobs.len());
         for described in &artifact.blobs {
             let digest = described.descriptor.digest.clone();
-            let blob = described.slice.as_ref().and_then(|slice| self.blobs.get(slice.span()));
+            let blob = described
+                .slice
+                .as_ref()
+                .and_then(|slice| self.blobs.get(slice.span()));
             let computed = blob.and_then(|blob| blob.stored_digest(digest.algorithm()));
             if let Some(blob) = blob {
                 let offset = blob.span().offset;
-                self.digest(Some(&digest), blob, |problem| problem.in_member(&described.member).at(offset));
+                self.digest(Some(&digest), blob, |problem| {
+                    problem.in_member(&described.member).at(offset)
+                });
             }
             let ok = computed.as_ref() == Some(&digest);
-            checks.push(BlobCheck { digest, computed, ok });
+            checks.push(BlobCheck {
+                digest,
+                computed,
+                ok,
+            });
         }
         let layers = artifact.blobs.iter().skip(1);
         for (described, claimed) in layers.zip(&artifact.diff_ids) {
-            let blob = described.slice.as_ref().and_then(|slice| self.blobs.get(slice.span()));
-            let Some(Ok(sum)) = blob.map(|blob| &blob.sum) else { continue };
+            let blob = described
+                .slice
+                .as_ref()
+                .and_then(|slice| self.blobs.get(slice.span()));
+            let Some(Ok(sum)) = blob.map(|blob| &blob.sum) else {
+                continue;
+            };
             if sum.tar.algorithm() == claimed.digest().algorithm() && sum.tar != *claimed.digest() {
                 let message = "the artifact's content is not what the diff ID in its config says";
-                let problem = Problem::error(Code::DiffIdMismatch, message).compared(claimed, &sum.tar);
+                let problem =
+                    Problem::error(Code::DiffIdMismatch, message).compared(claimed, &sum.tar);
                 self.problems.push(problem.in_member(&described.member));
             }
         }
@@ -234,13 +320,33 @@ impl Checker<'_> {
                 continue;
             }
             let member = blob.member.clone();
-            self.digest(Some(named), blob, |problem| problem.in_member(&member).at(blob.span().offset));
+            self.digest(Some(named), blob, |problem| {
+                problem.in_member(&member).at(blob.span().offset)
+            });
         }
     }
 }
 
+/// Whether two members are the same but for their place.
+fn same_content(archive: &Archive, one: &Member, other: &Member) -> Result<bool, LayerError> {
+    let (MemberKind::File(a), MemberKind::File(b)) = (&one.kind, &other.kind) else {
+        return Ok(one.kind == other.kind);
+    };
+    if a.len != b.len {
+        return Ok(false);
+    }
+    let digest = |span| {
+        let slice = archive.source().slice(span);
+        sum(&slice, Compression::None, &SumWanted::diff_id(), &Silent).map(|sum| sum.tar)
+    };
+    Ok(digest(*a)? == digest(*b)?)
+}
+
 fn unsupported(claimed: &Digest) -> Problem {
-    let message = format!("imgtar cannot compute {}, so the digest is not checked", claimed.algorithm().name());
+    let message = format!(
+        "imgtar cannot compute {}, so the digest is not checked",
+        claimed.algorithm().name()
+    );
     let mut problem = Problem::warning(Code::DigestUnsupported, message);
     problem.claimed = Some(claimed.to_string());
     problem

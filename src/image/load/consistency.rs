@@ -3,6 +3,9 @@
 use super::super::model::{Identity, Image, LayerSource};
 use crate::problem::{Code, Problem};
 
+/// How many layers Docker's graph drivers stack (moby `layer/layer_store.go`, `maxLayerDepth`).
+const LAYER_LIMIT: usize = 125;
+
 pub(super) fn check(image: &Image, problems: &mut Vec<Problem>) {
     let position = image.position;
     let mut push = |problem: Problem| {
@@ -17,6 +20,11 @@ pub(super) fn check(image: &Image, problems: &mut Vec<Problem>) {
         }
     };
     missing_layers(image, &mut push);
+    if image.layers.len() > LAYER_LIMIT {
+        let message = "the image has more layers than Docker with a graph driver loads (max depth exceeded); containerd, podman and skopeo have no limit";
+        let problem = Problem::warning(Code::LayerLimit, message);
+        push(problem.compared(format!("at most {LAYER_LIMIT}"), image.layers.len()));
+    }
     if matches!(image.identity, Identity::Legacy(_)) {
         return;
     }
@@ -42,9 +50,17 @@ pub(super) fn check(image: &Image, problems: &mut Vec<Problem>) {
         }
     }
     let pairing = image.pairing();
-    let claiming = pairing.steps.iter().filter(|step| !step.entry.empty_layer).count();
-    let compared =
-        |problem: Problem| problem.compared(format!("{claiming} steps with a layer"), format!("{layers} layers"));
+    let claiming = pairing
+        .steps
+        .iter()
+        .filter(|step| !step.entry.empty_layer)
+        .count();
+    let compared = |problem: Problem| {
+        problem.compared(
+            format!("{claiming} steps with a layer"),
+            format!("{layers} layers"),
+        )
+    };
     if pairing.missing_layers > 0 {
         let message = "the history has more steps with a layer than there are layers; Docker refuses it (too many non-empty layers in History section)";
         push(compared(Problem::error(Code::HistoryMismatch, message)));
@@ -57,11 +73,16 @@ pub(super) fn check(image: &Image, problems: &mut Vec<Problem>) {
 
 fn missing_layers(image: &Image, push: &mut impl FnMut(Problem)) {
     for layer in &image.layers {
-        let LayerSource::Missing { why, urls } = &layer.source else { continue };
+        let LayerSource::Missing { why, urls } = &layer.source else {
+            continue;
+        };
         let problem = if urls.is_empty() {
             Problem::error(Code::MemberMissing, format!("a layer is missing: {why}"))
         } else {
-            let message = format!("a foreign layer is left out, engines fetch it from {}", urls.join(", "));
+            let message = format!(
+                "a foreign layer is left out, engines fetch it from {}",
+                urls.join(", ")
+            );
             Problem::warning(Code::MemberMissing, message)
         };
         push(problem.of_layer(layer.index).in_member(&layer.member));

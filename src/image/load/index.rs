@@ -63,7 +63,8 @@ impl Loader<'_> {
             Ok(Document::Index(descriptors)) => descriptors,
             Ok(Document::Manifest(_)) => {
                 let json = Json::Null;
-                let why = Node::root(&json, "index.json").invalid("it is a manifest, an index is wanted");
+                let why =
+                    Node::root(&json, "index.json").invalid("it is a manifest, an index is wanted");
                 return Ok(Err(why.into()));
             }
             Err(fault) => return Ok(Err(fault.into())),
@@ -73,8 +74,8 @@ impl Loader<'_> {
         Ok(Ok(walk))
     }
 
-    pub(super) fn oci_set(&mut self, walk: IndexWalk) -> ImageSet {
-        let mut set = self.set(Layout::Oci, walk.images);
+    pub(super) fn oci_set(walk: IndexWalk) -> ImageSet {
+        let mut set = Self::set(Layout::Oci, walk.images);
         set.artifacts = walk.artifacts;
         set.absent = walk.absent;
         set
@@ -82,19 +83,27 @@ impl Loader<'_> {
 
     /// The `oci-layout` file: readers go by its presence and version.
     pub(super) fn check_oci_layout(&mut self) {
-        let version = match self.document(b"oci-layout") {
-            Ok(Ok(document)) => Json::parse(&document.bytes)
-                .and_then(|json| Node::root(&json, "oci-layout").field("imageLayoutVersion")?.string())
-                .map_err(|why| why.to_string()),
-            Ok(Err(_)) | Err(_) => Err("the archive does not hold it".to_owned()),
+        let (code, fault) = match self.document(b"oci-layout") {
+            Ok(Ok(document)) => {
+                let version = Json::parse(&document.bytes).and_then(|json| {
+                    Node::root(&json, "oci-layout")
+                        .field("imageLayoutVersion")?
+                        .string()
+                });
+                let fault = match version {
+                    Ok(version) if version == "1.0.0" => return,
+                    Ok(version) => format!("it says version `{version}`, 1.0.0 is known"),
+                    Err(why) => why.to_string(),
+                };
+                (Code::ManifestInvalid, fault)
+            }
+            Ok(Err(_)) | Err(_) => (Code::MemberMissing, "the archive has none".to_owned()),
         };
-        let fault = match version {
-            Ok(version) if version == "1.0.0" => return,
-            Ok(version) => format!("it says version `{version}`, readers want 1.0.0"),
-            Err(why) => why,
-        };
-        let message = format!("oci-layout marks an OCI image layout, readers refuse one without it: {fault}");
-        self.problems.push(Problem::warning(Code::ManifestInvalid, message).in_member(b"oci-layout"));
+        let message = format!(
+            "the file oci-layout marks an OCI image layout, containerd reads none without it: {fault}"
+        );
+        self.problems
+            .push(Problem::warning(code, message).in_member(b"oci-layout"));
     }
 
     fn visit_all(
@@ -105,7 +114,9 @@ impl Loader<'_> {
     ) -> Result<(), LoadError> {
         walk.descriptors += descriptors.len();
         if way.depth > DEPTH_LIMIT || walk.descriptors > DESCRIPTOR_LIMIT {
-            return Err(LoadError::TooManyDescriptors { path: self.archive.path().to_owned() });
+            return Err(LoadError::TooManyDescriptors {
+                path: self.archive.path().to_owned(),
+            });
         }
         for descriptor in descriptors {
             let mut way = way.clone();
@@ -117,7 +128,12 @@ impl Loader<'_> {
         Ok(())
     }
 
-    fn visit(&mut self, walk: &mut IndexWalk, descriptor: Descriptor, way: Way) -> Result<(), LoadError> {
+    fn visit(
+        &mut self,
+        walk: &mut IndexWalk,
+        descriptor: Descriptor,
+        way: Way,
+    ) -> Result<(), LoadError> {
         if let Some(met) = walk.met.get(&descriptor.digest).copied() {
             walk.add_names(met, &descriptor, way.names);
             return Ok(());
@@ -139,25 +155,35 @@ impl Loader<'_> {
             Ok(document) => document,
             Err(Unreadable::Lookup(_)) => {
                 self.report_absent(&descriptor, &member, way.depth);
-                walk.absent.push(Absent { descriptor, names: way.names });
+                walk.absent.push(Absent {
+                    descriptor,
+                    names: way.names,
+                });
                 return Ok(Met::Absent(walk.absent.len() - 1));
             }
             Err(Unreadable::Json(why)) => {
-                self.problems.push(Problem::error(Code::ManifestInvalid, why.to_string()).in_member(&member));
+                self.problems.push(
+                    Problem::error(Code::ManifestInvalid, why.to_string()).in_member(&member),
+                );
                 return Ok(Met::Other);
             }
         };
         if let Some((claimed, computed)) = self.differs(Some(&descriptor.digest), &document) {
             let message = "the manifest's bytes are not those that its digest names";
-            let problem = Problem::error(Code::BlobDigestMismatch, message).compared(claimed, computed);
+            let problem =
+                Problem::error(Code::BlobDigestMismatch, message).compared(claimed, computed);
             self.problems.push(problem.in_member(&member));
         }
         self.check_size(&descriptor, document.slice.len(), &member, None);
         let parsed = Document::read(&document.bytes, "the manifest").and_then(|read| {
             let declared = &descriptor.media_type;
             match &read {
-                Document::Index(_) if declared.is_manifest() => Err(confused("manifest", "an index")),
-                Document::Manifest(_) if declared.is_index() => Err(confused("index", "a manifest")),
+                Document::Index(_) if declared.is_manifest() => {
+                    Err(confused("manifest", "an index"))
+                }
+                Document::Manifest(_) if declared.is_index() => {
+                    Err(confused("index", "a manifest"))
+                }
                 _ => Ok(read),
             }
         });
@@ -166,14 +192,21 @@ impl Loader<'_> {
                 let index = Some(way.index.unwrap_or_else(|| descriptor.digest.clone()));
                 // Met before its own content, so that no index can contain itself.
                 walk.met.insert(descriptor.digest, Met::Other);
-                let way = Way { depth: way.depth + 1, names: way.names, index };
+                let way = Way {
+                    depth: way.depth + 1,
+                    names: way.names,
+                    index,
+                };
                 self.visit_all(walk, descriptors, &way)?;
                 Ok(Met::Other)
             }
-            Ok(Document::Manifest(manifest)) => self.take_manifest(walk, descriptor, manifest, way),
+            Ok(Document::Manifest(manifest)) => {
+                self.take_manifest(walk, descriptor, *manifest, way)
+            }
             Err(why) => {
                 let message = format!("engines cannot read the manifest: {why}");
-                self.problems.push(Problem::error(Code::ManifestInvalid, message).in_member(&member));
+                self.problems
+                    .push(Problem::error(Code::ManifestInvalid, message).in_member(&member));
                 Ok(Met::Other)
             }
         }
@@ -204,7 +237,8 @@ impl Loader<'_> {
         position: usize,
     ) -> Result<Image, LoadError> {
         let config_member = blob_member(&manifest.config.digest);
-        let (identity, config) = self.config(&config_member, Some(&manifest.config.digest), position)?;
+        let (identity, config) =
+            self.config(&config_member, Some(&manifest.config.digest), position)?;
         if let Ok((_, slice)) = self.archive.find(&config_member) {
             self.check_size(&manifest.config, slice.len(), &config_member, None);
         }
@@ -239,7 +273,11 @@ impl Loader<'_> {
             names: way.names,
             platform,
             config,
-            manifest: Some(Manifest { descriptor, index: way.index, annotations: manifest.annotations }),
+            manifest: Some(Manifest {
+                descriptor,
+                index: way.index,
+                annotations: manifest.annotations,
+            }),
             parent: None,
             layers,
         })
@@ -252,28 +290,45 @@ impl Loader<'_> {
         manifest: ManifestDocument,
         names: Vec<Name>,
     ) -> Result<Artifact, LoadError> {
-        let subject = manifest
-            .subject
-            .or_else(|| descriptor.annotation(REFERENCE_DIGEST).and_then(|text| text.parse().ok()));
+        let subject = manifest.subject.or_else(|| {
+            descriptor
+                .annotation(REFERENCE_DIGEST)
+                .and_then(|text| text.parse().ok())
+        });
         let diff_ids = self.artifact_diff_ids(&manifest.config)?;
         let mut blobs = Vec::new();
         for blob in std::iter::once(manifest.config).chain(manifest.layers) {
             let member = blob_member(&blob.digest);
             let slice = self.archive.find(&member).ok().map(|(_, slice)| slice);
-            match &slice {
-                Some(slice) => self.check_size(&blob, slice.len(), &member, None),
-                None => {
-                    let message = format!("a blob of the artifact {} is not in the archive", descriptor.digest);
-                    self.problems.push(Problem::error(Code::MemberMissing, message).in_member(&member));
-                }
+            if let Some(slice) = &slice {
+                self.check_size(&blob, slice.len(), &member, None);
+            } else {
+                let digest = &descriptor.digest;
+                let message = format!("a blob of the artifact {digest} is not in the archive");
+                self.problems
+                    .push(Problem::error(Code::MemberMissing, message).in_member(&member));
             }
-            blobs.push(ArtifactBlob { descriptor: blob, member, slice });
+            blobs.push(ArtifactBlob {
+                descriptor: blob,
+                member,
+                slice,
+            });
         }
-        Ok(Artifact { kind, descriptor, names, subject, blobs, diff_ids })
+        Ok(Artifact {
+            kind,
+            descriptor,
+            names,
+            subject,
+            blobs,
+            diff_ids,
+        })
     }
 
     /// Signatures by cosign carry a config with diff IDs; they are claims like others.
-    fn artifact_diff_ids(&mut self, config: &Descriptor) -> Result<Vec<crate::digest::DiffId>, LoadError> {
+    fn artifact_diff_ids(
+        &mut self,
+        config: &Descriptor,
+    ) -> Result<Vec<crate::digest::DiffId>, LoadError> {
         if !config.media_type.is_config() {
             return Ok(Vec::new());
         }
@@ -286,13 +341,19 @@ impl Loader<'_> {
     }
 
     fn report_absent(&mut self, descriptor: &Descriptor, member: &[u8], depth: usize) {
-        let what = descriptor.platform.as_ref().map_or_else(String::new, |p| format!(" for {p}"));
+        let what = descriptor
+            .platform
+            .as_ref()
+            .map_or_else(String::new, |p| format!(" for {p}"));
         // A nested index names every platform of an image; engines save the one they have.
         let problem = if depth == 0 {
-            let message = format!("index.json names a manifest{what} that the archive does not hold");
+            let message =
+                format!("index.json names a manifest{what} that the archive does not hold");
             Problem::error(Code::MemberMissing, message)
         } else {
-            let message = format!("an image index names a manifest{what} that the archive does not hold; loading that platform fails");
+            let message = format!(
+                "an image index names a manifest{what} that the archive does not hold; loading that platform fails"
+            );
             Problem::warning(Code::MemberMissing, message)
         };
         self.problems.push(problem.in_member(member));
@@ -309,9 +370,12 @@ impl Loader<'_> {
         if descriptor.size == Some(computed) {
             return;
         }
-        let claimed = descriptor.size.map_or_else(|| "no size".to_owned(), |n| n.to_string());
+        let claimed = descriptor
+            .size
+            .map_or_else(|| "no size".to_owned(), |n| n.to_string());
         let message = "the blob's length is not what its descriptor says; containerd, skopeo and podman refuse it";
-        let mut problem = Problem::error(Code::BlobSizeMismatch, message).compared(claimed, computed);
+        let mut problem =
+            Problem::error(Code::BlobSizeMismatch, message).compared(claimed, computed);
         if let Some((image, index)) = layer {
             problem = problem.of_image(image).of_layer(index);
         }
@@ -360,9 +424,16 @@ fn blob_member(digest: &Digest) -> Vec<u8> {
 
 fn names_of(descriptor: &Descriptor) -> Vec<Name> {
     if let Some(text) = descriptor.annotation(CONTAINERD_NAME) {
-        return vec![text.parse().map_or_else(|_| Name::Bare(text.to_owned()), Name::Reference)];
+        return vec![
+            text.parse()
+                .map_or_else(|_| Name::Bare(text.to_owned()), Name::Reference),
+        ];
     }
-    descriptor.annotation(REF_NAME).map(Name::from_annotation).into_iter().collect()
+    descriptor
+        .annotation(REF_NAME)
+        .map(Name::from_annotation)
+        .into_iter()
+        .collect()
 }
 
 /// What a manifest is if it is no image.
@@ -373,7 +444,12 @@ fn artifact_kind(descriptor: &Descriptor, manifest: &ManifestDocument) -> Option
     if descriptor.annotation(REFERENCE_TYPE) == Some(ATTESTATION) {
         return Some("attestation".to_owned());
     }
-    let named = || descriptor.artifact_type.clone().or_else(|| manifest.artifact_type.clone());
+    let named = || {
+        descriptor
+            .artifact_type
+            .clone()
+            .or_else(|| manifest.artifact_type.clone())
+    };
     let config = &manifest.config.media_type;
     if !config.is_config() && !config.as_str().is_empty() {
         return Some(named().unwrap_or_else(|| config.as_str().to_owned()));

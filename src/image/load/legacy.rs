@@ -28,7 +28,7 @@ impl Loader<'_> {
             let tags = self.legacy_tags(root)?;
             self.legacy_images(&nodes, &tags, root, &mut images)?;
         }
-        Ok(self.set(Layout::DockerV1, images))
+        Ok(Self::set(Layout::DockerV1, images))
     }
 
     fn legacy_nodes(&mut self, root: &V1Root) -> Result<HashMap<String, Node>, LoadError> {
@@ -47,11 +47,20 @@ impl Loader<'_> {
                     let id = String::from_utf8_lossy(directory.base()).into_owned();
                     if json.id != id {
                         let message = "the image's json calls it by another ID than its directory";
-                        let problem = Problem::warning(Code::ConfigInvalid, message).compared(&id, &json.id);
+                        let problem =
+                            Problem::warning(Code::ConfigInvalid, message).compared(&id, &json.id);
                         self.problems.push(problem.in_member(member.as_bytes()));
                     }
                     let directory = directory.clone();
-                    nodes.insert(id.clone(), Node { id, directory, raw: document.bytes, json });
+                    nodes.insert(
+                        id.clone(),
+                        Node {
+                            id,
+                            directory,
+                            raw: document.bytes,
+                            json,
+                        },
+                    );
                 }
                 Err(why) => self.report_v1(member.as_bytes(), &why.into()),
             }
@@ -61,7 +70,8 @@ impl Loader<'_> {
 
     fn report_v1(&mut self, member: &[u8], fault: &Unreadable) {
         let message = format!("an image's json cannot be read: {fault}");
-        self.problems.push(Problem::error(Code::ConfigInvalid, message).in_member(member));
+        self.problems
+            .push(Problem::error(Code::ConfigInvalid, message).in_member(member));
     }
 
     fn legacy_tags(&mut self, root: &V1Root) -> Result<Vec<RepositoryTag>, LoadError> {
@@ -70,7 +80,8 @@ impl Loader<'_> {
             Ok(document) => match read_repositories(&document.bytes) {
                 Ok(tags) => Ok(tags),
                 Err(why) => {
-                    let message = format!("repositories cannot be read, so the images have no names: {why}");
+                    let message =
+                        format!("repositories cannot be read, so the images have no names: {why}");
                     let problem = Problem::error(Code::ManifestInvalid, message);
                     self.problems.push(problem.in_member(member.as_bytes()));
                     Ok(Vec::new())
@@ -89,7 +100,10 @@ impl Loader<'_> {
         root: &V1Root,
         images: &mut Vec<Image>,
     ) -> Result<(), LoadError> {
-        let parents: HashSet<&str> = nodes.values().filter_map(|n| n.json.parent.as_deref()).collect();
+        let parents: HashSet<&str> = nodes
+            .values()
+            .filter_map(|n| n.json.parent.as_deref())
+            .collect();
         let mut tops: Vec<&str> = Vec::new();
         for tag in tags {
             if nodes.contains_key(&tag.id) {
@@ -97,23 +111,35 @@ impl Loader<'_> {
                     tops.push(&tag.id);
                 }
             } else {
-                let message = format!("repositories gives {}:{} to an image that is not in the archive", tag.repository, tag.tag);
+                let message = format!(
+                    "repositories gives {}:{} to an image that is not in the archive",
+                    tag.repository, tag.tag
+                );
                 let member = root.directory.join(b"repositories");
-                let problem = Problem::error(Code::MemberMissing, message).compared(&tag.id, "absent");
+                let problem =
+                    Problem::error(Code::MemberMissing, message).compared(&tag.id, "absent");
                 self.problems.push(problem.in_member(member.as_bytes()));
             }
         }
-        let mut untagged: Vec<&str> =
-            nodes.keys().map(String::as_str).filter(|id| !parents.contains(id) && !tops.contains(id)).collect();
+        let mut untagged: Vec<&str> = nodes
+            .keys()
+            .map(String::as_str)
+            .filter(|id| !parents.contains(id) && !tops.contains(id))
+            .collect();
         untagged.sort_unstable();
         tops.extend(untagged);
         if tops.is_empty() && !nodes.is_empty() {
             let message = "the parents of the v1 images go round in a circle, none is on top";
-            self.problems.push(Problem::error(Code::ConfigInvalid, message));
+            self.problems
+                .push(Problem::error(Code::ConfigInvalid, message));
         }
         for top in tops {
             let image = self.legacy_image(nodes, top, images.len())?;
-            let names = tags.iter().filter(|tag| tag.id == top).map(|tag| legacy_name(tag)).collect();
+            let names = tags
+                .iter()
+                .filter(|tag| tag.id == top)
+                .map(legacy_name)
+                .collect();
             images.push(Image { names, ..image });
         }
         Ok(())
@@ -139,7 +165,11 @@ impl Loader<'_> {
             };
             if !seen.insert(id) {
                 let message = "the parents of the image go round in a circle";
-                self.problem(Problem::error(Code::ConfigInvalid, message), below, position);
+                self.problem(
+                    Problem::error(Code::ConfigInvalid, message),
+                    below,
+                    position,
+                );
                 break;
             }
             chain.push(node);
@@ -162,20 +192,42 @@ impl Loader<'_> {
                 source,
             });
         }
-        let history: Vec<HistoryEntry> =
-            chain.iter().map(|node| HistoryEntry { empty_layer: false, ..node.json.step.clone() }).collect();
+        let history: Vec<HistoryEntry> = chain
+            .iter()
+            .map(|node| HistoryEntry {
+                empty_layer: false,
+                ..node.json.step.clone()
+            })
+            .collect();
         let config = chain.last().map(|node| ConfigBlob {
             member: node.directory.join(b"json").as_bytes().to_vec(),
             raw: node.raw.clone(),
-            view: Config { history, ..node.json.config.clone() },
+            view: Config {
+                history,
+                ..node.json.config.clone()
+            },
         });
-        let platform = config.as_ref().map(|blob| blob.view.platform.clone()).unwrap_or_default();
+        let platform = config
+            .as_ref()
+            .map(|blob| blob.view.platform.clone())
+            .unwrap_or_default();
         let identity = Identity::Legacy(LegacyId::new(top));
-        Ok(Image { position, identity, names: Vec::new(), platform, config, manifest: None, parent: None, layers })
+        Ok(Image {
+            position,
+            identity,
+            names: Vec::new(),
+            platform,
+            config,
+            manifest: None,
+            parent: None,
+            layers,
+        })
     }
 }
 
 fn legacy_name(tag: &RepositoryTag) -> Name {
-    Reference::from_parts(&tag.repository, &tag.tag)
-        .map_or_else(|_| Name::Bare(format!("{}:{}", tag.repository, tag.tag)), Name::Reference)
+    Reference::from_parts(&tag.repository, &tag.tag).map_or_else(
+        |_| Name::Bare(format!("{}:{}", tag.repository, tag.tag)),
+        Name::Reference,
+    )
 }

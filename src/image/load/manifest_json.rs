@@ -21,8 +21,9 @@ impl Loader<'_> {
         if let Some(at) = manifest.trailing {
             let message = "something follows the first JSON value of manifest.json; engines read the first value only";
             let offset = document.slice.span().offset + at as u64;
-            let problem = Problem::warning(Code::ManifestInvalid, message);
-            self.problems.push(problem.in_member(b"manifest.json").at(offset));
+            let problem = Problem::warning(Code::TrailingData, message);
+            self.problems
+                .push(problem.in_member(b"manifest.json").at(offset));
         }
         let mut images = Vec::with_capacity(manifest.items.len());
         for item in manifest.items {
@@ -41,7 +42,10 @@ impl Loader<'_> {
         let mut layers = Vec::with_capacity(item.layers.len());
         for (index, name) in item.layers.iter().enumerate() {
             let described = diff_ids.get(index).and_then(|diff_id| {
-                item.layer_sources.iter().find(|(id, _)| id == diff_id).map(|(_, source)| source)
+                item.layer_sources
+                    .iter()
+                    .find(|(id, _)| id == diff_id)
+                    .map(|(_, source)| source)
             });
             let urls = described.map(|d| d.urls.clone()).unwrap_or_default();
             layers.push(Layer {
@@ -59,8 +63,21 @@ impl Loader<'_> {
         }
         assign_diff_ids(&mut layers, diff_ids);
         let platform = view.map_or_else(Platform::default, |view| view.platform.clone());
-        let names = item.repo_tags.iter().map(|tag| self.repo_tag(tag, position)).collect();
-        Ok(Image { position, identity, names, platform, config, manifest: None, parent: item.parent, layers })
+        let names = item
+            .repo_tags
+            .iter()
+            .map(|tag| self.repo_tag(tag, position))
+            .collect();
+        Ok(Image {
+            position,
+            identity,
+            names,
+            platform,
+            config,
+            manifest: None,
+            parent: item.parent,
+            layers,
+        })
     }
 
     /// A tag of `RepoTags`. Docker wants a tag in it: `invalid tag "foo"`.
@@ -71,7 +88,11 @@ impl Loader<'_> {
             Err(why) => why.to_string(),
         };
         let message = format!("engines refuse the name `{text}`: {why}");
-        self.problem(Problem::error(Code::ReferenceInvalid, message), b"manifest.json", image);
+        self.problem(
+            Problem::error(Code::ReferenceInvalid, message),
+            b"manifest.json",
+            image,
+        );
         Name::Bare(text.to_owned())
     }
 }
@@ -83,7 +104,9 @@ fn keep_known_parents(images: &mut [Image]) {
     let valid: Vec<bool> = images
         .iter()
         .map(|image| {
-            let Some(parent) = &image.parent else { return false };
+            let Some(parent) = &image.parent else {
+                return false;
+            };
             images.iter().any(|other| {
                 matches!(&other.identity, super::super::model::Identity::Config(id) if id == parent)
                     && is_history_of_parent(image, other)
@@ -108,7 +131,10 @@ fn is_history_of_parent(image: &Image, parent: &Image) -> bool {
     child.len() == parent.len() + 1
         && child.iter().zip(parent).all(|(c, p)| {
             let time = |entry: &super::super::config::HistoryEntry| {
-                entry.created.as_ref().map(super::super::config::Created::timestamp)
+                entry
+                    .created
+                    .as_ref()
+                    .map(super::super::config::Created::timestamp)
             };
             time(c) == time(p)
                 && c.created_by == p.created_by

@@ -20,19 +20,16 @@ impl Loader<'_> {
         let index_has_images = !walk.images.is_empty();
         let first_index_image = images.len();
         for mut other in walk.images {
-            match images.iter().position(|image| is_same(image, &other)) {
-                Some(i) => {
-                    matched[i] = true;
-                    self.renumber(&other, i);
-                    self.join(&mut images[i], other, i);
-                }
-                None => {
-                    let position = first_index_image + only_in_index.len();
-                    self.renumber(&other, position);
-                    other.position = position;
-                    self.check_index_only(&images, &other);
-                    only_in_index.push(other);
-                }
+            if let Some(i) = images.iter().position(|image| is_same(image, &other)) {
+                matched[i] = true;
+                self.renumber(&other, i);
+                self.join(&mut images[i], other, i);
+            } else {
+                let position = first_index_image + only_in_index.len();
+                self.renumber(&other, position);
+                other.position = position;
+                self.check_index_only(&images, &other);
+                only_in_index.push(other);
             }
         }
         for (i, image) in images.iter().enumerate() {
@@ -46,7 +43,7 @@ impl Loader<'_> {
             }
         }
         images.extend(only_in_index);
-        let mut set = self.set(Layout::DockerOci, images);
+        let mut set = Self::set(Layout::DockerOci, images);
         set.artifacts = walk.artifacts;
         set.absent = walk.absent;
         set
@@ -61,7 +58,10 @@ impl Loader<'_> {
             .chain(image.config.iter().map(|config| config.member.as_slice()))
             .collect();
         for problem in &mut self.problems {
-            let about = problem.member.as_deref().is_some_and(|member| members.contains(&member));
+            let about = problem
+                .member
+                .as_deref()
+                .is_some_and(|member| members.contains(&member));
             if about && problem.image == Some(image.position) {
                 problem.image = Some(position);
             }
@@ -69,28 +69,50 @@ impl Loader<'_> {
     }
 
     fn join(&mut self, image: &mut Image, other: Image, position: usize) {
-        let extra: Vec<Name> =
-            other.names.iter().filter(|name| !image.names.contains(name)).cloned().collect();
-        let missing: Vec<&Name> =
-            image.names.iter().filter(|name| !other.names.contains(name)).collect();
-        if !(extra.is_empty() && missing.is_empty()) && !other.names.is_empty() {
-            let list = |names: Vec<String>| if names.is_empty() { "nothing".into() } else { names.join(", ") };
+        let extra: Vec<Name> = other
+            .names
+            .iter()
+            .filter(|name| !image.names.contains(name))
+            .cloned()
+            .collect();
+        let missing: Vec<&Name> = image
+            .names
+            .iter()
+            .filter(|name| !other.names.contains(name))
+            .collect();
+        let differ = !(extra.is_empty() && missing.is_empty());
+        if differ && !other.names.is_empty() {
+            let list = |names: Vec<String>| {
+                if names.is_empty() {
+                    "nothing".into()
+                } else {
+                    names.join(", ")
+                }
+            };
             let by_manifest = list(image.names.iter().map(ToString::to_string).collect());
             let by_index = list(other.names.iter().map(ToString::to_string).collect());
             let message = "manifest.json and index.json call the image by different names";
-            let problem = Problem::warning(Code::DescriptionsDisagree, message)
-                .compared(format!("manifest.json: {by_manifest}"), format!("index.json: {by_index}"));
-            self.problems.push(problem.of_image(position).in_member(b"index.json"));
+            let problem = Problem::warning(Code::DescriptionsDisagree, message).compared(
+                format!("manifest.json: {by_manifest}"),
+                format!("index.json: {by_index}"),
+            );
+            self.problems
+                .push(problem.of_image(position).in_member(b"index.json"));
         }
         if image.layers.len() != other.layers.len()
-            || image.layers.iter().zip(&other.layers).any(|(a, b)| a.span() != b.span())
+            || image
+                .layers
+                .iter()
+                .zip(&other.layers)
+                .any(|(a, b)| a.span() != b.span())
         {
             let message = format!(
                 "manifest.json and index.json give the image {} different layers: what is loaded depends on the reader",
                 image.display_name()
             );
             let problem = Problem::error(Code::DescriptionsDisagree, message);
-            self.problems.push(problem.of_image(position).in_member(b"index.json"));
+            self.problems
+                .push(problem.of_image(position).in_member(b"index.json"));
         }
         for (layer, described) in image.layers.iter_mut().zip(other.layers) {
             if layer.span() == described.span() {
@@ -109,11 +131,18 @@ impl Loader<'_> {
     /// An image that only the index has: another platform of a name that manifest.json knows, or
     /// something that half of the readers never see.
     fn check_index_only(&mut self, images: &[Image], other: &Image) {
-        let namesake = images.iter().find(|image| image.names.iter().any(|name| other.names.contains(name)));
+        let namesake = images
+            .iter()
+            .find(|image| image.names.iter().any(|name| other.names.contains(name)));
         match namesake {
             Some(image) if image.platform != other.platform => {}
             Some(image) => {
-                let names = other.names.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+                let names = other
+                    .names
+                    .iter()
+                    .map(ToString::to_string)
+                    .collect::<Vec<_>>()
+                    .join(", ");
                 let message = format!(
                     "manifest.json and index.json mean different images by {names}: what is loaded depends on the reader"
                 );
@@ -121,7 +150,8 @@ impl Loader<'_> {
                     format!("manifest.json: {}", image.identity),
                     format!("index.json: {}", other.identity),
                 );
-                self.problems.push(problem.of_image(other.position).in_member(b"index.json"));
+                self.problems
+                    .push(problem.of_image(other.position).in_member(b"index.json"));
             }
             None => {
                 let message = format!(
@@ -134,7 +164,8 @@ impl Loader<'_> {
     }
 
     fn disagree(&mut self, message: String, member: &str, image: Option<usize>) {
-        let mut problem = Problem::warning(Code::DescriptionsDisagree, message).in_member(member.as_bytes());
+        let mut problem =
+            Problem::warning(Code::DescriptionsDisagree, message).in_member(member.as_bytes());
         problem.image = image;
         self.problems.push(problem);
     }
@@ -142,9 +173,8 @@ impl Loader<'_> {
     /// Holds `repositories` against the images. Nothing reads it any more where there is a
     /// `manifest.json`, so what it says otherwise is a warning.
     pub(super) fn check_repositories(&mut self, set: &ImageSet) -> Result<(), LoadError> {
-        let document = match self.document(b"repositories")? {
-            Ok(document) => document,
-            Err(_) => return Ok(()),
+        let Ok(document) = self.document(b"repositories")? else {
+            return Ok(());
         };
         let tags = match read_repositories(&document.bytes) {
             Ok(tags) => tags,
@@ -156,15 +186,20 @@ impl Loader<'_> {
         };
         for tag in tags {
             let Ok(reference) = Reference::from_parts(&tag.repository, &tag.tag) else {
-                let message = format!("repositories has an invalid name: `{}:{}`", tag.repository, tag.tag);
+                let message = format!(
+                    "repositories has an invalid name: `{}:{}`",
+                    tag.repository, tag.tag
+                );
                 let problem = Problem::warning(Code::ReferenceInvalid, message);
                 self.problems.push(problem.in_member(b"repositories"));
                 continue;
             };
-            let image = set
-                .images
-                .iter()
-                .find(|image| image.names.iter().any(|name| name.reference() == Some(&reference)));
+            let image = set.images.iter().find(|image| {
+                image
+                    .names
+                    .iter()
+                    .any(|name| name.reference() == Some(&reference))
+            });
             match image {
                 None => self.disagree(
                     format!("repositories has the tag {reference}, which no image has"),
@@ -172,7 +207,10 @@ impl Loader<'_> {
                     None,
                 ),
                 Some(image) if !self.is_top_of(&tag.id, image) => {
-                    let position = set.images.iter().position(|other| std::ptr::eq(other, image));
+                    let position = set
+                        .images
+                        .iter()
+                        .position(|other| std::ptr::eq(other, image));
                     self.disagree(
                         format!("repositories lets the tag {reference} mean {}, which is not the image's top layer", tag.id),
                         "repositories",
@@ -188,8 +226,13 @@ impl Loader<'_> {
     /// Whether `id` names the top layer of `image`: its directory in archives up to Docker 24, the
     /// hex of its diff ID since Docker 25.
     fn is_top_of(&self, id: &str, image: &Image) -> bool {
-        let Some(top) = image.layers.last() else { return true };
-        let by_diff_id = top.diff_id.as_ref().is_some_and(|diff_id| diff_id.digest().encoded() == id);
+        let Some(top) = image.layers.last() else {
+            return true;
+        };
+        let by_diff_id = top
+            .diff_id
+            .as_ref()
+            .is_some_and(|diff_id| diff_id.digest().encoded() == id);
         let by_directory = top.member == format!("{id}/layer.tar").into_bytes();
         let by_content = || {
             let found = self.archive.find(format!("{id}/layer.tar").as_bytes()).ok();

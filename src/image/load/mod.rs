@@ -11,7 +11,7 @@ use std::collections::HashSet;
 use super::config::Config;
 use super::json::{self, JsonError};
 use super::model::{ConfigBlob, Identity, ImageSet, Layer, LayerSource};
-use crate::archive::{Archive, ArchiveError, Evidence, Layout, LookupError, Looks};
+use crate::archive::{Archive, ArchiveError, Evidence, Layout, Looks, LookupError};
 use crate::digest::{BlobDigest, ChainId, DiffId, Digest, Hasher, ImageId};
 use crate::problem::{Code, Problem};
 use crate::source::{Slice, SourceError, Span, sniff};
@@ -43,7 +43,9 @@ pub enum LoadError {
         source: Unreadable,
     },
     /// Its indexes are nested too deep or hold too many descriptors.
-    #[error("{path} nests indexes deeper than {DEPTH_LIMIT} or lists more than {DESCRIPTOR_LIMIT} manifests")]
+    #[error(
+        "{path} nests indexes deeper than {DEPTH_LIMIT} or lists more than {DESCRIPTOR_LIMIT} manifests"
+    )]
     TooManyDescriptors {
         /// The archive.
         path: String,
@@ -71,9 +73,19 @@ impl ImageSet {
     /// parts are missing or wrong is no error: it is in the set, and so are its problems.
     pub fn load(archive: &Archive) -> Result<Self, LoadError> {
         let evidence = Evidence::gather(archive);
-        let mut loader = Loader { archive, problems: Vec::new(), checked: HashSet::new() };
-        let manifest = evidence.manifest_json.then(|| loader.manifest_json()).transpose()?;
-        let index = evidence.index_json.then(|| loader.index_json()).transpose()?;
+        let mut loader = Loader {
+            archive,
+            problems: Vec::new(),
+            checked: HashSet::new(),
+        };
+        let manifest = evidence
+            .manifest_json
+            .then(|| loader.manifest_json())
+            .transpose()?;
+        let index = evidence
+            .index_json
+            .then(|| loader.index_json())
+            .transpose()?;
         let mut set = match (manifest, index) {
             (Some(Ok(manifest)), Some(Ok(index))) => {
                 loader.check_oci_layout();
@@ -81,22 +93,26 @@ impl ImageSet {
             }
             (Some(Ok(manifest)), Some(Err(fault))) => {
                 loader.report_invalid("index.json", &fault);
-                loader.set(Layout::DockerOci, manifest)
+                Loader::set(Layout::DockerOci, manifest)
             }
-            (Some(Ok(manifest)), None) => loader.set(Layout::Docker, manifest),
+            (Some(Ok(manifest)), None) => Loader::set(Layout::Docker, manifest),
             (manifest, Some(Ok(index))) => {
                 if let Some(Err(fault)) = manifest {
                     loader.report_invalid("manifest.json", &fault);
                 }
                 loader.check_oci_layout();
-                loader.oci_set(index)
+                Loader::oci_set(index)
             }
             (Some(Err(fault)), _) => return Err(loader.description("manifest.json", fault)),
             (None, Some(Err(fault))) => return Err(loader.description("index.json", fault)),
             (None, None) if !evidence.v1.is_empty() => loader.legacy(&evidence.v1)?,
             (None, None) => {
                 let path = archive.path().to_owned();
-                return Err(ArchiveError::NotAnImage { path, looks: Looks::of(archive) }.into());
+                return Err(ArchiveError::NotAnImage {
+                    path,
+                    looks: Looks::of(archive),
+                }
+                .into());
             }
         };
         if set.layout != Layout::DockerV1 {
@@ -108,6 +124,12 @@ impl ImageSet {
         }
         for image in &set.images {
             consistency::check(image, &mut set.problems);
+        }
+        if set.images.is_empty() && set.artifacts.is_empty() && !set.absent.is_empty() {
+            let message =
+                "the archive names images and holds none of them; no engine can load anything";
+            set.problems
+                .push(Problem::error(Code::MemberMissing, message));
         }
         set.checked = loader.checked;
         Ok(set)
@@ -133,7 +155,7 @@ struct Document {
 type Read<T> = Result<Result<T, Unreadable>, LoadError>;
 
 impl Loader<'_> {
-    fn set(&mut self, layout: Layout, images: Vec<super::model::Image>) -> ImageSet {
+    fn set(layout: Layout, images: Vec<super::model::Image>) -> ImageSet {
         ImageSet {
             layout,
             images,
@@ -145,12 +167,18 @@ impl Loader<'_> {
     }
 
     fn description(&self, member: &str, source: Unreadable) -> LoadError {
-        LoadError::Description { path: self.archive.path().to_owned(), member: member.to_owned(), source }
+        LoadError::Description {
+            path: self.archive.path().to_owned(),
+            member: member.to_owned(),
+            source,
+        }
     }
 
     fn report_invalid(&mut self, member: &str, fault: &Unreadable) {
-        let message = format!("{member} cannot be read, so readers that go by it find no image: {fault}");
-        self.problems.push(Problem::error(Code::ManifestInvalid, message).in_member(member.as_bytes()));
+        let message =
+            format!("{member} cannot be read, so readers that go by it find no image: {fault}");
+        self.problems
+            .push(Problem::error(Code::ManifestInvalid, message).in_member(member.as_bytes()));
     }
 
     /// The bytes of a JSON member.
@@ -176,7 +204,11 @@ impl Loader<'_> {
         claimed: Option<&Digest>,
         image: usize,
     ) -> Result<(Identity, Option<ConfigBlob>), LoadError> {
-        let claimed_id = || claimed.cloned().map_or(Identity::Unknown, |d| Identity::Config(d.into()));
+        let claimed_id = || {
+            claimed
+                .cloned()
+                .map_or(Identity::Unknown, |d| Identity::Config(d.into()))
+        };
         let document = match self.document(name)? {
             Ok(document) => document,
             Err(Unreadable::Lookup(why)) => {
@@ -185,20 +217,30 @@ impl Loader<'_> {
                 return Ok((claimed_id(), None));
             }
             Err(Unreadable::Json(why)) => {
-                self.problem(Problem::error(Code::ConfigInvalid, why.to_string()), name, image);
+                self.problem(
+                    Problem::error(Code::ConfigInvalid, why.to_string()),
+                    name,
+                    image,
+                );
                 return Ok((claimed_id(), None));
             }
         };
         let identity = Identity::Config(ImageId::from(Digest::sha256_of(&document.bytes)));
         if let Some((claimed, computed)) = self.differs(claimed, &document) {
             let message = "the config's bytes are not those that its digest names, so the image is another one than is claimed";
-            let problem = Problem::error(Code::ConfigDigestMismatch, message).compared(claimed, computed);
+            let problem =
+                Problem::error(Code::ConfigDigestMismatch, message).compared(claimed, computed);
             self.problem(problem, name, image);
         }
         match Config::read(&document.bytes) {
-            Ok(view) => {
-                Ok((identity, Some(ConfigBlob { member: name.to_vec(), raw: document.bytes, view })))
-            }
+            Ok(view) => Ok((
+                identity,
+                Some(ConfigBlob {
+                    member: name.to_vec(),
+                    raw: document.bytes,
+                    view,
+                }),
+            )),
             Err(why) => {
                 let message = format!("engines cannot read the config: {why}");
                 self.problem(Problem::error(Code::ConfigInvalid, message), name, image);
@@ -208,7 +250,11 @@ impl Loader<'_> {
     }
 
     /// Computes a document's digest and returns both if `claimed` is another one.
-    fn differs(&mut self, claimed: Option<&Digest>, document: &Document) -> Option<(Digest, Digest)> {
+    fn differs(
+        &mut self,
+        claimed: Option<&Digest>,
+        document: &Document,
+    ) -> Option<(Digest, Digest)> {
         let claimed = claimed?;
         let mut hasher = Hasher::for_algorithm(claimed.algorithm())?;
         hasher.update(&document.bytes);
@@ -218,7 +264,8 @@ impl Loader<'_> {
     }
 
     fn problem(&mut self, problem: Problem, member: &[u8], image: usize) {
-        self.problems.push(problem.in_member(member).of_image(image));
+        self.problems
+            .push(problem.in_member(member).of_image(image));
     }
 
     /// Finds the bytes of a layer.
@@ -227,7 +274,10 @@ impl Loader<'_> {
             Ok((_, slice)) => {
                 let mut head = [0; crate::source::MAGIC_LEN];
                 let n = slice.read_at(&mut head, 0)?;
-                Ok(LayerSource::Present { slice, compression: sniff(&head[..n]) })
+                Ok(LayerSource::Present {
+                    slice,
+                    compression: sniff(&head[..n]),
+                })
             }
             Err(why) => Ok(LayerSource::Missing { why, urls }),
         }
@@ -251,7 +301,11 @@ fn digest_in_name(name: &[u8]) -> Option<Digest> {
 /// The digest that names a blob: only `blobs/` members are named by the digest of what they hold.
 pub(crate) fn blob_digest_in_name(name: &[u8]) -> Option<BlobDigest> {
     let normal = name.strip_prefix(b"./").unwrap_or(name);
-    if normal.starts_with(b"blobs/") { digest_in_name(normal).map(BlobDigest::from) } else { None }
+    if normal.starts_with(b"blobs/") {
+        digest_in_name(normal).map(BlobDigest::from)
+    } else {
+        None
+    }
 }
 
 /// Gives the layers the diff IDs of the config, in order, and the chain IDs that follow.

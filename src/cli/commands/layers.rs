@@ -1,0 +1,94 @@
+//! `layers`: a row a layer.
+
+use imgtar::digest::DiffId;
+use imgtar::image::Image;
+use imgtar::layer::{SumWanted, sum};
+use imgtar::progress::Progress;
+use imgtar::report::Layers;
+
+use super::{Context, Exit, Failure, exit_for};
+use crate::cli::args::{ArchiveArg, ImageArg, JsonArg};
+use crate::cli::output::Output;
+use crate::cli::render::{self, LayerColumns};
+
+/// Show what images consist of
+///
+/// A row a layer, base first: diff ID, chain ID, blob digest, media type, compression, sizes, number
+/// of entries, and the build step that made it. Digests are those that the archive claims; `verify`
+/// recomputes them. Archives from before Docker 1.10 claim none, so theirs are computed, and marked.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  imgtar layers app.tar
+  imgtar layers app.tar app:1.2 --store-paths
+  imgtar layers --json app.tar | jq '.images[].layers[].diff_id'")]
+pub(crate) struct Args {
+    #[command(flatten)]
+    archive: ArchiveArg,
+    #[command(flatten)]
+    image: ImageArg,
+    #[command(flatten)]
+    json: JsonArg,
+
+    /// Print whole digests, media types and commands
+    #[arg(long)]
+    no_trunc: bool,
+
+    /// Say where Docker's store keeps each layer, below its data root (/var/lib/docker)
+    #[arg(long, value_name = "DRIVER", num_args = 0..=1, require_equals = true, default_missing_value = "overlay2")]
+    store_paths: Option<String>,
+}
+
+impl Args {
+    pub(crate) fn run(&self, context: &Context) -> Result<Exit, Failure> {
+        let loaded = context.load(&self.archive)?;
+        let picked = loaded.pick(&self.image)?;
+        let measures = context.measure(&picked)?;
+        let mut report = Layers::new(&picked, &measures);
+        report.fill_diff_ids(&computed_diff_ids(&picked, context)?);
+        if let Some(driver) = &self.store_paths {
+            report.fill_store_paths(driver);
+        }
+        let answer = if self.json.json {
+            render::json(&report)
+        } else {
+            let columns = LayerColumns {
+                whole: self.no_trunc,
+                store_paths: self.store_paths.is_some(),
+            };
+            render::layers(&report.images, columns, Output::width())
+        };
+        context.warn_of_layers(&picked, &measures);
+        context.warn_of_problems(&loaded);
+        context.output.answer(&answer)?;
+        Ok(exit_for(&picked))
+    }
+}
+
+/// Diff IDs of the layers for which nothing claims one; nothing for the others.
+fn computed_diff_ids(
+    images: &[&Image],
+    context: &Context,
+) -> Result<Vec<Vec<Option<DiffId>>>, Failure> {
+    let mut all = Vec::with_capacity(images.len());
+    for image in images {
+        let mut computed = Vec::with_capacity(image.layers.len());
+        for layer in &image.layers {
+            let (None, Some((slice, compression)), Some(_)) =
+                (&layer.diff_id, layer.present(), &layer.legacy_id)
+            else {
+                computed.push(None);
+                continue;
+            };
+            let task = context
+                .progress
+                .begin("computing diff IDs", Some(slice.len()));
+            match sum(slice, compression, &SumWanted::diff_id(), &*task) {
+                Ok(sum) => computed.push(Some(DiffId::from(sum.tar))),
+                Err(error) if error.is_environment() => return Err(error.into()),
+                Err(_) => computed.push(None),
+            }
+        }
+        all.push(computed);
+    }
+    Ok(all)
+}

@@ -1,0 +1,178 @@
+//! One file a command: its arguments and what it does with them.
+
+pub(super) mod completions;
+pub(super) mod history;
+pub(super) mod images;
+pub(super) mod inspect;
+pub(super) mod layers;
+pub(super) mod man;
+pub(super) mod tree;
+pub(super) mod verify;
+
+use imgtar::Jobs;
+use imgtar::archive::Archive;
+use imgtar::image::{Image, ImageSet};
+use imgtar::layer::Measures;
+use imgtar::problem::Severity;
+use imgtar::report::units;
+
+use super::args::{ArchiveArg, Global, ImageArg};
+use super::error::{Failure, causes, warn};
+use super::exit::Exit;
+use super::output::Output;
+use super::progress::Bars;
+
+/// How many warnings are printed beside an answer; `verify` prints them all.
+const WARNINGS_SHOWN: usize = 3;
+
+/// What every command works with.
+#[derive(Debug)]
+pub(super) struct Context {
+    pub(super) output: Output,
+    pub(super) progress: Bars,
+    pub(super) jobs: Jobs,
+}
+
+impl Context {
+    pub(super) fn new(global: &Global, output: Output) -> Self {
+        Self {
+            output,
+            progress: Bars::new(!global.no_progress),
+            jobs: global.jobs.map_or_else(Jobs::all_cores, Jobs::new),
+        }
+    }
+
+    /// Opens an archive that must be whole, and reads its descriptions.
+    pub(super) fn load(&self, archive: &ArchiveArg) -> Result<Loaded, Failure> {
+        Self::read(archive.open(&self.progress)?)
+    }
+
+    /// Reads the descriptions of an opened archive that must be whole.
+    pub(super) fn read(mut archive: Archive) -> Result<Loaded, Failure> {
+        archive.require_whole()?;
+        let set = ImageSet::load(&archive)?;
+        Ok(Loaded { archive, set })
+    }
+
+    /// Measures the layers of some images.
+    pub(super) fn measure(&self, images: &[&Image]) -> Result<Measures, Failure> {
+        Ok(Measures::take(
+            images.iter().copied(),
+            self.jobs,
+            &self.progress,
+        )?)
+    }
+
+    /// Says what does not hold about an answer, a few lines at the most.
+    pub(super) fn warn_of_problems(&self, loaded: &Loaded) {
+        let errors: Vec<_> = loaded
+            .set
+            .problems
+            .iter()
+            .filter(|problem| problem.severity == Severity::Error)
+            .collect();
+        for problem in errors.iter().take(WARNINGS_SHOWN) {
+            warn(
+                self.output,
+                &format!("{}: {}", problem.code, problem.message),
+            );
+        }
+        if errors.len() > WARNINGS_SHOWN {
+            let more = units::count(
+                errors.len() - WARNINGS_SHOWN,
+                "more problem",
+                "more problems",
+            );
+            warn(
+                self.output,
+                &format!("{more}: run `imgtar verify {}`", loaded.archive.path()),
+            );
+        }
+    }
+
+    /// Says which layers could not be measured.
+    pub(super) fn warn_of_layers(&self, images: &[&Image], measures: &Measures) {
+        let layers = images
+            .iter()
+            .flat_map(|image| image.layers.iter().map(move |layer| (image, layer)));
+        let faults =
+            layers.filter_map(|(image, layer)| Some((image, layer, measures.fault(layer)?)));
+        let mut shown = 0;
+        for (image, layer, fault) in faults {
+            shown += 1;
+            if shown > WARNINGS_SHOWN {
+                continue;
+            }
+            let mut message = format!("layer {} of {}: {fault}", layer.index, image.display_name());
+            for cause in causes(fault) {
+                message.push_str(": ");
+                message.push_str(&cause);
+            }
+            warn(self.output, &message);
+        }
+        if shown > WARNINGS_SHOWN {
+            let more = units::count(shown - WARNINGS_SHOWN, "more layer", "more layers");
+            warn(self.output, &format!("{more} could not be read either"));
+        }
+    }
+}
+
+/// An archive and what it describes.
+#[derive(Debug)]
+pub(super) struct Loaded {
+    pub(super) archive: Archive,
+    pub(super) set: ImageSet,
+}
+
+impl Loaded {
+    /// The images to show.
+    pub(super) fn pick(&self, arg: &ImageArg) -> Result<Vec<&Image>, Failure> {
+        self.require_images()?;
+        Ok(self.set.select(arg.image.as_ref(), arg.platform.as_ref())?)
+    }
+
+    /// Refuses an archive that describes something, but no image.
+    fn require_images(&self) -> Result<(), Failure> {
+        if !self.set.images.is_empty() {
+            return Ok(());
+        }
+        let path = self.archive.path();
+        let mut failure = Failure::input(format!("{path} holds no image"));
+        for artifact in &self.set.artifacts {
+            failure = failure.detail(format!(
+                "an artifact: {} {}",
+                artifact.kind, artifact.descriptor.digest
+            ));
+        }
+        for absent in &self.set.absent {
+            let platform = absent
+                .descriptor
+                .platform
+                .as_ref()
+                .map_or_else(String::new, |p| format!(" for {p}"));
+            failure = failure.detail(format!(
+                "named but not there: a manifest{platform}, {}",
+                absent.descriptor.digest
+            ));
+        }
+        for problem in self
+            .set
+            .problems
+            .iter()
+            .filter(|p| p.severity == Severity::Error)
+        {
+            failure = failure.detail(format!("{}: {}", problem.code, problem.message));
+        }
+        Err(failure)
+    }
+}
+
+/// Whether images could be shown as they should be: an image without a readable config is shown
+/// with what is left of it, and the exit code says so.
+pub(super) fn exit_for(images: &[&Image]) -> Exit {
+    if images.iter().all(|image| image.config.is_some()) {
+        Exit::Done
+    } else {
+        Exit::Input
+    }
+}

@@ -1,0 +1,56 @@
+//! `tree`: the layers of all images as one tree.
+
+use std::path::PathBuf;
+
+use imgtar::image::Image;
+use imgtar::report::TreeBuilder;
+
+use super::{Context, Exit, Failure};
+use crate::cli::args::{self, JsonArg};
+use crate::cli::render;
+
+/// Draw the layers of all images of one or more archives as one tree
+///
+/// What `docker images --tree` showed before Docker 1.10 made images flat: shared layers once, and
+/// a name where an image ends. Nodes are called by their chain IDs, sizes add up along the branches.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  imgtar tree app.tar
+  imgtar tree app.tar base.tar other.tar.gz")]
+pub(crate) struct Args {
+    /// The archives: paths, or - for standard input
+    #[arg(value_name = "ARCHIVE", required = true)]
+    archives: Vec<PathBuf>,
+
+    #[command(flatten)]
+    json: JsonArg,
+
+    /// Print whole chain IDs
+    #[arg(long)]
+    no_trunc: bool,
+}
+
+impl Args {
+    pub(crate) fn run(&self, context: &Context) -> Result<Exit, Failure> {
+        let mut builder = TreeBuilder::default();
+        for path in &self.archives {
+            let loaded = Context::read(args::open(path, &context.progress)?)?;
+            loaded.require_images()?;
+            let images: Vec<&Image> = loaded.set.images.iter().collect();
+            let measures = context.measure(&images)?;
+            for image in &images {
+                builder.add(image, &measures);
+            }
+            context.warn_of_layers(&images, &measures);
+            context.warn_of_problems(&loaded);
+        }
+        let tree = builder.build();
+        let answer = if self.json.json {
+            render::json(&tree)
+        } else {
+            render::tree(&tree.roots, self.no_trunc)
+        };
+        context.output.answer(&answer)?;
+        Ok(Exit::Done)
+    }
+}

@@ -1,0 +1,215 @@
+//! What went wrong, worded for people; the only place that gives advice.
+
+use std::error::Error as StdError;
+use std::fmt::Write as _;
+use std::io;
+
+use anstyle::{AnsiColor, Style};
+use imgtar::Error;
+use imgtar::archive::{ArchiveError, Looks};
+use imgtar::image::{LoadError, SelectError};
+use imgtar::source::SourceError;
+
+use super::exit::Exit;
+use super::output::{Output, escaped};
+
+const ERROR: Style = AnsiColor::Red.on_default().bold();
+const WARNING: Style = AnsiColor::Yellow.on_default().bold();
+const HINT: Style = AnsiColor::Cyan.on_default().bold();
+
+/// A command that could not do what was asked.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    exit: Exit,
+    message: String,
+    causes: Vec<String>,
+    /// Lines of their own below the message, such as candidates.
+    details: Vec<String>,
+    hints: Vec<String>,
+}
+
+impl Failure {
+    fn new(exit: Exit, message: impl Into<String>) -> Self {
+        let message = message.into();
+        Self {
+            exit,
+            message,
+            causes: Vec::new(),
+            details: Vec::new(),
+            hints: Vec::new(),
+        }
+    }
+
+    /// The command line cannot be meant.
+    pub(crate) fn usage(message: impl Into<String>) -> Self {
+        Self::new(Exit::Usage, message)
+    }
+
+    /// The archive lacks what was asked for.
+    pub(crate) fn input(message: impl Into<String>) -> Self {
+        Self::new(Exit::Input, message)
+    }
+
+    /// The system failed.
+    pub(crate) fn environment(message: impl Into<String>, cause: &io::Error) -> Self {
+        let mut failure = Self::new(Exit::Environment, message);
+        failure.causes.push(cause.to_string());
+        failure
+    }
+
+    /// Adds a line below the message.
+    pub(crate) fn detail(mut self, line: impl Into<String>) -> Self {
+        self.details.push(line.into());
+        self
+    }
+
+    /// Adds advice.
+    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hints.push(hint.into());
+        self
+    }
+
+    /// Prints it and says what to exit with.
+    pub(crate) fn report(&self, output: Output) -> Exit {
+        let mut text = String::new();
+        line(&mut text, ERROR, "error", &self.message);
+        for cause in &self.causes {
+            _ = writeln!(text, "  caused by: {}", escaped(cause));
+        }
+        for detail in &self.details {
+            _ = writeln!(text, "  {}", escaped(detail));
+        }
+        for hint in &self.hints {
+            line(&mut text, HINT, "hint", hint);
+        }
+        output.complain(&text);
+        self.exit
+    }
+}
+
+/// Says something that does not keep the command from answering.
+pub(crate) fn warn(output: Output, message: &str) {
+    let mut text = String::new();
+    line(&mut text, WARNING, "warning", message);
+    output.complain(&text);
+}
+
+fn line(text: &mut String, style: Style, label: &str, message: &str) {
+    _ = writeln!(text, "{style}{label}:{style:#} {}", escaped(message));
+}
+
+/// An error's causes, each once; a cause that the message above already words is left out.
+pub(crate) fn causes(error: &dyn StdError) -> Vec<String> {
+    let mut causes: Vec<String> = Vec::new();
+    let mut above = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        let text = cause.to_string();
+        if !above.contains(&text) {
+            causes.push(text.clone());
+        }
+        above = text;
+        next = cause.source();
+    }
+    causes
+}
+
+impl<E: Into<Error>> From<E> for Failure {
+    fn from(error: E) -> Self {
+        let error = error.into();
+        let mut failure = Self::new(error.class().into(), error.to_string());
+        failure.causes = causes(&error);
+        advise(&error, failure)
+    }
+}
+
+fn advise(error: &Error, failure: Failure) -> Failure {
+    const VERIFY: &str = "`imgtar verify` reports everything that is wrong with the archive";
+    match error {
+        Error::Source(error) | Error::Load(LoadError::Source(error)) => {
+            advise_source(error, failure)
+        }
+        Error::Archive(error) | Error::Load(LoadError::Archive(error)) => {
+            advise_archive(error, failure)
+        }
+        Error::Load(LoadError::Description { .. }) => failure.hint(VERIFY),
+        Error::Select(error) => advise_select(error, failure),
+        Error::Layer(error) if !error.is_environment() => failure.hint(VERIFY),
+        _ => failure,
+    }
+}
+
+fn advise_source(error: &SourceError, failure: Failure) -> Failure {
+    match error {
+        SourceError::Directory { path } => failure.hint(format!(
+            "an OCI image layout that is a directory can be packed first: tar -C {path} -cf layout.tar ."
+        )),
+        SourceError::Open { path, source } if source.kind() == io::ErrorKind::NotFound && looks_like_reference(path) => {
+            failure.hint(format!(
+                "imgtar reads files, not registries or engines; an engine writes one with: docker save -o app.tar {path}"
+            ))
+        }
+        SourceError::Empty { .. } => failure.hint("was the command that should have written it successful?"),
+        SourceError::Decompress { .. } => {
+            failure.hint("the file is damaged or was cut short on its way; compare its checksum with the sender's")
+        }
+        SourceError::Spool { .. } => failure.hint("set TMPDIR to a directory with room for the uncompressed archive"),
+        SourceError::Nested { inner, .. } => {
+            failure.hint(format!("undo the outer compression first; {inner} inside is then read as it is"))
+        }
+        _ => failure,
+    }
+}
+
+/// `nginx:1.12` is no path that anybody wrote by mistake.
+fn looks_like_reference(path: &str) -> bool {
+    !path.starts_with(['.', '/'])
+        && path.contains(':')
+        && path.parse::<imgtar::image::Reference>().is_ok()
+}
+
+fn advise_archive(error: &ArchiveError, failure: Failure) -> Failure {
+    match error {
+        ArchiveError::NotTar { .. } => {
+            failure.hint("an image archive is what `docker save`, `podman save` or `skopeo copy` writes")
+        }
+        ArchiveError::Damaged { .. } => {
+            failure.hint("`imgtar verify` reports what is left of it; copy or save the archive again")
+        }
+        ArchiveError::NotAnImage { looks, path } => match looks {
+            Looks::Rootfs => failure.hint(format!(
+                "a root file system has no image to look at; `docker import {path}` makes one of it, `tar -tvf {path}` lists it"
+            )),
+            Looks::Layer => failure.hint("give the whole archive that the layer comes from"),
+            Looks::Wrapped { directory } => failure.hint(format!(
+                "pack its content instead: tar -xf {path} && tar -C {directory} -cf image.tar ."
+            )),
+            Looks::OciWithoutIndex | Looks::BlobsAlone => {
+                failure.hint("a part of the archive is missing; save the image again")
+            }
+            Looks::Nothing | Looks::Other { .. } => {
+                failure.hint("an image archive is what `docker save`, `podman save` or `skopeo copy` writes")
+            }
+        },
+        _ => failure,
+    }
+}
+
+fn advise_select(error: &SelectError, mut failure: Failure) -> Failure {
+    let hint = match error {
+        SelectError::Unknown { candidates, .. } => {
+            failure.details.extend(candidates.iter().cloned());
+            "name one of these, by reference, ID or position"
+        }
+        SelectError::Ambiguous { candidates, .. } => {
+            failure.details.extend(candidates.iter().cloned());
+            "write more of the ID, or pick one with --platform or by position"
+        }
+        SelectError::NoPlatform { candidates, .. } => {
+            failure.details.extend(candidates.iter().cloned());
+            "pick one of these with --platform, or leave the option out to see all"
+        }
+        _ => return failure,
+    };
+    failure.hint(hint)
+}

@@ -1,0 +1,108 @@
+//! Arguments in, answers out. The only folder that knows of terminals.
+
+mod args;
+mod commands;
+mod error;
+mod exit;
+mod output;
+mod progress;
+mod render;
+
+use std::panic;
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser, Subcommand};
+
+use args::Global;
+use commands::{Context, completions, history, images, inspect, layers, man, tree, verify};
+use error::Failure;
+use exit::Exit;
+use output::Output;
+
+/// Looks inside, checks and converts container image archives: tar files alone, no daemon, no
+/// registry, no root
+#[derive(Debug, Parser)]
+#[command(
+    name = "imgtar",
+    version,
+    propagate_version = true,
+    max_term_width = 100
+)]
+#[command(after_help = "Examples:
+  imgtar images app.tar
+  docker save app:1.2 | imgtar verify -
+  imgtar history app.tar.gz app:1.2 --no-trunc
+
+An ARCHIVE is a path, or - for standard input. Every layout and compression is recognised by its
+bytes: docker save of every age, OCI image layouts, both compressed with gzip, bzip2, xz or zstd.
+
+Exit codes: 0 done, 1 the answer is no, 2 usage, 3 the archive is invalid, unsupported or lacks what
+was asked for, 4 the environment failed, 70 a bug in imgtar.")]
+struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Images(images::Args),
+    Inspect(inspect::Args),
+    Layers(layers::Args),
+    History(history::Args),
+    Tree(tree::Args),
+    Verify(verify::Args),
+    Completions(completions::Args),
+    Man(man::Args),
+}
+
+impl Command {
+    fn run(&self, context: &Context) -> Result<Exit, Failure> {
+        match self {
+            Self::Images(args) => args.run(context),
+            Self::Inspect(args) => args.run(context),
+            Self::Layers(args) => args.run(context),
+            Self::History(args) => args.run(context),
+            Self::Tree(args) => args.run(context),
+            Self::Verify(args) => args.run(context),
+            Self::Completions(args) => args.run(context),
+            Self::Man(args) => args.run(context),
+        }
+    }
+}
+
+/// Runs the program.
+pub(crate) fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let output = Output::new(cli.global.color);
+    // A panic is a bug whatever the input; its message goes to stderr as usual, its exit code says
+    // what it is.
+    let exit = panic::catch_unwind(|| {
+        let context = Context::new(&cli.global, output);
+        match cli.command.run(&context) {
+            Ok(exit) => exit,
+            Err(failure) => failure.report(output),
+        }
+    });
+    exit.unwrap_or_else(|_| {
+        output.complain(
+            "error: this is a bug in imgtar; please report it with the archive or the command that shows it\n",
+        );
+        Exit::Bug
+    })
+    .into()
+}
+
+/// The argument parser as data, for completions and manual pages.
+fn parser() -> clap::Command {
+    Cli::command()
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_parser_is_consistent() {
+        super::parser().debug_assert();
+    }
+}

@@ -1,0 +1,278 @@
+//! The page of `inspect`.
+
+use std::fmt::Write as _;
+
+use anstyle::Style;
+use imgtar::image::{Config, Health};
+use imgtar::report::{ArchiveHead, Inspect, InspectImage, units};
+use unicode_width::UnicodeWidthStr;
+
+use super::layers::{LayerColumns, table};
+use super::problems::problem;
+use crate::cli::output::escaped;
+
+const HEAD: Style = Style::new().bold();
+/// Where values begin, in cells.
+const INDENT: usize = 14;
+/// Below this much room for values, lines are left to the terminal.
+const NARROW: usize = 20;
+
+/// A page about an archive and some of its images. `configs` are the images' configs, where they
+/// could be read.
+pub(crate) fn inspect(
+    report: &Inspect,
+    configs: &[Option<&Config>],
+    now: jiff::Timestamp,
+    width: Option<u16>,
+) -> String {
+    let mut page = Page {
+        text: String::new(),
+        width: width.map(usize::from),
+    };
+    page.archive(&report.archive, report.images.len());
+    for (image, config) in report.images.iter().zip(configs) {
+        page.text.push('\n');
+        page.image(image, *config, now, width);
+    }
+    page.others(report);
+    if !report.problems.is_empty() {
+        page.section("Problems (layers were not hashed; `imgtar verify` does that)");
+        for row in &report.problems {
+            problem(&mut page.text, row, "");
+        }
+    }
+    page.text
+}
+
+struct Page {
+    text: String,
+    width: Option<usize>,
+}
+
+impl Page {
+    fn section(&mut self, title: &str) {
+        _ = writeln!(self.text, "\n{HEAD}{title}{HEAD:#}");
+    }
+
+    /// A name and its value, wrapped on a terminal at spaces or anywhere.
+    fn field(&mut self, name: &str, value: &str) {
+        let value = escaped(value);
+        let room = self
+            .width
+            .map_or(usize::MAX, |width| width.saturating_sub(INDENT));
+        let mut label = name;
+        let mut rest: &str = &value;
+        loop {
+            let (line, next) = if room < NARROW {
+                (rest, "")
+            } else {
+                split_line(rest, room)
+            };
+            _ = writeln!(self.text, "{HEAD}{label:<INDENT$}{HEAD:#}{line}");
+            if next.is_empty() {
+                return;
+            }
+            rest = next;
+            label = "";
+        }
+    }
+
+    /// A field that is left out if there is nothing to say.
+    fn optional(&mut self, name: &str, value: &str) {
+        if !value.is_empty() {
+            self.field(name, value);
+        }
+    }
+
+    /// One name and several values, one a line.
+    fn list(&mut self, name: &str, values: impl IntoIterator<Item = String>) {
+        let mut label = name;
+        for value in values {
+            self.field(label, &value);
+            label = "";
+        }
+    }
+
+    fn archive(&mut self, archive: &ArchiveHead, images: usize) {
+        self.field("Archive", &archive.path);
+        self.field("Layout", archive.layout.describe());
+        let size = both_sizes(archive.size);
+        let compression = match archive.compression.name() {
+            "none" => "not compressed".to_owned(),
+            name => format!("compressed as a whole with {name}"),
+        };
+        self.field("Size", &format!("{size}, {compression}"));
+        self.field("Images", &images.to_string());
+    }
+
+    fn image(
+        &mut self,
+        image: &InspectImage,
+        config: Option<&Config>,
+        now: jiff::Timestamp,
+        width: Option<u16>,
+    ) {
+        let head = &image.head;
+        let names = if head.references.is_empty() {
+            vec!["<none>".into()]
+        } else {
+            head.references.clone()
+        };
+        self.list("Image", names);
+        self.field("ID", head.id.as_deref().unwrap_or("<unknown>"));
+        self.optional(
+            "Manifest",
+            image.manifest_digest.as_deref().unwrap_or_default(),
+        );
+        self.optional("Index", image.index_digest.as_deref().unwrap_or_default());
+        self.field("Platform", head.platform.as_deref().unwrap_or("<unknown>"));
+        if let Some(config) = config {
+            self.made(config, now);
+        }
+        let size = head.size.map_or_else(|| "<unknown>".into(), both_sizes);
+        self.field(
+            "Size",
+            &format!("{size} in {}", units::count(head.layers, "layer", "layers")),
+        );
+        match config {
+            Some(config) => self.run_config(config),
+            None => self.field("Config", "<missing or unreadable>"),
+        }
+        self.list(
+            "Annotations",
+            image
+                .annotations
+                .iter()
+                .map(|(key, value)| format!("{key}={value}")),
+        );
+        if !image.layers.is_empty() {
+            self.text.push('\n');
+            let columns = LayerColumns {
+                whole: false,
+                store_paths: false,
+            };
+            self.text.push_str(&table(&image.layers, columns, width));
+        }
+        let empty = image.history.iter().filter(|step| step.empty_layer).count();
+        let steps = units::count(image.history.len(), "step", "steps");
+        self.text.push('\n');
+        self.field(
+            "History",
+            &format!("{steps}, {empty} without a layer (`imgtar history` shows them)"),
+        );
+    }
+
+    fn made(&mut self, config: &Config, now: jiff::Timestamp) {
+        if let Some(created) = &config.created {
+            let ago = units::age(now.as_second() - created.timestamp().as_second());
+            self.field("Created", &format!("{} ({ago} ago)", created.as_str()));
+        }
+        self.optional("Author", &config.author);
+        self.optional("Comment", &config.comment);
+        if !config.docker_version.is_empty() {
+            self.field("Made by", &format!("Docker {}", config.docker_version));
+        }
+    }
+
+    fn run_config(&mut self, config: &Config) {
+        let run = &config.run;
+        if let Some(entrypoint) = &run.entrypoint {
+            self.field("Entrypoint", &words(entrypoint));
+        }
+        if let Some(cmd) = &run.cmd {
+            self.field("Cmd", &words(cmd));
+        }
+        self.optional(
+            "Shell",
+            &run.shell.as_deref().map(words).unwrap_or_default(),
+        );
+        self.list("Env", run.env.iter().cloned());
+        self.list("Ports", run.exposed_ports.iter().cloned());
+        self.list("Volumes", run.volumes.iter().cloned());
+        self.optional("User", &run.user);
+        self.optional("Workdir", &run.working_dir);
+        self.optional("Stop signal", &run.stop_signal);
+        if let Some(health) = &run.healthcheck {
+            self.field("Healthcheck", &healthcheck(health));
+        }
+        self.list("On build", run.on_build.iter().cloned());
+        self.list(
+            "Labels",
+            run.labels
+                .iter()
+                .map(|(key, value)| format!("{key}={value}")),
+        );
+    }
+
+    fn others(&mut self, report: &Inspect) {
+        if !report.artifacts.is_empty() {
+            self.section("Artifacts (no images)");
+            for artifact in &report.artifacts {
+                let names = artifact.references.join(", ");
+                let subject = artifact
+                    .subject
+                    .as_ref()
+                    .map_or_else(String::new, |subject| format!(" about {subject}"));
+                let line = format!("{} {} {names}{subject}", artifact.kind, artifact.digest);
+                _ = writeln!(self.text, "{}", escaped(line.trim_end()));
+            }
+        }
+        if !report.absent.is_empty() {
+            self.section("Named by an index, not in the archive");
+            for absent in &report.absent {
+                let platform = absent.platform.as_deref().unwrap_or("<unknown platform>");
+                let line = format!(
+                    "{platform} {} {}",
+                    absent.digest,
+                    absent.references.join(", ")
+                );
+                _ = writeln!(self.text, "{}", escaped(line.trim_end()));
+            }
+        }
+    }
+}
+
+fn both_sizes(bytes: u64) -> String {
+    format!("{} ({bytes} bytes)", units::size(bytes))
+}
+
+/// Words as the JSON array that a Dockerfile would hold.
+fn words(words: &[String]) -> String {
+    serde_json::to_string(words).unwrap_or_default()
+}
+
+fn healthcheck(health: &Health) -> String {
+    let mut text = words(&health.test);
+    let seconds = |name: &str, nanoseconds: i64| match nanoseconds {
+        0 => String::new(),
+        n if n % 1_000_000_000 == 0 => format!(" {name} {}s", n / 1_000_000_000),
+        n => format!(" {name} {}ms", n / 1_000_000),
+    };
+    text.push_str(&seconds("every", health.interval));
+    text.push_str(&seconds("timeout", health.timeout));
+    text.push_str(&seconds("start period", health.start_period));
+    if health.retries != 0 {
+        _ = write!(text, " retries {}", health.retries);
+    }
+    text
+}
+
+/// Splits off as much as fits into `room` cells, at a space if there is one in the second half.
+fn split_line(text: &str, room: usize) -> (&str, &str) {
+    if text.width() <= room {
+        return (text, "");
+    }
+    let mut used = 0;
+    let mut end = text.len();
+    for (i, c) in text.char_indices() {
+        used += unicode_width::UnicodeWidthChar::width(c).unwrap_or(0);
+        if used > room {
+            end = i;
+            break;
+        }
+    }
+    match text[..end].rfind(' ') {
+        Some(space) if space > end / 2 => (&text[..space], &text[space + 1..]),
+        _ => text.split_at(end),
+    }
+}
