@@ -38,7 +38,7 @@ impl Archive {
     /// [`ArchiveError::NotTar`] if not even the first header can be read;
     /// [`ArchiveError::TooManyMembers`]. Damage further on is no error here, see [`Self::fault`].
     pub fn index(input: Input) -> Result<Self, ArchiveError> {
-        let path = input.source().path().to_owned();
+        let path = input.source().label();
         let mut archive = Self {
             members: Vec::new(),
             by_name: HashMap::new(),
@@ -127,7 +127,7 @@ impl Archive {
         match self.fault.take() {
             None => Ok(()),
             Some(source) => Err(ArchiveError::Damaged {
-                path: self.path().to_owned(),
+                path: self.source().label(),
                 members: self.members.len(),
                 source,
             }),

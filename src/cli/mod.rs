@@ -19,7 +19,7 @@ use error::Failure;
 use exit::Exit;
 use output::Output;
 
-/// Looks inside, checks and converts container image archives: tar files alone, no daemon, no
+/// Looks inside container image archives and checks them: tar files alone, no daemon, no
 /// registry, no root
 #[derive(Debug, Parser)]
 #[command(

@@ -42,7 +42,7 @@ impl Progress for Bars {
         let (bar, template) = match total {
             Some(total) => (
                 ProgressBar::new(total),
-                "{msg:28} {bar:30} {bytes:>10}/{total_bytes:10} {bytes_per_sec}",
+                "{msg:28} {wide_bar} {bytes:>10}/{total_bytes:10} {bytes_per_sec:12}",
             ),
             None => (
                 ProgressBar::new_spinner(),

@@ -320,10 +320,10 @@ mod tests {
             ("[::1]:5000/app", "[::1]:5000", "app", "[::1]:5000/app"),
             ("HOST/app", "HOST", "app", "HOST/app"),
             (
-                "a__b.c---d_e/f",
+                "f/a__b.c---d_e",
                 "docker.io",
-                "a__b.c---d_e/f",
-                "a__b.c---d_e/f",
+                "f/a__b.c---d_e",
+                "f/a__b.c---d_e",
             ),
             ("library/a/b", "docker.io", "library/a/b", "library/a/b"),
         ];

@@ -21,6 +21,8 @@ pub struct Inspect {
     pub schema: &'static str,
     /// The archive.
     pub archive: ArchiveHead,
+    /// How many images the archive holds, whether they were asked for or not.
+    pub images_in_archive: usize,
     /// The images that were asked for.
     pub images: Vec<InspectImage>,
     /// Manifests that describe no image: signatures, attestations and others.
@@ -90,6 +92,7 @@ impl Inspect {
         Self {
             schema: "imgtar/inspect/1",
             archive: ArchiveHead::new(archive, set),
+            images_in_archive: set.images.len(),
             images: picked
                 .iter()
                 .map(|image| InspectImage::new(set, image, measures))

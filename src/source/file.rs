@@ -48,9 +48,14 @@ impl Source {
         self.len() == 0
     }
 
-    /// What the file is called in messages: the path as it was given, or `-`.
+    /// The path as it was given, or `-`.
     pub fn path(&self) -> &str {
         &self.0.path
+    }
+
+    /// What the file is called in messages.
+    pub fn label(&self) -> String {
+        label(&self.0.path)
     }
 
     /// Fills `buf` from `offset` on, up to the end of the source; returns how much was filled.
@@ -67,7 +72,7 @@ impl Source {
             match positioned_read(&self.0.file, &mut buf[filled..want], self.0.base + at) {
                 Ok(0) => {
                     return Err(SourceError::Shrank {
-                        path: self.0.path.clone(),
+                        path: self.label(),
                         offset: at,
                         len: self.0.len,
                     });
@@ -76,7 +81,7 @@ impl Source {
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
                 Err(source) => {
                     return Err(SourceError::Read {
-                        path: self.0.path.clone(),
+                        path: self.label(),
                         offset: at,
                         source,
                     });
@@ -195,6 +200,14 @@ impl Read for SliceReader {
         self.position += n as u64;
         Ok(n)
     }
+}
+
+/// A path for messages: `-` means nothing to somebody who reads only the message.
+pub(super) fn label(path: &str) -> String {
+    if path == "-" {
+        return "standard input".to_owned();
+    }
+    path.to_owned()
 }
 
 #[cfg(unix)]

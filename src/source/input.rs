@@ -5,6 +5,7 @@ use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
 use super::compression::MAGIC_LEN;
+use super::file::label;
 use super::{Compression, Decoder, Source, SourceError, sniff};
 use crate::progress::{Progress, Task};
 
@@ -28,7 +29,7 @@ impl Input {
     pub fn open(path: &Path, progress: &dyn Progress) -> Result<Self, SourceError> {
         let name = path.display().to_string();
         let open = |source| SourceError::Open {
-            path: name.clone(),
+            path: label(&name),
             source,
         };
         let file = File::open(path).map_err(open)?;
@@ -44,7 +45,7 @@ impl Input {
     pub fn stdin(progress: &dyn Progress) -> Result<Self, SourceError> {
         use std::os::fd::AsFd;
         let open = |source| SourceError::Open {
-            path: "-".into(),
+            path: label("-"),
             source,
         };
         let fd = io::stdin().as_fd().try_clone_to_owned().map_err(open)?;
@@ -69,12 +70,12 @@ impl Input {
         progress: &dyn Progress,
     ) -> Result<Self, SourceError> {
         let open = |source| SourceError::Open {
-            path: path.clone(),
+            path: label(&path),
             source,
         };
         let mut metadata = file.metadata().map_err(open)?;
         if metadata.is_dir() {
-            return Err(SourceError::Directory { path });
+            return Err(SourceError::Directory { path: label(&path) });
         }
         let mut base = 0;
         if metadata.is_file() {
@@ -87,7 +88,7 @@ impl Input {
         }
         let len = metadata.len().saturating_sub(base);
         if len == 0 {
-            return Err(SourceError::Empty { path });
+            return Err(SourceError::Empty { path: label(&path) });
         }
         Self::decompressed(Source::new(file, base, len, path), progress)
     }
@@ -107,7 +108,7 @@ impl Input {
         let inner = sniff_source(&source)?;
         if inner != Compression::None {
             return Err(SourceError::Nested {
-                path: stored.path().to_owned(),
+                path: stored.label(),
                 outer: compression,
                 inner,
             });
@@ -150,7 +151,7 @@ fn decompress(
     let reader = BufReader::with_capacity(COPY_BUFFER, stored.whole().reader());
     let mut decoder =
         Decoder::new(compression, reader).map_err(|source| SourceError::Decompress {
-            path: path.clone(),
+            path: label(&path),
             compression,
             offset: 0,
             source,
@@ -167,7 +168,7 @@ fn decompress(
             Err(source) => {
                 let offset = decoder.get_ref().get_ref().position();
                 return Err(SourceError::Decompress {
-                    path,
+                    path: label(&path),
                     compression,
                     offset,
                     source,
@@ -183,7 +184,7 @@ fn decompress(
     }
     if len == 0 {
         return Err(SourceError::Empty {
-            path: format!("{path} ({compression})"),
+            path: format!("{} ({compression})", label(&path)),
         });
     }
     Ok(Source::new(file, 0, len, path))
@@ -201,7 +202,7 @@ fn spool(mut reader: impl Read, path: &str, task: &dyn Task) -> Result<File, Sou
             Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
             Err(source) => {
                 return Err(SourceError::Read {
-                    path: path.to_owned(),
+                    path: label(path),
                     offset,
                     source,
                 });
@@ -223,7 +224,7 @@ fn spool_file(path: &str) -> Result<File, SourceError> {
 
 fn spool_failed(path: &str, source: io::Error) -> SourceError {
     SourceError::Spool {
-        path: path.to_owned(),
+        path: label(path),
         dir: std::env::temp_dir().display().to_string(),
         source,
     }

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use anstyle::Style;
 use imgtar::image::{Config, Health};
 use imgtar::report::{ArchiveHead, Inspect, InspectImage, units};
-use unicode_width::UnicodeWidthStr;
+use unicode_width::UnicodeWidthChar;
 
 use super::layers::{LayerColumns, table};
 use super::problems::problem;
@@ -29,7 +29,11 @@ pub(crate) fn inspect(
         text: String::new(),
         width: width.map(usize::from),
     };
-    page.archive(&report.archive, report.images.len());
+    page.archive(
+        &report.archive,
+        report.images.len(),
+        report.images_in_archive,
+    );
     for (image, config) in report.images.iter().zip(configs) {
         page.text.push('\n');
         page.image(image, *config, now, width);
@@ -54,7 +58,7 @@ impl Page {
         _ = writeln!(self.text, "\n{HEAD}{title}{HEAD:#}");
     }
 
-    /// A name and its value, wrapped on a terminal at spaces or anywhere.
+    /// A name and its value, wrapped on a terminal at spaces.
     fn field(&mut self, name: &str, value: &str) {
         let value = escaped(value);
         let room = self
@@ -93,7 +97,7 @@ impl Page {
         }
     }
 
-    fn archive(&mut self, archive: &ArchiveHead, images: usize) {
+    fn archive(&mut self, archive: &ArchiveHead, shown: usize, images: usize) {
         self.field("Archive", &archive.path);
         self.field("Layout", archive.layout.describe());
         let size = both_sizes(archive.size);
@@ -102,7 +106,12 @@ impl Page {
             name => format!("compressed as a whole with {name}"),
         };
         self.field("Size", &format!("{size}, {compression}"));
-        self.field("Images", &images.to_string());
+        let shown = if shown == images {
+            String::new()
+        } else {
+            format!(", {shown} shown")
+        };
+        self.field("Images", &format!("{images}{shown}"));
     }
 
     fn image(
@@ -257,22 +266,45 @@ fn healthcheck(health: &Health) -> String {
     text
 }
 
-/// Splits off as much as fits into `room` cells, at a space if there is one in the second half.
+/// Splits off as many words as fit into `room` cells, one at the least: a digest that is cut in two
+/// cannot be copied, so what does not fit is left to the terminal.
 fn split_line(text: &str, room: usize) -> (&str, &str) {
-    if text.width() <= room {
-        return (text, "");
-    }
     let mut used = 0;
-    let mut end = text.len();
+    let mut fitting = None;
     for (i, c) in text.char_indices() {
-        used += unicode_width::UnicodeWidthChar::width(c).unwrap_or(0);
-        if used > room {
-            end = i;
-            break;
+        if c == ' ' && i > 0 {
+            if used <= room {
+                fitting = Some(i);
+            } else {
+                let space = fitting.unwrap_or(i);
+                return (&text[..space], text[space + 1..].trim_start());
+            }
+        }
+        used += c.width().unwrap_or(0);
+        if used > room
+            && let Some(space) = fitting
+        {
+            return (&text[..space], text[space + 1..].trim_start());
         }
     }
-    match text[..end].rfind(' ') {
-        Some(space) if space > end / 2 => (&text[..space], &text[space + 1..]),
-        _ => text.split_at(end),
+    (text, "")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::split_line;
+
+    #[test]
+    fn lines_break_at_spaces_and_words_stay_whole() {
+        assert_eq!(split_line("one two three", 8), ("one two", "three"));
+        assert_eq!(
+            split_line("sha256:0123456789", 8),
+            ("sha256:0123456789", "")
+        );
+        assert_eq!(
+            split_line("sha256:0123456789 x", 8),
+            ("sha256:0123456789", "x")
+        );
+        assert_eq!(split_line("short", 8), ("short", ""));
     }
 }

@@ -4,6 +4,8 @@ use std::fmt::Write as _;
 
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 use imgtar::report::{LayerRow, LayersImage, units};
+use imgtar::source::Compression;
+use unicode_width::UnicodeWidthStr;
 
 use super::problems::lossy;
 use crate::cli::output::escaped;
@@ -42,59 +44,25 @@ fn title(image: &LayersImage) -> String {
     format!("{} {}", escaped(&names), escaped(id))
 }
 
-/// One image's layers, base first.
+/// One image's layers, base first. On a narrow terminal the columns that people can do without are
+/// left out, the last of [`EXPENDABLE`] last.
 pub(super) fn table(rows: &[LayerRow], columns: LayerColumns, width: Option<u16>) -> String {
-    let legacy = rows.iter().any(|row| row.legacy_id.is_some());
-    let computed = rows.iter().any(|row| row.diff_id_computed);
-    let mut header = vec!["#"];
-    if legacy {
-        header.push("V1 ID");
-    }
-    header.push(if computed {
-        "DIFF ID (COMPUTED)"
-    } else {
-        "DIFF ID"
-    });
-    header.extend([
-        "CHAIN ID",
-        "BLOB",
-        "MEDIA TYPE",
-        "COMPRESSION",
-        "STORED",
-        "TAR",
-        "ENTRIES",
-        "MEMBER",
-    ]);
-    header.push(if columns.store_paths {
-        "STORE PATH"
-    } else {
-        "CREATED BY"
-    });
-
-    let mut table = Table::new();
-    table
-        .load_style(presets::NOTHING)
-        .set_header(header.clone());
-    match width {
-        Some(width) => {
-            table
-                .set_content_arrangement(ContentArrangement::Dynamic)
-                .set_width(width);
-        }
-        None => {
-            table.set_content_arrangement(ContentArrangement::Disabled);
-        }
-    }
-    for row in rows {
-        table.add_row(cells(row, columns, legacy));
-    }
-    for (i, name) in header.iter().enumerate() {
-        if let Some(column) = table.column_mut(i) {
-            // No margin on the left: the first cell begins the line.
-            column.set_padding((0, 2));
-            if matches!(*name, "#" | "STORED" | "TAR" | "ENTRIES") {
-                column.set_cell_alignment(CellAlignment::Right);
-            }
+    let mut fields = fields(rows, columns);
+    let mut table = layout(&fields, rows, columns);
+    if let Some(width) = width {
+        let mut expendable = EXPENDABLE.iter();
+        while table
+            .lines()
+            .any(|line| line.trim_end().width() > usize::from(width))
+        {
+            let Some(name) = expendable.next() else {
+                table
+                    .set_content_arrangement(ContentArrangement::Dynamic)
+                    .set_width(width);
+                break;
+            };
+            fields.retain(|field| field.name != *name);
+            table = layout(&fields, rows, columns);
         }
     }
     let mut text = table.trim_fmt();
@@ -102,42 +70,121 @@ pub(super) fn table(rows: &[LayerRow], columns: LayerColumns, width: Option<u16>
     text
 }
 
-fn cells(row: &LayerRow, columns: LayerColumns, legacy: bool) -> Vec<String> {
-    let digest = |digest: &Option<String>| match digest {
-        None => "-".to_owned(),
-        Some(digest) if columns.whole => digest.clone(),
-        Some(digest) => short(digest).to_owned(),
+/// Columns in the order in which a narrow terminal loses them.
+const EXPENDABLE: [&str; 6] = [
+    "MEDIA TYPE",
+    "MEMBER",
+    "BLOB",
+    "CHAIN ID",
+    "ENTRIES",
+    "STORED",
+];
+
+/// A column: its name, whether it holds numbers, and what it says of a layer.
+struct Field {
+    name: &'static str,
+    numeric: bool,
+    cell: fn(&LayerRow, LayerColumns) -> String,
+}
+
+fn fields(rows: &[LayerRow], columns: LayerColumns) -> Vec<Field> {
+    let text = |name, cell| Field {
+        name,
+        numeric: false,
+        cell,
     };
-    let size = |size: Option<u64>| size.map_or_else(|| "-".to_owned(), units::size);
-    let mut cells = vec![row.index.to_string()];
-    if legacy {
-        cells.push(digest(&row.legacy_id));
+    let number = |name, cell| Field {
+        name,
+        numeric: true,
+        cell,
+    };
+    let mut fields = vec![number("#", |row, _| row.index.to_string())];
+    if rows.iter().any(|row| row.legacy_id.is_some()) {
+        fields.push(text("V1 ID", |row, columns| {
+            digest(row.legacy_id.as_deref(), columns)
+        }));
     }
-    cells.extend([
-        digest(&row.diff_id),
-        digest(&row.chain_id),
-        digest(&row.digest),
-        row.media_type
-            .as_deref()
-            .map_or_else(|| "-".into(), |t| media_type(t, columns.whole)),
-        row.compression.map_or("missing", |c| c.name()).to_owned(),
-        size(row.stored_size),
-        size(row.tar_size),
-        row.entries
-            .map_or_else(|| "-".to_owned(), |n| n.to_string()),
-        if columns.whole {
-            lossy(&row.member)
-        } else {
-            ellipsis(&lossy(&row.member), 24)
-        },
-    ]);
-    cells.push(if columns.store_paths {
-        row.store_path.clone().unwrap_or_else(|| "-".into())
+    let computed = rows.iter().any(|row| row.diff_id_computed);
+    let diff_id = if computed {
+        "DIFF ID (COMPUTED)"
     } else {
-        let by = escaped(row.created_by.as_deref().unwrap_or("-")).into_owned();
-        if columns.whole { by } else { ellipsis(&by, 45) }
+        "DIFF ID"
+    };
+    fields.push(text(diff_id, |row, columns| {
+        digest(row.diff_id.as_deref(), columns)
+    }));
+    fields.push(text("CHAIN ID", |row, columns| {
+        digest(row.chain_id.as_deref(), columns)
+    }));
+    if rows.iter().any(|row| row.digest.is_some()) {
+        fields.push(text("BLOB", |row, columns| {
+            digest(row.digest.as_deref(), columns)
+        }));
+        fields.push(text("MEDIA TYPE", media_type));
+    }
+    fields.extend([
+        text("COMPRESSION", |row, _| {
+            row.compression
+                .map_or("missing", Compression::name)
+                .to_owned()
+        }),
+        number("STORED", |row, _| size(row.stored_size)),
+        number("TAR", |row, _| size(row.tar_size)),
+        number("ENTRIES", |row, _| {
+            row.entries
+                .map_or_else(|| "-".to_owned(), |n| n.to_string())
+        }),
+        text("MEMBER", |row, columns| {
+            cut(&lossy(&row.member), 24, columns)
+        }),
+    ]);
+    fields.push(if columns.store_paths {
+        text("STORE PATH", |row, _| {
+            row.store_path.clone().unwrap_or_else(|| "-".into())
+        })
+    } else {
+        text("CREATED BY", |row, columns| {
+            cut(
+                &escaped(row.created_by.as_deref().unwrap_or("-")),
+                45,
+                columns,
+            )
+        })
     });
-    cells
+    fields
+}
+
+fn layout(fields: &[Field], rows: &[LayerRow], columns: LayerColumns) -> Table {
+    let mut table = Table::new();
+    table
+        .load_style(presets::NOTHING)
+        .set_content_arrangement(ContentArrangement::Disabled)
+        .set_header(fields.iter().map(|field| field.name));
+    for row in rows {
+        table.add_row(fields.iter().map(|field| (field.cell)(row, columns)));
+    }
+    for (i, field) in fields.iter().enumerate() {
+        if let Some(column) = table.column_mut(i) {
+            // No margin on the left: the first cell begins the line.
+            column.set_padding((0, 2));
+            if field.numeric {
+                column.set_cell_alignment(CellAlignment::Right);
+            }
+        }
+    }
+    table
+}
+
+fn digest(digest: Option<&str>, columns: LayerColumns) -> String {
+    match digest {
+        None => "-".to_owned(),
+        Some(digest) if columns.whole => digest.to_owned(),
+        Some(digest) => short(digest).to_owned(),
+    }
+}
+
+fn size(size: Option<u64>) -> String {
+    size.map_or_else(|| "-".to_owned(), units::size)
 }
 
 /// The first 12 characters behind the algorithm.
@@ -149,9 +196,9 @@ pub(super) fn short(digest: &str) -> &str {
 }
 
 /// Media types differ at their end.
-fn media_type(text: &str, whole: bool) -> String {
-    let text = escaped(text);
-    let cut = if whole {
+fn media_type(row: &LayerRow, columns: LayerColumns) -> String {
+    let text = escaped(row.media_type.as_deref().unwrap_or("-"));
+    let cut = if columns.whole {
         None
     } else {
         text.strip_prefix("application/vnd.")
@@ -159,8 +206,9 @@ fn media_type(text: &str, whole: bool) -> String {
     cut.unwrap_or(&text).to_owned()
 }
 
-fn ellipsis(text: &str, max: usize) -> String {
-    if text.chars().count() <= max {
+/// Cuts text to `max` characters unless all of it is wanted.
+fn cut(text: &str, max: usize, columns: LayerColumns) -> String {
+    if columns.whole || text.chars().count() <= max {
         return text.to_owned();
     }
     text.chars().take(max - 1).chain(['…']).collect()

@@ -77,15 +77,14 @@ fn one(text: &mut String, archive: &VerifyArchive, quiet: bool) {
     let layers: usize = archive.images.iter().map(|image| image.layers.len()).sum();
     let layers = units::count(layers, "layer", "layers");
     let images = units::count(archive.images.len(), "image", "images");
-    let verdict = if archive.ok {
-        mark(true, "ok:")
+    let (style, verdict) = if archive.ok {
+        (OK, "ok")
     } else {
-        mark(false, "FAILED:")
+        (BAD, "FAILED")
     };
     _ = writeln!(
         text,
-        "  {} {images}, {layers}, {errors}, {warnings}",
-        verdict.trim_end()
+        "  {style}{verdict}:{style:#} {images}, {layers}, {errors}, {warnings}"
     );
 }
 

@@ -115,7 +115,7 @@ impl Loader<'_> {
         walk.descriptors += descriptors.len();
         if way.depth > DEPTH_LIMIT || walk.descriptors > DESCRIPTOR_LIMIT {
             return Err(LoadError::TooManyDescriptors {
-                path: self.archive.path().to_owned(),
+                path: self.archive.source().label(),
             });
         }
         for descriptor in descriptors {

@@ -107,7 +107,7 @@ impl ImageSet {
             (None, Some(Err(fault))) => return Err(loader.description("index.json", fault)),
             (None, None) if !evidence.v1.is_empty() => loader.legacy(&evidence.v1)?,
             (None, None) => {
-                let path = archive.path().to_owned();
+                let path = archive.source().label();
                 return Err(ArchiveError::NotAnImage {
                     path,
                     looks: Looks::of(archive),
@@ -168,7 +168,7 @@ impl Loader<'_> {
 
     fn description(&self, member: &str, source: Unreadable) -> LoadError {
         LoadError::Description {
-            path: self.archive.path().to_owned(),
+            path: self.archive.source().label(),
             member: member.to_owned(),
             source,
         }
