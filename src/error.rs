@@ -47,9 +47,9 @@ impl Error {
             Self::Load(error) => match error {
                 LoadError::Archive(error) => of_archive(error),
                 LoadError::Source(error) => of_source(error),
-                LoadError::Description { .. } | LoadError::TooManyDescriptors { .. } => {
-                    Class::Input
-                }
+                LoadError::Description { .. }
+                | LoadError::TooManyDescriptors { .. }
+                | LoadError::TooManyImages { .. } => Class::Input,
             },
             Self::Select(error) => match error {
                 SelectError::Position(_) | SelectError::Ambiguous { .. } => Class::Usage,

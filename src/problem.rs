@@ -90,7 +90,7 @@ impl fmt::Display for Code {
 }
 
 /// One claim that does not hold, and where.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Problem {
     /// How bad it is.
     pub severity: Severity,

@@ -157,6 +157,9 @@ fn advise_source(error: &SourceError, failure: Failure) -> Failure {
         SourceError::Nested { inner, .. } => {
             failure.hint(format!("undo the outer compression first; {inner} inside is then read as it is"))
         }
+        SourceError::Bomb { .. } => failure.hint(
+            "if you trust it, decompress it yourself and give the uncompressed archive",
+        ),
         _ => failure,
     }
 }

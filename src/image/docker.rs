@@ -1,5 +1,7 @@
 //! `manifest.json` and `repositories`, Docker's own descriptions.
 
+use std::collections::HashMap;
+
 use super::descriptor::Descriptor;
 use super::json::{Json, JsonError, Node};
 use crate::digest::{DiffId, Digest, ImageId};
@@ -15,7 +17,7 @@ pub(crate) struct ManifestItem {
     /// Written if the parent image is in the same archive.
     pub(crate) parent: Option<ImageId>,
     /// Descriptors of layers by diff ID: always from Docker 25 on, before only for foreign layers.
-    pub(crate) layer_sources: Vec<(DiffId, Descriptor)>,
+    pub(crate) layer_sources: HashMap<DiffId, Descriptor>,
 }
 
 /// `manifest.json` as a whole.
@@ -41,10 +43,10 @@ impl ManifestJson {
 }
 
 fn read_item(node: &Node<'_>) -> Result<ManifestItem, JsonError> {
-    let mut layer_sources = Vec::new();
+    let mut layer_sources = HashMap::new();
     for (diff_id, source) in node.field("LayerSources")?.entries()? {
         let diff_id: Digest = diff_id.parse().map_err(|e| source.invalid(e))?;
-        layer_sources.push((DiffId::from(diff_id), Descriptor::read(&source)?));
+        layer_sources.insert(DiffId::from(diff_id), Descriptor::read(&source)?);
     }
     Ok(ManifestItem {
         config: node.field("Config")?.string()?,

@@ -24,40 +24,44 @@ pub struct Pairing<'h> {
     /// How many layers no entry made. Docker does not show them. Always 0 without any history,
     /// which is not mandatory.
     pub unexplained_layers: usize,
+    /// The step of each layer, as far as there are steps.
+    makers: Vec<usize>,
 }
 
 impl<'h> Pairing<'h> {
     /// Pairs `history`, oldest first, with `layers` layers.
     pub fn new(history: &'h [HistoryEntry], layers: usize) -> Self {
-        let mut next = 0;
+        let mut makers = Vec::new();
         let mut missing_layers = 0;
         let mut steps = Vec::with_capacity(history.len());
         for entry in history {
             let layer = if entry.empty_layer {
                 None
-            } else if next < layers {
-                next += 1;
-                Some(next - 1)
+            } else if makers.len() < layers {
+                makers.push(steps.len());
+                Some(makers.len() - 1)
             } else {
                 missing_layers += 1;
                 None
             };
             steps.push(Step { entry, layer });
         }
-        let unexplained_layers = if history.is_empty() { 0 } else { layers - next };
+        let unexplained_layers = if history.is_empty() {
+            0
+        } else {
+            layers - makers.len()
+        };
         Self {
             steps,
             missing_layers,
             unexplained_layers,
+            makers,
         }
     }
 
     /// The step that made the layer `index`.
     pub fn maker_of(&self, index: usize) -> Option<&'h HistoryEntry> {
-        self.steps
-            .iter()
-            .find(|step| step.layer == Some(index))
-            .map(|step| step.entry)
+        self.makers.get(index).map(|&step| self.steps[step].entry)
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::fmt;
+use std::sync::Arc;
 
 use super::config::Config;
 use super::descriptor::Descriptor;
@@ -84,7 +85,7 @@ pub struct Image {
     /// What it runs on: what its config says, and the index where the config does not.
     pub platform: Platform,
     /// Its config; absent if the archive does not hold it or it cannot be read.
-    pub config: Option<ConfigBlob>,
+    pub config: Option<Arc<ConfigBlob>>,
     /// Its manifest in an OCI layout.
     pub manifest: Option<Manifest>,
     /// The image it was built from, if `manifest.json` says so and it is in the archive.

@@ -6,9 +6,9 @@ use std::io::BufReader;
 use super::{LayerError, Whiteout};
 use crate::image::{Image, Layer, LayerSource};
 use crate::parallel::{self, Jobs};
-use crate::progress::Progress;
+use crate::progress::{Progress, Task, Watched};
 use crate::record::{Cursor, Entry, Kind, Positioned, Streamed, Walker};
-use crate::source::{Compression, Decoder, Slice, SliceReader, Span};
+use crate::source::{Compression, Decoder, Slice, Span};
 
 /// How many compressed bytes are read at a time.
 const READ_BUFFER: usize = 128 * 1024;
@@ -54,12 +54,17 @@ pub(super) fn end_of_tar(slice: &Slice) -> Result<u64, LayerError> {
     Ok(walker.position())
 }
 
-/// Measures one layer: by its headers alone if it is uncompressed, else by decoding it once.
+/// Measures one layer: by its headers alone if it is uncompressed, else by decoding it once, of which
+/// `task` hears.
 ///
 /// # Errors
 ///
 /// [`LayerError`] if it cannot be read or is no tar.
-pub fn measure(slice: &Slice, compression: Compression) -> Result<Measure, LayerError> {
+pub fn measure(
+    slice: &Slice,
+    compression: Compression,
+    task: &dyn Task,
+) -> Result<Measure, LayerError> {
     let len = slice.len();
     if compression == Compression::None {
         let mut walker = Walker::new(Positioned::new(slice.clone()));
@@ -70,7 +75,7 @@ pub fn measure(slice: &Slice, compression: Compression) -> Result<Measure, Layer
             ..measure
         });
     }
-    let reader = BufReader::with_capacity(READ_BUFFER, slice.reader());
+    let reader = BufReader::with_capacity(READ_BUFFER, Watched::new(slice.reader(), task));
     let decoder = Decoder::new(compression, reader).map_err(LayerError::Read)?;
     let mut walker = Walker::new(Streamed::new(decoder));
     let outcome = walk(&mut walker);
@@ -80,17 +85,13 @@ pub fn measure(slice: &Slice, compression: Compression) -> Result<Measure, Layer
     } else {
         Ok(0)
     };
-    let offset = position(&cursor.into_inner());
+    let offset = cursor.into_inner().get_ref().get_ref().get_ref().position();
     let measure = outcome.map_err(|e| LayerError::from_walk(e, compression, offset, len))?;
     let tar_size = drained.map_err(|e| LayerError::from_read(e, compression, offset, len))?;
     Ok(Measure {
         tar_size,
         ..measure
     })
-}
-
-fn position(decoder: &Decoder<BufReader<SliceReader>>) -> u64 {
-    decoder.get_ref().get_ref().position()
 }
 
 fn walk<C: Cursor>(walker: &mut Walker<C>) -> Result<Measure, crate::record::TarError> {
@@ -126,34 +127,16 @@ impl Measures {
                 blobs.push((slice, compression));
             }
         }
-        let compressed: u64 = blobs
-            .iter()
-            .filter(|(_, c)| *c != Compression::None)
-            .map(|(slice, _)| slice.len())
-            .sum();
-        let task =
-            (compressed > 0).then(|| progress.begin("reading compressed layers", Some(compressed)));
-        let task = task.map(std::sync::Mutex::new);
-        let measured = parallel::map(
-            jobs,
-            &blobs,
-            |(slice, compression)| {
-                if *compression == Compression::None {
-                    0
-                } else {
-                    slice.len()
-                }
-            },
-            |(slice, compression)| {
-                let result = measure(slice, *compression);
-                if let Some(Ok(task)) = task.as_ref().map(|task| task.lock())
-                    && *compression != Compression::None
-                {
-                    task.advance(slice.len());
-                }
-                result
-            },
-        );
+        // Only what has to be decoded takes time.
+        let cost = |blob: &(&Slice, Compression)| match blob {
+            (_, Compression::None) => 0,
+            (slice, _) => slice.len(),
+        };
+        let total: u64 = blobs.iter().map(cost).sum();
+        let task = progress.begin("reading compressed layers", Some(total));
+        let measured = parallel::map(jobs, &blobs, cost, |(slice, compression)| {
+            measure(slice, *compression, &*task)
+        });
         let mut by_span = HashMap::with_capacity(blobs.len());
         for ((slice, _), result) in blobs.into_iter().zip(measured) {
             match result {

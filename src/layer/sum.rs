@@ -5,7 +5,7 @@ use std::io::{self, BufReader, Read};
 use super::LayerError;
 use super::measure::end_of_tar;
 use crate::digest::{Algorithm, Digest, Hasher, HashingReader};
-use crate::progress::Task;
+use crate::progress::{Task, Watched};
 use crate::record::{Cursor, Streamed, TarError, Walker};
 use crate::source::{Compression, Decoder, Slice};
 
@@ -72,10 +72,7 @@ pub fn sum(
         return plain(slice, tar_hasher, stored_hasher, wanted, task);
     }
     let len = slice.len();
-    let told = Told {
-        inner: slice.reader(),
-        task,
-    };
+    let told = Watched::new(slice.reader(), task);
     let reader = Tee {
         inner: told,
         hasher: stored_hasher,
@@ -92,7 +89,7 @@ pub fn sum(
     let drained = first_set_byte_ahead(&mut cursor);
     drop(cursor);
     let (digest, tar_size, decoder) = tar.finish();
-    let offset = decoder.get_ref().get_ref().inner.inner.position();
+    let offset = decoder.get_ref().get_ref().inner.get_ref().position();
     let tar_fault = match walked.map_err(|e| LayerError::from_walk(e, compression, offset, len)) {
         Ok(()) => None,
         Err(fault @ LayerError::Tar(_)) => Some(fault),
@@ -222,21 +219,6 @@ impl<R: Read> Read for Tee<R> {
         if let Some(hasher) = &mut self.hasher {
             hasher.update(&buf[..n]);
         }
-        Ok(n)
-    }
-}
-
-/// Tells how many stored bytes were read.
-#[derive(Debug)]
-struct Told<'t, R> {
-    inner: R,
-    task: &'t dyn Task,
-}
-
-impl<R: Read> Read for Told<'_, R> {
-    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        let n = self.inner.read(buf)?;
-        self.task.advance(n as u64);
         Ok(n)
     }
 }

@@ -1,8 +1,11 @@
 //! `history`: how images were built.
 
+use std::collections::HashMap;
+
 use serde::Serialize;
 
 use super::images::{id, references};
+use crate::digest::ImageId;
 use crate::image::{Identity, Image, ImageSet};
 use crate::layer::Measures;
 
@@ -60,9 +63,10 @@ pub struct HistoryStep {
 impl History {
     /// Describes how some images of `set` were built.
     pub fn new(set: &ImageSet, picked: &[&Image], measures: &Measures) -> Self {
+        let parents = Parents::of(set);
         let images = picked
             .iter()
-            .map(|image| HistoryImage::new(set, image, measures))
+            .map(|image| HistoryImage::new(&parents, image, measures))
             .collect();
         Self {
             schema: "imgtar/history/1",
@@ -71,19 +75,29 @@ impl History {
     }
 }
 
+/// The parent of every image that has one in its archive.
+pub(super) struct Parents<'s>(HashMap<&'s Identity, &'s ImageId>);
+
+impl<'s> Parents<'s> {
+    pub(super) fn of(set: &'s ImageSet) -> Self {
+        let parent = |image: &'s Image| Some((&image.identity, image.parent.as_ref()?));
+        Self(set.images.iter().filter_map(parent).collect())
+    }
+}
+
 impl HistoryImage {
-    pub(super) fn new(set: &ImageSet, image: &Image, measures: &Measures) -> Self {
+    pub(super) fn new(parents: &Parents<'_>, image: &Image, measures: &Measures) -> Self {
         Self {
             id: id(&image.identity),
             references: references(image),
-            history: steps(set, image, measures),
+            history: steps(parents, image, measures),
         }
     }
 }
 
-fn steps(set: &ImageSet, image: &Image, measures: &Measures) -> Vec<HistoryStep> {
+fn steps(parents: &Parents<'_>, image: &Image, measures: &Measures) -> Vec<HistoryStep> {
     let pairing = image.pairing();
-    let mut ids = step_ids(set, image).into_iter();
+    let mut ids = step_ids(parents, image).into_iter();
     let mut steps = Vec::with_capacity(pairing.steps.len());
     for step in pairing.steps.iter().rev() {
         let layer = step.layer.map(|index| &image.layers[index]);
@@ -117,7 +131,7 @@ fn steps(set: &ImageSet, image: &Image, measures: &Measures) -> Vec<HistoryStep>
 /// The IDs that Docker shows, newest first: the image's own, then those of its parents as far as
 /// they are known (moby `daemon/images/image_history.go`). An image from before Docker 1.10 knows
 /// them all.
-fn step_ids(set: &ImageSet, image: &Image) -> Vec<String> {
+fn step_ids(parents: &Parents<'_>, image: &Image) -> Vec<String> {
     let own = match &image.identity {
         Identity::Config(id) => id,
         Identity::Legacy(_) => {
@@ -132,13 +146,9 @@ fn step_ids(set: &ImageSet, image: &Image) -> Vec<String> {
     let mut ids = vec![own.to_string()];
     let mut parent = image.parent.as_ref();
     // A circle of parents would need a circle of digests; the bound is for archives that lie.
-    while let Some(id) = parent.filter(|_| ids.len() <= set.images.len()) {
+    while let Some(id) = parent.filter(|_| ids.len() <= parents.0.len()) {
         ids.push(id.to_string());
-        let above = set
-            .images
-            .iter()
-            .find(|other| other.identity == Identity::Config(id.clone()));
-        parent = above.and_then(|image| image.parent.as_ref());
+        parent = parents.0.get(&Identity::Config(id.clone())).copied();
     }
     ids
 }

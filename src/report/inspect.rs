@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::history::{HistoryImage, HistoryStep};
+use super::history::{HistoryImage, HistoryStep, Parents};
 use super::images::{ArchiveHead, ImageHead};
 use super::layers::{LayerRow, LayersImage};
 use super::text::Raw;
@@ -89,13 +89,14 @@ impl Inspect {
     /// Describes some images of an archive, and what else it holds.
     pub fn new(archive: &Archive, set: &ImageSet, picked: &[&Image], measures: &Measures) -> Self {
         let names = |names: &[crate::image::Name]| names.iter().map(ToString::to_string).collect();
+        let parents = Parents::of(set);
         Self {
             schema: "imgtar/inspect/1",
             archive: ArchiveHead::new(archive, set),
             images_in_archive: set.images.len(),
             images: picked
                 .iter()
-                .map(|image| InspectImage::new(set, image, measures))
+                .map(|image| InspectImage::new(&parents, image, measures))
                 .collect(),
             artifacts: set
                 .artifacts
@@ -127,7 +128,7 @@ impl Inspect {
 }
 
 impl InspectImage {
-    fn new(set: &ImageSet, image: &Image, measures: &Measures) -> Self {
+    fn new(parents: &Parents<'_>, image: &Image, measures: &Measures) -> Self {
         let manifest = image.manifest.as_ref();
         let annotations = manifest
             .into_iter()
@@ -142,7 +143,7 @@ impl InspectImage {
                 .map(ToString::to_string),
             annotations,
             layers: LayersImage::new(image, measures).layers,
-            history: HistoryImage::new(set, image, measures).history,
+            history: HistoryImage::new(parents, image, measures).history,
             config: image
                 .config
                 .as_ref()

@@ -44,6 +44,10 @@ impl fmt::Display for Compression {
 /// How many bytes [`sniff`] wants to see.
 pub(crate) const MAGIC_LEN: usize = 10;
 
+/// How much memory an xz decoder may take, in bytes. `xz -9` needs 65 MiB; the format allows 4 GiB.
+/// (zstd is limited by its library to windows of 128 MiB, gzip and bzip2 by their formats.)
+const XZ_MEMORY: u64 = 128 << 20;
+
 /// Recognises a compression by its first bytes; names and media types are not asked, because both
 /// lie in the wild.
 ///
@@ -101,7 +105,13 @@ impl<R: BufRead> Decoder<R> {
             Compression::None => Kind::Plain(inner),
             Compression::Gzip => Kind::Gzip(GzipMembers::new(inner)),
             Compression::Bzip2 => Kind::Bzip2(bzip2::bufread::MultiBzDecoder::new(inner)),
-            Compression::Xz => Kind::Xz(liblzma::bufread::XzDecoder::new_multi_decoder(inner)),
+            Compression::Xz => {
+                let stream = liblzma::stream::Stream::new_stream_decoder(
+                    XZ_MEMORY,
+                    liblzma::stream::CONCATENATED,
+                )?;
+                Kind::Xz(liblzma::bufread::XzDecoder::new_stream(inner, stream))
+            }
             Compression::Zstd => {
                 Kind::Zstd(Box::new(zstd::stream::read::Decoder::with_buffer(inner)?))
             }

@@ -72,6 +72,21 @@ pub enum SourceError {
         /// The compression found inside.
         inner: Compression,
     },
+    /// The outer compression expands beyond all reason: a bomb, or something that should be
+    /// decompressed by hand.
+    #[error(
+        "{path} expands to more than {limit} bytes, far more than its {stored} bytes of {compression} give reason to"
+    )]
+    Bomb {
+        /// The file.
+        path: String,
+        /// Which compression.
+        compression: Compression,
+        /// The size of the compressed file, in bytes.
+        stored: u64,
+        /// How much was decompressed before it was given up, in bytes.
+        limit: u64,
+    },
     /// The temporary file for a pipe or a compressed archive could not be written.
     #[error("cannot write the temporary copy of {path} to {dir}")]
     Spool {
@@ -91,7 +106,10 @@ impl SourceError {
             Self::Open { .. } | Self::Read { .. } | Self::Shrank { .. } | Self::Spool { .. } => {
                 true
             }
-            Self::Directory { .. } | Self::Empty { .. } | Self::Nested { .. } => false,
+            Self::Directory { .. }
+            | Self::Empty { .. }
+            | Self::Nested { .. }
+            | Self::Bomb { .. } => false,
             Self::Decompress { source, .. } => is_environment(source),
         }
     }

@@ -12,6 +12,11 @@ use crate::progress::{Progress, Task};
 /// How many bytes are copied at a time into a temporary file.
 const COPY_BUFFER: usize = 256 * 1024;
 
+/// How far the outer compression may expand: this many bytes in any case, or so many times the
+/// compressed size. Layers rarely compress tenfold; a bomb of zstd reaches ten thousand.
+const EXPANDED_LIMIT: u64 = 16 << 30;
+const EXPANSION_LIMIT: u64 = 200;
+
 /// An opened archive file: its plain bytes, and what was around them.
 #[derive(Clone, Debug)]
 pub struct Input {
@@ -156,6 +161,7 @@ fn decompress(
             offset: 0,
             source,
         })?;
+    let limit = EXPANDED_LIMIT.max(stored.len().saturating_mul(EXPANSION_LIMIT));
     let mut file = spool_file(&path)?;
     let mut buf = vec![0; COPY_BUFFER];
     let mut len = 0;
@@ -178,6 +184,14 @@ fn decompress(
         file.write_all(&buf[..n])
             .map_err(|source| spool_failed(&path, source))?;
         len += n as u64;
+        if len > limit {
+            return Err(SourceError::Bomb {
+                path: label(&path),
+                compression,
+                stored: stored.len(),
+                limit,
+            });
+        }
         let position = decoder.get_ref().get_ref().position();
         task.advance(position - told);
         told = position;

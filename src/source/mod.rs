@@ -12,6 +12,8 @@
 //! - *A decompressor that is someone else's program* (GHSA-x86f-5xw2-fm2r): none is ever started;
 //!   all four formats are decoded in this process.
 //! - *Compression in layers of itself*: one outer compression is undone, a second is refused.
+//! - *Bombs*: the outer compression may expand to 16 GiB or 200 times its size, whichever is more;
+//!   decoders may take 128 MiB of memory. Layers are decoded without being kept.
 //! - *Temporary files that outlive the process*: they have no name from the start.
 
 mod compression;

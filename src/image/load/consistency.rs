@@ -14,10 +14,7 @@ pub(super) fn check(image: &Image, problems: &mut Vec<Problem>) {
             Some(config) if problem.member.is_none() => problem.in_member(&config.member),
             _ => problem,
         };
-        // A description may say the same twice, once in each of its files.
-        if !problems.contains(&problem) {
-            problems.push(problem);
-        }
+        problems.push(problem);
     };
     missing_layers(image, &mut push);
     if image.layers.len() > LAYER_LIMIT {

@@ -1,6 +1,6 @@
 //! Images of `index.json`: OCI image layouts, alone or beside `manifest.json`.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::super::descriptor::{Descriptor, Document, ManifestDocument};
 use super::super::json::{Json, Node};
@@ -31,12 +31,16 @@ pub(super) struct IndexWalk {
     pub(super) images: Vec<Image>,
     pub(super) artifacts: Vec<Artifact>,
     pub(super) absent: Vec<Absent>,
+    /// The position of its first image.
+    pub(super) first: usize,
     descriptors: usize,
+    /// Names that were given to something already.
+    named: HashSet<(Met, Name)>,
     /// Where a manifest that was met before went.
     met: HashMap<Digest, Met>,
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 enum Met {
     Image(usize),
     Artifact(usize),
@@ -54,7 +58,8 @@ struct Way {
 }
 
 impl Loader<'_> {
-    pub(super) fn index_json(&mut self) -> Read<IndexWalk> {
+    /// Walks `index.json`. Its images are counted from `first` on in problems.
+    pub(super) fn index_json(&mut self, first: usize) -> Read<IndexWalk> {
         let document = match self.document(b"index.json")? {
             Ok(document) => document,
             Err(fault) => return Ok(Err(fault)),
@@ -69,7 +74,10 @@ impl Loader<'_> {
             }
             Err(fault) => return Ok(Err(fault.into())),
         };
-        let mut walk = IndexWalk::default();
+        let mut walk = IndexWalk {
+            first,
+            ..IndexWalk::default()
+        };
         self.visit_all(&mut walk, descriptors, &Way::default())?;
         Ok(Ok(walk))
     }
@@ -139,7 +147,9 @@ impl Loader<'_> {
             return Ok(());
         }
         let digest = descriptor.digest.clone();
+        let names = way.names.clone();
         let met = self.first_visit(walk, descriptor, way)?;
+        walk.named.extend(names.into_iter().map(|name| (met, name)));
         walk.met.insert(digest, met);
         Ok(())
     }
@@ -224,7 +234,9 @@ impl Loader<'_> {
             walk.artifacts.push(artifact);
             return Ok(Met::Artifact(walk.artifacts.len() - 1));
         }
-        let image = self.oci_image(descriptor, manifest, way, walk.images.len())?;
+        self.count(manifest.layers.len())?;
+        let position = walk.first + walk.images.len();
+        let image = self.oci_image(descriptor, manifest, way, position)?;
         walk.images.push(image);
         Ok(Met::Image(walk.images.len() - 1))
     }
@@ -401,7 +413,7 @@ impl IndexWalk {
             Met::Other => return,
         };
         for name in names {
-            if !known.contains(&name) {
+            if self.named.insert((met, name.clone())) {
                 known.push(name);
             }
         }

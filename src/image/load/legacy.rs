@@ -1,6 +1,7 @@
 //! Images from before Docker 1.10: chains of directories.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use super::super::config::{Config, HistoryEntry};
 use super::super::docker::{RepositoryTag, read_repositories};
@@ -105,12 +106,9 @@ impl Loader<'_> {
             .filter_map(|n| n.json.parent.as_deref())
             .collect();
         let mut tops: Vec<&str> = Vec::new();
+        let mut names: HashMap<&str, Vec<Name>> = HashMap::new();
         for tag in tags {
-            if nodes.contains_key(&tag.id) {
-                if !tops.contains(&tag.id.as_str()) {
-                    tops.push(&tag.id);
-                }
-            } else {
+            if !nodes.contains_key(&tag.id) {
                 let message = format!(
                     "repositories gives {}:{} to an image that is not in the archive",
                     tag.repository, tag.tag
@@ -119,12 +117,18 @@ impl Loader<'_> {
                 let problem =
                     Problem::error(Code::MemberMissing, message).compared(&tag.id, "absent");
                 self.problems.push(problem.in_member(member.as_bytes()));
+                continue;
             }
+            let known = names.entry(&tag.id).or_insert_with(|| {
+                tops.push(&tag.id);
+                Vec::new()
+            });
+            known.push(legacy_name(tag));
         }
         let mut untagged: Vec<&str> = nodes
             .keys()
             .map(String::as_str)
-            .filter(|id| !parents.contains(id) && !tops.contains(id))
+            .filter(|id| !parents.contains(id) && !names.contains_key(id))
             .collect();
         untagged.sort_unstable();
         tops.extend(untagged);
@@ -135,11 +139,7 @@ impl Loader<'_> {
         }
         for top in tops {
             let image = self.legacy_image(nodes, top, images.len())?;
-            let names = tags
-                .iter()
-                .filter(|tag| tag.id == top)
-                .map(legacy_name)
-                .collect();
+            let names = names.remove(top).unwrap_or_default();
             images.push(Image { names, ..image });
         }
         Ok(())
@@ -176,6 +176,7 @@ impl Loader<'_> {
             next = node.json.parent.as_deref();
         }
         chain.reverse();
+        self.count(chain.len())?;
         let mut layers = Vec::with_capacity(chain.len());
         for (index, node) in chain.iter().enumerate() {
             let member = node.directory.join(b"layer.tar").as_bytes().to_vec();
@@ -199,13 +200,15 @@ impl Loader<'_> {
                 ..node.json.step.clone()
             })
             .collect();
-        let config = chain.last().map(|node| ConfigBlob {
-            member: node.directory.join(b"json").as_bytes().to_vec(),
-            raw: node.raw.clone(),
-            view: Config {
-                history,
-                ..node.json.config.clone()
-            },
+        let config = chain.last().map(|node| {
+            Arc::new(ConfigBlob {
+                member: node.directory.join(b"json").as_bytes().to_vec(),
+                raw: node.raw.clone(),
+                view: Config {
+                    history,
+                    ..node.json.config.clone()
+                },
+            })
         });
         let platform = config
             .as_ref()

@@ -1,7 +1,10 @@
 //! Images of `manifest.json`: Docker 1.10 and later, and everybody who writes docker archives.
 
+use std::collections::HashMap;
+
+use super::super::config::{Created, HistoryEntry};
 use super::super::docker::{ManifestItem, ManifestJson};
-use super::super::model::{Image, Layer};
+use super::super::model::{Identity, Image, Layer};
 use super::super::platform::Platform;
 use super::super::reference::{Name, Reference};
 use super::{LoadError, Loader, Read, assign_diff_ids, blob_digest_in_name, digest_in_name};
@@ -34,6 +37,7 @@ impl Loader<'_> {
     }
 
     fn docker_image(&mut self, item: ManifestItem, position: usize) -> Result<Image, LoadError> {
+        self.count(item.layers.len())?;
         let config_name = item.config.as_bytes();
         let claimed = digest_in_name(config_name);
         let (identity, config) = self.config(config_name, claimed.as_ref(), position)?;
@@ -41,12 +45,9 @@ impl Loader<'_> {
         let diff_ids = view.map_or(&[][..], |view| view.diff_ids());
         let mut layers = Vec::with_capacity(item.layers.len());
         for (index, name) in item.layers.iter().enumerate() {
-            let described = diff_ids.get(index).and_then(|diff_id| {
-                item.layer_sources
-                    .iter()
-                    .find(|(id, _)| id == diff_id)
-                    .map(|(_, source)| source)
-            });
+            let described = diff_ids
+                .get(index)
+                .and_then(|diff_id| item.layer_sources.get(diff_id));
             let urls = described.map(|d| d.urls.clone()).unwrap_or_default();
             layers.push(Layer {
                 index,
@@ -101,16 +102,16 @@ impl Loader<'_> {
 /// `image/tarexport/load.go`, `validatedParentLinks`) and its history is the image's without the
 /// last entry (`checkValidParent`).
 fn keep_known_parents(images: &mut [Image]) {
+    let known: HashMap<&Identity, &Image> = images
+        .iter()
+        .map(|image| (&image.identity, image))
+        .collect();
     let valid: Vec<bool> = images
         .iter()
         .map(|image| {
-            let Some(parent) = &image.parent else {
-                return false;
-            };
-            images.iter().any(|other| {
-                matches!(&other.identity, super::super::model::Identity::Config(id) if id == parent)
-                    && is_history_of_parent(image, other)
-            })
+            let parent = image.parent.clone().map(Identity::Config);
+            let parent = parent.and_then(|parent| known.get(&parent).copied());
+            parent.is_some_and(|parent| is_history_of_parent(image, parent))
         })
         .collect();
     for (image, valid) in images.iter_mut().zip(valid) {
@@ -130,12 +131,7 @@ fn is_history_of_parent(image: &Image, parent: &Image) -> bool {
     }
     child.len() == parent.len() + 1
         && child.iter().zip(parent).all(|(c, p)| {
-            let time = |entry: &super::super::config::HistoryEntry| {
-                entry
-                    .created
-                    .as_ref()
-                    .map(super::super::config::Created::timestamp)
-            };
+            let time = |entry: &HistoryEntry| entry.created.as_ref().map(Created::timestamp);
             time(c) == time(p)
                 && c.created_by == p.created_by
                 && c.author == p.author

@@ -3,6 +3,8 @@
 //! Docker's graph-driver store, skopeo and crane go by `manifest.json`, containerd and Docker's
 //! containerd store by `index.json`, so one archive can be two different images to two readers.
 
+use std::collections::{HashMap, HashSet};
+
 use super::super::docker::read_repositories;
 use super::super::model::{Identity, Image, ImageSet};
 use super::super::reference::{Name, Reference};
@@ -18,20 +20,33 @@ impl Loader<'_> {
         let mut matched = vec![false; images.len()];
         let mut only_in_index = Vec::new();
         let index_has_images = !walk.images.is_empty();
-        let first_index_image = images.len();
+        let by_identity: HashMap<Identity, usize> = images
+            .iter()
+            .enumerate()
+            .map(|(i, image)| (image.identity.clone(), i))
+            .collect();
+        let by_name: HashMap<Name, usize> = images
+            .iter()
+            .enumerate()
+            .flat_map(|(i, image)| image.names.iter().map(move |name| (name.clone(), i)))
+            .collect();
+        // Where the images of the index stand in the end.
+        let mut moved = Vec::with_capacity(walk.images.len());
         for mut other in walk.images {
-            if let Some(i) = images.iter().position(|image| is_same(image, &other)) {
+            let same = by_identity.get(&other.identity).copied();
+            if let Some(i) = same.filter(|_| other.identity != Identity::Unknown) {
                 matched[i] = true;
-                self.renumber(&other, i);
+                moved.push(i);
                 self.join(&mut images[i], other, i);
             } else {
-                let position = first_index_image + only_in_index.len();
-                self.renumber(&other, position);
-                other.position = position;
-                self.check_index_only(&images, &other);
+                other.position = images.len() + only_in_index.len();
+                moved.push(other.position);
+                let namesake = other.names.iter().find_map(|name| by_name.get(name));
+                self.check_index_only(namesake.map(|&i| &images[i]), &other);
                 only_in_index.push(other);
             }
         }
+        self.renumber(walk.first, &moved);
         for (i, image) in images.iter().enumerate() {
             // Docker leaves an untagged image out of index.json if another image is in it.
             if index_has_images && !matched[i] && !image.names.is_empty() {
@@ -50,37 +65,27 @@ impl Loader<'_> {
     }
 
     /// Problems found while an image of the index was read speak of its place there.
-    fn renumber(&mut self, image: &Image, position: usize) {
-        let members: Vec<&[u8]> = image
-            .layers
-            .iter()
-            .map(|layer| layer.member.as_slice())
-            .chain(image.config.iter().map(|config| config.member.as_slice()))
-            .collect();
+    fn renumber(&mut self, first: usize, moved: &[usize]) {
         for problem in &mut self.problems {
-            let about = problem
-                .member
-                .as_deref()
-                .is_some_and(|member| members.contains(&member));
-            if about && problem.image == Some(image.position) {
-                problem.image = Some(position);
+            let in_index = problem
+                .image
+                .and_then(|position| position.checked_sub(first));
+            if let Some(position) = in_index.and_then(|i| moved.get(i)) {
+                problem.image = Some(*position);
             }
         }
     }
 
     fn join(&mut self, image: &mut Image, other: Image, position: usize) {
+        let (own, described) = (name_set(image), name_set(&other));
         let extra: Vec<Name> = other
             .names
             .iter()
-            .filter(|name| !image.names.contains(name))
+            .filter(|name| !own.contains(name))
             .cloned()
             .collect();
-        let missing: Vec<&Name> = image
-            .names
-            .iter()
-            .filter(|name| !other.names.contains(name))
-            .collect();
-        let differ = !(extra.is_empty() && missing.is_empty());
+        let missing = own.difference(&described).next().is_some();
+        let differ = missing || !extra.is_empty();
         if differ && !other.names.is_empty() {
             let list = |names: Vec<String>| {
                 if names.is_empty() {
@@ -130,10 +135,7 @@ impl Loader<'_> {
 
     /// An image that only the index has: another platform of a name that manifest.json knows, or
     /// something that half of the readers never see.
-    fn check_index_only(&mut self, images: &[Image], other: &Image) {
-        let namesake = images
-            .iter()
-            .find(|image| image.names.iter().any(|name| other.names.contains(name)));
+    fn check_index_only(&mut self, namesake: Option<&Image>, other: &Image) {
         match namesake {
             Some(image) if image.platform != other.platform => {}
             Some(image) => {
@@ -184,6 +186,18 @@ impl Loader<'_> {
                 return Ok(());
             }
         };
+        let by_reference: HashMap<&Reference, usize> = set
+            .images
+            .iter()
+            .enumerate()
+            .flat_map(|(i, image)| {
+                image
+                    .names
+                    .iter()
+                    .filter_map(Name::reference)
+                    .map(move |name| (name, i))
+            })
+            .collect();
         for tag in tags {
             let Ok(reference) = Reference::from_parts(&tag.repository, &tag.tag) else {
                 let message = format!(
@@ -194,27 +208,17 @@ impl Loader<'_> {
                 self.problems.push(problem.in_member(b"repositories"));
                 continue;
             };
-            let image = set.images.iter().find(|image| {
-                image
-                    .names
-                    .iter()
-                    .any(|name| name.reference() == Some(&reference))
-            });
-            match image {
+            match by_reference.get(&reference).copied() {
                 None => self.disagree(
                     format!("repositories has the tag {reference}, which no image has"),
                     "repositories",
                     None,
                 ),
-                Some(image) if !self.is_top_of(&tag.id, image) => {
-                    let position = set
-                        .images
-                        .iter()
-                        .position(|other| std::ptr::eq(other, image));
+                Some(position) if !self.is_top_of(&tag.id, &set.images[position]) => {
                     self.disagree(
                         format!("repositories lets the tag {reference} mean {}, which is not the image's top layer", tag.id),
                         "repositories",
-                        position,
+                        Some(position),
                     );
                 }
                 Some(_) => {}
@@ -242,10 +246,6 @@ impl Loader<'_> {
     }
 }
 
-/// Whether two descriptions mean one image: the same config.
-fn is_same(a: &Image, b: &Image) -> bool {
-    match (&a.identity, &b.identity) {
-        (Identity::Config(a), Identity::Config(b)) => a == b,
-        _ => false,
-    }
+fn name_set(image: &Image) -> HashSet<&Name> {
+    image.names.iter().collect()
 }

@@ -6,7 +6,8 @@ mod legacy;
 mod manifest_json;
 mod merge;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use super::config::Config;
 use super::json::{self, JsonError};
@@ -21,6 +22,12 @@ pub const DEPTH_LIMIT: usize = 8;
 
 /// How many descriptors all indexes of an archive may hold together.
 pub const DESCRIPTOR_LIMIT: usize = 100_000;
+
+/// How many images an archive may describe. `docker save` of a whole host holds some hundred.
+pub const IMAGE_LIMIT: usize = 10_000;
+
+/// How many layers all images of an archive may have together, shared ones counted each time.
+pub const LAYER_LIMIT: usize = 200_000;
 
 /// Why no images can be had from an archive.
 #[derive(Debug, thiserror::Error)]
@@ -41,6 +48,12 @@ pub enum LoadError {
         member: String,
         /// What is wrong with it.
         source: Unreadable,
+    },
+    /// It describes more images or layers than an archive can have reason to.
+    #[error("{path} describes more than {IMAGE_LIMIT} images or {LAYER_LIMIT} layers")]
+    TooManyImages {
+        /// The archive.
+        path: String,
     },
     /// Its indexes are nested too deep or hold too many descriptors.
     #[error(
@@ -77,14 +90,21 @@ impl ImageSet {
             archive,
             problems: Vec::new(),
             checked: HashSet::new(),
+            configs: HashMap::new(),
+            images: 0,
+            layers: 0,
         };
         let manifest = evidence
             .manifest_json
             .then(|| loader.manifest_json())
             .transpose()?;
+        let first = match &manifest {
+            Some(Ok(images)) => images.len(),
+            _ => 0,
+        };
         let index = evidence
             .index_json
-            .then(|| loader.index_json())
+            .then(|| loader.index_json(first))
             .transpose()?;
         let mut set = match (manifest, index) {
             (Some(Ok(manifest)), Some(Ok(index))) => {
@@ -131,6 +151,9 @@ impl ImageSet {
             set.problems
                 .push(Problem::error(Code::MemberMissing, message));
         }
+        // What two descriptions say of one image is found twice.
+        let mut told = HashSet::new();
+        set.problems.retain(|problem| told.insert(problem.clone()));
         set.checked = loader.checked;
         Ok(set)
     }
@@ -142,6 +165,18 @@ struct Loader<'a> {
     problems: Vec<Problem>,
     /// Blobs whose digest was computed here already.
     checked: HashSet<Span>,
+    /// Configs by where they lie: images may share one, and it is read once.
+    configs: HashMap<Span, ReadConfig>,
+    /// How many images and layers were met.
+    images: usize,
+    layers: usize,
+}
+
+/// A config that was read.
+#[derive(Clone)]
+struct ReadConfig {
+    computed: Digest,
+    config: Result<Arc<ConfigBlob>, String>,
 }
 
 /// A document of the archive: the name it was found under and its bytes.
@@ -194,6 +229,17 @@ impl Loader<'_> {
         Ok(Ok(Document { slice, bytes }))
     }
 
+    /// Counts an image with so many layers.
+    fn count(&mut self, layers: usize) -> Result<(), LoadError> {
+        self.images += 1;
+        self.layers = self.layers.saturating_add(layers);
+        if self.images > IMAGE_LIMIT || self.layers > LAYER_LIMIT {
+            let path = self.archive.source().label();
+            return Err(LoadError::TooManyImages { path });
+        }
+        Ok(())
+    }
+
     /// Reads a config and compares its digest with `claimed`.
     ///
     /// Returns the identity, which is always that of the bytes where there are any, and the config
@@ -203,50 +249,70 @@ impl Loader<'_> {
         name: &[u8],
         claimed: Option<&Digest>,
         image: usize,
-    ) -> Result<(Identity, Option<ConfigBlob>), LoadError> {
-        let claimed_id = || {
-            claimed
-                .cloned()
-                .map_or(Identity::Unknown, |d| Identity::Config(d.into()))
-        };
-        let document = match self.document(name)? {
-            Ok(document) => document,
-            Err(Unreadable::Lookup(why)) => {
-                let message = format!("the image has no config: {why}");
-                self.problem(Problem::error(Code::MemberMissing, message), name, image);
-                return Ok((claimed_id(), None));
-            }
-            Err(Unreadable::Json(why)) => {
-                self.problem(
-                    Problem::error(Code::ConfigInvalid, why.to_string()),
-                    name,
-                    image,
-                );
-                return Ok((claimed_id(), None));
+    ) -> Result<(Identity, Option<Arc<ConfigBlob>>), LoadError> {
+        let read = match self.read_config(name)? {
+            Ok(read) => read,
+            Err(why) => {
+                let problem = match why {
+                    Unreadable::Lookup(why) => {
+                        let message = format!("the image has no config: {why}");
+                        Problem::error(Code::MemberMissing, message)
+                    }
+                    Unreadable::Json(why) => Problem::error(Code::ConfigInvalid, why.to_string()),
+                };
+                self.problem(problem, name, image);
+                let claimed = claimed.cloned().map(ImageId::from);
+                return Ok((claimed.map_or(Identity::Unknown, Identity::Config), None));
             }
         };
-        let identity = Identity::Config(ImageId::from(Digest::sha256_of(&document.bytes)));
-        if let Some((claimed, computed)) = self.differs(claimed, &document) {
+        // Engines name configs by SHA-256 alone; another algorithm is not compared here.
+        if let Some(claimed) = claimed
+            && claimed.algorithm() == read.computed.algorithm()
+            && *claimed != read.computed
+        {
             let message = "the config's bytes are not those that its digest names, so the image is another one than is claimed";
-            let problem =
-                Problem::error(Code::ConfigDigestMismatch, message).compared(claimed, computed);
-            self.problem(problem, name, image);
+            let problem = Problem::error(Code::ConfigDigestMismatch, message);
+            self.problem(problem.compared(claimed, &read.computed), name, image);
         }
-        match Config::read(&document.bytes) {
-            Ok(view) => Ok((
-                identity,
-                Some(ConfigBlob {
-                    member: name.to_vec(),
-                    raw: document.bytes,
-                    view,
-                }),
-            )),
+        let identity = Identity::Config(ImageId::from(read.computed));
+        match read.config {
+            Ok(config) => Ok((identity, Some(config))),
             Err(why) => {
                 let message = format!("engines cannot read the config: {why}");
                 self.problem(Problem::error(Code::ConfigInvalid, message), name, image);
                 Ok((identity, None))
             }
         }
+    }
+
+    fn read_config(&mut self, name: &[u8]) -> Read<ReadConfig> {
+        let span = match self.archive.find(name) {
+            Ok((_, slice)) => slice.span(),
+            Err(why) => return Ok(Err(why.into())),
+        };
+        if let Some(read) = self.configs.get(&span) {
+            return Ok(Ok(read.clone()));
+        }
+        let Document { bytes, .. } = match self.document(name)? {
+            Ok(document) => document,
+            Err(fault) => return Ok(Err(fault)),
+        };
+        let computed = Digest::sha256_of(&bytes);
+        let config = match Config::read(&bytes) {
+            Ok(view) => {
+                let member = name.to_vec();
+                Ok(Arc::new(ConfigBlob {
+                    member,
+                    raw: bytes,
+                    view,
+                }))
+            }
+            Err(why) => Err(why.to_string()),
+        };
+        let read = ReadConfig { computed, config };
+        self.checked.insert(span);
+        self.configs.insert(span, read.clone());
+        Ok(Ok(read))
     }
 
     /// Computes a document's digest and returns both if `claimed` is another one.
