@@ -60,6 +60,8 @@ codes! {
     MemberMissing = "member-missing",
     /// Two members have one name.
     MemberDuplicate = "member-duplicate",
+    /// The file cannot be opened, or is no image archive.
+    ArchiveUnreadable = "archive-unreadable",
     /// The outer tar is damaged or cut short.
     ArchiveTruncated = "archive-truncated",
     /// A layer is cut short.

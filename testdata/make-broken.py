@@ -530,7 +530,8 @@ def v1():
     emit('v1-plain.tar', tar, 'opens', '', 'Nothing is wrong: the archive that the following ones come from.')
     tar = old()
     tar.drop('repositories')
-    emit('v1-without-repositories.tar', tar, 'opens', '', 'No repositories file, so the images have no names.')
+    emit('v1-without-repositories.tar', tar, 'opens', 'member-missing',
+         'No repositories file, so the images have no names.')
     tar = old()
     tar.drop(base + '/', base + '/VERSION', base + '/json', base + '/layer.tar')
     emit('v1-parent-missing.tar', tar, 'verify-fails', 'member-missing', "An image's parent is not in the archive.")

@@ -18,7 +18,7 @@ pub enum ArchiveError {
         source: TarError,
     },
     /// A header or body further on is damaged or missing.
-    #[error("{path} is damaged or cut short after {members} members")]
+    #[error("{path} is damaged or cut short behind its member no. {members}")]
     Damaged {
         /// The file.
         path: String,

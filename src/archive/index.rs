@@ -28,6 +28,7 @@ pub struct Archive {
     /// Members that a later one of the same name hides, with the one that hides them.
     duplicates: Vec<(usize, usize)>,
     fault: Option<TarError>,
+    has_end: bool,
 }
 
 impl Archive {
@@ -44,6 +45,7 @@ impl Archive {
             by_name: HashMap::new(),
             duplicates: Vec::new(),
             fault: None,
+            has_end: false,
             input,
         };
         let mut walker = Walker::new(Positioned::new(archive.source().whole()));
@@ -51,7 +53,10 @@ impl Archive {
             match walker.next_entry() {
                 Ok(Some(entry)) if entry.kind == Kind::Global => {}
                 Ok(Some(entry)) => archive.add(member(entry)),
-                Ok(None) => return Ok(archive),
+                Ok(None) => {
+                    archive.has_end = walker.end_is_marked();
+                    return Ok(archive);
+                }
                 Err(source) if archive.members.is_empty() => {
                     return Err(ArchiveError::NotTar { path, source });
                 }
@@ -116,6 +121,12 @@ impl Archive {
     /// What ended the index before the end of the archive, if anything did.
     pub fn fault(&self) -> Option<&TarError> {
         self.fault.as_ref()
+    }
+
+    /// Whether the tar ends with its end-of-archive blocks. Engines do not mind if it does not, but a
+    /// tar that was cut between two members looks like that.
+    pub fn has_end(&self) -> bool {
+        self.has_end
     }
 
     /// Refuses an archive whose index is not whole.

@@ -82,7 +82,7 @@ pub(crate) struct ImageArg {
     #[arg(value_name = "IMAGE", value_parser = clap::value_parser!(Selector))]
     pub(crate) image: Option<Selector>,
 
-    /// Which platform of it, such as linux/arm64
+    /// Which platform, such as linux/arm64
     #[arg(long, value_name = "PLATFORM")]
     pub(crate) platform: Option<Platform>,
 }

@@ -1,7 +1,7 @@
 //! What went wrong, worded for people; the only place that gives advice.
 
 use std::error::Error as StdError;
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 use std::io;
 
 use anstyle::{AnsiColor, Style};
@@ -84,6 +84,16 @@ impl Failure {
         }
         output.complain(&text);
         self.exit
+    }
+}
+
+impl fmt::Display for Failure {
+    /// The message and its causes on one line.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)?;
+        self.causes
+            .iter()
+            .try_for_each(|cause| write!(f, ": {cause}"))
     }
 }
 

@@ -57,6 +57,10 @@ impl Output {
     }
 }
 
+pub(crate) fn stdout_is_terminal() -> bool {
+    io::stdout().is_terminal()
+}
+
 pub(crate) fn stdin_is_terminal() -> bool {
     io::stdin().is_terminal()
 }
@@ -92,7 +96,7 @@ pub(crate) fn escaped_but<'t>(text: &'t str, kept: &str) -> Cow<'t, str> {
 
 /// C0, DEL, C1; the bidirectional controls of UAX #9; line and paragraph separators; and marks
 /// without width that make different names look equal.
-fn is_dangerous(c: char) -> bool {
+pub(super) fn is_dangerous(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{61c}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}'
             | '\u{2060}' | '\u{2066}'..='\u{2069}' | '\u{feff}')

@@ -46,7 +46,7 @@ pub enum SelectError {
         candidates: Vec<String>,
     },
     /// `@N` counts beyond the last image.
-    #[error("the archive holds {count} images, `@{position}` counts from 0")]
+    #[error("the archive has no image `@{position}`: it holds {count}, counted from @0")]
     OutOfRange {
         /// What was asked for.
         position: usize,

@@ -4,7 +4,7 @@ use std::io;
 
 /// A fault of a tar stream, and where it lies.
 #[derive(Debug, thiserror::Error)]
-#[error("{fault} at byte {offset}")]
+#[error("at byte {offset}: {fault}")]
 pub struct TarError {
     /// Where the faulty header or body begins, in bytes from the beginning of the (uncompressed) tar.
     pub offset: u64,
@@ -29,7 +29,7 @@ pub enum TarFault {
         present: u64,
     },
     /// The header's checksum is neither the unsigned nor the signed sum of its bytes.
-    #[error("no tar header: its checksum field says {claimed}, its bytes sum up to {computed}")]
+    #[error("no tar header: its checksum field says `{claimed}`, its bytes sum up to {computed}")]
     Checksum {
         /// What the field holds, as text.
         claimed: String,

@@ -84,6 +84,8 @@ pub struct Walker<C> {
     padding: u64,
     body_offset: u64,
     ended: bool,
+    /// Whether the end was marked by blocks of zeros.
+    end_marked: bool,
 }
 
 /// What PAX and GNU headers said about the entry that follows them.
@@ -104,12 +106,18 @@ impl<C: Cursor> Walker<C> {
             padding: 0,
             body_offset,
             ended: false,
+            end_marked: false,
         }
     }
 
     /// The cursor, which stands behind the last header read (or further, if a body was read).
     pub fn into_cursor(self) -> C {
         self.cursor
+    }
+
+    /// Whether the walk ended at the end-of-archive blocks, and not merely where the stream ended.
+    pub fn end_is_marked(&self) -> bool {
+        self.end_marked
     }
 
     /// How far the walk has come, in bytes from the beginning.
@@ -272,7 +280,10 @@ impl<C: Cursor> Walker<C> {
         }
         match self.cursor.fill(&mut bytes).map_err(TarFault::Read)? {
             0 => Ok(None),
-            BLOCK if Block::is_zero(&bytes) => Ok(None),
+            BLOCK if Block::is_zero(&bytes) => {
+                self.end_marked = true;
+                Ok(None)
+            }
             BLOCK => Err(TarFault::StrayZeroBlock),
             _ => Err(TarFault::TruncatedHeader),
         }

@@ -33,10 +33,10 @@ impl ArchiveHead {
     }
 }
 
-/// One image in a line.
+/// What an image is, in a few facts.
 #[derive(Clone, Debug, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub struct ImageHead {
+pub struct ImageFacts {
     /// The image ID; in archives from before Docker 1.10 a name without algorithm; `null` if the
     /// config is missing and nothing tells its digest.
     pub id: Option<String>,
@@ -49,6 +49,29 @@ pub struct ImageHead {
     /// The size of its layers as `docker image inspect` counts it; `null` if a layer is missing or
     /// damaged.
     pub size: Option<u64>,
+}
+
+impl ImageFacts {
+    /// Describes an image.
+    pub fn new(image: &Image, measures: &Measures) -> Self {
+        let created = image.view().and_then(|view| view.created.as_ref());
+        Self {
+            id: id(&image.identity),
+            references: references(image),
+            platform: (!image.platform.is_unknown()).then(|| image.platform.to_string()),
+            created: created.map(|c| c.as_str().to_owned()),
+            size: measures.image_size(image),
+        }
+    }
+}
+
+/// One image in a line.
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct ImageHead {
+    /// What it is.
+    #[serde(flatten)]
+    pub facts: ImageFacts,
     /// How many layers it has.
     pub layers: usize,
 }
@@ -57,14 +80,7 @@ impl ImageHead {
     /// Describes an image.
     pub fn new(image: &Image, measures: &Measures) -> Self {
         Self {
-            id: id(&image.identity),
-            references: references(image),
-            platform: (!image.platform.is_unknown()).then(|| image.platform.to_string()),
-            created: image
-                .view()
-                .and_then(|view| view.created.as_ref())
-                .map(|c| c.as_str().to_owned()),
-            size: measures.image_size(image),
+            facts: ImageFacts::new(image, measures),
             layers: image.layers.len(),
         }
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::history::{HistoryImage, HistoryStep, Parents};
-use super::images::{ArchiveHead, ImageHead};
+use super::images::{ArchiveHead, ImageFacts};
 use super::layers::{LayerRow, LayersImage};
 use super::text::Raw;
 use super::verify::ProblemRow;
@@ -38,9 +38,9 @@ pub struct Inspect {
 #[derive(Clone, Debug, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct InspectImage {
-    /// What `images` says.
+    /// What `images` says, but for the number of layers, which are listed.
     #[serde(flatten)]
-    pub head: ImageHead,
+    pub facts: ImageFacts,
     /// The digest of its manifest, in archives that have one.
     pub manifest_digest: Option<String>,
     /// The digest of the index that lists its manifest, if that is not `index.json` itself.
@@ -48,7 +48,6 @@ pub struct InspectImage {
     /// Annotations of its manifest and its descriptor.
     pub annotations: BTreeMap<String, String>,
     /// What `layers` says.
-    #[serde(rename = "layer_list")]
     pub layers: Vec<LayerRow>,
     /// What `history` says.
     pub history: Vec<HistoryStep>,
@@ -136,7 +135,7 @@ impl InspectImage {
             .cloned()
             .collect();
         Self {
-            head: ImageHead::new(image, measures),
+            facts: ImageFacts::new(image, measures),
             manifest_digest: manifest.map(|m| m.descriptor.digest.to_string()),
             index_digest: manifest
                 .and_then(|m| m.index.as_ref())

@@ -15,7 +15,7 @@ pub mod units;
 mod verify;
 
 pub use history::{History, HistoryImage, HistoryStep};
-pub use images::{ArchiveHead, ImageHead, Images};
+pub use images::{ArchiveHead, ImageFacts, ImageHead, Images};
 pub use inspect::{Inspect, InspectAbsent, InspectArtifact, InspectImage};
 pub use layers::{LayerRow, Layers, LayersImage};
 pub use text::{Raw, Text};

@@ -136,7 +136,7 @@ impl Checker<'_> {
     fn archive(&mut self, archive: &Archive) -> Result<(), LayerError> {
         if let Some(fault) = archive.fault() {
             let message = format!(
-                "the archive is damaged or cut short after {} members, what followed is lost: {}",
+                "the archive is damaged or cut short behind its member no. {}, what followed is lost: {}",
                 archive.members().len(),
                 fault.fault
             );

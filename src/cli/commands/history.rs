@@ -69,7 +69,7 @@ impl Args {
                 warn(
                     context.output,
                     &format!(
-                        "{layers} no history in {}, so Docker does not show them",
+                        "{layers} no history in {}: Docker does not show such layers",
                         image.display_name()
                     ),
                 );

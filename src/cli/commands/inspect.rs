@@ -4,7 +4,7 @@ use imgtar::report::Inspect;
 
 use super::{Context, Exit, Failure, exit_for};
 use crate::cli::args::{ArchiveArg, ImageArg, JsonArg};
-use crate::cli::output::Output;
+use crate::cli::output::{Output, stdout_is_terminal};
 use crate::cli::render;
 
 /// Show all that is known about an archive and its images
@@ -38,7 +38,12 @@ impl Args {
         let measures = context.measure(&picked)?;
         let report = Inspect::new(&loaded.archive, &loaded.set, &picked, &measures);
         let answer = if self.json.json {
-            render::json(&report)
+            // Configs are printed verbatim, save on a terminal, where they could act.
+            if stdout_is_terminal() {
+                render::json(&report)
+            } else {
+                render::verbatim_json(&report)
+            }
         } else {
             let configs: Vec<_> = picked.iter().map(|image| image.view()).collect();
             render::inspect(&report, &configs, jiff::Timestamp::now(), Output::width())

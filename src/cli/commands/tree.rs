@@ -39,6 +39,7 @@ impl Args {
             let images: Vec<&Image> = loaded.set.images.iter().collect();
             let measures = context.measure(&images)?;
             for image in &images {
+                refuse_towers(image)?;
                 builder.add(image, &measures);
             }
             context.warn_of_layers(&images, &measures);
@@ -53,4 +54,20 @@ impl Args {
         context.output.answer(&answer)?;
         Ok(Exit::Done)
     }
+}
+
+/// How high a stack may be that is drawn. Every layer is indented by one more step, so the drawing
+/// grows with the square; no engine stacks more than a few hundred.
+const HEIGHT_LIMIT: usize = 1000;
+
+fn refuse_towers(image: &Image) -> Result<(), Failure> {
+    let layers = image.layers.len();
+    if layers > HEIGHT_LIMIT {
+        return Err(Failure::input(format!(
+            "{} has {layers} layers, a tree is drawn of {HEIGHT_LIMIT} at the most",
+            image.display_name()
+        ))
+        .hint("`imgtar layers` lists them"));
+    }
+    Ok(())
 }

@@ -52,7 +52,15 @@ impl Args {
                     reports.push(report);
                 }
                 // One archive that cannot be read does not keep the others from being checked.
-                Err(failure) => exit = exit.max(failure.report(context.output)),
+                Err(failure) => {
+                    exit = exit.max(failure.report(context.output));
+                    // Said on standard error already; programs want it in their document.
+                    if self.json.json {
+                        let problem = Problem::error(Code::ArchiveUnreadable, failure.to_string());
+                        let path = path.display().to_string();
+                        reports.push(VerifyArchive::unreadable(&path, &problem));
+                    }
+                }
             }
         }
         if !reports.is_empty() {
@@ -88,7 +96,7 @@ impl Args {
 fn damage(archive: &Archive, error: &LoadError) -> Option<Problem> {
     if let Some(fault) = archive.fault() {
         let message = format!(
-            "the archive is damaged or cut short after {} members, and what describes its images is lost: {}",
+            "the archive is damaged or cut short behind its member no. {}, and what describes its images is lost: {}",
             archive.members().len(),
             fault.fault
         );

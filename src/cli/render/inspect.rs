@@ -121,27 +121,30 @@ impl Page {
         now: jiff::Timestamp,
         width: Option<u16>,
     ) {
-        let head = &image.head;
-        let names = if head.references.is_empty() {
+        let facts = &image.facts;
+        let names = if facts.references.is_empty() {
             vec!["<none>".into()]
         } else {
-            head.references.clone()
+            facts.references.clone()
         };
         self.list("Image", names);
-        self.field("ID", head.id.as_deref().unwrap_or("<unknown>"));
+        self.field("ID", facts.id.as_deref().unwrap_or("<unknown>"));
         self.optional(
             "Manifest",
             image.manifest_digest.as_deref().unwrap_or_default(),
         );
         self.optional("Index", image.index_digest.as_deref().unwrap_or_default());
-        self.field("Platform", head.platform.as_deref().unwrap_or("<unknown>"));
+        self.field("Platform", facts.platform.as_deref().unwrap_or("<unknown>"));
         if let Some(config) = config {
             self.made(config, now);
         }
-        let size = head.size.map_or_else(|| "<unknown>".into(), both_sizes);
+        let size = facts.size.map_or_else(|| "<unknown>".into(), both_sizes);
         self.field(
             "Size",
-            &format!("{size} in {}", units::count(head.layers, "layer", "layers")),
+            &format!(
+                "{size} in {}",
+                units::count(image.layers.len(), "layer", "layers")
+            ),
         );
         match config {
             Some(config) => self.run_config(config),

@@ -88,8 +88,24 @@ impl Loader<'_> {
                     Ok(Vec::new())
                 }
             },
-            Err(_) => Ok(Vec::new()),
+            Err(_) => {
+                self.report_nameless(&member);
+                Ok(Vec::new())
+            }
         }
+    }
+
+    /// Images of this age without names are what is left of any archive by Docker up to 24 if it is
+    /// cut before its manifest.json, which stands last; a tar that lacks its end too was cut.
+    fn report_nameless(&mut self, member: &MemberName) {
+        let problem = if self.archive.has_end() {
+            let message = "the archive has v1 images and no repositories file to name them; Docker refuses it";
+            Problem::warning(Code::MemberMissing, message)
+        } else {
+            let message = "the archive was cut between two members: it lacks its end, and what named its images; Docker refuses it";
+            Problem::error(Code::ArchiveTruncated, message).at(self.archive.source().len())
+        };
+        self.problems.push(problem.in_member(member.as_bytes()));
     }
 
     /// The images of one root: what is tagged, in the order of the tags, then what no other image

@@ -175,6 +175,7 @@ struct Loader<'a> {
 /// A config that was read.
 #[derive(Clone)]
 struct ReadConfig {
+    span: Span,
     computed: Digest,
     config: Result<Arc<ConfigBlob>, String>,
 }
@@ -265,14 +266,16 @@ impl Loader<'_> {
                 return Ok((claimed.map_or(Identity::Unknown, Identity::Config), None));
             }
         };
-        // Engines name configs by SHA-256 alone; another algorithm is not compared here.
+        // A name by another algorithm is left to `verify`, which reads the blob for it.
         if let Some(claimed) = claimed
             && claimed.algorithm() == read.computed.algorithm()
-            && *claimed != read.computed
         {
-            let message = "the config's bytes are not those that its digest names, so the image is another one than is claimed";
-            let problem = Problem::error(Code::ConfigDigestMismatch, message);
-            self.problem(problem.compared(claimed, &read.computed), name, image);
+            self.checked.insert(read.span);
+            if *claimed != read.computed {
+                let message = "the config's bytes are not those that its digest names, so the image is another one than is claimed";
+                let problem = Problem::error(Code::ConfigDigestMismatch, message);
+                self.problem(problem.compared(claimed, &read.computed), name, image);
+            }
         }
         let identity = Identity::Config(ImageId::from(read.computed));
         match read.config {
@@ -309,8 +312,11 @@ impl Loader<'_> {
             }
             Err(why) => Err(why.to_string()),
         };
-        let read = ReadConfig { computed, config };
-        self.checked.insert(span);
+        let read = ReadConfig {
+            span,
+            computed,
+            config,
+        };
         self.configs.insert(span, read.clone());
         Ok(Ok(read))
     }

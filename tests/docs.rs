@@ -1,0 +1,299 @@
+//! What `docs/` says is what the program does.
+//!
+//! `docs/cli.md` is the program's own help, `docs/json/` the schemas of its reports. Both are made by
+//! these tests: run them with `UPDATE_DOCS=1` to write the files anew, without it to see whether they
+//! are up to date.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use imgtar::digest::{ChainId, DiffId, Digest};
+use imgtar::report::{History, Images, Inspect, Layers, Tree, Verify};
+use schemars::JsonSchema;
+use schemars::generate::SchemaSettings;
+use serde_json::{Value, json};
+
+/// The commands that answer with `--json`.
+const READING: [&str; 6] = ["images", "inspect", "layers", "history", "tree", "verify"];
+
+/// The commands in the order of the program's help.
+const COMMANDS: [&str; 8] = [
+    "images",
+    "inspect",
+    "layers",
+    "history",
+    "tree",
+    "verify",
+    "completions",
+    "man",
+];
+
+/// How wide the help in `docs/cli.md` is.
+const HELP_WIDTH: &str = "100";
+
+#[test]
+fn the_command_reference_is_up_to_date() {
+    up_to_date("docs/cli.md", &command_reference());
+}
+
+#[test]
+fn the_command_reference_has_every_command() {
+    let help = text(&imgtar(&["--help"]).stdout);
+    let listed: Vec<&str> = help
+        .lines()
+        .skip_while(|line| *line != "Commands:")
+        .skip(1)
+        .take_while(|line| !line.is_empty())
+        .filter_map(|line| line.split_whitespace().next())
+        .filter(|name| *name != "help")
+        .collect();
+    assert_eq!(listed, COMMANDS);
+}
+
+#[test]
+fn the_schemas_are_up_to_date() {
+    for command in READING {
+        let mut wanted = serde_json::to_string_pretty(&schema_of(command)).expect("a schema");
+        wanted.push('\n');
+        up_to_date(&format!("docs/json/{command}.json"), &wanted);
+    }
+}
+
+/// Scripts rely on these keys; the schemas may say more, never less.
+#[test]
+fn the_schemas_promise_the_keys_of_the_contract() {
+    const ARCHIVE: &str = "path layout compression size";
+    const LAYER: &str = "index diff_id chain_id digest media_type compression stored_size tar_size entries member created_by";
+    const STEP: &str = "created created_by author comment size empty_layer layer diff_id";
+    const PROBLEM: &str = "severity code message image layer member path offset claimed computed";
+    for (command, at, keys) in [
+        ("images", "", "schema archive images"),
+        ("images", "archive", ARCHIVE),
+        (
+            "images",
+            "images",
+            "id references platform created size layers",
+        ),
+        ("history", "", "schema images"),
+        ("history", "images", "id references history"),
+        ("history", "images.history", STEP),
+        ("layers", "", "schema images"),
+        ("layers", "images", "id references layers"),
+        ("layers", "images.layers", LAYER),
+        ("inspect", "", "schema archive images"),
+        ("inspect", "archive", ARCHIVE),
+        (
+            "inspect",
+            "images",
+            "id references platform created size layers history config",
+        ),
+        ("inspect", "images.history", STEP),
+        ("inspect", "images.layers", LAYER),
+        ("tree", "", "schema roots"),
+        (
+            "tree",
+            "roots",
+            "chain_id size virtual_size references children",
+        ),
+        (
+            "tree",
+            "roots.children.children",
+            "chain_id size virtual_size references children",
+        ),
+        ("verify", "", "schema archives"),
+        ("verify", "archives", "path ok sha256 images problems"),
+        ("verify", "archives.images", "id references layers"),
+        (
+            "verify",
+            "archives.images.layers",
+            "index diff_id computed ok",
+        ),
+        ("verify", "archives.problems", PROBLEM),
+    ] {
+        let schema = schema_of(command);
+        let object = at
+            .split('.')
+            .filter(|key| !key.is_empty())
+            .fold(&schema, |object, key| inside(&schema, object, key));
+        let required = object["required"].as_array().expect("required keys");
+        for key in keys.split(' ') {
+            assert!(
+                required.iter().any(|name| name == key),
+                "{command}: {at} does not promise `{key}`"
+            );
+        }
+    }
+}
+
+#[test]
+fn every_answer_fits_its_schema() {
+    let archives = archives();
+    for command in READING {
+        let schema = schema_of(command);
+        let validator = jsonschema::validator_for(&schema).expect("a valid schema");
+        let mut answers = 0;
+        for archive in &archives {
+            let name = archive.file_name().expect("a file").to_string_lossy();
+            // serde_json does not read what is nested that deep.
+            if command == "tree" && name == "layers-130.tar.gz" {
+                continue;
+            }
+            let path = archive.to_str().expect("a path in UTF-8");
+            let output = imgtar(&[command, "--json", path]);
+            if output.stdout.is_empty() {
+                let code = output.status.code();
+                assert_eq!(code, Some(3), "{command} {name}: {}", text(&output.stderr));
+                continue;
+            }
+            let answer: Value = serde_json::from_slice(&output.stdout)
+                .unwrap_or_else(|why| panic!("{command} {name}: {why}"));
+            let faults: Vec<String> = validator
+                .iter_errors(&answer)
+                .map(|fault| format!("{}: {fault}", fault.instance_path()))
+                .collect();
+            assert!(
+                faults.is_empty(),
+                "{command} {name}:\n{}",
+                faults.join("\n")
+            );
+            assert_eq!(answer["schema"], format!("imgtar/{command}/1"));
+            answers += 1;
+        }
+        assert!(
+            answers > archives.len() / 2,
+            "{command} answered too rarely"
+        );
+    }
+}
+
+/// The example of `docs/formats.md`: two layers, both the empty tar.
+#[test]
+fn the_worked_chain_id_is_right() {
+    let formats = fs::read_to_string("docs/formats.md").expect("docs/formats.md");
+    let empty_tar = DiffId::from(Digest::sha256_of(&[0; 1024]));
+    let chain = ChainId::of_layers([&empty_tar, &empty_tar]);
+    assert_eq!(chain[0].to_string(), empty_tar.to_string());
+    for id in [empty_tar.to_string(), chain[1].to_string()] {
+        assert!(formats.contains(&id), "docs/formats.md does not show {id}");
+    }
+}
+
+/// The schema of a command's report, as it is published.
+fn schema_of(command: &str) -> Value {
+    match command {
+        "images" => schema::<Images>(command),
+        "inspect" => schema::<Inspect>(command),
+        "layers" => schema::<Layers>(command),
+        "history" => schema::<History>(command),
+        "tree" => schema::<Tree>(command),
+        "verify" => schema::<Verify>(command),
+        other => panic!("{other} has no report"),
+    }
+}
+
+fn schema<T: JsonSchema>(command: &str) -> Value {
+    let settings = SchemaSettings::draft2020_12().for_serialize();
+    let mut schema = settings
+        .into_generator()
+        .into_root_schema_for::<T>()
+        .to_value();
+    schema["title"] = json!(format!("imgtar {command} --json"));
+    schema["properties"]["schema"] = json!({
+        "description": "Which report this is, and the version of its form.",
+        "const": format!("imgtar/{command}/1"),
+    });
+    schema
+}
+
+/// The schema of the objects under `key` of an object: of its items if it is an array.
+fn inside<'s>(root: &'s Value, object: &'s Value, key: &str) -> &'s Value {
+    let mut next = &object["properties"][key];
+    if next["items"].is_object() {
+        next = &next["items"];
+    }
+    match next["$ref"].as_str() {
+        None => next,
+        Some("#") => root,
+        Some(reference) => root
+            .pointer(reference.trim_start_matches('#'))
+            .expect("a definition"),
+    }
+}
+
+fn command_reference() -> String {
+    let mut page = String::from(
+        "# Commands\n\nThe program's own help, as `imgtar --help` and `imgtar COMMAND --help` print it. A test keeps\nthis page equal to it. `imgtar -h` and `imgtar COMMAND -h` print shorter ones.\n",
+    );
+    for command in std::iter::once(None).chain(COMMANDS.iter().map(Some)) {
+        let mut arguments: Vec<&str> = command.into_iter().copied().collect();
+        let title = ["imgtar"]
+            .iter()
+            .chain(&arguments)
+            .copied()
+            .collect::<Vec<_>>()
+            .join(" ");
+        arguments.push("--help");
+        _ = write!(page, "\n## {title}\n\n```text\n");
+        // clap ends some lines with spaces.
+        for line in text(&imgtar(&arguments).stdout).trim_end().lines() {
+            _ = writeln!(page, "{}", line.trim_end());
+        }
+        page.push_str("```\n");
+    }
+    page
+}
+
+/// The program, run at the root of the repository and without what could change its words.
+fn imgtar(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_imgtar"))
+        .args(arguments)
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .env("COLUMNS", HELP_WIDTH)
+        .env("NO_COLOR", "1")
+        .stdin(std::process::Stdio::null())
+        .output()
+        .expect("imgtar runs")
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).expect("UTF-8")
+}
+
+/// The archives that engines wrote and those that are broken.
+fn archives() -> Vec<PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata");
+    let mut archives = Vec::new();
+    for directory in ["engines", "broken"] {
+        for entry in fs::read_dir(root.join(directory)).expect("test data") {
+            let path = entry.expect("a directory entry").path();
+            let name = path.file_name().expect("a name").to_string_lossy();
+            if name.contains(".tar") {
+                archives.push(path);
+            }
+        }
+    }
+    archives.sort();
+    archives
+}
+
+/// Compares a file with what it should hold, or writes it.
+fn up_to_date(path: &str, wanted: &str) {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
+    if std::env::var_os("UPDATE_DOCS").is_some_and(|value| value == "1") {
+        fs::write(&file, wanted).unwrap_or_else(|why| panic!("{path}: {why}"));
+        return;
+    }
+    let found = fs::read_to_string(&file).unwrap_or_default();
+    let different = found
+        .lines()
+        .zip(wanted.lines())
+        .position(|(found, wanted)| found != wanted)
+        .unwrap_or_else(|| found.lines().count().min(wanted.lines().count()));
+    assert!(
+        found == wanted,
+        "{path} is out of date from line {}; run the tests with UPDATE_DOCS=1",
+        different + 1
+    );
+}
