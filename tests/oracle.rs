@@ -414,7 +414,12 @@ fn inspect_holds_what_the_others_say() {
         assert_eq!(items(&inspected["images"]).len(), count, "{archive}");
         for (i, image) in items(&inspected["images"]).iter().enumerate() {
             for (key, value) in images["images"][i].as_object().expect("an object") {
-                assert_eq!(&image[key], value, "{archive} {key}");
+                // `images` counts the layers, `inspect` lists them.
+                let said = match key.as_str() {
+                    "layers" => &Value::from(items(&image["layers"]).len()),
+                    key => &image[key],
+                };
+                assert_eq!(said, value, "{archive} {key}");
             }
             assert_eq!(image["layers"], layers["images"][i]["layers"], "{archive}");
             assert_eq!(
