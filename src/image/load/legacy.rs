@@ -77,19 +77,17 @@ impl Loader<'_> {
 
     fn legacy_tags(&mut self, root: &V1Root) -> Result<Vec<RepositoryTag>, LoadError> {
         let member = root.directory.join(b"repositories");
-        match self.document(member.as_bytes())? {
-            Ok(document) => match read_repositories(&document.bytes) {
-                Ok(tags) => Ok(tags),
-                Err(why) => {
-                    let message =
-                        format!("repositories cannot be read, so the images have no names: {why}");
-                    let problem = Problem::error(Code::ManifestInvalid, message);
-                    self.problems.push(problem.in_member(member.as_bytes()));
-                    Ok(Vec::new())
-                }
-            },
-            Err(_) => {
-                self.report_nameless(&member);
+        let Ok(document) = self.document(member.as_bytes())? else {
+            self.report_nameless(&member);
+            return Ok(Vec::new());
+        };
+        match read_repositories(&document.bytes) {
+            Ok(tags) => Ok(tags),
+            Err(why) => {
+                let message =
+                    format!("repositories cannot be read, so the images have no names: {why}");
+                let problem = Problem::error(Code::ManifestInvalid, message);
+                self.problems.push(problem.in_member(member.as_bytes()));
                 Ok(Vec::new())
             }
         }
