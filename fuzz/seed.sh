@@ -1,0 +1,56 @@
+#!/usr/bin/env bash
+# Fills fuzz/corpus from testdata: whole archives, their layers, their JSON, and some references.
+set -eu
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+data=$here/../testdata
+corpus=$here/corpus
+mkdir -p "$corpus"/{outer,layer,compression,json,reference}
+
+# libFuzzer reads no more than -max_len bytes of a file; longer seeds would be cut to no purpose.
+limit=65536
+
+cp_small() { # file, target, name
+    [ "$(stat -c %s "$1")" -gt "$limit" ] || cp "$1" "$corpus/$2/$3"
+}
+
+for archive in "$data"/broken/*.tar* "$data"/engines/tiny*.tar "$data"/engines/*.tar.*; do
+    name=$(basename "$archive")
+    cp_small "$archive" outer "$name"
+    cp_small "$archive" layer "$name"
+    cp_small "$archive" compression "$name"
+done
+
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+for archive in "$data"/engines/{tiny20,tiny26,tiny-oci,docker20-one,skopeo-oci,skopeo-oci-zstd}.tar; do
+    stem=$(basename "$archive" .tar)
+    mkdir "$work/$stem"
+    tar -C "$work/$stem" -xf "$archive"
+    # -type f leaves out the links by which old archives share layers.
+    find "$work/$stem" -type f | sort | while read -r file; do
+        name=$stem-$(basename "$(dirname "$file")" | cut -c1-12)-$(basename "$file" | cut -c1-12)
+        case $(head -c 1 "$file") in
+        '{' | '[') cp_small "$file" json "$name" ;;
+        *)
+            cp_small "$file" layer "$name"
+            cp_small "$file" compression "$name"
+            ;;
+        esac
+    done
+done
+
+n=0
+while read -r reference; do
+    n=$((n + 1))
+    printf %s "$reference" >"$corpus/reference/$n"
+done <<'END'
+nginx
+docker.io/library/nginx:1.12
+registry.example.com:5000/team/q:r@sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855
+[::1]:5000/app:T_x.9-
+index.docker.io/a__b.c---d_e
+localhost/app
+linux/arm64/v8
+@1
+e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855
+END
