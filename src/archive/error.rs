@@ -28,7 +28,7 @@ pub enum ArchiveError {
         source: TarError,
     },
     /// More members than an image archive can have reason to hold.
-    #[error("{path} holds more than {limit} members")]
+    #[error("{path} holds more than {limit} members, or names longer than any archive needs")]
     TooManyMembers {
         /// The file.
         path: String,

@@ -11,6 +11,10 @@ use crate::source::{Compression, Input, Slice, Source, Span};
 /// some hundred layers; a million leaves room for an archive of thousands of images.
 pub const MEMBER_LIMIT: usize = 1_000_000;
 
+/// How many bytes the names and link targets of all members may have together. A million names of
+/// blobs have 72 MB.
+pub const NAMES_LIMIT: usize = 128 << 20;
+
 /// How many links are followed for one name: what Docker's `safePath` allows (moby/sys `symlink`).
 pub const LINK_LIMIT: usize = 255;
 
@@ -49,10 +53,14 @@ impl Archive {
             input,
         };
         let mut walker = Walker::new(Positioned::new(archive.source().whole()));
+        let mut names = 0;
         loop {
             match walker.next_entry() {
                 Ok(Some(entry)) if entry.kind == Kind::Global => {}
-                Ok(Some(entry)) => archive.add(member(entry)),
+                Ok(Some(entry)) => {
+                    names += entry.path.len() + entry.link.len();
+                    archive.add(member(entry));
+                }
                 Ok(None) => {
                     archive.has_end = walker.end_is_marked();
                     return Ok(archive);
@@ -65,7 +73,7 @@ impl Archive {
                     return Ok(archive);
                 }
             }
-            if archive.members.len() > MEMBER_LIMIT {
+            if archive.members.len() > MEMBER_LIMIT || names > NAMES_LIMIT {
                 return Err(ArchiveError::TooManyMembers {
                     path,
                     limit: MEMBER_LIMIT,
@@ -158,6 +166,9 @@ impl Archive {
     pub fn find(&self, name: &[u8]) -> Result<(&Member, Slice), LookupError> {
         let wanted = || name.to_vec();
         let mut current = MemberName::new(name);
+        if current.as_bytes().len() > NAME_LIMIT {
+            return Err(LookupError::Absent { name: wanted() });
+        }
         let mut links = 0;
         loop {
             let next = match self.member(&current) {

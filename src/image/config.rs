@@ -133,6 +133,13 @@ pub struct HistoryEntry {
     pub empty_layer: bool,
 }
 
+impl HistoryEntry {
+    /// How many bytes of text it holds.
+    pub(crate) fn text_len(&self) -> usize {
+        self.created_by.len() + self.author.len() + self.comment.len()
+    }
+}
+
 impl Config {
     /// Reads a config.
     ///

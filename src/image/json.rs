@@ -86,7 +86,8 @@ impl Json {
             None => return Err(JsonError::Syntax("no JSON value, only white space".into())),
         };
         let end = stream.byte_offset();
-        let rest = text[end..].bytes().position(|b| !b.is_ascii_whitespace());
+        let white = |b: &u8| matches!(b, b' ' | b'\t' | b'\n' | b'\r');
+        let rest = text[end..].bytes().position(|b| !white(&b));
         Ok((value, rest.map(|n| end + n)))
     }
 

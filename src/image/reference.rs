@@ -72,14 +72,20 @@ impl Reference {
         self.digest.as_ref()
     }
 
-    /// The repository in familiar form, as `docker images` prints it.
+    /// The repository in familiar form, as `docker images` prints it; in full where the short form
+    /// would be read as something else (`docker.io/a.b/c` is not `a.b/c`).
     pub fn familiar_repository(&self) -> String {
+        let full = || format!("{}/{}", self.domain, self.path);
         if self.domain != DEFAULT_DOMAIN {
-            return format!("{}/{}", self.domain, self.path);
+            return full();
         }
-        match self.path.strip_prefix(OFFICIAL) {
-            Some(name) if !name.contains('/') => name.to_owned(),
-            _ => self.path.clone(),
+        let short = match self.path.strip_prefix(OFFICIAL) {
+            Some(name) if !name.contains('/') => name,
+            _ => &self.path,
+        };
+        match short.parse::<Self>() {
+            Ok(read) if read.domain == self.domain && read.path == self.path => short.to_owned(),
+            _ => full(),
         }
     }
 

@@ -37,7 +37,11 @@ pub(super) const DEVMINOR: Field = field("devminor", 337, 8);
 pub(super) const PREFIX: Field = field("prefix", 345, 155);
 /// Schily's star keeps a shorter prefix and its own trailer.
 pub(super) const STAR_PREFIX: Field = field("prefix", 345, 131);
+pub(super) const STAR_ATIME: Field = field("atime", 476, 12);
+pub(super) const STAR_CTIME: Field = field("ctime", 488, 12);
 const STAR_TRAILER: Range<usize> = 508..512;
+pub(super) const GNU_ATIME: Field = field("atime", 345, 12);
+pub(super) const GNU_CTIME: Field = field("ctime", 357, 12);
 /// Old GNU sparse headers: four spans, whether more blocks follow, and the logical size.
 pub(super) const GNU_SPARSE: Range<usize> = 386..482;
 pub(super) const GNU_EXTENDED: usize = 482;

@@ -1,5 +1,7 @@
 //! PAX extended headers (POSIX.1-2001 `pax`, "pax Interchange Format").
 
+use std::collections::BTreeMap;
+
 use super::TarFault;
 use super::walk::Mtime;
 
@@ -37,16 +39,11 @@ impl Pax {
     /// Reads the body of an `x` header.
     ///
     /// An empty value means that the header block's own field counts (POSIX: the record is
-    /// deleted), and a later record of the same key replaces an earlier one.
+    /// deleted). Of several records of one key the last counts, and only its value must be sound.
     pub(super) fn parse(bytes: &[u8]) -> Result<Self, TarFault> {
         let mut pax = Self::default();
-        let mut rest = bytes;
-        while !rest.is_empty() {
-            let at = bytes.len() - rest.len();
-            let (key, value, next) = split_record(rest).ok_or(TarFault::PaxRecord { at })?;
-            pax.take(key, value)
-                .map_err(|fault| fault.unwrap_or(TarFault::PaxRecord { at }))?;
-            rest = next;
+        for (key, value) in pax.records(bytes)? {
+            pax.take(key, value)?;
         }
         if !pax.sparse.loose.is_empty() {
             pax.sparse.map = Some(pax.sparse.loose.join(&b','));
@@ -54,8 +51,34 @@ impl Pax {
         Ok(pax)
     }
 
-    /// `Err(None)` stands for a record whose form or order is wrong.
-    fn take(&mut self, key: &[u8], value: &[u8]) -> Result<(), Option<TarFault>> {
+    /// Checks the body of a `g` header. Its values mean nothing, as nothing is done with them.
+    pub(super) fn check(bytes: &[u8]) -> Result<(), TarFault> {
+        Self::default().records(bytes).map(drop)
+    }
+
+    /// The last record of each key. The map keeps a header of a million records from costing a
+    /// million times a million.
+    fn records<'b>(&mut self, bytes: &'b [u8]) -> Result<BTreeMap<&'b [u8], &'b [u8]>, TarFault> {
+        let mut records = BTreeMap::new();
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            let at = bytes.len() - rest.len();
+            let (key, value, next) = split_record(rest).ok_or(TarFault::PaxRecord { at })?;
+            if matches!(key, b"GNU.sparse.offset" | b"GNU.sparse.numbytes") {
+                let offset_is_next = self.sparse.loose.len().is_multiple_of(2);
+                if offset_is_next != (key == b"GNU.sparse.offset") || value.contains(&b',') {
+                    return Err(TarFault::PaxRecord { at });
+                }
+                self.sparse.loose.push(value.to_vec());
+            } else {
+                records.insert(key, value);
+            }
+            rest = next;
+        }
+        Ok(records)
+    }
+
+    fn take(&mut self, key: &[u8], value: &[u8]) -> Result<(), TarFault> {
         let kept = (!value.is_empty()).then(|| value.to_vec());
         match key {
             b"path" => self.path = kept,
@@ -72,19 +95,9 @@ impl Pax {
             b"GNU.sparse.realsize" => self.sparse.realsize = kept,
             b"GNU.sparse.numblocks" => self.sparse.numblocks = kept,
             b"GNU.sparse.map" => self.sparse.map = kept,
-            b"GNU.sparse.offset" | b"GNU.sparse.numbytes" => {
-                let offset_is_next = self.sparse.loose.len().is_multiple_of(2);
-                if offset_is_next != (key == b"GNU.sparse.offset") || value.contains(&b',') {
-                    return Err(None);
-                }
-                self.sparse.loose.push(value.to_vec());
-            }
             _ => {
-                if let Some(name) = key.strip_prefix(XATTR) {
-                    self.xattrs.retain(|(other, _)| other != name);
-                    if let Some(value) = kept {
-                        self.xattrs.push((name.to_vec(), value));
-                    }
+                if let (Some(name), Some(value)) = (key.strip_prefix(XATTR), kept) {
+                    self.xattrs.push((name.to_vec(), value));
                 }
             }
         }

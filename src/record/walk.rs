@@ -160,7 +160,7 @@ impl<C: Cursor> Walker<C> {
             match header.typeflag() {
                 b'x' => meta.pax = Some(Pax::parse(&self.read_meta(&header, offset)?).map_err(at)?),
                 b'g' => {
-                    Pax::parse(&self.read_meta(&header, offset)?).map_err(at)?;
+                    Pax::check(&self.read_meta(&header, offset)?).map_err(at)?;
                     let entry = plain_entry(&header, first, self.cursor.position()).map_err(at)?;
                     return Ok(Some(Entry {
                         kind: Kind::Global,
@@ -188,6 +188,10 @@ impl<C: Cursor> Walker<C> {
     fn finish_entry(&mut self, header: &Block, meta: Meta, first: u64) -> Result<Entry, TarFault> {
         let mut entry = plain_entry(header, first, 0)?;
         let mut size = header.number(&block::SIZE)?;
+        // Go looks at the block's own size before it looks at what PAX says.
+        if size < 0 && has_body(kind_of(header.typeflag(), &entry.path)) {
+            return Err(TarFault::NegativeSize { size });
+        }
         let Meta {
             pax,
             long_name,
@@ -213,7 +217,7 @@ impl<C: Cursor> Walker<C> {
         }
         entry.kind = kind_of(header.typeflag(), &entry.path);
 
-        let has_body = matches!(entry.kind, Kind::File | Kind::Other(_));
+        let has_body = has_body(entry.kind);
         let stored = if has_body { size } else { 0 };
         if stored < 0 {
             return Err(TarFault::NegativeSize { size: stored });
@@ -221,9 +225,11 @@ impl<C: Cursor> Walker<C> {
         entry.stored_size = stored.cast_unsigned();
         if has_body {
             self.read_sparse(header, &pax, &mut entry, &mut size)?;
-        }
-        if !has_body {
+        } else if matches!(pax.sparse.version(), PaxSparse::No) {
             size = 0;
+        } else {
+            // A sparse map of something that has no bytes.
+            return Err(TarFault::Sparse);
         }
         entry.size = u64::try_from(size).map_err(|_| TarFault::NegativeSize { size })?;
 
@@ -350,8 +356,13 @@ fn plain_entry(header: &Block, header_offset: u64, data_offset: u64) -> Result<E
     let prefix = match format {
         Format::Ustar => header.text(&block::PREFIX),
         Format::Star => header.text(&block::STAR_PREFIX),
-        Format::V7 | Format::Gnu => b"",
+        Format::Gnu => gnu_prefix(header),
+        Format::V7 => b"",
     };
+    if format == Format::Star {
+        header.number(&block::STAR_ATIME)?;
+        header.number(&block::STAR_CTIME)?;
+    }
     let name = header.text(&block::NAME);
     let mut path = Vec::with_capacity(prefix.len() + 1 + name.len());
     if !prefix.is_empty() {
@@ -386,6 +397,23 @@ fn plain_entry(header: &Block, header_offset: u64, data_offset: u64) -> Result<E
         xattrs: Vec::new(),
         sparse: None,
     })
+}
+
+/// What stands where USTAR has its prefix. GNU headers have times there, but Go before 1.8 wrote a
+/// prefix all the same; where the times are none and the text is ASCII, Go reads it as one.
+fn gnu_prefix(header: &Block) -> &[u8] {
+    let broken = |field| !header.text(field).is_empty() && header.number(field).is_err();
+    if !broken(&block::GNU_ATIME) && !broken(&block::GNU_CTIME) {
+        return b"";
+    }
+    let prefix = header.text(&block::PREFIX);
+    if prefix.is_ascii() { prefix } else { b"" }
+}
+
+/// Whether bytes follow the header: links, directories, devices and fifos have none whatever their
+/// size says.
+fn has_body(kind: Kind) -> bool {
+    matches!(kind, Kind::File | Kind::Other(_))
 }
 
 fn kind_of(typeflag: u8, path: &[u8]) -> Kind {

@@ -191,6 +191,8 @@ impl Loader<'_> {
         }
         chain.reverse();
         self.count(chain.len())?;
+        let text = chain.iter().map(|node| node.json.step.text_len()).sum();
+        self.count_steps(chain.len(), text)?;
         let mut layers = Vec::with_capacity(chain.len());
         for (index, node) in chain.iter().enumerate() {
             let member = node.directory.join(b"layer.tar").as_bytes().to_vec();

@@ -26,8 +26,12 @@ pub const DESCRIPTOR_LIMIT: usize = 100_000;
 /// How many images an archive may describe. `docker save` of a whole host holds some hundred.
 pub const IMAGE_LIMIT: usize = 10_000;
 
-/// How many layers all images of an archive may have together, shared ones counted each time.
+/// How many layers all images of an archive may have together, shared ones counted each time; and how
+/// many build steps.
 pub const LAYER_LIMIT: usize = 200_000;
+
+/// How many bytes of text may be held for the steps of v1 images, which repeat those of their parents.
+const TEXT_LIMIT: usize = 64 << 20;
 
 /// Why no images can be had from an archive.
 #[derive(Debug, thiserror::Error)]
@@ -50,7 +54,9 @@ pub enum LoadError {
         source: Unreadable,
     },
     /// It describes more images or layers than an archive can have reason to.
-    #[error("{path} describes more than {IMAGE_LIMIT} images or {LAYER_LIMIT} layers")]
+    #[error(
+        "{path} describes more than {IMAGE_LIMIT} images, or {LAYER_LIMIT} layers or build steps"
+    )]
     TooManyImages {
         /// The archive.
         path: String,
@@ -93,6 +99,8 @@ impl ImageSet {
             configs: HashMap::new(),
             images: 0,
             layers: 0,
+            steps: 0,
+            text: 0,
         };
         let manifest = evidence
             .manifest_json
@@ -167,9 +175,12 @@ struct Loader<'a> {
     checked: HashSet<Span>,
     /// Configs by where they lie: images may share one, and it is read once.
     configs: HashMap<Span, ReadConfig>,
-    /// How many images and layers were met.
+    /// How many images and layers were met, build steps counted like layers.
     images: usize,
     layers: usize,
+    steps: usize,
+    /// How many bytes of text v1 images repeat of their parents.
+    text: usize,
 }
 
 /// A config that was read.
@@ -241,6 +252,17 @@ impl Loader<'_> {
         Ok(())
     }
 
+    /// Counts build steps, and bytes of text that are held once more for them.
+    fn count_steps(&mut self, steps: usize, text: usize) -> Result<(), LoadError> {
+        self.steps = self.steps.saturating_add(steps);
+        self.text = self.text.saturating_add(text);
+        if self.steps > LAYER_LIMIT || self.text > TEXT_LIMIT {
+            let path = self.archive.source().label();
+            return Err(LoadError::TooManyImages { path });
+        }
+        Ok(())
+    }
+
     /// Reads a config and compares its digest with `claimed`.
     ///
     /// Returns the identity, which is always that of the bytes where there are any, and the config
@@ -279,7 +301,10 @@ impl Loader<'_> {
         }
         let identity = Identity::Config(ImageId::from(read.computed));
         match read.config {
-            Ok(config) => Ok((identity, Some(config))),
+            Ok(config) => {
+                self.count_steps(config.view.history.len(), 0)?;
+                Ok((identity, Some(config)))
+            }
             Err(why) => {
                 let message = format!("engines cannot read the config: {why}");
                 self.problem(Problem::error(Code::ConfigInvalid, message), name, image);
