@@ -4,7 +4,9 @@ use crate::archive::ArchiveError;
 use crate::image::{LoadError, SelectError};
 use crate::layer::LayerError;
 use crate::record::TarFault;
+use crate::rootfs::RootfsError;
 use crate::source::{SourceError, is_environment};
+use crate::write::WriteError;
 
 /// Why imgtar could not do what was asked.
 #[derive(Debug, thiserror::Error)]
@@ -25,6 +27,12 @@ pub enum Error {
     /// A layer could not be read.
     #[error(transparent)]
     Layer(#[from] LayerError),
+    /// The layers could not be applied.
+    #[error(transparent)]
+    Rootfs(#[from] RootfsError),
+    /// A tar could not be written.
+    #[error(transparent)]
+    Write(#[from] WriteError),
 }
 
 /// What kind of fault an error is; each kind has an exit code.
@@ -57,8 +65,13 @@ impl Error {
                 | SelectError::NoPlatform { .. }
                 | SelectError::OutOfRange { .. } => Class::Input,
             },
-            Self::Layer(error) if error.is_environment() => Class::Environment,
-            Self::Layer(_) => Class::Input,
+            Self::Layer(error) => of_layer(error),
+            Self::Rootfs(error) => of_rootfs(error),
+            Self::Write(error) => match error {
+                WriteError::Rootfs(error) => of_rootfs(error),
+                WriteError::Read(error) => of_source(error),
+                WriteError::Write(_) => Class::Environment,
+            },
         }
     }
 }
@@ -68,6 +81,24 @@ fn of_source(error: &SourceError) -> Class {
         Class::Environment
     } else {
         Class::Input
+    }
+}
+
+fn of_layer(error: &LayerError) -> Class {
+    if error.is_environment() {
+        Class::Environment
+    } else {
+        Class::Input
+    }
+}
+
+fn of_rootfs(error: &RootfsError) -> Class {
+    match error {
+        RootfsError::Layer { source, .. } => of_layer(source),
+        RootfsError::Entry { .. }
+        | RootfsError::DiffId { .. }
+        | RootfsError::Image { .. }
+        | RootfsError::TooManyEntries { .. } => Class::Input,
     }
 }
 

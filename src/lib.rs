@@ -41,8 +41,10 @@ pub mod problem;
 pub mod progress;
 pub mod record;
 pub mod report;
+pub mod rootfs;
 pub mod source;
 pub mod verify;
+pub mod write;
 
 use std::path::Path;
 

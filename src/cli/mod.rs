@@ -2,6 +2,7 @@
 
 mod args;
 mod commands;
+mod destination;
 mod error;
 mod exit;
 mod output;
@@ -14,7 +15,9 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser, Subcommand};
 
 use args::Global;
-use commands::{Context, completions, history, images, inspect, layers, man, tree, verify};
+use commands::{
+    Context, completions, flatten, history, images, inspect, layers, man, tree, verify,
+};
 use error::Failure;
 use exit::Exit;
 use output::Output;
@@ -53,6 +56,8 @@ enum Command {
     History(history::Args),
     Tree(tree::Args),
     Verify(verify::Args),
+    #[command(visible_alias = "export")]
+    Flatten(flatten::Args),
     Completions(completions::Args),
     Man(man::Args),
 }
@@ -66,6 +71,7 @@ impl Command {
             Self::History(args) => args.run(context),
             Self::Tree(args) => args.run(context),
             Self::Verify(args) => args.run(context),
+            Self::Flatten(args) => args.run(context),
             Self::Completions(args) => args.run(context),
             Self::Man(args) => args.run(context),
         }

@@ -195,6 +195,40 @@ impl ImageSet {
     }
 }
 
+impl ImageSet {
+    /// The image that a command should work on: the one that `selector` and `platform` pick, else the
+    /// only one, else the only one for the host's platform.
+    ///
+    /// # Errors
+    ///
+    /// [`SelectError`] if nothing fits, or if several images do.
+    pub fn select_one(
+        &self,
+        selector: Option<&Selector>,
+        platform: Option<&Platform>,
+    ) -> Result<&Image, SelectError> {
+        let picked = self.select(selector, platform)?;
+        if let [image] = picked[..] {
+            return Ok(image);
+        }
+        // Platforms of one image are told apart by the host; different images are not.
+        let one_image = picked.windows(2).all(|pair| pair[0].names == pair[1].names);
+        let host = Platform::host();
+        let mut for_host = picked
+            .iter()
+            .copied()
+            .filter(|image| image.platform.satisfies(&host));
+        if let (true, Some(image), None) = (one_image, for_host.next(), for_host.next()) {
+            return Ok(image);
+        }
+        let wanted = selector.map_or_else(|| "the archive".to_owned(), |s| s.text.clone());
+        Err(SelectError::Ambiguous {
+            wanted,
+            candidates: candidates(picked.into_iter()),
+        })
+    }
+}
+
 fn candidates<'i>(images: impl Iterator<Item = &'i Image>) -> Vec<String> {
     images
         .map(|image| {

@@ -28,6 +28,9 @@ pub enum LayerError {
         /// What the decoder said.
         source: io::Error,
     },
+    /// The temporary file for a compressed layer could not be written.
+    #[error("the layer cannot be decompressed to {}", std::env::temp_dir().display())]
+    Spool(#[source] io::Error),
     /// The operating system failed, or the file became shorter.
     #[error("the layer cannot be read")]
     Read(#[source] io::Error),
@@ -36,7 +39,7 @@ pub enum LayerError {
 impl LayerError {
     /// Whether the surroundings failed rather than the layer's own bytes.
     pub fn is_environment(&self) -> bool {
-        matches!(self, Self::Read(_))
+        matches!(self, Self::Read(_) | Self::Spool(_))
     }
 
     /// Whether the layer ends before it should.
@@ -49,12 +52,12 @@ impl LayerError {
                 _ => false,
             },
             Self::Decode { source, .. } => source.kind() == io::ErrorKind::UnexpectedEof,
-            Self::Missing(_) | Self::Read(_) => false,
+            Self::Missing(_) | Self::Read(_) | Self::Spool(_) => false,
         }
     }
 
     /// Sorts a decoder's or a reader's error.
-    pub(super) fn from_read(
+    pub(crate) fn from_read(
         error: io::Error,
         compression: Compression,
         offset: u64,
@@ -73,7 +76,7 @@ impl LayerError {
     }
 
     /// Sorts the error of a walk; a failed read below it is not the tar's fault.
-    pub(super) fn from_walk(
+    pub(crate) fn from_walk(
         error: TarError,
         compression: Compression,
         offset: u64,

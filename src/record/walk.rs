@@ -55,6 +55,8 @@ pub struct Entry {
     pub size: u64,
     /// What it is.
     pub kind: Kind,
+    /// The typeflag as written.
+    pub typeflag: u8,
     /// The name as written.
     pub path: Vec<u8>,
     /// The link target as written; meaningless unless it is a link, engines leave rubbish there.
@@ -384,6 +386,7 @@ fn plain_entry(header: &Block, header_offset: u64, data_offset: u64) -> Result<E
         stored_size: 0,
         size: 0,
         kind: Kind::File,
+        typeflag: header.typeflag(),
         path,
         link: header.text(&block::LINKNAME).to_vec(),
         mode: header.number(&block::MODE)?,

@@ -38,6 +38,11 @@ impl Source {
         }))
     }
 
+    /// A temporary file that was just written, called `path` in messages after what it came from.
+    pub(crate) fn temporary(file: File, len: u64, path: String) -> Self {
+        Self::new(file, 0, len, path)
+    }
+
     /// The length in bytes, as it was when the file was opened.
     pub fn len(&self) -> u64 {
         self.0.len
@@ -154,6 +159,21 @@ impl Slice {
         let want = usize::try_from(left).unwrap_or(usize::MAX).min(buf.len());
         self.source
             .read_at(&mut buf[..want], self.span.offset + offset)
+    }
+
+    /// The stretch `span` of it, counted from its beginning and cut to what it holds.
+    #[must_use]
+    pub fn slice(&self, span: Span) -> Self {
+        let offset = span.offset.min(self.span.len);
+        let len = span.len.min(self.span.len - offset);
+        let span = Span {
+            offset: self.span.offset + offset,
+            len,
+        };
+        Self {
+            source: self.source.clone(),
+            span,
+        }
     }
 
     /// All its bytes. The caller has checked that they are few.

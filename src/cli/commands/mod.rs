@@ -1,6 +1,7 @@
 //! One file a command: its arguments and what it does with them.
 
 pub(super) mod completions;
+pub(super) mod flatten;
 pub(super) mod history;
 pub(super) mod images;
 pub(super) mod inspect;
@@ -129,6 +130,14 @@ impl Loaded {
     pub(super) fn pick(&self, arg: &ImageArg) -> Result<Vec<&Image>, Failure> {
         self.require_images()?;
         Ok(self.set.select(arg.image.as_ref(), arg.platform.as_ref())?)
+    }
+
+    /// The image to work on: the one that was asked for, or the only one.
+    pub(super) fn pick_one(&self, arg: &ImageArg) -> Result<&Image, Failure> {
+        self.require_images()?;
+        Ok(self
+            .set
+            .select_one(arg.image.as_ref(), arg.platform.as_ref())?)
     }
 
     /// Refuses an archive that describes something, but no image.

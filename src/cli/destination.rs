@@ -1,0 +1,167 @@
+//! Where a command that writes puts its output: a file that appears whole or not at all, or standard
+//! output.
+
+use std::fs::File;
+use std::io::{self, IsTerminal, StdoutLock, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+
+use clap::Args;
+use tempfile::NamedTempFile;
+
+use super::error::Failure;
+
+/// The temporary file that a signal must not leave behind.
+static UNFINISHED: Mutex<Option<PathBuf>> = Mutex::new(None);
+
+/// Where the output goes.
+#[derive(Debug, Args)]
+pub(crate) struct OutputArg {
+    /// The file to write, or - for standard output [default: standard output, unless it is a
+    /// terminal]
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+
+    /// Replace the file if it is there
+    #[arg(short, long)]
+    force: bool,
+}
+
+/// An open destination.
+#[derive(Debug)]
+pub(crate) enum Destination {
+    /// A temporary file beside the one that is wanted.
+    New {
+        file: NamedTempFile,
+        path: PathBuf,
+        force: bool,
+    },
+    /// Something that is there and no regular file, such as `/dev/null` or a named pipe.
+    Special(File),
+    /// Standard output.
+    Stdout(StdoutLock<'static>),
+}
+
+impl OutputArg {
+    /// Opens the destination, before any work is done that it could make useless.
+    pub(crate) fn open(&self) -> Result<Destination, Failure> {
+        let Some(path) = &self.output else {
+            if io::stdout().is_terminal() {
+                return Err(Failure::usage(
+                    "standard output is a terminal, and no output file was named",
+                )
+                .hint("name one with -o FILE, or pipe the output on"));
+            }
+            return Ok(Destination::Stdout(io::stdout().lock()));
+        };
+        if path.as_os_str() == "-" {
+            return Ok(Destination::Stdout(io::stdout().lock()));
+        }
+        match path.metadata() {
+            Ok(metadata) if metadata.is_dir() => {
+                return Err(Failure::usage(format!("{} is a directory", path.display())));
+            }
+            Ok(metadata) if !metadata.is_file() => {
+                let file = File::options().write(true).open(path);
+                let failed =
+                    |e| Failure::environment(format!("cannot write to {}", path.display()), &e);
+                return file.map(Destination::Special).map_err(failed);
+            }
+            Ok(_) if !self.force => {
+                return Err(Failure::usage(format!("{} exists already", path.display()))
+                    .hint("--force replaces it"));
+            }
+            _ => {}
+        }
+        Destination::beside(path, self.force)
+    }
+}
+
+impl Destination {
+    fn beside(path: &Path, force: bool) -> Result<Self, Failure> {
+        let directory = match path.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => parent,
+            _ => Path::new("."),
+        };
+        let failed = |e: io::Error| {
+            Failure::environment(format!("cannot write to {}", directory.display()), &e)
+        };
+        clean_up_on_signals();
+        let mut builder = tempfile::Builder::new();
+        builder.prefix(".imgtar-").suffix(".part");
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            // What any program gives a new file; the system takes the umask off.
+            builder.permissions(std::fs::Permissions::from_mode(0o666));
+        }
+        let file = builder.tempfile_in(directory).map_err(failed)?;
+        remember(Some(file.path().to_owned()));
+        Ok(Self::New {
+            file,
+            path: path.to_owned(),
+            force,
+        })
+    }
+
+    /// Puts the finished output in its place.
+    pub(crate) fn finish(mut self) -> Result<(), Failure> {
+        let flushed = self.flush();
+        match self {
+            Self::New { file, path, force } => {
+                let failed = |e: &io::Error| {
+                    Failure::environment(format!("cannot write {}", path.display()), e)
+                };
+                flushed.map_err(|e| failed(&e))?;
+                let placed = if force {
+                    file.persist(&path)
+                } else {
+                    file.persist_noclobber(&path)
+                };
+                remember(None);
+                placed.map(drop).map_err(|e| failed(&e.error))
+            }
+            Self::Special(_) | Self::Stdout(_) => {
+                flushed.map_err(|e| Failure::environment("cannot write the output", &e))
+            }
+        }
+    }
+}
+
+impl Write for Destination {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::New { file, .. } => file.write(buf),
+            Self::Special(file) => file.write(buf),
+            Self::Stdout(stdout) => stdout.write(buf),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Self::New { file, .. } => file.flush(),
+            Self::Special(file) => file.flush(),
+            Self::Stdout(stdout) => stdout.flush(),
+        }
+    }
+}
+
+fn remember(path: Option<PathBuf>) {
+    if let Ok(mut unfinished) = UNFINISHED.lock() {
+        *unfinished = path;
+    }
+}
+
+/// On SIGINT and SIGTERM the unfinished file goes before the process does.
+fn clean_up_on_signals() {
+    // Only the first call can succeed, and one handler is enough.
+    _ = ctrlc::set_handler(|| {
+        if let Ok(unfinished) = UNFINISHED.lock()
+            && let Some(path) = &*unfinished
+        {
+            _ = std::fs::remove_file(path);
+        }
+        // What a shell reports of a process that SIGINT has ended.
+        std::process::exit(130);
+    });
+}

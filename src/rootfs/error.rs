@@ -1,0 +1,91 @@
+//! What makes layers impossible to apply.
+
+use bstr::ByteSlice;
+
+use crate::digest::DiffId;
+use crate::layer::LayerError;
+
+/// Why an image cannot be flattened, and where.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RootfsError {
+    /// An entry that no engine can apply.
+    #[error("layer {layer} cannot be applied: `{}` {fault} (header at byte {offset} of the layer)", .path.as_bstr())]
+    Entry {
+        /// The layer's index, base first.
+        layer: usize,
+        /// The entry's path as written.
+        path: Vec<u8>,
+        /// Where its header begins in the uncompressed layer, in bytes.
+        offset: u64,
+        /// What is wrong with it.
+        fault: RootfsFault,
+    },
+    /// A layer whose bytes cannot be read.
+    #[error("layer {layer} cannot be read")]
+    Layer {
+        /// The layer's index, base first.
+        layer: usize,
+        /// Why not.
+        source: LayerError,
+    },
+    /// A layer that is not what its diff ID says.
+    #[error("layer {layer} does not match its diff ID: claimed {claimed}, computed {computed}")]
+    DiffId {
+        /// The layer's index, base first.
+        layer: usize,
+        /// What the config claims.
+        claimed: DiffId,
+        /// What the bytes say.
+        computed: DiffId,
+    },
+    /// An image without a readable config, or with another number of layers than diff IDs: nothing
+    /// says what its layers are.
+    #[error("the image cannot be flattened: {why}")]
+    Image {
+        /// Why not.
+        why: String,
+    },
+    /// More names or inodes than can be counted.
+    #[error("the image has more than {limit} entries")]
+    TooManyEntries {
+        /// The limit.
+        limit: usize,
+    },
+}
+
+/// Faults of one entry.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RootfsFault {
+    /// A directory on its way is a file (L11).
+    #[error("lies below `{}`, which is no directory", .0.as_bstr())]
+    NotADirectory(Vec<u8>),
+    /// Symbolic links on its way go round in circles (L10).
+    #[error("lies below a loop of symbolic links")]
+    Loop,
+    /// A name longer than file systems take.
+    #[error("has a name of {0} bytes, 255 is the most")]
+    NameTooLong(usize),
+    /// A whiteout that names nothing, its own directory or the one above (L4).
+    #[error("is a whiteout of nothing")]
+    InvalidWhiteout,
+    /// A hard link to a path that is not there (L13).
+    #[error("is a hard link to `{}`, which does not exist at this point", .0.as_bstr())]
+    LinkTargetMissing(Vec<u8>),
+    /// A hard link to a directory (L13).
+    #[error("is a hard link to the directory `{}`", .0.as_bstr())]
+    LinkToDirectory(Vec<u8>),
+    /// A symbolic link without a target.
+    #[error("is a symbolic link without a target")]
+    EmptySymlink,
+    /// A typeflag that no engine knows.
+    #[error("has the unknown type {0:#04x}")]
+    UnknownType(u8),
+    /// An owner or device number that cannot be one.
+    #[error("has a {0} that no file can have")]
+    Number(&'static str),
+    /// The root itself is something other than a directory.
+    #[error("replaces the root by something that is no directory")]
+    Root,
+}

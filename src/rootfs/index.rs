@@ -1,0 +1,222 @@
+//! From an image's layers to a tree: headers only, in order, bottom up.
+
+use std::collections::HashMap;
+use std::io::{self, BufReader, Read, Write};
+
+use super::apply::{Added, Apply, Numbered, Role, role};
+use super::error::RootfsError;
+use super::tree::{LIMIT, Rootfs};
+use crate::digest::{DiffId, Digest, Hasher};
+use crate::image::{Image, LayerSource};
+use crate::layer::LayerError;
+use crate::parallel::{self, Jobs};
+use crate::progress::{Progress, Watched};
+use crate::record::{Entry, Positioned, Walker};
+use crate::source::{Compression, Decoder, Slice, Source, Span};
+
+/// How much is copied at a time into the spool of a compressed layer.
+const BUFFER: usize = 256 * 1024;
+
+/// The diff IDs that were computed while compressed layers were decoded, by layer.
+#[derive(Clone, Debug, Default)]
+pub struct Digests(HashMap<usize, DiffId>);
+
+impl Digests {
+    /// The diff ID of a layer, if it was computed.
+    pub fn of(&self, layer: usize) -> Option<&DiffId> {
+        self.0.get(&layer)
+    }
+}
+
+/// Layers whose bytes can be read at any position, and diff IDs that came with it.
+type Opened = (Vec<Slice>, Digests);
+
+impl Rootfs {
+    /// Applies the layers of `image`.
+    ///
+    /// Uncompressed layers are read by their headers alone. Compressed ones are decoded once, into
+    /// an unnamed temporary file, since their bodies are wanted later; their diff IDs are computed
+    /// on the way if `digests` asks for it. Nothing is compared with a claim here.
+    ///
+    /// # Errors
+    ///
+    /// [`RootfsError`] if a layer is missing, damaged, or holds what no engine can apply.
+    pub fn build(
+        image: &Image,
+        digests: bool,
+        jobs: Jobs,
+        progress: &dyn Progress,
+    ) -> Result<(Self, Digests), RootfsError> {
+        let (slices, digests) = open(image, digests, jobs, progress)?;
+        let mut tree = Self::empty();
+        for (layer, slice) in slices.iter().enumerate() {
+            tree.apply(layer, slice)?;
+        }
+        tree.layers = slices;
+        Ok((tree, digests))
+    }
+
+    fn apply(&mut self, layer: usize, slice: &Slice) -> Result<(), RootfsError> {
+        let mut walker = Walker::new(Positioned::new(slice.clone()));
+        let number =
+            u32::try_from(layer).map_err(|_| RootfsError::TooManyEntries { limit: LIMIT })?;
+        let mut apply = Apply::new(self, number);
+        let mut next = || {
+            walker.next_entry().map_err(|error| {
+                let source = LayerError::from_walk(error, Compression::None, 0, slice.len());
+                RootfsError::Layer { layer, source }
+            })
+        };
+        // Nothing lies below the bottom layer, so its entries need not wait for its whiteouts and
+        // are never held in memory; those of the others do and are.
+        let mut whiteouts = Vec::new();
+        let mut waiting = Vec::new();
+        let mut count = 0;
+        while let Some(entry) = next()? {
+            count += 1;
+            let numbered = Numbered {
+                number: count,
+                entry,
+            };
+            match role(&numbered.entry) {
+                Role::Dropped => {}
+                Role::Whiteout => whiteouts.push(numbered),
+                Role::Entry if layer == 0 => add(&mut apply, layer, numbered)?,
+                Role::Entry => waiting.push(numbered),
+            }
+        }
+        let added = Added::new(&waiting);
+        for numbered in whiteouts {
+            apply.whiteout(&numbered, &added).map_err(|fault| {
+                let Entry {
+                    path,
+                    header_offset: offset,
+                    ..
+                } = numbered.entry;
+                RootfsError::Entry {
+                    layer,
+                    path,
+                    offset,
+                    fault,
+                }
+            })?;
+        }
+        for numbered in waiting {
+            add(&mut apply, layer, numbered)?;
+        }
+        apply.finish();
+        Ok(())
+    }
+}
+
+fn add(apply: &mut Apply<'_>, layer: usize, numbered: Numbered) -> Result<(), RootfsError> {
+    if apply.is_full() {
+        return Err(RootfsError::TooManyEntries { limit: LIMIT });
+    }
+    let (path, offset) = (numbered.entry.path.clone(), numbered.entry.header_offset);
+    apply.add(numbered).map_err(|fault| RootfsError::Entry {
+        layer,
+        path,
+        offset,
+        fault,
+    })
+}
+
+/// Makes every layer readable by position; layers that share a blob share what is made of it.
+fn open(
+    image: &Image,
+    digests: bool,
+    jobs: Jobs,
+    progress: &dyn Progress,
+) -> Result<Opened, RootfsError> {
+    let mut blobs: Vec<(usize, &Slice, Compression)> = Vec::new();
+    let mut by_span: HashMap<Span, usize> = HashMap::new();
+    for layer in &image.layers {
+        match &layer.source {
+            LayerSource::Missing { why, .. } => {
+                let source = LayerError::Missing(why.clone());
+                return Err(RootfsError::Layer {
+                    layer: layer.index,
+                    source,
+                });
+            }
+            LayerSource::Present { slice, compression } => {
+                by_span.entry(slice.span()).or_insert_with(|| {
+                    blobs.push((layer.index, slice, *compression));
+                    blobs.len() - 1
+                });
+            }
+        }
+    }
+    let opened = parallel::map(
+        jobs,
+        &blobs,
+        |(_, slice, compression)| {
+            if *compression == Compression::None {
+                0
+            } else {
+                slice.len()
+            }
+        },
+        |(layer, slice, compression)| {
+            let opened = if *compression == Compression::None {
+                Ok(((*slice).clone(), None))
+            } else {
+                decode(slice, *compression, digests, progress)
+            };
+            opened.map_err(|source| RootfsError::Layer {
+                layer: *layer,
+                source,
+            })
+        },
+    );
+    let opened: Vec<(Slice, Option<Digest>)> = opened.into_iter().collect::<Result<_, _>>()?;
+    let mut slices = Vec::with_capacity(image.layers.len());
+    let mut computed = Digests::default();
+    for layer in &image.layers {
+        let Some(span) = layer.span() else { continue };
+        let (slice, digest) = &opened[by_span[&span]];
+        slices.push(slice.clone());
+        if let Some(digest) = digest {
+            computed.0.insert(layer.index, DiffId::from(digest.clone()));
+        }
+    }
+    Ok((slices, computed))
+}
+
+/// Decodes a compressed layer into an unnamed temporary file, once.
+fn decode(
+    slice: &Slice,
+    compression: Compression,
+    digest: bool,
+    progress: &dyn Progress,
+) -> Result<(Slice, Option<Digest>), LayerError> {
+    let task = progress.begin("decompressing layers", Some(slice.len()));
+    let reader = BufReader::with_capacity(BUFFER, Watched::new(slice.reader(), &*task));
+    let mut decoder = Decoder::new(compression, reader).map_err(LayerError::Read)?;
+    let mut file = tempfile::tempfile().map_err(LayerError::Spool)?;
+    let mut hasher = digest.then(Hasher::sha256);
+    let mut buf = vec![0; BUFFER];
+    let mut len = 0;
+    loop {
+        let n = match decoder.read(&mut buf) {
+            Ok(0) => break,
+            Ok(n) => n,
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
+            Err(e) => {
+                let offset = decoder.get_ref().get_ref().get_ref().position();
+                return Err(LayerError::from_read(e, compression, offset, slice.len()));
+            }
+        };
+        if let Some(hasher) = &mut hasher {
+            hasher.update(&buf[..n]);
+        }
+        file.write_all(&buf[..n]).map_err(LayerError::Spool)?;
+        len += n as u64;
+    }
+    let label = slice.source().path().to_owned();
+    Ok((
+        Source::temporary(file, len, label).whole(),
+        hasher.map(Hasher::finish),
+    ))
+}

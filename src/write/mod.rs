@@ -1,0 +1,14 @@
+//! Bytes out: tars written as Docker writes them.
+//!
+//! The same input gives the same bytes, whatever the number of threads: order, names, owners and
+//! times come from the image alone.
+
+mod error;
+mod flatten;
+mod header;
+mod tar;
+
+pub use error::WriteError;
+pub use flatten::{FlattenOptions, Flattened, flatten};
+pub use header::{HeaderFields, encode_header};
+pub use tar::TarWriter;
