@@ -16,7 +16,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 use args::Global;
 use commands::{
-    Context, completions, flatten, history, images, inspect, layers, man, tree, verify,
+    Context, cat, completions, flatten, history, images, inspect, layers, ls, man, tree, verify,
 };
 use error::Failure;
 use exit::Exit;
@@ -55,6 +55,8 @@ enum Command {
     Layers(layers::Args),
     History(history::Args),
     Tree(tree::Args),
+    Ls(ls::Args),
+    Cat(cat::Args),
     Verify(verify::Args),
     #[command(visible_alias = "export")]
     Flatten(flatten::Args),
@@ -70,6 +72,8 @@ impl Command {
             Self::Layers(args) => args.run(context),
             Self::History(args) => args.run(context),
             Self::Tree(args) => args.run(context),
+            Self::Ls(args) => args.run(context),
+            Self::Cat(args) => args.run(context),
             Self::Verify(args) => args.run(context),
             Self::Flatten(args) => args.run(context),
             Self::Completions(args) => args.run(context),

@@ -94,6 +94,38 @@ pub fn measure(
     })
 }
 
+/// Shows every entry of a layer to `see`, in order, as it is stored; global headers are left out.
+///
+/// # Errors
+///
+/// [`LayerError`] if it is missing, cannot be read or is no tar.
+pub fn walk_layer(layer: &Layer, mut see: impl FnMut(&Entry)) -> Result<(), LayerError> {
+    let (slice, compression) = match &layer.source {
+        LayerSource::Present { slice, compression } => (slice, *compression),
+        LayerSource::Missing { why, .. } => return Err(LayerError::Missing(why.clone())),
+    };
+    let walked = if compression == Compression::None {
+        see_all(Walker::new(Positioned::new(slice.clone())), &mut see)
+    } else {
+        let reader = BufReader::with_capacity(READ_BUFFER, slice.reader());
+        let decoder = Decoder::new(compression, reader).map_err(LayerError::Read)?;
+        see_all(Walker::new(Streamed::new(decoder)), &mut see)
+    };
+    walked.map_err(|e| LayerError::from_walk(e, compression, 0, slice.len()))
+}
+
+fn see_all<C: Cursor>(
+    mut walker: Walker<C>,
+    see: &mut impl FnMut(&Entry),
+) -> Result<(), crate::record::TarError> {
+    while let Some(entry) = walker.next_entry()? {
+        if entry.kind != Kind::Global {
+            see(&entry);
+        }
+    }
+    Ok(())
+}
+
 fn walk<C: Cursor>(walker: &mut Walker<C>) -> Result<Measure, crate::record::TarError> {
     let mut measure = Measure::default();
     while let Some(entry) = walker.next_entry()? {

@@ -13,6 +13,6 @@ mod sum;
 mod whiteout;
 
 pub use error::LayerError;
-pub use measure::{Measure, Measures, measure};
+pub use measure::{Measure, Measures, measure, walk_layer};
 pub use sum::{LayerSum, SumWanted, sum};
 pub use whiteout::Whiteout;

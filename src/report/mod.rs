@@ -9,6 +9,7 @@ mod history;
 mod images;
 mod inspect;
 mod layers;
+mod ls;
 mod text;
 mod tree;
 pub mod units;
@@ -18,6 +19,7 @@ pub use history::{History, HistoryImage, HistoryStep};
 pub use images::{ArchiveHead, ImageFacts, ImageHead, Images};
 pub use inspect::{Inspect, InspectAbsent, InspectArtifact, InspectImage};
 pub use layers::{LayerRow, Layers, LayersImage};
+pub use ls::{FileType, Ls, LsEntry};
 pub use text::{Raw, Text};
 pub use tree::{Tree, TreeBuilder, TreeNode};
 pub use verify::{

@@ -524,31 +524,36 @@ pub(super) struct Way {
 
 impl Way {
     pub(super) fn new(components: &[&[u8]]) -> Self {
-        let ahead = components
-            .iter()
-            .rev()
-            .map(|name| Box::from(*name))
-            .collect();
-        Self {
+        let mut way = Self {
             stack: vec![ROOT],
-            ahead,
+            ahead: Vec::with_capacity(components.len()),
             links: 0,
-        }
+        };
+        way.put_ahead(components.iter().rev().copied());
+        way
     }
 
-    /// The next name to look up; `.` and `..` are dealt with.
+    /// Puts names before those that are still to go; they come last one first.
+    fn put_ahead<'n>(&mut self, names: impl Iterator<Item = &'n [u8]>) {
+        let names = names.filter(|name| !matches!(*name, b"" | b"."));
+        self.ahead.extend(names.map(Box::from));
+    }
+
+    /// Whether no name is left to look up.
+    pub(super) fn is_at_end(&self) -> bool {
+        self.ahead.is_empty()
+    }
+
+    /// The next name to look up; `..` is dealt with.
     pub(super) fn next(&mut self) -> Option<Box<[u8]>> {
         loop {
             let name = self.ahead.pop()?;
-            match &*name {
-                b"" | b"." => {}
-                b".." => {
-                    // L9: above the root is the root.
-                    if self.stack.len() > 1 {
-                        self.stack.pop();
-                    }
-                }
-                _ => return Some(name),
+            if *name != *b".." {
+                return Some(name);
+            }
+            // L9: above the root is the root.
+            if self.stack.len() > 1 {
+                self.stack.pop();
             }
         }
     }
@@ -570,8 +575,7 @@ impl Way {
         if target.starts_with(b"/") {
             self.stack.truncate(1);
         }
-        self.ahead
-            .extend(target.rsplit(|&b| b == b'/').map(Box::from));
+        self.put_ahead(target.rsplit(|&b| b == b'/'));
         Ok(())
     }
 

@@ -21,6 +21,7 @@
 mod apply;
 mod error;
 mod index;
+mod lookup;
 mod path;
 mod tree;
 mod warning;
@@ -29,5 +30,5 @@ pub use apply::LINK_LIMIT;
 pub use error::{RootfsError, RootfsFault};
 pub use index::Digests;
 pub use path::LayerPath;
-pub use tree::{Body, Inode, InodeId, NodeId, Rootfs, Walk, WalkEntry};
+pub use tree::{Body, FileBody, Inode, InodeId, NodeId, Rootfs, Walk, WalkEntry};
 pub use warning::{Warning, WarningKind};

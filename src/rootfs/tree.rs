@@ -81,6 +81,17 @@ pub enum Body {
     Fifo,
 }
 
+/// The content of a regular file.
+#[derive(Clone, Debug)]
+pub struct FileBody<'f> {
+    /// The stored bytes: all of them, unless the file is sparse.
+    pub stored: Slice,
+    /// How long the file is, in bytes.
+    pub size: u64,
+    /// How to expand it, if it is sparse.
+    pub sparse: Option<&'f SparseMap>,
+}
+
 /// A merged tree.
 #[derive(Debug)]
 pub struct Rootfs {
@@ -131,6 +142,11 @@ impl Rootfs {
         &self.inodes[id.0 as usize]
     }
 
+    /// The number of the file that a name belongs to.
+    pub fn inode_id(&self, node: NodeId) -> InodeId {
+        self.node(node).inode
+    }
+
     pub(super) fn inode_mut(&mut self, id: InodeId) -> &mut Inode {
         &mut self.inodes[id.0 as usize]
     }
@@ -178,24 +194,28 @@ impl Rootfs {
         self.warnings.list()
     }
 
-    /// The stored bytes of a regular file; its logical bytes unless it is sparse.
-    pub fn stored_bytes(&self, inode: &Inode) -> Option<Slice> {
-        match &inode.body {
-            Body::File {
-                layer,
-                offset,
-                size,
-                sparse,
-            } => {
-                let len = sparse.as_ref().map_or(*size, |sparse| sparse.1);
-                let bytes = self.layers.get(*layer as usize)?;
-                Some(bytes.slice(Span {
-                    offset: *offset,
-                    len,
-                }))
-            }
-            _ => None,
-        }
+    /// Where the bytes of a regular file are; `None` for anything else.
+    pub fn file_body<'f>(&self, inode: &'f Inode) -> Option<FileBody<'f>> {
+        let Body::File {
+            layer,
+            offset,
+            size,
+            sparse,
+        } = &inode.body
+        else {
+            return None;
+        };
+        let len = sparse.as_ref().map_or(*size, |sparse| sparse.1);
+        let stored = self.layers.get(*layer as usize)?.slice(Span {
+            offset: *offset,
+            len,
+        });
+        let sparse = sparse.as_ref().map(|sparse| &sparse.0);
+        Some(FileBody {
+            stored,
+            size: *size,
+            sparse,
+        })
     }
 
     /// All names below `from` in the order of a tar: a directory before what is in it, siblings in

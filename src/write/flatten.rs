@@ -12,7 +12,7 @@ use crate::image::{Identity, Image};
 use crate::layer::{SumWanted, sum};
 use crate::parallel::{self, Jobs};
 use crate::progress::Progress;
-use crate::rootfs::{Body, Digests, InodeId, Rootfs, RootfsError, Warning};
+use crate::rootfs::{Body, Digests, Inode, InodeId, Rootfs, RootfsError, Warning};
 
 /// How to flatten.
 #[derive(Clone, Copy, Debug)]
@@ -148,6 +148,19 @@ fn compare(layer: usize, claimed: &DiffId, computed: &DiffId) -> Result<(), Root
     })
 }
 
+/// Writes the logical content of a regular file to `out`; nothing for anything else.
+///
+/// # Errors
+///
+/// [`WriteError`].
+pub fn write_file<W: Write>(tree: &Rootfs, inode: &Inode, out: W) -> Result<(), WriteError> {
+    let mut writer = TarWriter::new(out);
+    if let Some(body) = tree.file_body(inode) {
+        writer.content(&body)?;
+    }
+    writer.close().map(drop)
+}
+
 fn write_tree<W: Write>(
     tree: &Rootfs,
     out: W,
@@ -208,14 +221,9 @@ fn write_tree<W: Write>(
             path: &path,
             ..fields
         })?;
-        if let (Body::File { sparse, size, .. }, Some(stored)) =
-            (&inode.body, tree.stored_bytes(inode))
-        {
-            match sparse {
-                None => writer.body(&stored)?,
-                Some(sparse) => writer.sparse_body(&stored, &sparse.0, *size)?,
-            }
-            task.advance(*size);
+        if let Some(body) = tree.file_body(inode) {
+            writer.body(&body)?;
+            task.advance(body.size);
         }
     }
     let (_, bytes) = writer.finish()?;

@@ -9,6 +9,6 @@ mod header;
 mod tar;
 
 pub use error::WriteError;
-pub use flatten::{FlattenOptions, Flattened, flatten};
+pub use flatten::{FlattenOptions, Flattened, flatten, write_file};
 pub use header::{HeaderFields, encode_header};
 pub use tar::TarWriter;

@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use super::WriteError;
 use super::header::{HeaderFields, encode_header};
 use crate::record::SparseMap;
+use crate::rootfs::FileBody;
 use crate::source::Slice;
 
 /// How much is gathered before it is written. Bodies are read straight into this buffer, so a small
@@ -49,22 +50,20 @@ impl<W: Write> TarWriter<W> {
     /// # Errors
     ///
     /// [`WriteError::Read`] if the bytes cannot be read or are fewer than `slice` says.
-    pub fn body(&mut self, slice: &Slice) -> Result<(), WriteError> {
-        self.copy(slice)?;
+    pub fn body(&mut self, body: &FileBody<'_>) -> Result<(), WriteError> {
+        self.content(body)?;
         self.pad()
     }
 
-    /// Appends the logical content of a sparse file of `size` bytes whose stored bytes are `stored`.
-    ///
-    /// # Errors
-    ///
-    /// As [`Self::body`].
-    pub fn sparse_body(
-        &mut self,
-        stored: &Slice,
-        map: &SparseMap,
-        size: u64,
-    ) -> Result<(), WriteError> {
+    /// Appends the logical content of a file, without padding.
+    pub(super) fn content(&mut self, body: &FileBody<'_>) -> Result<(), WriteError> {
+        match body.sparse {
+            None => self.copy(&body.stored),
+            Some(map) => self.expand(&body.stored, map, body.size),
+        }
+    }
+
+    fn expand(&mut self, stored: &Slice, map: &SparseMap, size: u64) -> Result<(), WriteError> {
         let mut from = map.map_len;
         let mut position = 0;
         for span in &map.spans {
@@ -76,8 +75,7 @@ impl<W: Write> TarWriter<W> {
             from += span.len;
             position = span.offset + span.len;
         }
-        self.zeros(size.saturating_sub(position))?;
-        self.pad()
+        self.zeros(size.saturating_sub(position))
     }
 
     fn copy(&mut self, slice: &Slice) -> Result<(), WriteError> {
@@ -134,6 +132,11 @@ impl<W: Write> TarWriter<W> {
     /// [`WriteError::Write`].
     pub fn finish(mut self) -> Result<(W, u64), WriteError> {
         self.zeros(1024)?;
+        self.close()
+    }
+
+    /// Writes what is gathered, and no end.
+    pub(super) fn close(mut self) -> Result<(W, u64), WriteError> {
         self.flush()?;
         self.inner.flush().map_err(WriteError::Write)?;
         Ok((self.inner, self.written))

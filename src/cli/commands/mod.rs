@@ -1,11 +1,13 @@
 //! One file a command: its arguments and what it does with them.
 
+pub(super) mod cat;
 pub(super) mod completions;
 pub(super) mod flatten;
 pub(super) mod history;
 pub(super) mod images;
 pub(super) mod inspect;
 pub(super) mod layers;
+pub(super) mod ls;
 pub(super) mod man;
 pub(super) mod tree;
 pub(super) mod verify;

@@ -3,6 +3,7 @@
 mod columns;
 mod inspect;
 mod layers;
+mod ls;
 mod problems;
 mod tree;
 mod verify;
@@ -14,6 +15,7 @@ use super::output::is_dangerous;
 pub(crate) use columns::Columns;
 pub(crate) use inspect::inspect;
 pub(crate) use layers::{LayerColumns, layers};
+pub(crate) use ls::{drawn, long, names};
 pub(crate) use tree::tree;
 pub(crate) use verify::verify;
 

@@ -1,0 +1,74 @@
+//! `cat`: the bytes of files of the merged tree.
+
+use std::io::{self, ErrorKind, Write};
+
+use imgtar::image::{Platform, Selector};
+use imgtar::rootfs::Body;
+use imgtar::write::{WriteError, write_file};
+
+use super::ls::{build, find};
+use super::{Context, Exit, Failure};
+use crate::cli::args::{ArchiveArg, ImageArg};
+
+/// Print files of an image
+///
+/// The bytes go to standard output as they are. Symbolic links are followed, inside the image only.
+/// Nothing is held against a diff ID here; `verify` does that.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  imgtar cat app.tar etc/os-release
+  imgtar cat app.tar -i app:1.2 usr/bin/tool > tool")]
+pub(crate) struct Args {
+    #[command(flatten)]
+    archive: ArchiveArg,
+
+    /// The files
+    #[arg(value_name = "PATH", required = true)]
+    paths: Vec<String>,
+
+    /// Which image: a reference, an image ID or a prefix of one, or @N for the Nth from 0
+    #[arg(short, long, value_name = "IMAGE", value_parser = clap::value_parser!(Selector))]
+    image: Option<Selector>,
+
+    /// Which platform, such as linux/arm64
+    #[arg(long, value_name = "PLATFORM")]
+    platform: Option<Platform>,
+}
+
+impl Args {
+    pub(crate) fn run(&self, context: &Context) -> Result<Exit, Failure> {
+        let loaded = context.load(&self.archive)?;
+        let arg = ImageArg {
+            image: self.image.clone(),
+            platform: self.platform.clone(),
+        };
+        let tree = build(loaded.pick_one(&arg)?, context.jobs, context)?;
+        // All paths are looked up before anything is printed, so that a mistake prints nothing.
+        let mut files = Vec::with_capacity(self.paths.len());
+        for path in &self.paths {
+            let inode = tree.inode(tree.inode_id(find(&tree, path.as_bytes(), true)?));
+            match inode.body {
+                Body::File { .. } => files.push(inode),
+                Body::Directory => {
+                    return Err(Failure::input(format!("`{path}` is a directory"))
+                        .hint("`imgtar ls` lists what is in it"));
+                }
+                _ => return Err(Failure::input(format!("`{path}` is no regular file"))),
+            }
+        }
+        let mut stdout = io::stdout().lock();
+        for inode in files {
+            match write_file(&tree, inode, &mut stdout) {
+                Ok(()) => {}
+                Err(WriteError::Write(error)) if error.kind() == ErrorKind::BrokenPipe => {
+                    return Ok(Exit::Done);
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        stdout
+            .flush()
+            .map_err(|e| Failure::environment("cannot write to standard output", &e))?;
+        Ok(Exit::Done)
+    }
+}

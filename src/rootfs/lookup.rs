@@ -1,0 +1,32 @@
+//! Finding a file by its path, as a process inside the image would.
+
+use super::apply::Way;
+use super::error::RootfsFault;
+use super::tree::{Body, NodeId, Rootfs};
+
+impl Rootfs {
+    /// The name that `path` leads to, symbolic links on the way followed inside the root (L9), and
+    /// the last one too if `follow` says so. `None` if there is nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`RootfsFault::Loop`] if symbolic links go round in circles.
+    pub fn lookup(&self, path: &[u8], follow: bool) -> Result<Option<NodeId>, RootfsFault> {
+        let components: Vec<&[u8]> = path.split(|&b| b == b'/').collect();
+        // `link/` means what the link leads to.
+        let follow = follow || path.ends_with(b"/");
+        let mut way = Way::new(&components);
+        while let Some(name) = way.next() {
+            let Some(&child) = self.node(way.here()).children.get(&name) else {
+                return Ok(None);
+            };
+            match &self.inode_of(child).body {
+                Body::Directory => way.enter(child),
+                Body::Symlink(target) if follow || !way.is_at_end() => way.follow(target)?,
+                _ if way.is_at_end() => return Ok(Some(child)),
+                _ => return Ok(None),
+            }
+        }
+        Ok(Some(way.found().directory))
+    }
+}
