@@ -60,7 +60,9 @@ impl Error {
                 | LoadError::TooManyImages { .. } => Class::Input,
             },
             Self::Select(error) => match error {
-                SelectError::Position(_) | SelectError::Ambiguous { .. } => Class::Usage,
+                SelectError::Position(_)
+                | SelectError::Ambiguous { .. }
+                | SelectError::Several { .. } => Class::Usage,
                 SelectError::Unknown { .. }
                 | SelectError::NoPlatform { .. }
                 | SelectError::OutOfRange { .. } => Class::Input,

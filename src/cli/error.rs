@@ -214,6 +214,10 @@ fn advise_select(error: &SelectError, mut failure: Failure) -> Failure {
             failure.details.extend(candidates.iter().cloned());
             "name one of these, by reference, ID or position"
         }
+        SelectError::Several { candidates } => {
+            failure.details.extend(candidates.iter().cloned());
+            "name one of these, by reference, ID or position"
+        }
         SelectError::Ambiguous { candidates, .. } => {
             failure.details.extend(candidates.iter().cloned());
             "write more of the ID, or pick one with --platform or by position"

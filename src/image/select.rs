@@ -37,6 +37,12 @@ pub enum SelectError {
         /// Those that fit, for people.
         candidates: Vec<String>,
     },
+    /// The archive holds several images, and none was named.
+    #[error("the archive holds {} images, which one is meant must be said", .candidates.len())]
+    Several {
+        /// Those that there are, for people.
+        candidates: Vec<String>,
+    },
     /// No image is for the platform that was asked for.
     #[error("the archive holds no image for {wanted}")]
     NoPlatform {
@@ -221,10 +227,13 @@ impl ImageSet {
         if let (true, Some(image), None) = (one_image, for_host.next(), for_host.next()) {
             return Ok(image);
         }
-        let wanted = selector.map_or_else(|| "the archive".to_owned(), |s| s.text.clone());
-        Err(SelectError::Ambiguous {
-            wanted,
-            candidates: candidates(picked.into_iter()),
+        let candidates = candidates(picked.into_iter());
+        Err(match selector {
+            Some(selector) => SelectError::Ambiguous {
+                wanted: selector.text.clone(),
+                candidates,
+            },
+            None => SelectError::Several { candidates },
         })
     }
 }

@@ -19,6 +19,7 @@
 //!   and only the first of each kind is kept.
 
 mod apply;
+mod container;
 mod error;
 mod index;
 mod lookup;

@@ -12,6 +12,7 @@ use crate::image::{Identity, Image};
 use crate::layer::{SumWanted, sum};
 use crate::parallel::{self, Jobs};
 use crate::progress::Progress;
+use crate::record::Mtime;
 use crate::rootfs::{Body, Digests, Inode, InodeId, Rootfs, RootfsError, Warning};
 
 /// How to flatten.
@@ -19,6 +20,8 @@ use crate::rootfs::{Body, Digests, Inode, InodeId, Rootfs, RootfsError, Warning}
 pub struct FlattenOptions {
     /// Whether every layer is held against its diff ID alongside.
     pub verify: bool,
+    /// Whether what a created container adds is added, and of which time it is.
+    pub as_container: Option<Mtime>,
     /// How many threads work at once.
     pub jobs: Jobs,
 }
@@ -53,7 +56,11 @@ pub fn flatten<W: Write>(
     if options.verify {
         require_claims(image)?;
     }
-    let (tree, digests) = Rootfs::build(image, options.verify, options.jobs, progress)?;
+    let (mut tree, digests) = Rootfs::build(image, options.verify, options.jobs, progress)?;
+    if let Some(time) = options.as_container {
+        let working_dir = image.view().map_or("", |config| &config.run.working_dir);
+        tree.add_container_files(working_dir.as_bytes(), time);
+    }
     thread::scope(|scope| {
         // The layers are hashed on the other cores while this one writes.
         let check = options

@@ -1,5 +1,7 @@
 //! `flatten`: an image as one rootfs tar.
 
+use imgtar::image::Image;
+use imgtar::record::Mtime;
 use imgtar::write::{FlattenOptions, WriteError, flatten};
 
 use super::{Context, Exit, Failure};
@@ -29,14 +31,53 @@ pub(crate) struct Args {
     /// Do not hold the layers against their diff IDs
     #[arg(long)]
     no_verify: bool,
+
+    /// Add what Docker adds to a container that was created and not started
+    ///
+    /// `.dockerenv`, `etc/hosts` and so on, and the working directory. They are of the time that
+    /// --created says, else SOURCE_DATE_EPOCH, else of the image's own.
+    #[arg(long)]
+    as_container: bool,
+
+    /// The time of what --as-container adds, RFC 3339
+    #[arg(long, value_name = "TIME", requires = "as_container")]
+    created: Option<jiff::Timestamp>,
 }
 
 impl Args {
+    /// The time of what is added: never that of the clock, so that the output stays the same.
+    fn time(&self, image: &Image) -> Result<Mtime, Failure> {
+        let of = |time: jiff::Timestamp| Mtime {
+            seconds: time.as_second(),
+            nanoseconds: 0,
+        };
+        if let Some(time) = self.created {
+            return Ok(of(time));
+        }
+        if let Some(epoch) = std::env::var_os("SOURCE_DATE_EPOCH") {
+            let seconds = epoch.to_str().and_then(|text| text.parse().ok());
+            let seconds = seconds
+                .ok_or_else(|| Failure::usage("SOURCE_DATE_EPOCH holds no number of seconds"))?;
+            return Ok(Mtime {
+                seconds,
+                nanoseconds: 0,
+            });
+        }
+        let created = image.view().and_then(|config| config.created.as_ref());
+        Ok(created.map_or_else(Mtime::default, |created| of(created.timestamp())))
+    }
+
     pub(crate) fn run(&self, context: &Context) -> Result<Exit, Failure> {
         let loaded = context.load(&self.archive)?;
         let image = loaded.pick_one(&self.image)?;
         let mut destination = self.output.open()?;
+        let as_container = if self.as_container {
+            Some(self.time(image)?)
+        } else {
+            None
+        };
         let options = FlattenOptions {
+            as_container,
             verify: !self.no_verify,
             jobs: context.jobs,
         };
