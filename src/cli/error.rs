@@ -8,7 +8,9 @@ use anstyle::{AnsiColor, Style};
 use imgtar::Error;
 use imgtar::archive::{ArchiveError, Looks};
 use imgtar::image::{LoadError, SelectError};
+use imgtar::rootfs::RootfsError;
 use imgtar::source::SourceError;
+use imgtar::write::WriteError;
 
 use super::exit::Exit;
 use super::output::{Output, escaped};
@@ -145,6 +147,25 @@ fn advise(error: &Error, failure: Failure) -> Failure {
         Error::Load(LoadError::Description { .. }) => failure.hint(VERIFY),
         Error::Select(error) => advise_select(error, failure),
         Error::Layer(error) if !error.is_environment() => failure.hint(VERIFY),
+        Error::Rootfs(error) | Error::Write(WriteError::Rootfs(error)) => {
+            advise_rootfs(error, failure)
+        }
+        _ => failure,
+    }
+}
+
+fn advise_rootfs(error: &RootfsError, failure: Failure) -> Failure {
+    match error {
+        RootfsError::DiffId { .. } => failure.hint(
+            "the layer was changed or damaged; `imgtar verify` says what else is, --no-verify flattens it all the same",
+        ),
+        RootfsError::Entry { .. } => failure
+            .hint("no engine can apply this layer either; `imgtar ls --layer` shows its entries"),
+        RootfsError::Image { .. } => failure
+            .hint("`imgtar verify` reports everything that is wrong with the archive; --no-verify flattens what is there"),
+        RootfsError::Layer { source, .. } if !source.is_environment() => {
+            failure.hint("`imgtar verify` reports everything that is wrong with the archive")
+        }
         _ => failure,
     }
 }

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::error::RootfsFault;
 use super::path::{LayerPath, NAME_LIMIT};
-use super::tree::{Body, Inode, InodeId, NodeId, ROOT, Rootfs};
+use super::tree::{Body, Inode, InodeId, NodeId, ROOT, Rootfs, Xattr};
 use super::warning::WarningKind;
 use crate::layer::Whiteout;
 use crate::record::{Entry, Kind, Mtime};
@@ -158,17 +158,14 @@ impl<'t> Apply<'t> {
             self.warn(WarningKind::WhiteoutBelowSymlink, &entry.path);
         }
         self.note_implied(directory, parents, through_link, &entry.path);
-        match name {
-            Some(name) => {
-                self.tree.node_mut(directory).children.remove(name);
-                self.whited.insert((directory, name.into()), *number);
+        if let Some(name) = name {
+            self.tree.node_mut(directory).children.remove(name);
+            self.whited.insert((directory, name.into()), *number);
+        } else {
+            if directory == ROOT && !self.tree.node(ROOT).children.is_empty() {
+                self.warn(WarningKind::OpaqueRoot, &entry.path);
             }
-            None => {
-                if directory == ROOT && !self.tree.node(ROOT).children.is_empty() {
-                    self.warn(WarningKind::OpaqueRoot, &entry.path);
-                }
-                self.tree.node_mut(directory).children.clear();
-            }
+            self.tree.node_mut(directory).children.clear();
         }
         Ok(())
     }
@@ -377,11 +374,11 @@ impl<'t> Apply<'t> {
     }
 
     /// L16: extended attributes, but those that act on overlay file systems.
-    fn xattrs(&mut self, entry: &Entry) -> Option<Box<[(Box<[u8]>, Box<[u8]>)]>> {
+    fn xattrs(&mut self, entry: &Entry) -> Option<Box<[Xattr]>> {
         if entry.xattrs.is_empty() {
             return None;
         }
-        let mut kept: Vec<(Box<[u8]>, Box<[u8]>)> = Vec::with_capacity(entry.xattrs.len());
+        let mut kept: Vec<Xattr> = Vec::with_capacity(entry.xattrs.len());
         for (name, value) in &entry.xattrs {
             if name.starts_with(OVERLAY) {
                 self.warn(WarningKind::OverlayXattr, &entry.path);

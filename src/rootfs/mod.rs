@@ -31,5 +31,5 @@ pub use apply::LINK_LIMIT;
 pub use error::{RootfsError, RootfsFault};
 pub use index::Digests;
 pub use path::LayerPath;
-pub use tree::{Body, FileBody, Inode, InodeId, NodeId, Rootfs, Walk, WalkEntry};
+pub use tree::{Body, FileBody, Inode, InodeId, NodeId, Rootfs, Walk, WalkEntry, Xattr};
 pub use warning::{Warning, WarningKind};

@@ -38,6 +38,9 @@ pub(super) struct Node {
     pub(super) children: BTreeMap<Box<[u8]>, NodeId>,
 }
 
+/// An extended attribute: name and value.
+pub type Xattr = (Box<[u8]>, Box<[u8]>);
+
 /// Everything that a file has.
 #[derive(Clone, Debug)]
 pub struct Inode {
@@ -50,7 +53,7 @@ pub struct Inode {
     /// The modification time.
     pub mtime: Mtime,
     /// Extended attributes, sorted by name.
-    pub xattrs: Option<Box<[(Box<[u8]>, Box<[u8]>)]>>,
+    pub xattrs: Option<Box<[Xattr]>>,
     /// What it is, and what only such files have.
     pub body: Body,
 }

@@ -1,6 +1,6 @@
 //! An image as one rootfs tar, in the form of `docker export`.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io::Write;
 use std::thread;
 
@@ -109,7 +109,7 @@ fn check_layers(
     progress: &dyn Progress,
 ) -> Result<(), RootfsError> {
     let mut plans = Vec::new();
-    let mut seen: HashMap<_, ()> = HashMap::new();
+    let mut seen = HashSet::new();
     for layer in &image.layers {
         let (Some(claimed), Some((slice, compression))) = (&layer.diff_id, layer.present()) else {
             continue;
@@ -117,7 +117,7 @@ fn check_layers(
         match digests.of(layer.index) {
             Some(computed) => compare(layer.index, claimed, computed)?,
             None => {
-                if seen.insert((slice.span(), claimed.clone()), ()).is_none() {
+                if seen.insert((slice.span(), claimed)) {
                     plans.push((layer.index, claimed, slice, compression));
                 }
             }
@@ -220,7 +220,7 @@ fn write_tree<W: Write>(
             Body::Symlink(target) => (fields.typeflag, fields.link) = (b'2', target),
             Body::Char(major, minor) => (fields.typeflag, fields.device) = (b'3', (*major, *minor)),
             Body::Block(major, minor) => {
-                (fields.typeflag, fields.device) = (b'4', (*major, *minor))
+                (fields.typeflag, fields.device) = (b'4', (*major, *minor));
             }
             Body::Fifo => fields.typeflag = b'6',
         }
@@ -242,9 +242,9 @@ fn write_tree<W: Write>(
 }
 
 /// Files with more than one name.
-fn shared_inodes(tree: &Rootfs) -> std::collections::HashSet<InodeId> {
+fn shared_inodes(tree: &Rootfs) -> HashSet<InodeId> {
     let mut seen = vec![false; tree.inode_count()];
-    let mut shared = std::collections::HashSet::new();
+    let mut shared = HashSet::new();
     let mut walk = tree.walk(tree.root());
     while let Some((entry, _)) = walk.next_entry() {
         if std::mem::replace(&mut seen[entry.id.index()], true) {

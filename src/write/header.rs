@@ -6,6 +6,7 @@
 //! seconds, and extended attributes other than the capability.
 
 use crate::record::Mtime;
+use crate::rootfs::Xattr;
 
 const BLOCK: usize = 512;
 /// The longest name and the longest prefix of a USTAR header, in bytes.
@@ -34,7 +35,7 @@ pub struct HeaderFields<'h> {
     /// Device numbers, 0 unless it is a device.
     pub device: (u32, u32),
     /// Extended attributes, sorted by name.
-    pub xattrs: &'h [(Box<[u8]>, Box<[u8]>)],
+    pub xattrs: &'h [Xattr],
 }
 
 /// Appends the header blocks of an entry to `out`.
@@ -91,7 +92,7 @@ fn split_path(path: &[u8]) -> Option<(&[u8], &[u8])> {
 /// What USTAR cannot hold, sorted by key.
 fn records(fields: &HeaderFields<'_>, path_fits: bool) -> Vec<(Vec<u8>, Vec<u8>)> {
     const ID_LIMIT: u64 = 0o777_7777;
-    const SIZE_LIMIT: u64 = 0o7_7777_7777_77;
+    const SIZE_LIMIT: u64 = 0o77_777_777_777;
     let mut records: Vec<(Vec<u8>, Vec<u8>)> = Vec::new();
     let mut push = |key: &[u8], value: Vec<u8>| records.push((key.to_vec(), value));
     if !path_fits {
