@@ -27,6 +27,8 @@
 //!     archive  the outer tar: members, links between them, which layout it has
 //!       image    manifests, configs, references: the images
 //!         layer    one layer: entries, size, digests
+//!           rootfs   the merged tree
+//!             write    tars: the tree as one rootfs tar
 //!           verify   claims against bytes
 //!             report   answers as data: the JSON contract
 //! ```

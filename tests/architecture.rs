@@ -16,16 +16,28 @@ const BESIDE: [&str; 4] = ["digest", "parallel", "problem", "progress"];
 /// The modules of the library in the order in which bytes flow through them, and what each may use
 /// of those above it. Whoever adds a name here changes the architecture, and should say so in
 /// `docs/architecture.md`.
-const FLOW: [(&str, &[&str]); 8] = [
+const FLOW: [(&str, &[&str]); 10] = [
     ("source", &[]),
     ("record", &["source"]),
     ("archive", &["source", "record"]),
     ("image", &["source", "archive"]),
     ("layer", &["source", "record", "archive", "image"]),
+    ("rootfs", &["source", "record", "image", "layer"]),
+    ("write", &["source", "record", "image", "layer", "rootfs"]),
     ("verify", &["source", "archive", "image", "layer"]),
-    ("report", &["source", "archive", "image", "layer", "verify"]),
+    (
+        "report",
+        &[
+            "source", "record", "archive", "image", "layer", "rootfs", "verify",
+        ],
+    ),
     // The union of what can go wrong in those that can fail.
-    ("error", &["source", "record", "archive", "image", "layer"]),
+    (
+        "error",
+        &[
+            "source", "record", "archive", "image", "layer", "rootfs", "write",
+        ],
+    ),
 ];
 
 /// What stands at the root of the library under a name of its own, and which module it comes from.

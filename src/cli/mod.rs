@@ -22,7 +22,7 @@ use error::Failure;
 use exit::Exit;
 use output::Output;
 
-/// Looks inside container image archives and checks them: tar files alone, no daemon, no
+/// Looks inside container image archives, checks and flattens them: tar files alone, no daemon, no
 /// registry, no root
 #[derive(Debug, Parser)]
 #[command(
@@ -35,6 +35,7 @@ use output::Output;
   imgtar images app.tar
   docker save app:1.2 | imgtar verify -
   imgtar history app.tar.gz app:1.2 --no-trunc
+  imgtar flatten app.tar -o rootfs.tar
 
 An ARCHIVE is a path, or - for standard input. Every layout and compression is recognised by its
 bytes: docker save of every age, OCI image layouts, both compressed with gzip, bzip2, xz or zstd.

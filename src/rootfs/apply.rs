@@ -7,11 +7,9 @@ use super::error::RootfsFault;
 use super::path::{LayerPath, NAME_LIMIT};
 use super::tree::{Body, Inode, InodeId, NodeId, ROOT, Rootfs, Xattr};
 use super::warning::WarningKind;
+use super::way::{Found, Way};
 use crate::layer::Whiteout;
 use crate::record::{Entry, Kind, Mtime};
-
-/// How many symbolic links are followed for one path: what the engines' libraries allow.
-pub const LINK_LIMIT: usize = 255;
 
 /// Where aufs kept its own things, directly below the root of a layer (L15).
 const AUFS_PREFIX: &[u8] = b".wh..wh.";
@@ -501,87 +499,6 @@ enum Step {
     Gone,
     Missing,
     NotADirectory,
-}
-
-/// A directory, and whether a symbolic link led there.
-#[derive(Clone, Copy)]
-pub(super) struct Found {
-    pub(super) directory: NodeId,
-    pub(super) through_link: bool,
-}
-
-/// A walk along a path that stays inside the root.
-pub(super) struct Way {
-    /// Where it has come to, the root first.
-    stack: Vec<NodeId>,
-    /// What is still to go, the next one last.
-    ahead: Vec<Box<[u8]>>,
-    links: usize,
-}
-
-impl Way {
-    pub(super) fn new(components: &[&[u8]]) -> Self {
-        let mut way = Self {
-            stack: vec![ROOT],
-            ahead: Vec::with_capacity(components.len()),
-            links: 0,
-        };
-        way.put_ahead(components.iter().rev().copied());
-        way
-    }
-
-    /// Puts names before those that are still to go; they come last one first.
-    fn put_ahead<'n>(&mut self, names: impl Iterator<Item = &'n [u8]>) {
-        let names = names.filter(|name| !matches!(*name, b"" | b"."));
-        self.ahead.extend(names.map(Box::from));
-    }
-
-    /// Whether no name is left to look up.
-    pub(super) fn is_at_end(&self) -> bool {
-        self.ahead.is_empty()
-    }
-
-    /// The next name to look up; `..` is dealt with.
-    pub(super) fn next(&mut self) -> Option<Box<[u8]>> {
-        loop {
-            let name = self.ahead.pop()?;
-            if *name != *b".." {
-                return Some(name);
-            }
-            // L9: above the root is the root.
-            if self.stack.len() > 1 {
-                self.stack.pop();
-            }
-        }
-    }
-
-    pub(super) fn here(&self) -> NodeId {
-        self.stack.last().copied().unwrap_or(ROOT)
-    }
-
-    pub(super) fn enter(&mut self, directory: NodeId) {
-        self.stack.push(directory);
-    }
-
-    /// Goes where a symbolic link points (L9); absolute targets start at the root of the image.
-    pub(super) fn follow(&mut self, target: &[u8]) -> Fallible<()> {
-        self.links += 1;
-        if self.links > LINK_LIMIT {
-            return Err(RootfsFault::Loop);
-        }
-        if target.starts_with(b"/") {
-            self.stack.truncate(1);
-        }
-        self.put_ahead(target.rsplit(|&b| b == b'/'));
-        Ok(())
-    }
-
-    pub(super) fn found(&self) -> Found {
-        Found {
-            directory: self.here(),
-            through_link: self.links > 0,
-        }
-    }
 }
 
 /// Permissions, setuid, setgid and sticky; what else the field holds is the type once more.

@@ -1,8 +1,8 @@
 //! Finding a file by its path, as a process inside the image would.
 
-use super::apply::Way;
 use super::error::RootfsFault;
 use super::tree::{Body, NodeId, Rootfs};
+use super::way::Way;
 
 impl Rootfs {
     /// The name that `path` leads to, symbolic links on the way followed inside the root (L9), and

@@ -26,10 +26,11 @@ mod lookup;
 mod path;
 mod tree;
 mod warning;
+mod way;
 
-pub use apply::LINK_LIMIT;
 pub use error::{RootfsError, RootfsFault};
 pub use index::Digests;
 pub use path::LayerPath;
 pub use tree::{Body, FileBody, Inode, InodeId, NodeId, Rootfs, Walk, WalkEntry, Xattr};
 pub use warning::{Warning, WarningKind};
+pub use way::LINK_LIMIT;
