@@ -231,11 +231,7 @@ fn advise_archive(error: &ArchiveError, failure: Failure) -> Failure {
 
 fn advise_select(error: &SelectError, mut failure: Failure) -> Failure {
     let hint = match error {
-        SelectError::Unknown { candidates, .. } => {
-            failure.details.extend(candidates.iter().cloned());
-            "name one of these, by reference, ID or position"
-        }
-        SelectError::Several { candidates } => {
+        SelectError::Unknown { candidates, .. } | SelectError::Several { candidates } => {
             failure.details.extend(candidates.iter().cloned());
             "name one of these, by reference, ID or position"
         }

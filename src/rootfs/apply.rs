@@ -1,7 +1,7 @@
 //! One layer on top of a tree. Each branch cites its rule in `docs/layers.md`.
 
 use std::cell::OnceCell;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use super::error::RootfsFault;
 use super::path::{LayerPath, NAME_LIMIT};
@@ -16,7 +16,7 @@ const AUFS_PREFIX: &[u8] = b".wh..wh.";
 /// Where aufs kept files with several names.
 const AUFS_LINKS: &[u8] = b".wh..wh.plnk";
 /// The marker that makes a directory opaque.
-const OPAQUE: &[u8] = b".wh..wh.opq";
+const OPAQUE: &[u8] = b".wh..wh..opq";
 /// Attributes that act on overlay file systems.
 const OVERLAY: &[u8] = b"trusted.overlay.";
 /// The last second that fits into signed 64-bit nanoseconds, 2262-04-11: later times become 1970 in
@@ -62,7 +62,7 @@ pub(super) fn role(entry: &Entry) -> Role {
                 _ => Role::Dropped,
             }
         }
-        _ if Whiteout::of_path(&entry.path).is_some() => Role::Whiteout,
+        [.., last] if Whiteout::of_path(last).is_some() => Role::Whiteout,
         _ => Role::Entry,
     }
 }
@@ -70,7 +70,8 @@ pub(super) fn role(entry: &Entry) -> Role {
 /// The entries of a layer that wait for its whiteouts.
 pub(super) struct Added<'e> {
     entries: &'e [Numbered],
-    paths: OnceCell<HashSet<Vec<&'e [u8]>>>,
+    /// Their paths, and whether something else than a directory is among the entries of each.
+    paths: OnceCell<HashMap<Vec<&'e [u8]>, bool>>,
 }
 
 impl<'e> Added<'e> {
@@ -81,16 +82,23 @@ impl<'e> Added<'e> {
         }
     }
 
-    /// Whether the layer has an entry for one of the directories on a way. Looked at only where a
-    /// symbolic link is on the way, which is rare, so the paths are gathered only then.
-    fn replaces_any(&self, components: &[&[u8]]) -> bool {
+    /// Whether the layer replaces one of these symbolic links: by an entry of its own, or by making
+    /// something else of a directory above it. Asked only where a link is on the way, which is rare,
+    /// so the paths are gathered only then.
+    fn replaces_any(&self, links: &[Vec<Box<[u8]>>]) -> bool {
         let paths = self.paths.get_or_init(|| {
-            let entries = self.entries.iter();
-            entries
-                .map(|n| LayerPath::new(&n.entry.path).components().to_vec())
-                .collect()
+            let mut paths: HashMap<Vec<&'e [u8]>, bool> = HashMap::new();
+            for Numbered { entry, .. } in self.entries {
+                let path = LayerPath::new(&entry.path).components().to_vec();
+                *paths.entry(path).or_default() |= entry.kind != Kind::Directory;
+            }
+            paths
         });
-        (1..=components.len()).any(|len| paths.contains(&components[..len]))
+        links.iter().any(|link| {
+            let link: Vec<&[u8]> = link.iter().map(|name| &**name).collect();
+            let above = |len: usize| paths.get(&link[..len]).is_some_and(|&other| other);
+            paths.contains_key(&link) || (1..link.len()).any(above)
+        })
     }
 }
 
@@ -141,16 +149,13 @@ impl<'t> Apply<'t> {
             return Ok(());
         }
         // A whiteout below something that is not there, or is no directory, hides nothing.
-        let Some(Found {
-            directory,
-            through_link,
-        }) = self.existing_directory(parents)?
-        else {
+        let Some(found) = self.existing_directory(parents)? else {
             return Ok(());
         };
+        let (directory, through_link) = (found.directory, found.is_through_link());
         if through_link {
             // The link is gone with this layer, and below what stands in its place nothing is old.
-            if added.replaces_any(parents) {
+            if added.replaces_any(&found.links) {
                 return Ok(());
             }
             self.warn(WarningKind::WhiteoutBelowSymlink, &entry.path);
@@ -186,10 +191,8 @@ impl<'t> Apply<'t> {
         if name.len() > NAME_LIMIT {
             return Err(RootfsFault::NameTooLong(name.len()));
         }
-        let Found {
-            directory,
-            through_link,
-        } = self.directory(parents)?;
+        let found = self.directory(parents)?;
+        let (directory, through_link) = (found.directory, found.is_through_link());
         if through_link {
             self.warn(WarningKind::BelowSymlink, &entry.path);
         }
@@ -203,8 +206,10 @@ impl<'t> Apply<'t> {
             self.warn(WarningKind::DuplicatePath, &entry.path);
         }
         if entry.kind == Kind::Hardlink {
-            let inode = self.linked_inode(&entry, existing)?;
-            self.place(directory, name, existing, inode, false);
+            // What the link replaces is gone before its target is looked up.
+            self.tree.node_mut(directory).children.remove(name);
+            let inode = self.linked_inode(&entry)?;
+            self.place(directory, name, None, inode, false);
             return Ok(());
         }
         let inode = self.inode(&entry)?;
@@ -264,7 +269,7 @@ impl<'t> Apply<'t> {
 
     /// L13: the inode that a hard link leads to. The header's owner, mode and time are applied to it,
     /// as Docker, containerd and podman do.
-    fn linked_inode(&mut self, entry: &Entry, existing: Option<NodeId>) -> Fallible<InodeId> {
+    fn linked_inode(&mut self, entry: &Entry) -> Fallible<InodeId> {
         let missing = || RootfsFault::LinkTargetMissing(entry.link.clone());
         let path = LayerPath::new(&entry.link);
         if path.left_root() {
@@ -279,10 +284,6 @@ impl<'t> Apply<'t> {
             let found = self.existing_directory(parents)?.ok_or_else(missing)?;
             let target = self.tree.node(found.directory).children.get(name).copied();
             let target = target.ok_or_else(missing)?;
-            // What is replaced by the link is gone before the link is made.
-            if Some(target) == existing {
-                return Err(missing());
-            }
             if self.tree.is_directory(target) {
                 return Err(RootfsFault::LinkToDirectory(entry.link.clone()));
             }
@@ -445,9 +446,9 @@ impl<'t> Apply<'t> {
         let mut way = Way::new(components);
         while let Some(name) = way.next() {
             let here = way.here();
-            match self.step(&mut way, here, &name)? {
+            match self.step(&mut way, here, name)? {
                 Step::Gone => {}
-                Step::Missing => {
+                Step::Missing(name) => {
                     if name.len() > NAME_LIMIT {
                         return Err(RootfsFault::NameTooLong(name.len()));
                     }
@@ -461,9 +462,11 @@ impl<'t> Apply<'t> {
                     };
                     let inode = self.tree.add_inode(implied);
                     let node = self.tree.add_node(here, &name, inode, self.layer);
-                    way.enter(node);
+                    way.enter(node, name);
                 }
-                Step::NotADirectory => return Err(RootfsFault::NotADirectory(name.into_vec())),
+                Step::NotADirectory(name) => {
+                    return Err(RootfsFault::NotADirectory(name.into_vec()));
+                }
             }
         }
         Ok(way.found())
@@ -474,31 +477,32 @@ impl<'t> Apply<'t> {
         let mut way = Way::new(components);
         while let Some(name) = way.next() {
             let here = way.here();
-            match self.step(&mut way, here, &name)? {
+            match self.step(&mut way, here, name)? {
                 Step::Gone => {}
-                Step::Missing | Step::NotADirectory => return Ok(None),
+                Step::Missing(_) | Step::NotADirectory(_) => return Ok(None),
             }
         }
         Ok(Some(way.found()))
     }
 
-    fn step(&self, way: &mut Way, here: NodeId, name: &[u8]) -> Fallible<Step> {
-        let Some(&child) = self.tree.node(here).children.get(name) else {
-            return Ok(Step::Missing);
+    fn step(&self, way: &mut Way, here: NodeId, name: Box<[u8]>) -> Fallible<Step> {
+        let Some(&child) = self.tree.node(here).children.get(&name) else {
+            return Ok(Step::Missing(name));
         };
         match &self.tree.inode_of(child).body {
-            Body::Directory => way.enter(child),
-            Body::Symlink(target) => way.follow(target)?,
-            _ => return Ok(Step::NotADirectory),
+            Body::Directory => way.enter(child, name),
+            Body::Symlink(target) => way.follow(target, name)?,
+            _ => return Ok(Step::NotADirectory(name)),
         }
         Ok(Step::Gone)
     }
 }
 
+/// Where a step along a path led; the name comes back from where it led nowhere.
 enum Step {
     Gone,
-    Missing,
-    NotADirectory,
+    Missing(Box<[u8]>),
+    NotADirectory(Box<[u8]>),
 }
 
 /// Permissions, setuid, setgid and sticky; what else the field holds is the type once more.

@@ -21,8 +21,8 @@ impl Rootfs {
                 return Ok(None);
             };
             match &self.inode_of(child).body {
-                Body::Directory => way.enter(child),
-                Body::Symlink(target) if follow || !way.is_at_end() => way.follow(target)?,
+                Body::Directory => way.enter(child, name),
+                Body::Symlink(target) if follow || !way.is_at_end() => way.follow(target, name)?,
                 _ if way.is_at_end() => return Ok(Some(child)),
                 _ => return Ok(None),
             }

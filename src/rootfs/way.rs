@@ -6,28 +6,37 @@ use super::tree::{NodeId, ROOT};
 /// How many symbolic links are followed for one path: what the engines' libraries allow.
 pub const LINK_LIMIT: usize = 255;
 
-/// A directory, and whether a symbolic link led there.
-#[derive(Clone, Copy)]
+/// One name of a path.
+type Name = Box<[u8]>;
+
+/// A directory, and the symbolic links that led there.
 pub(super) struct Found {
     pub(super) directory: NodeId,
-    pub(super) through_link: bool,
+    /// The path of every link that was followed, links on the way to it resolved.
+    pub(super) links: Vec<Vec<Name>>,
 }
 
-/// A walk along a path that stays inside the root.
+impl Found {
+    pub(super) fn is_through_link(&self) -> bool {
+        !self.links.is_empty()
+    }
+}
+
+/// A walk that is under way.
 pub(super) struct Way {
-    /// Where it has come to, the root first.
-    stack: Vec<NodeId>,
+    /// The directories it has come through below the root, and their names.
+    stack: Vec<(NodeId, Name)>,
     /// What is still to go, the next one last.
-    ahead: Vec<Box<[u8]>>,
-    links: usize,
+    ahead: Vec<Name>,
+    links: Vec<Vec<Name>>,
 }
 
 impl Way {
     pub(super) fn new(components: &[&[u8]]) -> Self {
         let mut way = Self {
-            stack: vec![ROOT],
+            stack: Vec::new(),
             ahead: Vec::with_capacity(components.len()),
-            links: 0,
+            links: Vec::new(),
         };
         way.put_ahead(components.iter().rev().copied());
         way
@@ -45,44 +54,44 @@ impl Way {
     }
 
     /// The next name to look up; `..` is dealt with.
-    pub(super) fn next(&mut self) -> Option<Box<[u8]>> {
+    pub(super) fn next(&mut self) -> Option<Name> {
         loop {
             let name = self.ahead.pop()?;
             if *name != *b".." {
                 return Some(name);
             }
             // L9: above the root is the root.
-            if self.stack.len() > 1 {
-                self.stack.pop();
-            }
+            self.stack.pop();
         }
     }
 
     pub(super) fn here(&self) -> NodeId {
-        self.stack.last().copied().unwrap_or(ROOT)
+        self.stack.last().map_or(ROOT, |(node, _)| *node)
     }
 
-    pub(super) fn enter(&mut self, directory: NodeId) {
-        self.stack.push(directory);
+    pub(super) fn enter(&mut self, directory: NodeId, name: Name) {
+        self.stack.push((directory, name));
     }
 
-    /// Goes where a symbolic link points (L9); absolute targets start at the root of the image.
-    pub(super) fn follow(&mut self, target: &[u8]) -> Result<(), RootfsFault> {
-        self.links += 1;
-        if self.links > LINK_LIMIT {
+    /// Goes where the symbolic link `name` points (L9); absolute targets start at the root of the
+    /// image.
+    pub(super) fn follow(&mut self, target: &[u8], name: Name) -> Result<(), RootfsFault> {
+        if self.links.len() >= LINK_LIMIT {
             return Err(RootfsFault::Loop);
         }
+        let above = self.stack.iter().map(|(_, name)| name.clone());
+        self.links.push(above.chain([name]).collect());
         if target.starts_with(b"/") {
-            self.stack.truncate(1);
+            self.stack.clear();
         }
         self.put_ahead(target.rsplit(|&b| b == b'/'));
         Ok(())
     }
 
-    pub(super) fn found(&self) -> Found {
+    pub(super) fn found(self) -> Found {
         Found {
             directory: self.here(),
-            through_link: self.links > 0,
+            links: self.links,
         }
     }
 }

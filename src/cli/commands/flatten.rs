@@ -35,7 +35,7 @@ pub(crate) struct Args {
     /// Add what Docker adds to a container that was created and not started
     ///
     /// `.dockerenv`, `etc/hosts` and so on, and the working directory. They are of the time that
-    /// --created says, else SOURCE_DATE_EPOCH, else of the image's own.
+    /// --created says, else `SOURCE_DATE_EPOCH`, else of the image's own.
     #[arg(long)]
     as_container: bool,
 

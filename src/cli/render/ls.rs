@@ -67,7 +67,7 @@ pub(crate) fn long(entries: &[LsEntry]) -> String {
 pub(crate) fn drawn(entries: &[LsEntry]) -> String {
     let depths: Vec<usize> = entries
         .iter()
-        .map(|e| e.path.0.iter().filter(|&&b| b == b'/').count())
+        .map(|e| e.path.0.split(|&b| b == b'/').count())
         .collect();
     let top = depths.iter().copied().min().unwrap_or(0);
     // Whether something of the same depth follows before the branch ends: looked at from behind.
