@@ -49,6 +49,10 @@ const USUAL: Plan = Plan {
     on_top: false,
 };
 
+#[expect(
+    clippy::too_many_lines,
+    reason = "one run, told in the order in which it goes"
+)]
 fn main() -> Outcome {
     let directory = many::directory();
     let archive = match env::var_os("IMGTAR_BENCH_ARCHIVE") {

@@ -175,7 +175,7 @@ fn place(number: u64) -> (Vec<String>, String) {
         .collect();
     path.push(format!("package-{}", directory / 8));
     // One directory of eight is the package's own.
-    if directory % 8 != 0 {
+    if !directory.is_multiple_of(8) {
         path.extend(pick(&SUBS, directory % 8 - 1).split('/').map(str::to_owned));
         if directory % 8 > 5 {
             path.push("more".to_owned());
@@ -309,7 +309,11 @@ pub fn race(contenders: &mut [Contender<'_>]) -> Result<Vec<Times>, Box<dyn Erro
             let wall = start.elapsed();
             if round > 0 {
                 walls.push(wall);
-                cpus.extend(cpu_time().zip(cpu).map(|(after, before)| after - before));
+                cpus.extend(
+                    cpu_time()
+                        .zip(cpu)
+                        .map(|(after, before)| after.saturating_sub(before)),
+                );
             }
             (contender.after)()?;
         }
