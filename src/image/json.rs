@@ -37,7 +37,7 @@ pub enum JsonError {
     /// It is no JSON, or nested too deep.
     #[error("{0}")]
     Syntax(String),
-    /// Larger than [`LIMIT`].
+    /// Larger than the 20 MiB that engines read.
     #[error("{size} bytes of JSON are more than the {LIMIT} that engines read")]
     TooLarge {
         /// Its size in bytes.
