@@ -100,6 +100,7 @@ fn of_rootfs(error: &RootfsError) -> Class {
         RootfsError::Entry { .. }
         | RootfsError::DiffId { .. }
         | RootfsError::Image { .. }
+        | RootfsError::Expansion { .. }
         | RootfsError::TooManyEntries { .. } => Class::Input,
     }
 }

@@ -46,6 +46,16 @@ pub enum RootfsError {
         /// Why not.
         why: String,
     },
+    /// Sparse files whose holes would take more room than the layers give reason to.
+    #[error(
+        "the sparse files of the image expand by {holes} bytes, more than the {limit} that its layers give reason to"
+    )]
+    Expansion {
+        /// How many bytes of zeros would be written.
+        holes: u64,
+        /// How many may be.
+        limit: u64,
+    },
     /// More names or inodes than can be counted.
     #[error("the image has more than {limit} entries")]
     TooManyEntries {

@@ -221,6 +221,28 @@ impl Rootfs {
         })
     }
 
+    /// How many bytes the holes of all sparse files have, each file counted once.
+    pub(crate) fn holes(&self) -> u64 {
+        let hole = |inode: &Inode| match &inode.body {
+            Body::File {
+                size,
+                sparse: Some(sparse),
+                ..
+            } => size.saturating_sub(sparse.1),
+            _ => 0,
+        };
+        let holes = self.inodes.iter().map(hole);
+        holes.fold(0, u64::saturating_add)
+    }
+
+    /// How many bytes the uncompressed layers have.
+    pub(crate) fn layer_bytes(&self) -> u64 {
+        self.layers
+            .iter()
+            .map(Slice::len)
+            .fold(0, u64::saturating_add)
+    }
+
     /// All names below `from` in the order of a tar: a directory before what is in it, siblings in
     /// the order of their names' bytes.
     pub fn walk(&self, from: NodeId) -> Walk<'_> {

@@ -15,6 +15,11 @@ use crate::progress::Progress;
 use crate::record::Mtime;
 use crate::rootfs::{Body, Digests, Inode, InodeId, Rootfs, RootfsError, Warning};
 
+/// How far sparse files may expand: this many bytes in any case, or so many times the layers. A header
+/// of 512 bytes can claim a hole of 8 EiB.
+const HOLES_LIMIT: u64 = 16 << 30;
+const HOLES_RATIO: u64 = 200;
+
 /// How to flatten.
 #[derive(Clone, Copy, Debug)]
 pub struct FlattenOptions {
@@ -57,6 +62,11 @@ pub fn flatten<W: Write>(
         require_claims(image)?;
     }
     let (mut tree, digests) = Rootfs::build(image, options.verify, options.jobs, progress)?;
+    let limit = HOLES_LIMIT.max(tree.layer_bytes().saturating_mul(HOLES_RATIO));
+    let holes = tree.holes();
+    if holes > limit {
+        return Err(RootfsError::Expansion { holes, limit }.into());
+    }
     if let Some(time) = options.as_container {
         let working_dir = image.view().map_or("", |config| &config.run.working_dir);
         tree.add_container_files(working_dir.as_bytes(), time);
