@@ -530,7 +530,12 @@ fn the_containerd_store_saves_the_same_images() {
             .find(|found| found["references"] == image["references"])
             .expect("every image that was saved");
         for (key, value) in image.as_object().expect("an object") {
-            assert_eq!(&other[key], value, "{key}");
+            // `images` counts the layers, `inspect` lists them.
+            let said = match key.as_str() {
+                "layers" => &Value::from(items(&other["layers"]).len()),
+                key => &other[key],
+            };
+            assert_eq!(said, value, "{key}");
         }
         // This store calls an image by the digest of its manifest.
         let docker = again.inspected(text(&image["references"][0]));
