@@ -72,7 +72,9 @@ impl Error {
             Self::Write(error) => match error {
                 WriteError::Rootfs(error) => of_rootfs(error),
                 WriteError::Read(error) => of_source(error),
-                WriteError::Write(_) => Class::Environment,
+                WriteError::Layer { source, .. } => of_layer(source),
+                WriteError::Digest { .. } | WriteError::Image { .. } => Class::Input,
+                WriteError::Write(_) | WriteError::Spool { .. } => Class::Environment,
             },
         }
     }
