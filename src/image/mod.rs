@@ -20,6 +20,7 @@
 mod config;
 mod descriptor;
 mod docker;
+pub(crate) mod go_json;
 mod history;
 pub(crate) mod json;
 mod load;
@@ -28,7 +29,7 @@ mod model;
 mod platform;
 mod reference;
 mod select;
-mod v1;
+pub(crate) mod v1;
 
 pub use config::{Config, Created, Health, HistoryEntry, RootFs, RunConfig};
 pub use descriptor::Descriptor;
