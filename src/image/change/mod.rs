@@ -107,7 +107,8 @@ impl Changes {
             .map(AsRef::as_ref)
             .collect::<Vec<_>>()
             .join("\n");
-        let place = |line| place(changes, line);
+        let starts = starts(changes);
+        let place = |line| place(&starts, line);
         let failed = |fault: Fault| ChangeError {
             words: fault.words,
             place: place(fault.line),
@@ -158,22 +159,26 @@ impl Changes {
     }
 }
 
-/// Which change the line of the joined text is in.
-fn place<S: AsRef<str>>(changes: &[S], line: usize) -> Place {
+/// How many lines of the joined text stand before each change.
+fn starts<S: AsRef<str>>(changes: &[S]) -> Vec<usize> {
     let mut before = 0;
-    let mut place = Place::default();
-    for (index, change) in changes.iter().enumerate() {
-        if line <= before && index > 0 {
-            break;
-        }
-        place = Place {
-            change: index + 1,
-            line: line.saturating_sub(before).max(1),
-            several: changes.len() > 1,
-        };
+    let mut starts = Vec::with_capacity(changes.len());
+    for change in changes {
+        starts.push(before);
         before += change.as_ref().matches('\n').count() + 1;
     }
-    place
+    starts
+}
+
+/// Which change the line of the joined text is in.
+fn place(starts: &[usize], line: usize) -> Place {
+    let change = starts.partition_point(|start| *start < line).max(1);
+    let start = starts.get(change - 1).copied().unwrap_or_default();
+    Place {
+        change,
+        line: line.saturating_sub(start).max(1),
+        several: starts.len() > 1,
+    }
 }
 
 #[cfg(test)]

@@ -198,12 +198,12 @@ fn health(rest: &str) -> Result<Arguments, String> {
         return Ok(Arguments::default());
     }
     let blanks = rest.bytes().skip(kind).take_while(is_space).count();
-    let (Some(name), Some(command)) = (rest.get(..kind), rest.get(kind + blanks..)) else {
-        // It was cut within a character: no kind there is has any but ASCII.
-        return Ok(Arguments::of(vec![rest.to_owned()]));
-    };
-    let mut arguments = maybe_json(command, |rest| one(rest))?;
-    arguments.words.insert(0, name.to_owned());
+    // Cut within a character, what is left of it becomes U+FFFD, as in Go.
+    let bytes = rest.as_bytes();
+    let name = String::from_utf8_lossy(&bytes[..kind]);
+    let command = String::from_utf8_lossy(&bytes[kind + blanks..]);
+    let mut arguments = maybe_json(&command, |rest| one(rest))?;
+    arguments.words.insert(0, name.into_owned());
     Ok(arguments)
 }
 
