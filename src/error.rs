@@ -72,7 +72,8 @@ impl Error {
             Self::Write(error) => match error {
                 WriteError::Rootfs(error) => of_rootfs(error),
                 WriteError::Read(error) => of_source(error),
-                WriteError::Write(_) => Class::Environment,
+                WriteError::WhiteoutName { .. } => Class::Input,
+                WriteError::Write(_) | WriteError::Spool(_) => Class::Environment,
             },
         }
     }
@@ -96,8 +97,10 @@ fn of_layer(error: &LayerError) -> Class {
 
 fn of_rootfs(error: &RootfsError) -> Class {
     match error {
-        RootfsError::Layer { source, .. } => of_layer(source),
+        RootfsError::Layer { source, .. } | RootfsError::Flat(source) => of_layer(source),
+        RootfsError::Compare { source, .. } => of_source(source),
         RootfsError::Entry { .. }
+        | RootfsError::FlatEntry { .. }
         | RootfsError::DiffId { .. }
         | RootfsError::Image { .. }
         | RootfsError::Expansion { .. }

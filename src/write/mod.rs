@@ -3,11 +3,13 @@
 //! The same input gives the same bytes, whatever the number of threads: order, names, owners and
 //! times come from the image alone.
 
+mod delta;
 mod error;
 mod flatten;
 mod header;
 mod tar;
 
+pub use delta::{NewLayer, spool_delta};
 pub use error::WriteError;
 pub use flatten::{FlattenOptions, Flattened, flatten, write_file};
 pub use header::{HeaderFields, encode_header};
