@@ -72,8 +72,11 @@ impl Error {
             Self::Write(error) => match error {
                 WriteError::Rootfs(error) => of_rootfs(error),
                 WriteError::Read(error) => of_source(error),
-                WriteError::WhiteoutName { .. } => Class::Input,
-                WriteError::Write(_) | WriteError::Spool(_) => Class::Environment,
+                WriteError::Layer { source, .. } => of_layer(source),
+                WriteError::WhiteoutName { .. }
+                | WriteError::Digest { .. }
+                | WriteError::Image { .. } => Class::Input,
+                WriteError::Write(_) | WriteError::Spool { .. } => Class::Environment,
             },
         }
     }

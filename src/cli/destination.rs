@@ -104,6 +104,11 @@ impl Destination {
         })
     }
 
+    /// Whether it is standard output, which then has no room for an answer.
+    pub(crate) fn is_stdout(&self) -> bool {
+        matches!(self, Self::Stdout(_))
+    }
+
     /// Puts the finished output in its place.
     pub(crate) fn finish(mut self) -> Result<(), Failure> {
         let flushed = self.flush();

@@ -20,6 +20,8 @@
 mod config;
 mod descriptor;
 mod docker;
+mod draft;
+mod encode;
 mod history;
 pub(crate) mod json;
 mod load;
@@ -32,6 +34,7 @@ mod v1;
 
 pub use config::{Config, Created, Health, HistoryEntry, RootFs, RunConfig};
 pub use descriptor::Descriptor;
+pub use draft::ConfigDraft;
 pub use history::{Pairing, Step};
 pub use json::JsonError;
 pub(crate) use load::blob_digest_in_name;

@@ -6,34 +6,22 @@
 //! no whiteout; and hard links lead to files of the same layer.
 
 use std::collections::{HashMap, HashSet};
-use std::fs::File;
-use std::io::{self, Write};
+use std::io::Write;
 
-use super::WriteError;
+use super::error::{WriteError, spool};
 use super::header::HeaderFields;
+use super::layout::OutputLayer;
+use super::spool::LayerSpool;
 use super::tar::TarWriter;
-use crate::digest::{DiffId, Hasher};
 use crate::progress::Progress;
 use crate::record::Mtime;
 use crate::rootfs::{Body, Change, Delta, InodeId, Rootfs, is_reserved};
-use crate::source::{Slice, Source};
 
 /// What begins the name of a whiteout.
 const WHITEOUT: &[u8] = b".wh.";
 
-/// A layer that was written to an unnamed temporary file.
-#[derive(Clone, Debug)]
-pub struct NewLayer {
-    /// Its bytes, uncompressed.
-    pub tar: Slice,
-    /// Their digest.
-    pub diff_id: DiffId,
-    /// How many entries it has.
-    pub entries: u64,
-}
-
-/// Writes `delta`, whose upper tree is `upper`, as an uncompressed layer to a temporary file. The
-/// same trees give the same bytes.
+/// Writes `delta`, whose upper tree is `upper`, as an uncompressed layer to an unnamed temporary file.
+/// The same trees give the same bytes.
 ///
 /// # Errors
 ///
@@ -43,57 +31,29 @@ pub fn spool_delta(
     upper: &Rootfs,
     delta: &Delta,
     progress: &dyn Progress,
-) -> Result<NewLayer, WriteError> {
-    let file = tempfile::tempfile().map_err(WriteError::Spool)?;
-    let out = HashingFile {
-        file,
-        hasher: Hasher::sha256(),
-    };
-    let (out, bytes, entries) =
-        write_delta(upper, delta, out, progress).map_err(|error| match error {
-            WriteError::Write(error) => WriteError::Spool(error),
-            other => other,
-        })?;
-    Ok(NewLayer {
-        tar: Source::temporary(out.file, bytes, "the new layer".to_owned()).whole(),
-        diff_id: DiffId::from(out.hasher.finish()),
-        entries,
-    })
+) -> Result<OutputLayer, WriteError> {
+    let written = write_delta(upper, delta, LayerSpool::new()?, progress);
+    // What is written here is not the output.
+    let spool = written.map_err(|error| match error {
+        WriteError::Write(error) => spool(error),
+        other => other,
+    })?;
+    spool.finish()
 }
 
-#[derive(Debug)]
-struct HashingFile {
-    file: File,
-    hasher: Hasher,
-}
-
-impl Write for HashingFile {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let n = self.file.write(bytes)?;
-        self.hasher.update(&bytes[..n]);
-        Ok(n)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.file.flush()
-    }
-}
-
-/// Writes the layer to `out`; returns that, the number of bytes, and of entries.
+/// Writes the layer to `out`.
 fn write_delta<W: Write>(
     upper: &Rootfs,
     delta: &Delta,
     out: W,
     progress: &dyn Progress,
-) -> Result<(W, u64, u64), WriteError> {
+) -> Result<W, WriteError> {
     let task = progress.begin("writing the layer", None);
     let mut writer = TarWriter::new(out);
     let shared = shared_inodes(upper, delta);
     let mut first: HashMap<InodeId, &[u8]> = HashMap::new();
-    let mut entries = 0;
     let mut path = Vec::new();
     for change in delta.changes() {
-        entries += 1;
         let Some(node) = change.node else {
             write_whiteout(&mut writer, change)?;
             continue;
@@ -150,8 +110,8 @@ fn write_delta<W: Write>(
             task.advance(body.size);
         }
     }
-    let (out, bytes) = writer.finish()?;
-    Ok((out, bytes, entries))
+    let (out, _) = writer.finish()?;
+    Ok(out)
 }
 
 /// A whiteout says nothing but its name, so all else is nought, as containerd has it.

@@ -4,6 +4,8 @@ use std::io;
 
 use bstr::ByteSlice;
 
+use crate::digest::Digest;
+use crate::layer::LayerError;
 use crate::rootfs::RootfsError;
 use crate::source::SourceError;
 
@@ -23,10 +25,57 @@ pub enum WriteError {
         /// Its path.
         path: Vec<u8>,
     },
-    /// The temporary file for a new layer could not be written.
-    #[error("the new layer cannot be written to {}", std::env::temp_dir().display())]
-    Spool(#[source] io::Error),
     /// The output could not be written.
     #[error("cannot write the output")]
     Write(#[source] io::Error),
+    /// A new layer could not be kept until the archive is written.
+    #[error("cannot write the new layer to {dir}")]
+    Spool {
+        /// The directory for temporary files.
+        dir: String,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A layer cannot be read.
+    #[error("layer {layer} of {image} cannot be read")]
+    Layer {
+        /// The image, for people.
+        image: String,
+        /// The layer's index, base first.
+        layer: usize,
+        /// Why not.
+        source: LayerError,
+    },
+    /// A layer's bytes are not what its digest says.
+    #[error(
+        "layer {layer} of {image} is not what its {what} says: claimed {claimed}, computed {computed}"
+    )]
+    Digest {
+        /// The image, for people.
+        image: String,
+        /// The layer's index, base first.
+        layer: usize,
+        /// Which digest: the diff ID, or that of the stored blob.
+        what: &'static str,
+        /// What was claimed.
+        claimed: Digest,
+        /// What the bytes give.
+        computed: Digest,
+    },
+    /// The image cannot be put into the archive.
+    #[error("{image} cannot be written: {why}")]
+    Image {
+        /// The image, for people.
+        image: String,
+        /// Why not.
+        why: String,
+    },
+}
+
+/// A [`WriteError::Spool`].
+pub(super) fn spool(source: io::Error) -> WriteError {
+    WriteError::Spool {
+        dir: std::env::temp_dir().display().to_string(),
+        source,
+    }
 }

@@ -7,10 +7,17 @@ mod delta;
 mod error;
 mod flatten;
 mod header;
+mod layout;
+mod spool;
 mod tar;
 
-pub use delta::{NewLayer, spool_delta};
+pub use delta::spool_delta;
 pub use error::WriteError;
 pub use flatten::{FlattenOptions, Flattened, flatten, write_file};
 pub use header::{HeaderFields, encode_header};
+pub use layout::{
+    ArchiveLayout, ArchiveOptions, OutputImage, OutputLayer, WrittenArchive, WrittenImage,
+    write_archive,
+};
+pub use spool::LayerSpool;
 pub use tar::TarWriter;

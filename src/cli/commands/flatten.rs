@@ -5,6 +5,7 @@ use imgtar::record::Mtime;
 use imgtar::write::{FlattenOptions, WriteError, flatten};
 
 use super::{Context, Exit, Failure};
+use crate::cli::archive_output::asked_time;
 use crate::cli::args::{ArchiveArg, ImageArg};
 use crate::cli::destination::OutputArg;
 use crate::cli::error::warn;
@@ -51,17 +52,8 @@ impl Args {
             seconds: time.as_second(),
             nanoseconds: 0,
         };
-        if let Some(time) = self.created {
+        if let Some(time) = asked_time(self.created)? {
             return Ok(of(time));
-        }
-        if let Some(epoch) = std::env::var_os("SOURCE_DATE_EPOCH") {
-            let seconds = epoch.to_str().and_then(|text| text.parse().ok());
-            let seconds = seconds
-                .ok_or_else(|| Failure::usage("SOURCE_DATE_EPOCH holds no number of seconds"))?;
-            return Ok(Mtime {
-                seconds,
-                nanoseconds: 0,
-            });
         }
         let created = image.view().and_then(|config| config.created.as_ref());
         Ok(created.map_or_else(Mtime::default, |created| of(created.timestamp())))
