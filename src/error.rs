@@ -73,6 +73,7 @@ impl Error {
                 WriteError::Rootfs(error) => of_rootfs(error),
                 WriteError::Read(error) => of_source(error),
                 WriteError::Layer { source, .. } => of_layer(source),
+                WriteError::Change(_) => Class::Usage,
                 WriteError::WhiteoutName { .. }
                 | WriteError::Digest { .. }
                 | WriteError::Image { .. } => Class::Input,
@@ -104,6 +105,7 @@ fn of_rootfs(error: &RootfsError) -> Class {
         RootfsError::Compare { source, .. } => of_source(source),
         RootfsError::Entry { .. }
         | RootfsError::FlatEntry { .. }
+        | RootfsError::NotRootfs { .. }
         | RootfsError::DiffId { .. }
         | RootfsError::Image { .. }
         | RootfsError::Expansion { .. }

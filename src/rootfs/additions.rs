@@ -117,11 +117,11 @@ impl Rootfs {
         })
     }
 
-    /// A file as engines make them to mount over: empty, 0755, of root.
+    /// A file as engines make them to mount over: empty, of root, 0755 by Docker, 0644 by podman.
     fn is_mounted_file(&self, node: NodeId) -> bool {
         let inode = self.inode_of(node);
         matches!(inode.body, Body::File { size: 0, .. })
-            && (inode.mode, inode.uid, inode.gid) == (0o755, 0, 0)
+            && matches!((inode.mode, inode.uid, inode.gid), (0o755 | 0o644, 0, 0))
             && inode.xattrs.is_none()
     }
 }

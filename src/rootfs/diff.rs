@@ -67,6 +67,12 @@ impl Delta {
         self.changes.is_empty()
     }
 
+    /// How many names at the root are gone.
+    pub(crate) fn removed_at_root(&self) -> usize {
+        let at_root = |c: &&Change| c.kind == ChangeKind::Removed && !c.path.contains(&b'/');
+        self.changes.iter().filter(at_root).count()
+    }
+
     /// How many changes of a kind there are.
     pub fn count(&self, kind: ChangeKind) -> usize {
         self.changes.iter().filter(|c| c.kind == kind).count()

@@ -70,6 +70,12 @@ pub enum RootfsError {
     /// A rootfs tar whose bytes cannot be read.
     #[error("the rootfs tar cannot be read")]
     Flat(#[source] LayerError),
+    /// A tar of something else than a container's files.
+    #[error("the rootfs tar holds no root file system: {why}")]
+    NotRootfs {
+        /// What it is instead.
+        why: &'static str,
+    },
     /// A file that cannot be compared.
     #[error("`{}` cannot be compared", .path.as_bstr())]
     Compare {

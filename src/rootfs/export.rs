@@ -1,4 +1,4 @@
-//! What a rootfs tar does not record is not taken for gone.
+//! Rootfs tars that something else than imgtar wrote: what they do not record is not taken for gone.
 //!
 //! Engines cut times to seconds, turn those before 1970 and after 2262 into 1970, keep of extended
 //! attributes `security.capability` alone (podman `user.*` too) and write version 3 of that as 2. A
@@ -7,10 +7,13 @@
 use std::collections::HashSet;
 
 use super::additions::Additions;
-use super::tree::{Body, Inode, Rootfs, Xattr};
+use super::error::RootfsError;
+use super::tree::{Body, Inode, ROOT, Rootfs, Xattr};
 use super::union::{Step, Union};
 use crate::record::Mtime;
 
+/// What image archives have at their root.
+const ARCHIVE_MEMBERS: [&[u8]; 2] = [b"manifest.json", b"oci-layout"];
 /// The attribute that every engine exports.
 const CAPABILITY: &[u8] = b"security.capability";
 /// The last second that engines keep.
@@ -96,6 +99,34 @@ fn is_rewritten(old: &[u8], new: &[u8]) -> bool {
 }
 
 impl Rootfs {
+    /// Refuses a tar that is no root file system of a container of `base`: one without entries, and
+    /// an image archive.
+    ///
+    /// # Errors
+    ///
+    /// [`RootfsError::NotRootfs`].
+    pub fn require_rootfs(&self, base: &Self) -> Result<(), RootfsError> {
+        let names = &self.node(ROOT).children;
+        let old = &base.node(ROOT).children;
+        if names.is_empty() && !old.is_empty() {
+            return Err(RootfsError::NotRootfs {
+                why: "it has no entries",
+            });
+        }
+        let is_archive = ARCHIVE_MEMBERS.iter().any(|name| names.contains_key(*name));
+        if is_archive && names.keys().all(|name| !old.contains_key(name)) {
+            return Err(RootfsError::NotRootfs {
+                why: "it is an image archive",
+            });
+        }
+        Ok(())
+    }
+
+    /// How many names the root has.
+    pub(crate) fn names_at_root(&self) -> usize {
+        self.node(ROOT).children.len()
+    }
+
     /// Gives the files of this tree, read from a rootfs tar, what the tar does not record and files of
     /// the same path and type in `base` have: fractions of seconds if no time in the tar has one,
     /// extended attributes of a name space (`user.`, `system.` and so on, without

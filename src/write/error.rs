@@ -5,6 +5,7 @@ use std::io;
 use bstr::ByteSlice;
 
 use crate::digest::Digest;
+use crate::image::change::ChangeError;
 use crate::layer::LayerError;
 use crate::rootfs::RootfsError;
 use crate::source::SourceError;
@@ -19,6 +20,9 @@ pub enum WriteError {
     /// A body could not be read.
     #[error(transparent)]
     Read(#[from] SourceError),
+    /// A change of the config that Docker would refuse.
+    #[error(transparent)]
+    Change(#[from] ChangeError),
     /// A name that layers give another meaning, so that none can hold it.
     #[error("`{}` cannot be written into a layer: a name that begins with `.wh.` is a whiteout there", .path.as_bstr())]
     WhiteoutName {
