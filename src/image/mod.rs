@@ -17,6 +17,7 @@
 //! - *Artifacts dressed as images*: signatures, attestations and whatever else has layers that are
 //!   no tars are [`Artifact`]s, never images.
 
+mod change;
 mod config;
 mod descriptor;
 mod docker;
@@ -32,6 +33,7 @@ mod reference;
 mod select;
 mod v1;
 
+pub use change::{ChangeError, Changes};
 pub use config::{Config, Created, Health, HistoryEntry, RootFs, RunConfig};
 pub use descriptor::Descriptor;
 pub use draft::ConfigDraft;
