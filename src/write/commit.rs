@@ -15,8 +15,8 @@ use super::delta::spool_delta;
 use super::layout::OutputImage;
 use super::{OutputLayer, WriteError};
 use crate::digest::DiffId;
-use crate::image::change::Changes;
-use crate::image::{ConfigDraft, Created, Health, HistoryEntry, Image, Name, RunConfig};
+
+use crate::image::{Changes, ConfigDraft, Created, Health, HistoryEntry, Image, Name, RunConfig};
 use crate::parallel::Jobs;
 use crate::progress::Progress;
 use crate::rootfs::{Additions, Delta, Rootfs, Warning, difference};

@@ -5,7 +5,7 @@ use std::io;
 use bstr::ByteSlice;
 
 use crate::digest::Digest;
-use crate::image::change::ChangeError;
+use crate::image::ChangeError;
 use crate::layer::LayerError;
 use crate::rootfs::RootfsError;
 use crate::source::SourceError;

@@ -2,8 +2,7 @@
 
 use std::path::PathBuf;
 
-use imgtar::image::change::Changes;
-use imgtar::image::{Platform, Selector};
+use imgtar::image::{Changes, Platform, Selector};
 use imgtar::write::{CommitOptions, commit};
 
 use super::{Context, Exit, Failure};
