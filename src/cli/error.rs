@@ -161,6 +161,9 @@ fn advise_rootfs(error: &RootfsError, failure: Failure) -> Failure {
         ),
         RootfsError::Entry { .. } => failure
             .hint("no engine can apply this layer either; `imgtar ls --layer` shows its entries"),
+        RootfsError::NotRootfs { .. } => failure.hint(
+            "`docker export` writes the tar of a container's files, `imgtar flatten` that of an image's",
+        ),
         RootfsError::Image { .. } => failure
             .hint("`imgtar verify` reports everything that is wrong with the archive; --no-verify flattens what is there"),
         RootfsError::Layer { source, .. } if !source.is_environment() => {

@@ -17,9 +17,12 @@
 //! - *Artifacts dressed as images*: signatures, attestations and whatever else has layers that are
 //!   no tars are [`Artifact`]s, never images.
 
+mod change;
 mod config;
 mod descriptor;
 mod docker;
+mod draft;
+mod encode;
 pub(crate) mod go_json;
 mod history;
 pub(crate) mod json;
@@ -31,8 +34,10 @@ mod reference;
 mod select;
 pub(crate) mod v1;
 
+pub use change::{ChangeError, Changes};
 pub use config::{Config, Created, Health, HistoryEntry, RootFs, RunConfig};
 pub use descriptor::Descriptor;
+pub use draft::ConfigDraft;
 pub use history::{Pairing, Step};
 pub use json::JsonError;
 pub(crate) use load::blob_digest_in_name;

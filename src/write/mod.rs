@@ -3,6 +3,8 @@
 //! The same input gives the same bytes, whatever the number of threads: order, names, owners and
 //! times come from the image alone.
 
+mod commit;
+mod delta;
 mod error;
 mod flatten;
 mod header;
@@ -10,6 +12,8 @@ mod layout;
 mod spool;
 mod tar;
 
+pub use commit::{CommitOptions, Committed, commit};
+pub use delta::spool_delta;
 pub use error::WriteError;
 pub use flatten::{FlattenOptions, Flattened, flatten, write_file};
 pub use header::{HeaderFields, encode_header};

@@ -1,6 +1,7 @@
 //! One file a command: its arguments and what it does with them.
 
 pub(super) mod cat;
+pub(super) mod commit;
 pub(super) mod completions;
 pub(super) mod flatten;
 pub(super) mod history;
