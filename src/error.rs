@@ -73,7 +73,10 @@ impl Error {
                 WriteError::Rootfs(error) => of_rootfs(error),
                 WriteError::Read(error) => of_source(error),
                 WriteError::Layer { source, .. } => of_layer(source),
-                WriteError::Digest { .. } | WriteError::Image { .. } => Class::Input,
+                WriteError::Change(_) => Class::Usage,
+                WriteError::WhiteoutName { .. }
+                | WriteError::Digest { .. }
+                | WriteError::Image { .. } => Class::Input,
                 WriteError::Write(_) | WriteError::Spool { .. } => Class::Environment,
             },
         }
@@ -98,8 +101,11 @@ fn of_layer(error: &LayerError) -> Class {
 
 fn of_rootfs(error: &RootfsError) -> Class {
     match error {
-        RootfsError::Layer { source, .. } => of_layer(source),
+        RootfsError::Layer { source, .. } | RootfsError::Flat(source) => of_layer(source),
+        RootfsError::Compare { source, .. } => of_source(source),
         RootfsError::Entry { .. }
+        | RootfsError::FlatEntry { .. }
+        | RootfsError::NotRootfs { .. }
         | RootfsError::DiffId { .. }
         | RootfsError::Image { .. }
         | RootfsError::Expansion { .. }

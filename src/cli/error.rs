@@ -147,6 +147,9 @@ fn advise(error: &Error, failure: Failure) -> Failure {
         Error::Load(LoadError::Description { .. }) => failure.hint(VERIFY),
         Error::Select(error) => advise_select(error, failure),
         Error::Layer(error) if !error.is_environment() => failure.hint(VERIFY),
+        Error::Write(WriteError::Change(error)) if error.words().ends_with("is not a valid change command") => {
+            failure.hint("CMD, ENTRYPOINT, ENV, EXPOSE, HEALTHCHECK, LABEL, ONBUILD, STOPSIGNAL, USER, VOLUME and WORKDIR can change a config")
+        }
         Error::Rootfs(error) | Error::Write(WriteError::Rootfs(error)) => {
             advise_rootfs(error, failure)
         }
@@ -161,6 +164,9 @@ fn advise_rootfs(error: &RootfsError, failure: Failure) -> Failure {
         ),
         RootfsError::Entry { .. } => failure
             .hint("no engine can apply this layer either; `imgtar ls --layer` shows its entries"),
+        RootfsError::NotRootfs { .. } => failure.hint(
+            "`docker export` writes the tar of a container's files, `imgtar flatten` that of an image's",
+        ),
         RootfsError::Image { .. } => failure
             .hint("`imgtar verify` reports everything that is wrong with the archive; --no-verify flattens what is there"),
         RootfsError::Layer { source, .. } if !source.is_environment() => {

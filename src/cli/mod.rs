@@ -17,7 +17,8 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 use args::Global;
 use commands::{
-    Context, cat, completions, flatten, history, images, inspect, layers, ls, man, tree, verify,
+    Context, cat, commit, completions, flatten, history, images, import, inspect, layers, ls, man,
+    tree, verify,
 };
 use error::Failure;
 use exit::Exit;
@@ -62,6 +63,8 @@ enum Command {
     Verify(verify::Args),
     #[command(visible_alias = "export")]
     Flatten(flatten::Args),
+    Import(import::Args),
+    Commit(commit::Args),
     Completions(completions::Args),
     Man(man::Args),
 }
@@ -78,6 +81,8 @@ impl Command {
             Self::Cat(args) => args.run(context),
             Self::Verify(args) => args.run(context),
             Self::Flatten(args) => args.run(context),
+            Self::Import(args) => args.run(context),
+            Self::Commit(args) => args.run(context),
             Self::Completions(args) => args.run(context),
             Self::Man(args) => args.run(context),
         }

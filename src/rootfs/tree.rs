@@ -254,6 +254,17 @@ impl Rootfs {
         }
     }
 
+    /// The first path of a file; `None` if it has none.
+    pub(super) fn path_of(&self, id: InodeId) -> Option<Vec<u8>> {
+        let mut walk = self.walk(ROOT);
+        while let Some((entry, path)) = walk.next_entry() {
+            if entry.id == id {
+                return Some(path.to_vec());
+            }
+        }
+        None
+    }
+
     /// The root's name.
     pub fn root(&self) -> NodeId {
         ROOT

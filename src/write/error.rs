@@ -2,7 +2,10 @@
 
 use std::io;
 
+use bstr::ByteSlice;
+
 use crate::digest::Digest;
+use crate::image::ChangeError;
 use crate::layer::LayerError;
 use crate::rootfs::RootfsError;
 use crate::source::SourceError;
@@ -17,6 +20,15 @@ pub enum WriteError {
     /// A body could not be read.
     #[error(transparent)]
     Read(#[from] SourceError),
+    /// A change of the config that Docker would refuse.
+    #[error(transparent)]
+    Change(#[from] ChangeError),
+    /// A name that layers give another meaning, so that none can hold it.
+    #[error("`{}` cannot be written into a layer: a name that begins with `.wh.` is a whiteout there", .path.as_bstr())]
+    WhiteoutName {
+        /// Its path.
+        path: Vec<u8>,
+    },
     /// The output could not be written.
     #[error("cannot write the output")]
     Write(#[source] io::Error),

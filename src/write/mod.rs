@@ -3,16 +3,22 @@
 //! The same input gives the same bytes, whatever the number of threads: order, names, owners and
 //! times come from the image alone.
 
+mod commit;
+mod delta;
 mod error;
 mod flatten;
 mod header;
+mod import;
 mod layout;
 mod spool;
 mod tar;
 
+pub use commit::{CommitOptions, Committed, commit};
+pub use delta::spool_delta;
 pub use error::WriteError;
 pub use flatten::{FlattenOptions, Flattened, flatten, write_file};
 pub use header::{HeaderFields, encode_header};
+pub use import::{IMPORT_MESSAGE, ImportOptions, Imported, import};
 pub use layout::{
     ArchiveLayout, ArchiveOptions, ArchiveWarning, OutputImage, OutputLayer, WrittenArchive,
     WrittenImage, write_archive,

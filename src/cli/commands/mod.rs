@@ -1,10 +1,12 @@
 //! One file a command: its arguments and what it does with them.
 
 pub(super) mod cat;
+pub(super) mod commit;
 pub(super) mod completions;
 pub(super) mod flatten;
 pub(super) mod history;
 pub(super) mod images;
+pub(super) mod import;
 pub(super) mod inspect;
 pub(super) mod layers;
 pub(super) mod ls;

@@ -8,10 +8,10 @@ use super::go::parse_uint16;
 
 /// Reads `[[ip:]host:]port[-end][/protocol]` and adds `port/protocol` for each port.
 pub(super) fn read(spec: &str, ports: &mut BTreeSet<String>) -> Result<(), String> {
-    let mut parts = spec.rsplitn(3, ':');
-    let container = parts.next().unwrap_or_default();
-    let host = parts.next().unwrap_or_default();
-    let ip = parts.next().unwrap_or_default();
+    let mut from_the_end = spec.rsplitn(3, ':');
+    let container = from_the_end.next().unwrap_or_default();
+    let host = from_the_end.next().unwrap_or_default();
+    let ip = from_the_end.next().unwrap_or_default();
     let (number, protocol) = split_protocol(container);
     check_address(ip)?;
     if number.is_empty() {
