@@ -10,7 +10,7 @@ use jiff::Timestamp;
 
 use super::commands::Context;
 use super::destination::{Destination, OutputArg};
-use super::error::Failure;
+use super::error::{Failure, warn};
 use super::exit::Exit;
 
 /// Where an archive goes and how it is laid out.
@@ -160,6 +160,9 @@ impl ArchiveDestination {
             }
             Err(error) => return Err(error.into()),
         };
+        for warning in &written.warnings {
+            warn(context.output, &warning.to_string());
+        }
         let to_stdout = self.destination.is_stdout();
         self.destination.finish()?;
         let ids: String = written

@@ -23,6 +23,7 @@ mod descriptor;
 mod docker;
 mod draft;
 mod encode;
+pub(crate) mod go_json;
 mod history;
 pub(crate) mod json;
 mod load;
@@ -31,7 +32,7 @@ mod model;
 mod platform;
 mod reference;
 mod select;
-mod v1;
+pub(crate) mod v1;
 
 pub use change::{ChangeError, Changes};
 pub use config::{Config, Created, Health, HistoryEntry, RootFs, RunConfig};

@@ -18,8 +18,8 @@ pub use error::WriteError;
 pub use flatten::{FlattenOptions, Flattened, flatten, write_file};
 pub use header::{HeaderFields, encode_header};
 pub use layout::{
-    ArchiveLayout, ArchiveOptions, OutputImage, OutputLayer, WrittenArchive, WrittenImage,
-    write_archive,
+    ArchiveLayout, ArchiveOptions, ArchiveWarning, OutputImage, OutputLayer, WrittenArchive,
+    WrittenImage, write_archive,
 };
 pub use spool::LayerSpool;
 pub use tar::TarWriter;

@@ -15,14 +15,24 @@
 //! Threats: a layer that is not what the config says would become an archive that lies; with
 //! [`ArchiveOptions::verify`] every layer is held against its digests before the output counts.
 
+mod blobs;
+mod describe;
+mod docker;
 mod image;
+mod members;
+mod oci;
+mod v1;
 
+use std::collections::HashMap;
 use std::io::Write;
+use std::thread;
 
+use describe::Described;
 pub use image::{OutputImage, OutputLayer};
 
 use super::WriteError;
 use crate::digest::{BlobDigest, ImageId};
+use crate::image::{Config, Name, Reference};
 use crate::parallel::Jobs;
 use crate::progress::Progress;
 
@@ -56,7 +66,32 @@ pub struct WrittenArchive {
     pub images: Vec<WrittenImage>,
     /// How many bytes the archive has.
     pub bytes: u64,
+    /// What is not right about it for every engine.
+    pub warnings: Vec<ArchiveWarning>,
 }
+
+/// What an engine may not take as it was meant.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ArchiveWarning {
+    /// More layers than Docker's graph-driver store can stack (moby `layer/layer_store.go`).
+    #[error("{image} has {layers} layers; Docker's overlay2 cannot load more than {LAYER_LIMIT}")]
+    TooManyLayers {
+        /// The image, for people.
+        image: String,
+        /// How many layers it has.
+        layers: usize,
+    },
+    /// The digest of a reference is that of another manifest, so the archive cannot keep it.
+    #[error("the archive cannot keep the digest of `{name}`: it names another manifest")]
+    DigestDropped {
+        /// The name as it was.
+        name: Name,
+    },
+}
+
+/// How many layers Docker's graph-driver store can stack.
+const LAYER_LIMIT: usize = 125;
 
 /// One image of a written archive.
 #[derive(Clone, Debug)]
@@ -79,6 +114,82 @@ pub fn write_archive<W: Write>(
     options: ArchiveOptions,
     progress: &dyn Progress,
 ) -> Result<WrittenArchive, WriteError> {
-    let _ = (images, out, options, progress);
-    unimplemented!("follows in the next commit")
+    let views = images.iter().map(OutputImage::view);
+    let views: Vec<Config> = views.collect::<Result<_, _>>()?;
+    let layers = blobs::name(images, options, progress)?;
+    let described: Vec<Described<'_>> = images
+        .iter()
+        .zip(views)
+        .zip(&layers)
+        .map(|((image, view), layers)| Described::new(image, view, layers))
+        .collect();
+    let warnings = warnings(&described)?;
+    let (members, manifests) = match options.layout {
+        ArchiveLayout::Docker => {
+            let (members, manifests) = docker::current(&described)?;
+            (members, Some(manifests))
+        }
+        ArchiveLayout::DockerLegacy => (docker::legacy(&described)?, None),
+        ArchiveLayout::Oci => {
+            let (members, manifests) = oci::layout(&described);
+            (members, Some(manifests))
+        }
+    };
+    let written = thread::scope(|scope| {
+        // The layers are hashed on the other cores while this one writes.
+        let check = options
+            .verify
+            .then(|| scope.spawn(|| blobs::check(images, &layers, options.jobs, progress)));
+        let written = members.write(out, progress);
+        if let Some(check) = check {
+            // A panic there is a bug and passed on.
+            check
+                .join()
+                .unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+        }
+        written
+    });
+    let images = described.iter().enumerate().map(|(i, image)| WrittenImage {
+        id: image.id.clone(),
+        manifest: manifests.as_ref().map(|manifests| manifests[i].clone()),
+    });
+    Ok(WrittenArchive {
+        images: images.collect(),
+        bytes: written?,
+        warnings,
+    })
+}
+
+/// What is not right about the images for every engine, and refusal of what is right for none.
+fn warnings(images: &[Described<'_>]) -> Result<Vec<ArchiveWarning>, WriteError> {
+    let mut warnings = Vec::new();
+    let mut taken: HashMap<&Reference, &ImageId> = HashMap::new();
+    for image in images {
+        for tag in &image.tags {
+            if taken
+                .insert(tag, &image.id)
+                .is_some_and(|id| *id != image.id)
+            {
+                return Err(WriteError::Image {
+                    image: image.image.display_name(),
+                    why: format!("another image is to be called `{tag}` too"),
+                });
+            }
+        }
+        if image.layers.len() > LAYER_LIMIT {
+            warnings.push(ArchiveWarning::TooManyLayers {
+                image: image.image.display_name(),
+                layers: image.layers.len(),
+            });
+        }
+        for name in &image.image.names {
+            if name
+                .reference()
+                .is_some_and(|reference| reference.digest().is_some())
+            {
+                warnings.push(ArchiveWarning::DigestDropped { name: name.clone() });
+            }
+        }
+    }
+    Ok(warnings)
 }
