@@ -21,7 +21,10 @@ use tempfile::TempDir;
 
 use forge::{Entry, Form};
 use listing::{Listing, Row};
-use support::{Docker, Input, answer, bytes, imgtar, imgtar_with, items, shown, text, tool};
+use support::{
+    Docker, Input, answer, archives, bytes, engines, imgtar, imgtar_with, items, repository,
+    shared, shown, text, tool,
+};
 
 /// What Docker puts into every container, and the directories that it thereby touches.
 const ADDED: [&str; 12] = [
@@ -409,4 +412,175 @@ fn docker_26() {
 #[test]
 fn docker_26_with_containerd() {
     with(Docker::d26c(), Store::Containerd);
+}
+
+// --- without an engine ----------------------------------------------------------------------------
+
+/// A rootfs tar on top of an image; the new archive, or what imgtar says.
+fn committed(base: &str, image: &str, rootfs: &[u8]) -> Vec<u8> {
+    let args = ["commit", base, "-i", image, "-", "-o", "-"];
+    imgtar_with(&args, Input::Pipe(rootfs)).exits(0).stdout
+}
+
+fn newest_makes_no_layer(archive: &[u8]) -> bool {
+    let history = imgtar_with(&["history", "--json", "-"], Input::Pipe(archive));
+    history.exits(0).json()["images"][0]["history"][0]["empty_layer"] == true
+}
+
+/// Every archive that engines and tools have written: a container that does nothing changes nothing.
+#[test]
+fn an_idle_container_changes_nothing() {
+    let mut directories = vec![repository("testdata/engines")];
+    directories.extend(["archives", "corpus"].into_iter().filter_map(shared));
+    let all = directories.iter().flat_map(|directory| {
+        let names = archives(directory).into_iter();
+        names.map(move |name| format!("{directory}/{name}"))
+    });
+    let mut compared = 0;
+    for archive in all {
+        let images = imgtar(&["images", "--json", &archive]);
+        if images.code != 0 {
+            continue;
+        }
+        for position in 0..items(&images.json()["images"]).len() {
+            let image = format!("@{position}");
+            for more in [&[][..], &["--as-container"]] {
+                let args = [&["flatten", &archive, &image][..], more].concat();
+                let flat = imgtar(&args);
+                if flat.code == 0 {
+                    let archive = committed(&archive, &image, &flat.stdout);
+                    assert!(newest_makes_no_layer(&archive), "{args:?}");
+                    compared += 1;
+                }
+            }
+        }
+    }
+    assert!(compared > 30, "only {compared}");
+}
+
+/// From any image of an archive to any other: the layer makes the one of the other.
+#[test]
+fn one_image_becomes_another() {
+    for archive in ["docker20-multi.tar", "docker26c-multi.tar"] {
+        let archive = engines(archive);
+        let count = items(&answer(&["images", "--json", &archive])["images"]).len();
+        assert!(count > 2);
+        for from in 0..count {
+            for to in 0..count {
+                let (from, to) = (format!("@{from}"), format!("@{to}"));
+                let wanted = imgtar(&["flatten", &archive, &to]).exits(0).stdout;
+                let made = committed(&archive, &from, &wanted);
+                let got = imgtar_with(&["flatten", "-"], Input::Pipe(&made)).exits(0);
+                assert!(got.stderr.is_empty(), "{got}");
+                let rows = |tar: &[u8]| Listing::of(tar).with_only_capabilities().rows;
+                let what = format!("{archive} {from} {to}");
+                assert_same(&rows(&wanted), &rows(&got.stdout), &what);
+            }
+        }
+    }
+}
+
+/// What Docker 20.10 exported of a container, on the archives that several engines wrote of its image.
+#[test]
+fn a_stored_export_is_no_change() {
+    let Some(directory) = shared("archives") else {
+        return;
+    };
+    let export = bytes(&format!("{directory}/quirks-1.export20.tar"));
+    for archive in [
+        "docker20-quirks.tar",
+        "docker26-quirks.tar",
+        "docker26c-quirks.tar",
+    ] {
+        let archive = committed(&format!("{directory}/{archive}"), "@0", &export);
+        assert!(newest_makes_no_layer(&archive));
+    }
+}
+
+/// The same input and time give the same bytes, whatever the number of threads and the compression of
+/// the rootfs tar.
+#[test]
+fn commits_can_be_repeated() {
+    let base = engines("docker20-multi.tar");
+    let rootfs = imgtar(&["flatten", &base, "@3"]).exits(0).stdout;
+    let zipped = zstd::encode_all(&rootfs[..], 1).expect("room in memory");
+    let commit = |rootfs: &[u8], jobs: &str| {
+        let time = "2020-01-01T00:00:00Z";
+        let args = [
+            "commit",
+            &base,
+            "-i@0",
+            "-",
+            "-o-",
+            "--created",
+            time,
+            "-j",
+            jobs,
+        ];
+        imgtar_with(&args, Input::Pipe(rootfs)).exits(0).stdout
+    };
+    let first = commit(&rootfs, "1");
+    assert!(first == commit(&rootfs, "2") && first == commit(&zipped, "7"));
+}
+
+/// How a container runs is changed by Docker's rules: nothing that the base says can be taken back but by
+/// something else (`tests` of the same in an engine are above).
+#[test]
+fn configs_are_merged() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let file = |name: &str| shown(&directory.path().join(name));
+    let (base, with, out) = (file("base.tar"), file("with.tar"), file("out.tar"));
+    let layer = forge::layer(&[Entry::file("a", b"1")]);
+    fs::write(
+        &base,
+        forge::archive(std::slice::from_ref(&layer), Form::Hybrid),
+    )
+    .expect("room");
+    fs::write(file("rootfs.tar"), &layer).expect("room");
+    let rootfs = file("rootfs.tar");
+    let commit = |base: &str, out: &str, changes: &[&str]| {
+        let mut args = vec!["commit", base, &rootfs, "-f", "-o", out];
+        for change in changes {
+            args.extend(["-c", change]);
+        }
+        imgtar(&args).succeeds();
+        answer(&["inspect", "--json", out])["images"][0]["config"].clone()
+    };
+    let check = "HEALTHCHECK --interval=5s --retries=4 CMD check";
+    commit(
+        &base,
+        &with,
+        &[
+            "ENTRYPOINT [\"e\"]",
+            "CMD [\"c\"]",
+            "ENV A=1 B=2",
+            check,
+            "USER u",
+        ],
+    );
+    let run = |changes: &[&str]| commit(&with, &out, changes)["config"].clone();
+    assert_eq!(run(&[])["Cmd"], json!(["c"]));
+    // A new entrypoint drops the command; none at all takes both from the base again.
+    let changed = run(&["ENTRYPOINT [\"f\"]"]);
+    assert_eq!(
+        (&changed["Entrypoint"], &changed["Cmd"]),
+        (&json!(["f"]), &Value::Null)
+    );
+    let changed = run(&["ENTRYPOINT []"]);
+    assert_eq!(
+        (&changed["Entrypoint"], &changed["Cmd"]),
+        (&json!(["e"]), &json!(["c"]))
+    );
+    let changed = run(&["ENV B=3 C=4", "HEALTHCHECK --timeout=7s CMD other"]);
+    assert_eq!(changed["Env"], json!(["A=1", "B=3", "C=4"]));
+    let health = &changed["Healthcheck"];
+    assert_eq!(health["Test"], json!(["CMD-SHELL", "other"]));
+    assert_eq!(health["Interval"], json!(5_000_000_000_u64));
+    assert_eq!(health["Timeout"], json!(7_000_000_000_u64));
+    assert_eq!(health["Retries"], json!(4));
+    // What the base was committed of is not true of the new image; who made it is, unless told.
+    let config = commit(&with, &out, &[]);
+    assert_eq!(config.get("container_config"), None);
+    let history = config["history"].as_array().expect("steps").last().cloned();
+    assert_eq!(history.expect("a step")["created_by"], "c");
 }
