@@ -150,6 +150,20 @@ fn advise(error: &Error, failure: Failure) -> Failure {
         Error::Rootfs(error) | Error::Write(WriteError::Rootfs(error)) => {
             advise_rootfs(error, failure)
         }
+        Error::Write(error) => advise_write(error, failure, VERIFY),
+        _ => failure,
+    }
+}
+
+fn advise_write(error: &WriteError, failure: Failure, verify: &str) -> Failure {
+    match error {
+        WriteError::Digest { .. } => failure.hint(
+            "the layer was changed or damaged, and the new archive would say that it was not; `imgtar verify` says what else is",
+        ),
+        WriteError::Layer { source, .. } if !source.is_environment() => failure.hint(verify),
+        WriteError::Spool { .. } => {
+            failure.hint("set TMPDIR to a directory with room for the new layer, uncompressed")
+        }
         _ => failure,
     }
 }

@@ -17,8 +17,8 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 use args::Global;
 use commands::{
-    Context, cat, commit, completions, flatten, history, images, inspect, layers, ls, man, tree,
-    verify,
+    Context, cat, commit, completions, flatten, history, images, inspect, layers, ls, man, squash,
+    tree, verify,
 };
 use error::Failure;
 use exit::Exit;
@@ -64,6 +64,7 @@ enum Command {
     #[command(visible_alias = "export")]
     Flatten(flatten::Args),
     Commit(commit::Args),
+    Squash(squash::Args),
     Completions(completions::Args),
     Man(man::Args),
 }
@@ -81,6 +82,7 @@ impl Command {
             Self::Verify(args) => args.run(context),
             Self::Flatten(args) => args.run(context),
             Self::Commit(args) => args.run(context),
+            Self::Squash(args) => args.run(context),
             Self::Completions(args) => args.run(context),
             Self::Man(args) => args.run(context),
         }

@@ -10,6 +10,7 @@ mod flatten;
 mod header;
 mod layout;
 mod spool;
+mod squash;
 mod tar;
 
 pub use commit::{CommitOptions, Committed, commit};
@@ -22,4 +23,5 @@ pub use layout::{
     WrittenImage, write_archive,
 };
 pub use spool::LayerSpool;
+pub use squash::{SquashOptions, Squashed, squash};
 pub use tar::TarWriter;
