@@ -214,10 +214,10 @@ impl Live {
         live.docker.run(&["rm", &idle]);
         live.docker.run(&["rmi", forge::NAME]);
         fs::write(live.file("base.tar"), live.docker.run(&["save", &base])).expect("room");
-        let changed = live.container("changed");
-        live.docker.run(&["create", "--name", &changed, &base]);
-        live.docker.run(&["start", "-a", &changed]);
-        let export = live.docker.run(&["export", &changed]);
+        let container = live.container("changed");
+        live.docker.run(&["create", "--name", &container, &base]);
+        live.docker.run(&["start", "-a", &container]);
+        let export = live.docker.run(&["export", &container]);
         fs::write(live.file("changed.tar"), export).expect("room");
         Some(live)
     }

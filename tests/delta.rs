@@ -88,7 +88,6 @@ fn told(delta: &Delta) -> Vec<String> {
         ChangeKind::Changed => 'C',
         ChangeKind::Removed => 'D',
         ChangeKind::Carried => '.',
-        _ => '?',
     };
     let told = delta.changes().iter();
     told.map(|c| format!("{} {}", letter(c.kind), String::from_utf8_lossy(&c.path)))
@@ -130,10 +129,10 @@ fn pair() -> impl Strategy<Value = Pair> {
         2 => (Just(0), 0..2_u8, Just(0), Just(0), Just(0)),
         3 => (0..5_u8, 0..3_u8, 0..3_u8, 0..4_u8, 0..3_u8),
     ];
-    let named = (0..8_u8, any::<u8>());
+    let entry = (0..8_u8, any::<u8>());
     let count = paths().len();
     let files = prop::collection::vec((file.clone(), prop::option::weighted(0.2, file)), FILES);
-    let names = prop::collection::vec((named.clone(), prop::option::weighted(0.2, named)), count);
+    let names = prop::collection::vec((entry.clone(), prop::option::weighted(0.2, entry)), count);
     (files, names).prop_map(|(files, names)| {
         let lower_files: Vec<File> = files.iter().map(|(file, _)| *file).collect();
         let upper_files: Vec<File> = files
@@ -194,7 +193,10 @@ fn entry(path: &str, (kind, content, mode, mtime, xattr): File) -> Entry {
     let content = usize::from(content);
     match typeflag {
         // Of one size and not equal, and large enough for a second read.
-        b'0' => entry.body = [&b"one"[..], b"ore", &[7; 140_000]][content].to_vec(),
+        b'0' => {
+            let bodies = [b"one".to_vec(), b"ore".to_vec(), vec![7; 140_000]];
+            entry.body.clone_from(&bodies[content]);
+        }
         b'2' => entry.link = [&b"a"[..], b"/b/a", b"../none"][content].to_vec(),
         _ => {}
     }
