@@ -153,6 +153,20 @@ fn advise(error: &Error, failure: Failure) -> Failure {
         Error::Rootfs(error) | Error::Write(WriteError::Rootfs(error)) => {
             advise_rootfs(error, failure)
         }
+        Error::Write(error) => advise_write(error, failure, VERIFY),
+        _ => failure,
+    }
+}
+
+fn advise_write(error: &WriteError, failure: Failure, verify: &str) -> Failure {
+    match error {
+        WriteError::Digest { .. } => failure.hint(
+            "the layer was changed or damaged, and the new archive would say that it was not; `imgtar verify` says what else is",
+        ),
+        WriteError::Layer { source, .. } if !source.is_environment() => failure.hint(verify),
+        WriteError::Spool { .. } => {
+            failure.hint("set TMPDIR to a directory with room for the new layer, uncompressed")
+        }
         _ => failure,
     }
 }
@@ -164,7 +178,7 @@ fn advise_rootfs(error: &RootfsError, failure: Failure) -> Failure {
         ),
         RootfsError::Entry { .. } => failure
             .hint("no engine can apply this layer either; `imgtar ls --layer` shows its entries"),
-        RootfsError::NotRootfs { .. } => failure.hint(
+        RootfsError::NotRootfs { .. } | RootfsError::Flat(_) => failure.hint(
             "`docker export` writes the tar of a container's files, `imgtar flatten` that of an image's",
         ),
         RootfsError::Image { .. } => failure

@@ -18,7 +18,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 use args::Global;
 use commands::{
     Context, cat, commit, completions, flatten, history, images, import, inspect, layers, ls, man,
-    tree, verify,
+    squash, tree, verify,
 };
 use error::Failure;
 use exit::Exit;
@@ -65,6 +65,7 @@ enum Command {
     Flatten(flatten::Args),
     Import(import::Args),
     Commit(commit::Args),
+    Squash(squash::Args),
     Completions(completions::Args),
     Man(man::Args),
 }
@@ -83,6 +84,7 @@ impl Command {
             Self::Flatten(args) => args.run(context),
             Self::Import(args) => args.run(context),
             Self::Commit(args) => args.run(context),
+            Self::Squash(args) => args.run(context),
             Self::Completions(args) => args.run(context),
             Self::Man(args) => args.run(context),
         }

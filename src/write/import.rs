@@ -97,7 +97,7 @@ pub fn import(
             names: options.names.to_vec(),
             parent: None,
         },
-        files: tree.len().saturating_sub(1),
+        files: tree.len(),
         whiteouts,
         after_tar,
         warnings: tree.warnings().to_vec(),
@@ -113,12 +113,20 @@ fn digest(
         is_layer: true,
         ..SumWanted::diff_id()
     };
-    let sum = sum(rootfs, Compression::None, &wanted, task).map_err(RootfsError::Flat)?;
+    let sum = sum(rootfs, Compression::None, &wanted, task).map_err(unreadable)?;
     if let Some(fault) = sum.tar_fault {
-        return Err(RootfsError::Flat(fault));
+        return Err(unreadable(fault));
     }
     let digest: Digest = sum.tar;
     Ok((DiffId::from(digest), sum.after_tar))
+}
+
+/// A fault of the tar, or of what it lies on.
+fn unreadable(error: LayerError) -> RootfsError {
+    match error {
+        LayerError::Tar(fault) => RootfsError::Flat(fault),
+        source => RootfsError::Layer { layer: 0, source },
+    }
 }
 
 type Looked = (Rootfs, Option<(Vec<u8>, usize)>);

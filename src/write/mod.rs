@@ -11,6 +11,7 @@ mod header;
 mod import;
 mod layout;
 mod spool;
+mod squash;
 mod tar;
 
 pub use commit::{CommitOptions, Committed, commit};
@@ -24,4 +25,5 @@ pub use layout::{
     WrittenImage, write_archive,
 };
 pub use spool::LayerSpool;
+pub use squash::{SquashOptions, Squashed, squash};
 pub use tar::TarWriter;

@@ -8,7 +8,6 @@ use super::{Context, Exit, Failure};
 use crate::cli::archive_output::asked_time;
 use crate::cli::args::{ArchiveArg, ImageArg};
 use crate::cli::destination::OutputArg;
-use crate::cli::error::warn;
 
 /// Merge the layers of an image into one rootfs tar
 ///
@@ -80,21 +79,7 @@ impl Args {
             }
             Err(error) => return Err(error.into()),
         };
-        for warning in &flattened.warnings {
-            let path = String::from_utf8_lossy(&warning.path);
-            let more = match warning.count - 1 {
-                0 => String::new(),
-                n => format!(" ({n} more like it in the layer)"),
-            };
-            warn(
-                context.output,
-                &format!(
-                    "layer {}: `{path}` {}{more}",
-                    warning.layer,
-                    warning.kind.describe()
-                ),
-            );
-        }
+        context.warn_of_tree(&flattened.warnings);
         destination.finish()?;
         Ok(Exit::Done)
     }

@@ -97,10 +97,7 @@ impl Args {
         }
         if let Some((path, count)) = &imported.whiteouts {
             let path = String::from_utf8_lossy(path);
-            let more = match count - 1 {
-                0 => String::new(),
-                n => format!(" ({n} more like it)"),
-            };
+            let more = more(*count);
             warn(
                 context.output,
                 &format!(
@@ -119,9 +116,18 @@ impl Args {
         for warning in &imported.warnings {
             let path = String::from_utf8_lossy(&warning.path);
             let what = warning.kind.describe();
-            warn(context.output, &format!("`{path}` {what}"));
+            let more = more(warning.count);
+            warn(context.output, &format!("`{path}` {what}{more}"));
         }
         destination.write(&[imported.image], true, context)
+    }
+}
+
+/// How many more there are than the one that is shown.
+fn more(count: usize) -> String {
+    match count - 1 {
+        0 => String::new(),
+        n => format!(" ({n} more like it)"),
     }
 }
 
@@ -142,7 +148,6 @@ fn refuse_images(input: &Input, path: &Path) -> Result<(), Failure> {
         return Ok(());
     }
     let count = units::count(set.images.len(), "image", "images");
-    let path = path.display();
     let mut failure = Failure::usage(format!(
         "{} is no root file system but an image archive: it holds {count}",
         archive.source().label()
@@ -150,9 +155,15 @@ fn refuse_images(input: &Input, path: &Path) -> Result<(), Failure> {
     for image in set.images.iter().take(5) {
         failure = failure.detail(image.display_name());
     }
+    let path = path.display();
+    let load = if path.to_string() == "-" {
+        "`docker load` loads it".to_owned()
+    } else {
+        format!("`docker load -i {path}` loads it")
+    };
     Err(failure
         .hint(format!(
-            "`docker load -i {path}` loads it as it is; `imgtar flatten {path} -o rootfs.tar` makes a root file system of an image in it"
+            "{load} as it is; `imgtar flatten {path} -o rootfs.tar` makes a root file system of an image in it"
         ))
         .hint("`imgtar squash` makes an image of one layer and keeps its config"))
 }

@@ -11,6 +11,7 @@ pub(super) mod inspect;
 pub(super) mod layers;
 pub(super) mod ls;
 pub(super) mod man;
+pub(super) mod squash;
 pub(super) mod tree;
 pub(super) mod verify;
 
@@ -20,6 +21,7 @@ use imgtar::image::{Image, ImageSet};
 use imgtar::layer::Measures;
 use imgtar::problem::Severity;
 use imgtar::report::units;
+use imgtar::rootfs::Warning;
 
 use super::args::{ArchiveArg, Global, ImageArg};
 use super::error::{Failure, causes, warn};
@@ -92,6 +94,20 @@ impl Context {
                 self.output,
                 &format!("{more}: run `imgtar verify {}`", loaded.archive.path()),
             );
+        }
+    }
+
+    /// Says what engines would show otherwise of a merged tree.
+    pub(super) fn warn_of_tree(&self, warnings: &[Warning]) {
+        for warning in warnings {
+            let path = String::from_utf8_lossy(&warning.path);
+            let what = warning.kind.describe();
+            let more = match warning.count - 1 {
+                0 => String::new(),
+                n => format!(" ({n} more like it in the layer)"),
+            };
+            let message = format!("layer {}: `{path}` {what}{more}", warning.layer);
+            warn(self.output, &message);
         }
     }
 

@@ -1,6 +1,6 @@
 //! The layers of all images as blobs: each once, with the digest that names it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io::{self, BufReader, Write as _};
 
 use super::image::{OutputImage, OutputLayer};
@@ -213,6 +213,16 @@ fn decode(layer: &OutputLayer, progress: &dyn Progress) -> Result<OutputLayer, U
     }
 }
 
+/// What is claimed of a blob.
+struct Claim<'c> {
+    image: &'c OutputImage,
+    layer: usize,
+    blob: &'c Slice,
+    compression: Compression,
+    diff_id: &'c DiffId,
+    digest: Option<&'c BlobDigest>,
+}
+
 /// Holds every layer whose digests are only claimed against them.
 pub(super) fn check(
     images: &[OutputImage],
@@ -220,40 +230,90 @@ pub(super) fn check(
     jobs: Jobs,
     progress: &dyn Progress,
 ) -> Result<(), WriteError> {
-    let mut plans: Vec<(&OutputImage, usize, &Layer)> = Vec::new();
-    let mut seen = std::collections::HashSet::new();
-    for (image, layers) in images.iter().zip(layers) {
-        for (index, layer) in layers
+    let claims = images.iter().zip(layers).flat_map(|(image, layers)| {
+        let claimed = layers
             .iter()
             .enumerate()
-            .filter(|(_, layer)| !layer.computed)
-        {
-            let place = (layer.blob.source().identity(), layer.blob.span());
-            if seen.insert((place, &layer.diff_id, &layer.digest)) {
-                plans.push((image, index, layer));
+            .filter(|(_, layer)| !layer.computed);
+        claimed.map(move |(index, layer)| Claim {
+            image,
+            layer: index,
+            blob: &layer.blob,
+            compression: layer.compression,
+            diff_id: &layer.diff_id,
+            digest: Some(&layer.digest),
+        })
+    });
+    check_claims(claims, jobs, progress)
+}
+
+impl OutputImage {
+    /// Holds the layers from `from` up against what is claimed of them. `known` gives the diff IDs
+    /// that were computed already.
+    pub(in crate::write) fn check(
+        &self,
+        from: usize,
+        known: impl Fn(usize) -> Option<DiffId>,
+        jobs: Jobs,
+        progress: &dyn Progress,
+    ) -> Result<(), WriteError> {
+        let mut claims = Vec::new();
+        for (index, layer) in self.layers.iter().enumerate().skip(from) {
+            if let Some(computed) = known(index) {
+                let claimed = layer.diff_id.digest();
+                compare(self, index, "diff ID", claimed, computed.digest())?;
+            } else if !layer.computed {
+                claims.push(Claim {
+                    image: self,
+                    layer: index,
+                    blob: &layer.blob,
+                    compression: layer.compression,
+                    diff_id: &layer.diff_id,
+                    digest: None,
+                });
             }
         }
+        check_claims(claims, jobs, progress)
     }
+}
+
+/// Reads every blob once for each claim about it.
+fn check_claims<'c>(
+    claims: impl IntoIterator<Item = Claim<'c>>,
+    jobs: Jobs,
+    progress: &dyn Progress,
+) -> Result<(), WriteError> {
+    let mut seen = HashSet::new();
+    let plans: Vec<Claim<'_>> = claims
+        .into_iter()
+        .filter(|claim| {
+            let place = (claim.blob.source().identity(), claim.blob.span());
+            seen.insert((place, claim.diff_id, claim.digest))
+        })
+        .collect();
     let sums = parallel::map(
         jobs,
         &plans,
-        |(_, _, layer)| layer.blob.len(),
-        |(image, index, layer)| {
-            let task = progress.begin("verifying layers", Some(layer.blob.len()));
+        |claim| claim.blob.len(),
+        |claim| {
+            let task = progress.begin("verifying layers", Some(claim.blob.len()));
             let wanted = SumWanted {
-                stored: Some(Algorithm::Sha256),
-                tar: layer.diff_id.digest().algorithm().clone(),
+                stored: claim
+                    .digest
+                    .map(|digest| digest.digest().algorithm().clone()),
+                tar: claim.diff_id.digest().algorithm().clone(),
                 is_layer: false,
             };
-            sum(&layer.blob, layer.compression, &wanted, &*task)
-                .map_err(|source| fault(image, *index, source))
+            sum(claim.blob, claim.compression, &wanted, &*task)
+                .map_err(|source| fault(claim.image, claim.layer, source))
         },
     );
-    for ((image, index, layer), sum) in plans.into_iter().zip(sums) {
+    for (claim, sum) in plans.iter().zip(sums) {
         let sum = sum?;
-        compare(image, index, "diff ID", layer.diff_id.digest(), &sum.tar)?;
-        if let Some(stored) = &sum.stored {
-            compare(image, index, "digest", layer.digest.digest(), stored)?;
+        let (image, layer) = (claim.image, claim.layer);
+        compare(image, layer, "diff ID", claim.diff_id.digest(), &sum.tar)?;
+        if let (Some(claimed), Some(computed)) = (claim.digest, &sum.stored) {
+            compare(image, layer, "digest", claimed.digest(), computed)?;
         }
     }
     Ok(())

@@ -171,6 +171,15 @@ pub(super) fn index(
     })
 }
 
+/// Docker's own descriptor, whose fields have another order than OCI's.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct LayerSource<'d> {
+    media_type: &'d str,
+    size: u64,
+    digest: &'d Digest,
+}
+
 /// One item of `manifest.json`.
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
@@ -181,7 +190,7 @@ struct ManifestItem<'d> {
     #[serde(skip_serializing_if = "Option::is_none")]
     parent: Option<&'d ImageId>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    layer_sources: BTreeMap<&'d DiffId, Descriptor<'d>>,
+    layer_sources: BTreeMap<&'d DiffId, LayerSource<'d>>,
 }
 
 /// `manifest.json`. `paths` are those of the config and of the layers of each image.
@@ -204,7 +213,14 @@ pub(super) fn manifest_json(
                 layers,
                 parent: parent.filter(|parent| here.contains(parent)),
                 layer_sources: sources
-                    .map(|layer| (&layer.diff_id, Descriptor::of_layer(layer)))
+                    .map(|layer| {
+                        let source = LayerSource {
+                            media_type: layer.media_type(),
+                            size: layer.blob.len(),
+                            digest: layer.digest.digest(),
+                        };
+                        (&layer.diff_id, source)
+                    })
                     .collect(),
             }
         })
