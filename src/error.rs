@@ -3,7 +3,7 @@
 use crate::archive::ArchiveError;
 use crate::image::{LoadError, SelectError};
 use crate::layer::LayerError;
-use crate::record::TarFault;
+use crate::record::{TarError, TarFault};
 use crate::rootfs::RootfsError;
 use crate::source::{SourceError, is_environment};
 use crate::write::WriteError;
@@ -101,7 +101,8 @@ fn of_layer(error: &LayerError) -> Class {
 
 fn of_rootfs(error: &RootfsError) -> Class {
     match error {
-        RootfsError::Layer { source, .. } | RootfsError::Flat(source) => of_layer(source),
+        RootfsError::Layer { source, .. } => of_layer(source),
+        RootfsError::Flat(error) => of_tar(error),
         RootfsError::Compare { source, .. } => of_source(source),
         RootfsError::Entry { .. }
         | RootfsError::FlatEntry { .. }
@@ -113,13 +114,17 @@ fn of_rootfs(error: &RootfsError) -> Class {
     }
 }
 
+fn of_tar(error: &TarError) -> Class {
+    match &error.fault {
+        TarFault::Read(error) if is_environment(error) => Class::Environment,
+        _ => Class::Input,
+    }
+}
+
 fn of_archive(error: &ArchiveError) -> Class {
     match error {
         ArchiveError::NotTar { source, .. } | ArchiveError::Damaged { source, .. } => {
-            match &source.fault {
-                TarFault::Read(error) if is_environment(error) => Class::Environment,
-                _ => Class::Input,
-            }
+            of_tar(source)
         }
         ArchiveError::TooManyMembers { .. } | ArchiveError::NotAnImage { .. } => Class::Input,
     }

@@ -175,7 +175,7 @@ fn advise_rootfs(error: &RootfsError, failure: Failure) -> Failure {
         ),
         RootfsError::Entry { .. } => failure
             .hint("no engine can apply this layer either; `imgtar ls --layer` shows its entries"),
-        RootfsError::NotRootfs { .. } => failure.hint(
+        RootfsError::NotRootfs { .. } | RootfsError::Flat(_) => failure.hint(
             "`docker export` writes the tar of a container's files, `imgtar flatten` that of an image's",
         ),
         RootfsError::Image { .. } => failure

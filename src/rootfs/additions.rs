@@ -28,14 +28,11 @@ impl Additions {
 
     /// Finds what an engine added to `base` when it made `container` of it: empty files where it
     /// mounts files, `etc/mtab`, and directories that `base` lacks, with nothing of their own in
-    /// them, where it mounts directories and at `mounts` (the working directory and volumes).
+    /// them, where it mounts directories and at `working_dir`.
     ///
-    /// What is there and looks otherwise is the container's own.
-    pub fn find<'m>(
-        container: &Rootfs,
-        base: &Rootfs,
-        mounts: impl IntoIterator<Item = &'m [u8]>,
-    ) -> Self {
+    /// What is there and looks otherwise is the container's own. So are mount points of volumes: a
+    /// container has them only once it was started, and Docker commits them.
+    pub fn find(container: &Rootfs, base: &Rootfs, working_dir: &[u8]) -> Self {
         let mut found = Self::default();
         let mut directories: Vec<Vec<&[u8]>> = Vec::new();
         for path in FILES.iter().chain(&PODMAN_FILES) {
@@ -47,10 +44,8 @@ impl Additions {
         });
         directories.extend(DIRECTORIES.iter().map(|path| path.to_vec()));
         directories.extend(PODMAN_DIRECTORIES.iter().map(|path| path.to_vec()));
-        directories.extend(mounts.into_iter().map(|path| {
-            let names = path.split(|&b| b == b'/');
-            names.filter(|name| !name.is_empty()).collect()
-        }));
+        let names = working_dir.split(|&b| b == b'/');
+        directories.push(names.filter(|name| !name.is_empty()).collect());
         // The deepest first, as a directory may hold nothing but what is found.
         let mut all: Vec<Vec<&[u8]>> = Vec::new();
         for path in directories {

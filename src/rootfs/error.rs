@@ -4,6 +4,7 @@ use bstr::ByteSlice;
 
 use crate::digest::DiffId;
 use crate::layer::LayerError;
+use crate::record::TarError;
 use crate::source::SourceError;
 
 /// Why an image cannot be flattened, and where.
@@ -69,7 +70,7 @@ pub enum RootfsError {
     },
     /// A rootfs tar whose bytes cannot be read.
     #[error("the rootfs tar cannot be read")]
-    Flat(#[source] LayerError),
+    Flat(#[source] TarError),
     /// A tar of something else than a container's files.
     #[error("the rootfs tar holds no root file system: {why}")]
     NotRootfs {

@@ -135,7 +135,7 @@ impl Rootfs {
     pub fn adopt_unrecorded(&mut self, base: &Self) {
         let recorded = Recorded::by(self);
         let mut seen = vec![false; self.inodes.len()];
-        let mut adopted: Vec<(usize, Mtime, Option<Box<[Xattr]>>)> = Vec::new();
+        let mut adopted = Vec::new();
         let none = Additions::none();
         let mut walk = Union::new(base, self, &none);
         while let Some(step) = walk.next() {

@@ -108,7 +108,6 @@ impl Rootfs {
                 offset,
                 fault,
             },
-            RootfsError::Layer { source, .. } => RootfsError::Flat(source),
             other => other,
         })?;
         tree.node_mut(ROOT).explicit = false;
@@ -120,10 +119,7 @@ impl Rootfs {
         let mut walker = Walker::new(Positioned::new(tar.clone()));
         let mut apply = Apply::new(self, 0);
         let mut number = 0;
-        while let Some(entry) = walker.next_entry().map_err(|error| {
-            let source = LayerError::from_walk(error, Compression::None, 0, tar.len());
-            RootfsError::Flat(source)
-        })? {
+        while let Some(entry) = walker.next_entry().map_err(RootfsError::Flat)? {
             if entry.kind == Kind::Global {
                 continue;
             }

@@ -156,7 +156,7 @@ impl Slice {
 
     /// Whether it is the same stretch of the same opened file: then its bytes need no comparison.
     pub fn is_same(&self, other: &Self) -> bool {
-        self.span == other.span && Arc::ptr_eq(&self.source.0, &other.source.0)
+        self.span == other.span && self.source.identity() == other.source.identity()
     }
 
     /// Fills `buf` from `offset` bytes into the slice, up to its end; returns how much was filled.

@@ -92,8 +92,8 @@ pub fn commit(
     let (lower, _) = Rootfs::build(base, false, options.jobs, progress)?;
     upper.require_rootfs(&lower)?;
     upper.adopt_unrecorded(&lower);
-    let mounts = mounts(draft.run());
-    let made = Additions::find(&upper, &lower, mounts);
+    let working_dir = draft.run().working_dir.as_bytes();
+    let made = Additions::find(&upper, &lower, working_dir);
     let delta = difference(&lower, &upper, &made, options.jobs, progress)?;
     let layer = if delta.is_empty() {
         None
@@ -113,12 +113,6 @@ pub fn commit(
         delta,
         warnings: upper.warnings().to_vec(),
     })
-}
-
-/// Where an engine mounts something because the image says so.
-fn mounts(run: &RunConfig) -> impl Iterator<Item = &[u8]> {
-    let volumes = run.volumes.iter().map(String::as_bytes);
-    volumes.chain([run.working_dir.as_bytes()])
 }
 
 fn write_config(
