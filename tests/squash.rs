@@ -293,8 +293,7 @@ fn nothing_to_merge() {
     fs::remove_file(&to).expect("it was there");
     let run = imgtar(&["squash", &from, "--from", "9", "-o", &to]).exits(3);
     assert!(
-        run.err()
-            .contains("its layers are 0 to 8, there is no layer 9"),
+        run.err().contains("has no layer 9, its layers are 0 to 8"),
         "{run}"
     );
     assert!(!Path::new(&to).exists());
