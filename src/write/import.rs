@@ -137,12 +137,8 @@ fn look(rootfs: &Slice) -> Result<Looked, RootfsError> {
     let mut whiteouts: Option<(Vec<u8>, usize)> = None;
     let mut walker = Walker::new(Positioned::new(rootfs.clone()));
     let failed = |error| {
-        RootfsError::Flat(LayerError::from_walk(
-            error,
-            Compression::None,
-            0,
-            rootfs.len(),
-        ))
+        let len = rootfs.len();
+        unreadable(LayerError::from_walk(error, Compression::None, 0, len))
     };
     while let Some(entry) = walker.next_entry().map_err(failed)? {
         if entry.kind != Kind::Global && Whiteout::of_path(&entry.path).is_some() {
