@@ -8,6 +8,7 @@ mod delta;
 mod error;
 mod flatten;
 mod header;
+mod import;
 mod layout;
 mod spool;
 mod squash;
@@ -18,6 +19,7 @@ pub use delta::spool_delta;
 pub use error::WriteError;
 pub use flatten::{FlattenOptions, Flattened, flatten, write_file};
 pub use header::{HeaderFields, encode_header};
+pub use import::{IMPORT_MESSAGE, ImportOptions, Imported, import};
 pub use layout::{
     ArchiveLayout, ArchiveOptions, ArchiveWarning, OutputImage, OutputLayer, WrittenArchive,
     WrittenImage, write_archive,
