@@ -3,12 +3,14 @@
 //! The same input gives the same bytes, whatever the number of threads: order, names, owners and
 //! times come from the image alone.
 
+mod entries;
 mod error;
 mod flatten;
 mod header;
+mod placed;
 mod tar;
 
 pub use error::WriteError;
-pub use flatten::{FlattenOptions, Flattened, flatten, write_file};
+pub use flatten::{FlattenOptions, Flattened, flatten, flatten_to_file, write_file};
 pub use header::{HeaderFields, encode_header};
 pub use tar::TarWriter;
