@@ -62,9 +62,9 @@ pub enum WriteError {
         /// Which digest: the diff ID, or that of the stored blob.
         what: &'static str,
         /// What was claimed.
-        claimed: Digest,
+        claimed: Box<Digest>,
         /// What the bytes give.
-        computed: Digest,
+        computed: Box<Digest>,
     },
     /// The image has no such layer.
     #[error("{image} has no layer {layer}, {}", match .count {

@@ -5,11 +5,13 @@
 
 mod commit;
 mod delta;
+mod entries;
 mod error;
 mod flatten;
 mod header;
 mod import;
 mod layout;
+mod placed;
 mod spool;
 mod squash;
 mod tar;
@@ -17,7 +19,7 @@ mod tar;
 pub use commit::{CommitOptions, Committed, commit};
 pub use delta::spool_delta;
 pub use error::WriteError;
-pub use flatten::{FlattenOptions, Flattened, flatten, write_file};
+pub use flatten::{FlattenOptions, Flattened, flatten, flatten_to_file, write_file};
 pub use header::{HeaderFields, encode_header};
 pub use import::{IMPORT_MESSAGE, ImportOptions, Imported, import};
 pub use layout::{
