@@ -232,7 +232,7 @@ fn advise_archive(error: &ArchiveError, failure: Failure) -> Failure {
         }
         ArchiveError::NotAnImage { looks, path } => match looks {
             Looks::Rootfs => failure.hint(format!(
-                "a root file system has no image to look at; `docker import {path}` makes one of it, `tar -tvf {path}` lists it"
+                "a root file system has no image to look at; `imgtar import {path} -o image.tar` makes one of it, `tar -tvf {path}` lists it"
             )),
             Looks::Layer => failure.hint("give the whole archive that the layer comes from"),
             Looks::Wrapped { directory } => failure.hint(format!(
