@@ -15,6 +15,11 @@ impl Jobs {
         Self(count)
     }
 
+    /// The number.
+    pub fn count(self) -> usize {
+        self.0.get()
+    }
+
     /// One for each core that this process may use.
     pub fn all_cores() -> Self {
         Self(thread::available_parallelism().unwrap_or(NonZeroUsize::MIN))

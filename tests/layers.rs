@@ -486,6 +486,50 @@ fn the_bytes_are_the_same_every_time() {
     }
 }
 
+/// A blob that is two layers of an image is decompressed once; both keep their bytes, also where a link
+/// has saved a file of the first from the second. Holes of sparse files are holes of the output.
+#[test]
+fn repeated_layers_and_holes_keep_their_bytes() {
+    let twice = forge::layer(&[
+        Entry::new(b'5', b"d/"),
+        Entry::file("d/x", &pattern(1, 3 * MIB + 5)),
+    ]);
+    let mut link = Entry::new(b'1', b"d/y");
+    link.link = b"d/x".to_vec();
+    let map = "2\n1048576\n700\n5242880\n0\n";
+    let mut body = map.as_bytes().to_vec();
+    body.resize(512, 0);
+    body.extend(pattern(2, 700));
+    let mut sparse = Entry::file("GNUSparseFile.0/holes", &body);
+    sparse.pax = [
+        ("GNU.sparse.major", "1"),
+        ("GNU.sparse.minor", "0"),
+        ("GNU.sparse.name", "d/holes"),
+        ("GNU.sparse.realsize", "5242880"),
+    ]
+    .map(|(key, value)| (key.to_owned(), value.as_bytes().to_vec()))
+    .to_vec();
+    let layers = [twice.clone(), forge::layer(&[link, sparse]), twice];
+    for form in Form::ALL {
+        let place = Place::new(&forge::archive(&layers, form));
+        let piped = imgtar(&["flatten", &place.archive()]).exits(0).stdout;
+        for options in [&["-j", "1"][..], &["-j", "3"], &["-j", "3", "--no-verify"]] {
+            let output = place.flattened(&[options, &["-f"]].concat());
+            assert!(output == piped, "{form:?} with {options:?}");
+        }
+        let listing = Listing::of(&piped);
+        let content = |path: &str| listing.rows[path.as_bytes()].content.clone();
+        assert_eq!(content("d/x"), content("d/y"), "{form:?}");
+        let mut holes = vec![0; 5 * MIB];
+        holes[MIB..MIB + 700].copy_from_slice(&pattern(2, 700));
+        let plain = Listing::of(&forge::layer(&[Entry::file("d/holes", &holes)]));
+        assert_eq!(
+            content("d/holes"),
+            plain.rows[b"d/holes".as_slice()].content
+        );
+    }
+}
+
 /// The threads do not change the bytes of any case either.
 #[test]
 fn threads_do_not_change_the_bytes() {

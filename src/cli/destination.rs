@@ -109,6 +109,14 @@ impl Destination {
         matches!(self, Self::Stdout(_))
     }
 
+    /// The file, if it is a new one, which several threads may write at known places.
+    pub(crate) fn file(&self) -> Option<&File> {
+        match self {
+            Self::New { file, .. } => Some(file.as_file()),
+            Self::Special(_) | Self::Stdout(_) => None,
+        }
+    }
+
     /// Puts the finished output in its place.
     pub(crate) fn finish(mut self) -> Result<(), Failure> {
         let flushed = self.flush();

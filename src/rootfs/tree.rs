@@ -235,6 +235,11 @@ impl Rootfs {
         holes.fold(0, u64::saturating_add)
     }
 
+    /// The uncompressed bytes of every layer, base first.
+    pub fn layers(&self) -> &[Slice] {
+        &self.layers
+    }
+
     /// How many bytes the uncompressed layers have.
     pub(crate) fn layer_bytes(&self) -> u64 {
         self.layers

@@ -17,6 +17,8 @@ struct Inner {
     base: u64,
     len: u64,
     path: String,
+    /// Whether nobody but this process has the file.
+    temporary: bool,
 }
 
 /// A stretch of a [`Source`], in bytes.
@@ -35,12 +37,19 @@ impl Source {
             base,
             len,
             path,
+            temporary: false,
         }))
     }
 
     /// A temporary file that was just written, called `path` in messages after what it came from.
     pub(crate) fn temporary(file: File, len: u64, path: String) -> Self {
-        Self::new(file, 0, len, path)
+        Self(Arc::new(Inner {
+            file,
+            base: 0,
+            len,
+            path,
+            temporary: true,
+        }))
     }
 
     /// The length in bytes, as it was when the file was opened.
@@ -149,6 +158,11 @@ impl Slice {
         self.span.len == 0
     }
 
+    /// Whether `other` is the same stretch of the same source.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        self.span == other.span && Arc::ptr_eq(&self.source.0, &other.source.0)
+    }
+
     /// The source it is part of.
     pub fn source(&self) -> &Source {
         &self.source
@@ -169,6 +183,14 @@ impl Slice {
         let want = usize::try_from(left).unwrap_or(usize::MAX).min(buf.len());
         self.source
             .read_at(&mut buf[..want], self.span.offset + offset)
+    }
+
+    /// Gives the room of its bytes back to the system, if they are in a temporary file of this process
+    /// and the system can do so. They must not be read again.
+    pub(crate) fn discard(&self) {
+        if self.source.0.temporary {
+            discard(&self.source.0.file, self.span);
+        }
     }
 
     /// The stretch `span` of it, counted from its beginning and cut to what it holds.
@@ -249,3 +271,14 @@ fn positioned_read(file: &File, buf: &mut [u8], offset: u64) -> io::Result<usize
 fn positioned_read(file: &File, buf: &mut [u8], offset: u64) -> io::Result<usize> {
     std::os::windows::fs::FileExt::seek_read(file, buf, offset)
 }
+
+/// Only a hint: where it fails nothing is lost but room.
+#[cfg(target_os = "linux")]
+fn discard(file: &File, span: Span) {
+    use rustix::fs::{FallocateFlags, fallocate};
+    let punch = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
+    _ = fallocate(file, punch, span.offset, span.len);
+}
+
+#[cfg(not(target_os = "linux"))]
+fn discard(_file: &File, _span: Span) {}

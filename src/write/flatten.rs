@@ -1,24 +1,22 @@
 //! An image as one rootfs tar, in the form of `docker export`.
 
 use std::collections::{HashMap, HashSet};
+use std::fs::File;
 use std::io::Write;
 use std::thread;
 
 use super::WriteError;
-use super::header::HeaderFields;
+use super::entries::Entries;
+use super::placed;
 use super::tar::TarWriter;
 use crate::digest::DiffId;
-use crate::image::{Identity, Image};
+use crate::image::{Identity, Image, Layer};
 use crate::layer::{SumWanted, sum};
 use crate::parallel::{self, Jobs};
 use crate::progress::Progress;
 use crate::record::Mtime;
-use crate::rootfs::{Body, Digests, Inode, InodeId, Rootfs, RootfsError, Warning};
-
-/// How far sparse files may expand: this many bytes in any case, or so many times the layers. A header
-/// of 512 bytes can claim a hole of 8 EiB.
-const HOLES_LIMIT: u64 = 16 << 30;
-const HOLES_RATIO: u64 = 200;
+use crate::rootfs::{Digests, Inode, Rootfs, RootfsError, Warning};
+use crate::source::Span;
 
 /// How to flatten.
 #[derive(Clone, Copy, Debug)]
@@ -42,11 +40,7 @@ pub struct Flattened {
     pub warnings: Vec<Warning>,
 }
 
-/// Writes the merged tree of `image` to `out`.
-///
-/// Order: a directory before what is in it, siblings in the order of their names' bytes; of the names
-/// of one file the first carries the bytes and the others are hard links to it (moby
-/// `daemon/export.go`, go-archive `Tarballer`).
+/// Writes the merged tree of `image` to `out`, a byte after the other.
 ///
 /// # Errors
 ///
@@ -58,25 +52,14 @@ pub fn flatten<W: Write>(
     options: FlattenOptions,
     progress: &dyn Progress,
 ) -> Result<Flattened, WriteError> {
-    if options.verify {
-        require_claims(image)?;
-    }
-    let (mut tree, digests) = Rootfs::build(image, options.verify, options.jobs, progress)?;
-    let limit = HOLES_LIMIT.max(tree.layer_bytes().saturating_mul(HOLES_RATIO));
-    let holes = tree.holes();
-    if holes > limit {
-        return Err(RootfsError::Expansion { holes, limit }.into());
-    }
-    if let Some(time) = options.as_container {
-        let working_dir = image.view().map_or("", |config| &config.run.working_dir);
-        tree.add_container_files(working_dir.as_bytes(), time);
-    }
-    thread::scope(|scope| {
+    let (tree, digests) = merge(image, options, options.verify, progress)?;
+    let entries = Entries::new(&tree);
+    let (entries, bytes) = thread::scope(|scope| {
         // The layers are hashed on the other cores while this one writes.
         let check = options
             .verify
             .then(|| scope.spawn(|| check_layers(image, &digests, options.jobs, progress)));
-        let written = write_tree(&tree, out, progress);
+        let written = write_stream(&entries, out, progress);
         if let Some(check) = check {
             // A panic there is a bug and passed on.
             check
@@ -84,7 +67,69 @@ pub fn flatten<W: Write>(
                 .unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
         }
         written
+    })?;
+    Ok(Flattened {
+        entries,
+        bytes,
+        warnings: tree.warnings().to_vec(),
     })
+}
+
+/// Writes the merged tree of `image` to `file`, which is empty and seekable: the same bytes as
+/// [`flatten`], with all cores at work, and each layer read once for its digest and its files.
+///
+/// # Errors
+///
+/// As [`flatten`].
+pub fn flatten_to_file(
+    image: &Image,
+    file: &File,
+    options: FlattenOptions,
+    progress: &dyn Progress,
+) -> Result<Flattened, WriteError> {
+    let (tree, digests) = merge(image, options, false, progress)?;
+    let unproven = if options.verify {
+        unproven(image, &digests)
+    } else {
+        Vec::new()
+    };
+    let placed = placed::write(
+        &Entries::new(&tree),
+        tree.layers(),
+        |layer| unproven.iter().any(|(index, _)| *index == layer),
+        file,
+        options.jobs,
+        progress,
+    )?;
+    let computed = |(index, span)| Some((span, placed.digests.get(&index)?.clone()));
+    let computed = unproven.into_iter().filter_map(computed).collect();
+    if options.verify {
+        compare(image, &digests, &computed)?;
+    }
+    Ok(Flattened {
+        entries: placed.entries,
+        bytes: placed.bytes,
+        warnings: tree.warnings().to_vec(),
+    })
+}
+
+/// The merged tree, and the diff IDs of compressed layers if `digests` asks for them.
+fn merge(
+    image: &Image,
+    options: FlattenOptions,
+    digests: bool,
+    progress: &dyn Progress,
+) -> Result<(Rootfs, Digests), WriteError> {
+    if options.verify {
+        require_claims(image)?;
+    }
+    let (mut tree, digests) = Rootfs::build(image, digests, options.jobs, progress)?;
+    tree.check_expansion()?;
+    if let Some(time) = options.as_container {
+        let working_dir = image.view().map_or("", |config| &config.run.working_dir);
+        tree.add_container_files(working_dir.as_bytes(), time);
+    }
+    Ok((tree, digests))
 }
 
 /// Refuses an image whose layers nothing vouches for.
@@ -112,57 +157,72 @@ fn require_claims(image: &Image) -> Result<(), RootfsError> {
     Ok(())
 }
 
+/// The layers whose digests nobody has computed yet, by index and stretch of the archive, each stretch
+/// once.
+fn unproven(image: &Image, digests: &Digests) -> Vec<(usize, Span)> {
+    let mut seen = HashSet::new();
+    let unproven = |layer: &&Layer| layer.diff_id.is_some() && digests.of(layer.index).is_none();
+    let layers = image.layers.iter().filter(unproven);
+    layers
+        .filter_map(|layer| Some((layer.index, layer.span()?)))
+        .filter(|(_, span)| seen.insert(*span))
+        .collect()
+}
+
+/// Hashes the layers that are not hashed yet, and compares all.
 fn check_layers(
     image: &Image,
     digests: &Digests,
     jobs: Jobs,
     progress: &dyn Progress,
 ) -> Result<(), RootfsError> {
-    let mut plans = Vec::new();
-    let mut seen = HashSet::new();
-    for layer in &image.layers {
-        let (Some(claimed), Some((slice, compression))) = (&layer.diff_id, layer.present()) else {
-            continue;
-        };
-        match digests.of(layer.index) {
-            Some(computed) => compare(layer.index, claimed, computed)?,
-            None => {
-                if seen.insert((slice.span(), claimed)) {
-                    plans.push((layer.index, claimed, slice, compression));
-                }
-            }
-        }
-    }
+    let unproven = unproven(image, digests);
     let sums = parallel::map(
         jobs,
-        &plans,
-        |(_, _, slice, _)| slice.len(),
-        |(index, _, slice, compression)| {
+        &unproven,
+        |(_, span)| span.len,
+        |&(layer, _)| {
+            let Some((slice, compression)) = image.layers[layer].present() else {
+                return Ok(None);
+            };
             let task = progress.begin("verifying layers", Some(slice.len()));
-            sum(slice, *compression, &SumWanted::diff_id(), &*task).map_err(|source| {
-                RootfsError::Layer {
-                    layer: *index,
-                    source,
-                }
-            })
+            sum(slice, compression, &SumWanted::diff_id(), &*task)
+                .map(|sum| Some(DiffId::from(sum.tar)))
+                .map_err(|source| RootfsError::Layer { layer, source })
         },
     );
-    for ((index, claimed, _, _), sum) in plans.iter().zip(sums) {
-        compare(*index, claimed, &DiffId::from(sum?.tar))?;
+    let mut computed = HashMap::new();
+    for ((_, span), sum) in unproven.into_iter().zip(sums) {
+        if let Some(id) = sum? {
+            computed.insert(span, id);
+        }
     }
-    Ok(())
+    compare(image, digests, &computed)
 }
 
-fn compare(layer: usize, claimed: &DiffId, computed: &DiffId) -> Result<(), RootfsError> {
-    // Another algorithm cannot be compared with what was computed.
-    if claimed.digest().algorithm() != computed.digest().algorithm() || claimed == computed {
-        return Ok(());
+/// Holds every layer against its diff ID.
+fn compare(
+    image: &Image,
+    digests: &Digests,
+    computed: &HashMap<Span, DiffId>,
+) -> Result<(), RootfsError> {
+    for layer in &image.layers {
+        let computed = digests
+            .of(layer.index)
+            .or_else(|| computed.get(&layer.span()?));
+        let (Some(claimed), Some(computed)) = (&layer.diff_id, computed) else {
+            continue;
+        };
+        // Another algorithm cannot be compared with what was computed.
+        if claimed.digest().algorithm() == computed.digest().algorithm() && claimed != computed {
+            return Err(RootfsError::DiffId {
+                layer: layer.index,
+                claimed: claimed.clone(),
+                computed: computed.clone(),
+            });
+        }
     }
-    Err(RootfsError::DiffId {
-        layer,
-        claimed: claimed.clone(),
-        computed: computed.clone(),
-    })
+    Ok(())
 }
 
 /// Writes the logical content of a regular file to `out`; nothing for anything else.
@@ -178,88 +238,21 @@ pub fn write_file<W: Write>(tree: &Rootfs, inode: &Inode, out: W) -> Result<(), 
     writer.close().map(drop)
 }
 
-fn write_tree<W: Write>(
-    tree: &Rootfs,
+fn write_stream<W: Write>(
+    entries: &Entries<'_>,
     out: W,
     progress: &dyn Progress,
-) -> Result<Flattened, WriteError> {
+) -> Result<(u64, u64), WriteError> {
     let task = progress.begin("writing", None);
     let mut writer = TarWriter::new(out);
-    // The path under which each file with a body was written; files with one name only cost nothing
-    // more than their number here.
-    let mut first: HashMap<InodeId, Box<[u8]>> = HashMap::new();
-    let shared = shared_inodes(tree);
-    let mut entries = 0;
-    let mut path = Vec::new();
-    let mut walk = tree.walk(tree.root());
-    while let Some((entry, at)) = walk.next_entry() {
-        entries += 1;
-        path.clear();
-        path.extend_from_slice(at);
-        let inode = entry.inode;
-        let mut fields = HeaderFields {
-            path: &[],
-            typeflag: b'0',
-            link: &[],
-            mode: inode.mode,
-            uid: inode.uid,
-            gid: inode.gid,
-            size: 0,
-            mtime: inode.mtime,
-            device: (0, 0),
-            xattrs: inode.xattrs.as_deref().unwrap_or_default(),
-        };
-        if shared.contains(&entry.id) {
-            if let Some(target) = first.get(&entry.id) {
-                writer.header(&HeaderFields {
-                    path: &path,
-                    typeflag: b'1',
-                    link: target,
-                    ..fields
-                })?;
-                continue;
-            }
-            first.insert(entry.id, path.as_slice().into());
+    let count = entries.each(|fields, content| {
+        writer.header(fields)?;
+        if let Some(content) = content {
+            writer.body(&content.body)?;
+            task.advance(content.body.size);
         }
-        match &inode.body {
-            Body::Directory => {
-                path.push(b'/');
-                fields.typeflag = b'5';
-            }
-            Body::File { size, .. } => fields.size = *size,
-            Body::Symlink(target) => (fields.typeflag, fields.link) = (b'2', target),
-            Body::Char(major, minor) => (fields.typeflag, fields.device) = (b'3', (*major, *minor)),
-            Body::Block(major, minor) => {
-                (fields.typeflag, fields.device) = (b'4', (*major, *minor));
-            }
-            Body::Fifo => fields.typeflag = b'6',
-        }
-        writer.header(&HeaderFields {
-            path: &path,
-            ..fields
-        })?;
-        if let Some(body) = tree.file_body(inode) {
-            writer.body(&body)?;
-            task.advance(body.size);
-        }
-    }
+        Ok(())
+    })?;
     let (_, bytes) = writer.finish()?;
-    Ok(Flattened {
-        entries,
-        bytes,
-        warnings: tree.warnings().to_vec(),
-    })
-}
-
-/// Files with more than one name.
-fn shared_inodes(tree: &Rootfs) -> HashSet<InodeId> {
-    let mut seen = vec![false; tree.inode_count()];
-    let mut shared = HashSet::new();
-    let mut walk = tree.walk(tree.root());
-    while let Some((entry, _)) = walk.next_entry() {
-        if std::mem::replace(&mut seen[entry.id.index()], true) {
-            shared.insert(entry.id);
-        }
-    }
-    shared
+    Ok((count, bytes))
 }

@@ -5,10 +5,12 @@
 
 mod commit;
 mod delta;
+mod entries;
 mod error;
 mod flatten;
 mod header;
 mod layout;
+mod placed;
 mod spool;
 mod squash;
 mod tar;
@@ -16,7 +18,7 @@ mod tar;
 pub use commit::{CommitOptions, Committed, commit};
 pub use delta::spool_delta;
 pub use error::WriteError;
-pub use flatten::{FlattenOptions, Flattened, flatten, write_file};
+pub use flatten::{FlattenOptions, Flattened, flatten, flatten_to_file, write_file};
 pub use header::{HeaderFields, encode_header};
 pub use layout::{
     ArchiveLayout, ArchiveOptions, ArchiveWarning, OutputImage, OutputLayer, WrittenArchive,

@@ -6,18 +6,28 @@ use super::WriteError;
 use super::header::{HeaderFields, encode_header};
 use crate::record::SparseMap;
 use crate::rootfs::FileBody;
-use crate::source::Slice;
+use crate::source::{Slice, Span};
 
-/// How much is gathered before it is written. Bodies are read straight into this buffer, so a small
-/// file costs one copy and no system call of its own.
-const BUFFER: usize = 1 << 20;
+/// How much is gathered before it is written: enough that system calls cost little, and little enough
+/// to stay in a core's cache between the read and the write. Bodies are read straight into this
+/// buffer, so a small file costs one copy and no write of its own.
+const BUFFER: usize = 256 << 10;
+
+/// How many zeros in a row are worth a hole in the file that is written.
+const HOLE: u64 = 64 << 10;
 
 /// Writes headers and bodies one after the other.
 #[derive(Debug)]
 pub struct TarWriter<W> {
     inner: W,
-    buffer: Vec<u8>,
+    /// What is gathered: the first `filled` bytes.
+    buffer: Box<[u8]>,
+    filled: usize,
+    /// A header under construction.
+    header: Vec<u8>,
     written: u64,
+    /// How to leave out bytes that are zeros, or that somebody else writes.
+    skip: Option<fn(&mut W, u64)>,
 }
 
 impl<W: Write> TarWriter<W> {
@@ -25,14 +35,25 @@ impl<W: Write> TarWriter<W> {
     pub fn new(inner: W) -> Self {
         Self {
             inner,
-            buffer: Vec::with_capacity(2 * BUFFER),
+            buffer: vec![0; BUFFER].into_boxed_slice(),
+            filled: 0,
+            header: Vec::new(),
             written: 0,
+            skip: None,
+        }
+    }
+
+    /// Writes to `inner`, in which bytes can be left out.
+    pub(super) fn with_holes(inner: W, skip: fn(&mut W, u64)) -> Self {
+        Self {
+            skip: Some(skip),
+            ..Self::new(inner)
         }
     }
 
     /// How many bytes the tar has so far.
     pub fn position(&self) -> u64 {
-        self.written + self.buffer.len() as u64
+        self.written + self.filled as u64
     }
 
     /// Appends a header.
@@ -41,8 +62,12 @@ impl<W: Write> TarWriter<W> {
     ///
     /// [`WriteError::Write`].
     pub fn header(&mut self, fields: &HeaderFields<'_>) -> Result<(), WriteError> {
-        encode_header(&mut self.buffer, fields);
-        self.flush_if_full()
+        let mut header = std::mem::take(&mut self.header);
+        header.clear();
+        encode_header(&mut header, fields);
+        let written = self.bytes(&header);
+        self.header = header;
+        written
     }
 
     /// Appends a body and its padding.
@@ -52,6 +77,13 @@ impl<W: Write> TarWriter<W> {
     /// [`WriteError::Read`] if the bytes cannot be read or are fewer than `slice` says.
     pub fn body(&mut self, body: &FileBody<'_>) -> Result<(), WriteError> {
         self.content(body)?;
+        self.pad()
+    }
+
+    /// Leaves out a body of `len` bytes, which somebody else writes, and appends its padding. Only for
+    /// a writer [with holes](Self::with_holes).
+    pub(super) fn leave_out(&mut self, len: u64) -> Result<(), WriteError> {
+        self.hole(len)?;
         self.pad()
     }
 
@@ -68,7 +100,7 @@ impl<W: Write> TarWriter<W> {
         let mut position = 0;
         for span in &map.spans {
             self.zeros(span.offset - position)?;
-            self.copy(&stored.slice(crate::source::Span {
+            self.copy(&stored.slice(Span {
                 offset: from,
                 len: span.len,
             }))?;
@@ -78,27 +110,45 @@ impl<W: Write> TarWriter<W> {
         self.zeros(size.saturating_sub(position))
     }
 
+    fn bytes(&mut self, mut bytes: &[u8]) -> Result<(), WriteError> {
+        while !bytes.is_empty() {
+            let (now, later) = bytes.split_at(bytes.len().min(self.room()));
+            self.buffer[self.filled..][..now.len()].copy_from_slice(now);
+            self.advance(now.len())?;
+            bytes = later;
+        }
+        Ok(())
+    }
+
     fn copy(&mut self, slice: &Slice) -> Result<(), WriteError> {
         let mut offset = 0;
         while offset < slice.len() {
-            let start = self.buffer.len();
-            let room = (2 * BUFFER - start) as u64;
-            let want = usize::try_from(room.min(slice.len() - offset)).unwrap_or(BUFFER);
-            self.buffer.resize(start + want, 0);
-            let n = slice.read_at(&mut self.buffer[start..], offset)?;
-            self.buffer.truncate(start + n);
+            // Never empty, since a full buffer is written at once.
+            let n = slice.read_at(&mut self.buffer[self.filled..], offset)?;
             offset += n as u64;
-            self.flush_if_full()?;
+            self.advance(n)?;
         }
         Ok(())
     }
 
     fn zeros(&mut self, mut count: u64) -> Result<(), WriteError> {
+        if self.skip.is_some() && count >= HOLE {
+            return self.hole(count);
+        }
         while count > 0 {
-            let n = usize::try_from(count).unwrap_or(BUFFER).min(BUFFER);
-            self.buffer.resize(self.buffer.len() + n, 0);
+            let n = usize::try_from(count).unwrap_or(BUFFER).min(self.room());
+            self.buffer[self.filled..][..n].fill(0);
             count -= n as u64;
-            self.flush_if_full()?;
+            self.advance(n)?;
+        }
+        Ok(())
+    }
+
+    fn hole(&mut self, len: u64) -> Result<(), WriteError> {
+        self.flush()?;
+        if let Some(skip) = self.skip {
+            skip(&mut self.inner, len);
+            self.written += len;
         }
         Ok(())
     }
@@ -108,8 +158,14 @@ impl<W: Write> TarWriter<W> {
         self.zeros(self.position().wrapping_neg() % 512)
     }
 
-    fn flush_if_full(&mut self) -> Result<(), WriteError> {
-        if self.buffer.len() >= BUFFER {
+    fn room(&self) -> usize {
+        self.buffer.len() - self.filled
+    }
+
+    /// `n` bytes more stand in the buffer.
+    fn advance(&mut self, n: usize) -> Result<(), WriteError> {
+        self.filled += n;
+        if self.room() == 0 {
             self.flush()
         } else {
             Ok(())
@@ -118,10 +174,10 @@ impl<W: Write> TarWriter<W> {
 
     fn flush(&mut self) -> Result<(), WriteError> {
         self.inner
-            .write_all(&self.buffer)
+            .write_all(&self.buffer[..self.filled])
             .map_err(WriteError::Write)?;
-        self.written += self.buffer.len() as u64;
-        self.buffer.clear();
+        self.written += self.filled as u64;
+        self.filled = 0;
         Ok(())
     }
 

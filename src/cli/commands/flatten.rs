@@ -2,7 +2,7 @@
 
 use imgtar::image::Image;
 use imgtar::record::Mtime;
-use imgtar::write::{FlattenOptions, WriteError, flatten};
+use imgtar::write::{FlattenOptions, WriteError, flatten, flatten_to_file};
 
 use super::{Context, Exit, Failure};
 use crate::cli::archive_output::asked_time;
@@ -72,7 +72,12 @@ impl Args {
             verify: !self.no_verify,
             jobs: context.jobs,
         };
-        let flattened = match flatten(image, &mut destination, options, &context.progress) {
+        let progress = &context.progress;
+        let flattened = match destination.file() {
+            Some(file) => flatten_to_file(image, file, options, progress),
+            None => flatten(image, &mut destination, options, progress),
+        };
+        let flattened = match flattened {
             Ok(flattened) => flattened,
             Err(WriteError::Write(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => {
                 return Ok(Exit::Done);

@@ -1,0 +1,356 @@
+//! A tar written at known places by several threads at once.
+//!
+//! A walk over the tree says where everything will stand before anything is written. Then one piece of
+//! work writes the headers and the small bodies, in order, and the large bodies are written where they
+//! belong by whoever reads their layer: each layer is read once, for its digest and for its bodies.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{self, Write};
+
+use super::WriteError;
+use super::entries::Entries;
+use super::header::encode_header;
+use super::tar::TarWriter;
+use crate::digest::{DiffId, Hasher};
+use crate::parallel::{self, Jobs};
+use crate::progress::{Progress, Task};
+use crate::source::{Slice, Span};
+
+/// Bodies from this size on, in bytes, are written by whoever reads their layer. Below it a system
+/// call for each costs more than reading the bytes a second time.
+const LARGE: u64 = 32 << 10;
+/// How much is read, hashed and written at a time: it stays in a core's cache in between.
+const BUFFER: usize = 256 << 10;
+/// How much of what needs no hash one piece of work copies, in bytes.
+const PIECE: u64 = 32 << 20;
+/// What work costs, each in the same unit: hashing and copying a byte, a header.
+const HASH: u64 = 3;
+const COPY: u64 = 2;
+const HEADER: u64 = 4_000;
+
+/// A stretch of a layer that belongs in the tar.
+#[derive(Clone, Copy, Debug)]
+struct Move {
+    /// Where it is in the layer.
+    from: Span,
+    /// Where it goes in the tar, in bytes.
+    to: u64,
+}
+
+/// What is known before the first byte is written.
+struct Plan {
+    /// The large bodies, by layer, as they follow each other there.
+    moves: Vec<Vec<Move>>,
+    /// The cost of the rest.
+    rest: u64,
+    /// How many bytes the large bodies have.
+    large: u64,
+}
+
+impl Plan {
+    fn new(entries: &Entries<'_>, layers: usize) -> Result<Self, WriteError> {
+        let mut moves = vec![Vec::new(); layers];
+        let (mut position, mut rest, mut large) = (0_u64, 0_u64, 0_u64);
+        let mut header = Vec::new();
+        entries.each(|fields, content| {
+            header.clear();
+            encode_header(&mut header, fields);
+            position += header.len() as u64;
+            rest += HEADER;
+            let Some(content) = content else {
+                return Ok(());
+            };
+            let size = content.body.size;
+            if is_large(&content.body) {
+                let from = Span {
+                    offset: content.offset,
+                    len: size,
+                };
+                if let Some(moves) = moves.get_mut(content.layer) {
+                    moves.push(Move { from, to: position });
+                }
+                large += size;
+            } else {
+                rest = rest.saturating_add(content.body.stored.len() * COPY);
+            }
+            position = position.saturating_add(size.saturating_add(size.wrapping_neg() % 512));
+            Ok(())
+        })?;
+        for moves in &mut moves {
+            moves.sort_unstable_by_key(|m| m.from.offset);
+        }
+        Ok(Self { moves, rest, large })
+    }
+}
+
+fn is_large(body: &crate::rootfs::FileBody<'_>) -> bool {
+    body.sparse.is_none() && body.size >= LARGE
+}
+
+/// A piece of work.
+enum Piece {
+    /// Headers and small bodies.
+    Rest,
+    /// A whole layer is read for its digest, and what belongs in the tar is written on the way; the flag
+    /// says that nobody else reads that.
+    Layer(usize, Vec<Move>, bool),
+    /// Some bodies of a layer are copied; the flag says that nobody else reads them.
+    Bodies(usize, Vec<Move>, bool),
+}
+
+/// What a piece of work leads to.
+enum Done {
+    Rest { entries: u64, bytes: u64 },
+    Digest(usize, DiffId),
+    Nothing,
+}
+
+/// What was written.
+pub(super) struct Placed {
+    pub(super) entries: u64,
+    pub(super) bytes: u64,
+    /// The diff IDs of the layers that were to be hashed.
+    pub(super) digests: HashMap<usize, DiffId>,
+}
+
+/// Writes `entries`, whose bodies are in `layers`, to `file`, which is empty; of the layers that
+/// `hash` picks, the digests are computed.
+pub(super) fn write(
+    entries: &Entries<'_>,
+    layers: &[Slice],
+    hash: impl Fn(usize) -> bool,
+    file: &File,
+    jobs: Jobs,
+    progress: &dyn Progress,
+) -> Result<Placed, WriteError> {
+    let plan = Plan::new(entries, layers.len())?;
+    let task = progress.begin("writing", Some(plan.large));
+    let pieces = pieces(plan, layers, hash, jobs);
+    let done = parallel::map(
+        jobs,
+        &pieces,
+        |(cost, _)| *cost,
+        |(_, piece)| match piece {
+            Piece::Rest => write_rest(entries, file),
+            Piece::Layer(layer, moves, last) => {
+                let id = read_layer(&layers[*layer], moves, *last, file, &*task)?;
+                Ok(Done::Digest(*layer, id))
+            }
+            Piece::Bodies(layer, moves, last) => {
+                copy_bodies(&layers[*layer], moves, *last, file, &*task)?;
+                Ok(Done::Nothing)
+            }
+        },
+    );
+    let mut placed = Placed {
+        entries: 0,
+        bytes: 0,
+        digests: HashMap::new(),
+    };
+    for done in done {
+        match done? {
+            Done::Rest { entries, bytes } => (placed.entries, placed.bytes) = (entries, bytes),
+            Done::Digest(layer, id) => drop(placed.digests.insert(layer, id)),
+            Done::Nothing => {}
+        }
+    }
+    Ok(placed)
+}
+
+/// Divides the work, each piece with its cost.
+fn pieces(
+    plan: Plan,
+    layers: &[Slice],
+    hash: impl Fn(usize) -> bool,
+    jobs: Jobs,
+) -> Vec<(u64, Piece)> {
+    let hash: Vec<bool> = (0..layers.len()).map(hash).collect();
+    let hashing = layers.iter().zip(&hash).filter(|(_, hash)| **hash);
+    let all = hashing.map(|(layer, _)| layer.len() * HASH).sum::<u64>();
+    let all = all + plan.large * COPY + plan.rest;
+    let share = all / jobs.count() as u64;
+    let mut pieces = vec![(plan.rest, Piece::Rest)];
+    for (layer, moves) in plan.moves.into_iter().enumerate() {
+        let copy = moves.iter().map(|m| m.from.len).sum::<u64>() * COPY;
+        let digest = if hash[layer] {
+            layers[layer].len() * HASH
+        } else {
+            0
+        };
+        // A layer is hashed from its first byte to its last by one thread. If that alone is more than
+        // a fair share of all the work, other threads copy what is in it.
+        let alone = layers.iter().filter(|l| l.is(&layers[layer])).count() == 1;
+        if digest > 0 && digest + copy <= share {
+            pieces.push((digest + copy, Piece::Layer(layer, moves, alone)));
+            continue;
+        }
+        if digest > 0 {
+            pieces.push((digest, Piece::Layer(layer, Vec::new(), false)));
+        }
+        for group in groups(moves) {
+            let cost = group.iter().map(|m| m.from.len).sum::<u64>() * COPY;
+            pieces.push((cost, Piece::Bodies(layer, group, alone && digest == 0)));
+        }
+    }
+    pieces
+}
+
+/// Cuts a list into pieces of about [`PIECE`] bytes.
+fn groups(moves: Vec<Move>) -> Vec<Vec<Move>> {
+    let mut groups = Vec::new();
+    let (mut group, mut bytes) = (Vec::new(), 0);
+    for mut whole in moves {
+        while whole.from.len > 0 {
+            let len = whole.from.len.min(PIECE - bytes);
+            let from = Span { len, ..whole.from };
+            group.push(Move { from, ..whole });
+            whole.from.offset += len;
+            whole.from.len -= len;
+            whole.to += len;
+            bytes += len;
+            if bytes == PIECE {
+                groups.push(std::mem::take(&mut group));
+                bytes = 0;
+            }
+        }
+    }
+    if !group.is_empty() {
+        groups.push(group);
+    }
+    groups
+}
+
+/// Writes headers and small bodies, in order, and leaves room for the large ones.
+fn write_rest(entries: &Entries<'_>, file: &File) -> Result<Done, WriteError> {
+    let at = At { file, position: 0 };
+    let mut writer = TarWriter::with_holes(at, |at, len| at.position += len);
+    let count = entries.each(|fields, content| {
+        writer.header(fields)?;
+        match content {
+            Some(content) if is_large(&content.body) => writer.leave_out(content.body.size),
+            Some(content) => writer.body(&content.body),
+            None => Ok(()),
+        }
+    })?;
+    let (_, bytes) = writer.finish()?;
+    Ok(Done::Rest {
+        entries: count,
+        bytes,
+    })
+}
+
+/// Reads a layer from its first byte to its last: hashes it and writes what belongs in the tar. If nobody
+/// reads those bytes after it, and they are in a temporary file, their room goes back to the system, which
+/// uses the same pages for the output while they are warm.
+fn read_layer(
+    layer: &Slice,
+    moves: &[Move],
+    last: bool,
+    file: &File,
+    task: &dyn Task,
+) -> Result<DiffId, WriteError> {
+    let mut hasher = Hasher::sha256();
+    let mut buffer = vec![0; BUFFER];
+    let mut moves = moves.iter().copied().peekable();
+    let mut offset = 0;
+    while offset < layer.len() {
+        let n = layer.read_at(&mut buffer, offset)?;
+        let end = offset + n as u64;
+        hasher.update(&buffer[..n]);
+        while let Some(next) = moves.peek_mut() {
+            if next.from.offset >= end {
+                break;
+            }
+            let start = next.from.offset - offset;
+            let len = next.from.len.min(end - next.from.offset);
+            // Both lie within the buffer, so they fit.
+            let bytes = &buffer[usize_of(start)..usize_of(start + len)];
+            write_at(file, bytes, next.to).map_err(WriteError::Write)?;
+            if last {
+                let written = Span { len, ..next.from };
+                layer.slice(written).discard();
+            }
+            task.advance(len);
+            next.from.offset += len;
+            next.from.len -= len;
+            next.to += len;
+            if next.from.len > 0 {
+                break;
+            }
+            moves.next();
+        }
+        offset = end;
+    }
+    Ok(DiffId::from(hasher.finish()))
+}
+
+/// Copies some bodies of a layer, and gives back their room as [`read_layer`] does.
+fn copy_bodies(
+    layer: &Slice,
+    moves: &[Move],
+    last: bool,
+    file: &File,
+    task: &dyn Task,
+) -> Result<(), WriteError> {
+    let mut buffer = vec![0; BUFFER];
+    for Move { from, to } in moves {
+        let slice = layer.slice(*from);
+        let mut offset = 0;
+        while offset < slice.len() {
+            let n = slice.read_at(&mut buffer, offset)?;
+            write_at(file, &buffer[..n], to + offset).map_err(WriteError::Write)?;
+            if last {
+                let len = n as u64;
+                slice.slice(Span { offset, len }).discard();
+            }
+            offset += n as u64;
+            task.advance(n as u64);
+        }
+    }
+    Ok(())
+}
+
+fn usize_of(small: u64) -> usize {
+    usize::try_from(small).unwrap_or(usize::MAX)
+}
+
+/// Writes to a file from a position on, which other threads do not move.
+#[derive(Debug)]
+struct At<'f> {
+    file: &'f File,
+    position: u64,
+}
+
+impl Write for At<'_> {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        write_at(self.file, buf, self.position)?;
+        self.position += buf.len() as u64;
+        Ok(buf.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(unix)]
+fn write_at(file: &File, bytes: &[u8], offset: u64) -> io::Result<()> {
+    std::os::unix::fs::FileExt::write_all_at(file, bytes, offset)
+}
+
+#[cfg(windows)]
+fn write_at(file: &File, mut bytes: &[u8], mut offset: u64) -> io::Result<()> {
+    while !bytes.is_empty() {
+        match std::os::windows::fs::FileExt::seek_write(file, bytes, offset) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(n) => {
+                bytes = &bytes[n..];
+                offset += n as u64;
+            }
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(e),
+        }
+    }
+    Ok(())
+}
