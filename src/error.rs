@@ -76,6 +76,7 @@ impl Error {
                 WriteError::Change(_) => Class::Usage,
                 WriteError::WhiteoutName { .. }
                 | WriteError::Digest { .. }
+                | WriteError::NoLayer { .. }
                 | WriteError::Image { .. } => Class::Input,
                 WriteError::Write(_) | WriteError::Spool { .. } => Class::Environment,
             },

@@ -28,7 +28,7 @@
 //!       image    manifests, configs, references: the images
 //!         layer    one layer: entries, size, digests
 //!           rootfs   the merged tree
-//!             write    tars: the tree as one rootfs tar
+//!             write    tars: the tree as one rootfs tar, new layers, whole archives
 //!           verify   claims against bytes
 //!             report   answers as data: the JSON contract
 //! ```

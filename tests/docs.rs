@@ -21,7 +21,7 @@ const READING: [&str; 7] = [
 ];
 
 /// The commands in the order of the program's help.
-const COMMANDS: [&str; 12] = [
+const COMMANDS: [&str; 13] = [
     "images",
     "inspect",
     "layers",
@@ -32,6 +32,7 @@ const COMMANDS: [&str; 12] = [
     "verify",
     "flatten",
     "commit",
+    "squash",
     "completions",
     "man",
 ];

@@ -147,6 +147,9 @@ fn advise(error: &Error, failure: Failure) -> Failure {
         Error::Load(LoadError::Description { .. }) => failure.hint(VERIFY),
         Error::Select(error) => advise_select(error, failure),
         Error::Layer(error) if !error.is_environment() => failure.hint(VERIFY),
+        Error::Write(WriteError::Change(error)) if error.words().ends_with("is not a valid change command") => {
+            failure.hint("CMD, ENTRYPOINT, ENV, EXPOSE, HEALTHCHECK, LABEL, ONBUILD, STOPSIGNAL, USER, VOLUME and WORKDIR can change a config")
+        }
         Error::Rootfs(error) | Error::Write(WriteError::Rootfs(error)) => {
             advise_rootfs(error, failure)
         }

@@ -1,11 +1,12 @@
 //! A config that is being written: a new one, or an existing one with some of it replaced.
 //!
-//! What is not replaced keeps its bytes and its place, fields that nobody here knows too: other tools
-//! put theirs into configs and expect them back. Only white space between tokens is not kept.
+//! What is not replaced keeps its text and its place, fields that nobody here knows too: other tools
+//! put theirs into configs and expect them back. White space between tokens is not kept, and what Go
+//! escapes is escaped.
 
 use super::config::{Config, Created, Health, HistoryEntry, RunConfig, read_run};
-use super::encode::{Members, array, items, string, strings};
 use super::json::{Json, JsonError, Node};
+use super::members::{Members, array, items, string, strings};
 use super::platform::Platform;
 use crate::digest::{DiffId, Digest, ImageId};
 

@@ -55,6 +55,7 @@ pub(crate) type RawObject = BTreeMap<String, Box<RawValue>>;
 /// `api/types/container/config.go`): everything that it has no field for is dropped.
 #[derive(Clone, Debug, Default, Serialize)]
 #[serde(rename_all = "PascalCase")]
+#[expect(clippy::struct_excessive_bools, reason = "it is Go's struct")]
 struct ContainerConfig {
     hostname: String,
     domainname: String,
@@ -141,6 +142,7 @@ fn is_zero(value: &i64) -> bool {
     *value == 0
 }
 
+#[expect(clippy::ref_option, reason = "serde asks for a reference")]
 fn is_empty(list: &Option<Vec<String>>) -> bool {
     list.as_ref().is_none_or(Vec::is_empty)
 }

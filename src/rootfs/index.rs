@@ -29,6 +29,27 @@ impl Digests {
     }
 }
 
+/// An error of a tar that is no layer of an image yet.
+fn of_flat(error: RootfsError) -> RootfsError {
+    match error {
+        RootfsError::Entry {
+            path,
+            offset,
+            fault,
+            ..
+        } => RootfsError::FlatEntry {
+            path,
+            offset,
+            fault,
+        },
+        RootfsError::Layer {
+            source: LayerError::Tar(fault),
+            ..
+        } => RootfsError::Flat(fault),
+        other => other,
+    }
+}
+
 /// Layers whose bytes can be read at any position, and diff IDs that came with it.
 type Opened = (Vec<Slice>, Digests);
 
@@ -97,21 +118,21 @@ impl Rootfs {
     /// cannot be a file.
     pub fn from_tar(tar: Slice) -> Result<Self, RootfsError> {
         let mut tree = Self::empty();
-        tree.apply_flat(&tar).map_err(|error| match error {
-            RootfsError::Entry {
-                path,
-                offset,
-                fault,
-                ..
-            } => RootfsError::FlatEntry {
-                path,
-                offset,
-                fault,
-            },
-            other => other,
-        })?;
+        tree.apply_flat(&tar).map_err(of_flat)?;
         tree.node_mut(ROOT).explicit = false;
         tree.layers = vec![tar];
+        Ok(tree)
+    }
+
+    /// The tree of `layer`, an uncompressed tar, alone: what an image of it shows that has no other.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::from_tar`].
+    pub fn from_layer(layer: Slice) -> Result<Self, RootfsError> {
+        let mut tree = Self::empty();
+        tree.apply(0, &layer).map_err(of_flat)?;
+        tree.layers = vec![layer];
         Ok(tree)
     }
 

@@ -62,9 +62,23 @@ pub enum WriteError {
         /// Which digest: the diff ID, or that of the stored blob.
         what: &'static str,
         /// What was claimed.
-        claimed: Digest,
+        claimed: Box<Digest>,
         /// What the bytes give.
-        computed: Digest,
+        computed: Box<Digest>,
+    },
+    /// The image has no such layer.
+    #[error("{image} has no layer {layer}, {}", match .count {
+        0 => "nor any other".to_owned(),
+        1 => "only layer 0".to_owned(),
+        n => format!("its layers are 0 to {}", n - 1),
+    })]
+    NoLayer {
+        /// The image, for people.
+        image: String,
+        /// The index that was asked for.
+        layer: usize,
+        /// How many layers it has.
+        count: usize,
     },
     /// The image cannot be put into the archive.
     #[error("{image} cannot be written: {why}")]

@@ -9,6 +9,7 @@ mod entries;
 mod error;
 mod flatten;
 mod header;
+mod import;
 mod layout;
 mod placed;
 mod spool;
@@ -20,6 +21,7 @@ pub use delta::spool_delta;
 pub use error::WriteError;
 pub use flatten::{FlattenOptions, Flattened, flatten, flatten_to_file, write_file};
 pub use header::{HeaderFields, encode_header};
+pub use import::{IMPORT_MESSAGE, ImportOptions, Imported, import};
 pub use layout::{
     ArchiveLayout, ArchiveOptions, ArchiveWarning, OutputImage, OutputLayer, WrittenArchive,
     WrittenImage, write_archive,

@@ -67,13 +67,10 @@ pub fn squash(
     let mut output = OutputImage::of(image, options.jobs, progress)?;
     let (from, count) = (options.from, output.layers.len());
     if from > 0 && from >= count {
-        return Err(WriteError::Image {
+        return Err(WriteError::NoLayer {
             image: image.display_name(),
-            why: match count {
-                0 => "it has no layers".to_owned(),
-                1 => format!("its only layer is 0, there is no layer {from}"),
-                n => format!("its layers are 0 to {}, there is no layer {from}", n - 1),
-            },
+            layer: from,
+            count,
         });
     }
     if let Some(names) = options.names {

@@ -79,6 +79,9 @@ impl Args {
             ));
         }
         let changes = Changes::parse(&self.changes).map_err(imgtar::write::WriteError::from)?;
+        for doubt in changes.doubts() {
+            warn(context.output, &doubt.to_string());
+        }
         let created = self.created.time()?;
         let names = self.tags.names(&[]);
         let loaded = Context::read(args::open(&self.base, &context.progress)?)?;

@@ -6,6 +6,7 @@ pub(super) mod completions;
 pub(super) mod flatten;
 pub(super) mod history;
 pub(super) mod images;
+pub(super) mod import;
 pub(super) mod inspect;
 pub(super) mod layers;
 pub(super) mod ls;

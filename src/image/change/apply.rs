@@ -117,7 +117,7 @@ impl<'r> State<'r> {
                     return Err("cannot normalize nothing".to_owned());
                 }
                 self.run.working_dir = if path.starts_with('/') {
-                    path
+                    clean_path(&path)
                 } else {
                     clean_path(&format!("/{}/{path}", self.run.working_dir))
                 };

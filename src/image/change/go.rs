@@ -1,5 +1,7 @@
 //! What Go's library does with text, where Docker's words show it.
 
+use std::fmt::Write as _;
+
 /// `strconv.Quote`.
 pub(super) fn quote(text: &str) -> String {
     let mut out = String::from("\"");
@@ -15,9 +17,9 @@ pub(super) fn quote(text: &str) -> String {
             '\t' => out.push_str("\\t"),
             '\u{b}' => out.push_str("\\v"),
             ' ' => out.push(' '),
-            c if c.is_ascii_control() => out.push_str(&format!("\\x{:02x}", u32::from(c))),
+            c if c.is_ascii_control() => _ = write!(out, "\\x{:02x}", u32::from(c)),
             c if c.is_control() || c.is_whitespace() || c == '\u{feff}' => {
-                out.push_str(&format!("\\u{:04x}", u32::from(c)));
+                _ = write!(out, "\\u{:04x}", u32::from(c));
             }
             c => out.push(c),
         }
@@ -137,15 +139,15 @@ fn part_of(fraction: u64, scale: f64, unit: u64) -> u64 {
 fn quote_time(text: &str) -> String {
     let mut out = String::from("\"");
     for c in text.chars() {
-        if c >= '\u{80}' || c < ' ' {
-            for byte in c.encode_utf8(&mut [0; 4]).bytes() {
-                out.push_str(&format!("\\x{byte:02x}"));
-            }
-        } else {
+        if (' '..'\u{80}').contains(&c) {
             if matches!(c, '"' | '\\') {
                 out.push('\\');
             }
             out.push(c);
+        } else {
+            for byte in c.encode_utf8(&mut [0; 4]).bytes() {
+                _ = write!(out, "\\x{byte:02x}");
+            }
         }
     }
     out.push('"');

@@ -1,5 +1,7 @@
 //! Instructions and their arguments (BuildKit's `instructions/parse.go` and `bflag.go`).
 
+use std::fmt::Write as _;
+
 use super::go::{duration, parse_int32, quote};
 use super::lines::Node;
 use crate::image::config::Health;
@@ -230,7 +232,7 @@ impl<'f> Flags<'f> {
             if !known.contains(&name) {
                 let mut words = format!("unknown flag: {name}");
                 if let Some(meant) = closest(name, known) {
-                    words.push_str(&format!(" (did you mean {meant}?)"));
+                    _ = write!(words, " (did you mean {meant}?)");
                 }
                 return Err(words);
             }

@@ -22,6 +22,8 @@ mod ports;
 mod shell;
 mod words;
 
+use std::fmt;
+
 use instruction::Instruction;
 
 use super::config::RunConfig;
@@ -30,7 +32,17 @@ use super::config::RunConfig;
 #[derive(Clone, Debug, Default)]
 pub struct Changes {
     instructions: Vec<(Place, Instruction)>,
+    doubts: Vec<ChangeDoubt>,
     escape: char,
+}
+
+/// Something that Docker takes without a word and that was hardly meant so.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{place}: {name} {what}")]
+pub struct ChangeDoubt {
+    place: Place,
+    name: String,
+    what: &'static str,
 }
 
 /// Where an instruction stands.
@@ -40,13 +52,13 @@ struct Place {
     change: usize,
     /// Which line of it, from 1.
     line: usize,
-    /// Whether there are several changes.
-    several: bool,
+    /// Whether that change has several lines.
+    several_lines: bool,
 }
 
 /// Why changes are refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{}{words}", .place.shown())]
+#[error("{place}: {words}")]
 pub struct ChangeError {
     words: String,
     place: Place,
@@ -69,19 +81,13 @@ impl ChangeError {
     }
 }
 
-impl Place {
-    fn shown(self) -> String {
-        let mut parts = Vec::new();
-        if self.several {
-            parts.push(format!("change {}", self.change));
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "change {}", self.change)?;
+        if self.several_lines {
+            write!(f, ", line {}", self.line)?;
         }
-        if self.line > 1 {
-            parts.push(format!("line {}", self.line));
-        }
-        if parts.is_empty() {
-            return String::new();
-        }
-        format!("{}: ", parts.join(", "))
+        Ok(())
     }
 }
 
@@ -107,7 +113,8 @@ impl Changes {
             .map(AsRef::as_ref)
             .collect::<Vec<_>>()
             .join("\n");
-        let place = |line| place(changes, line);
+        let starts = starts(changes);
+        let place = |line| place(&starts, line);
         let failed = |fault: Fault| ChangeError {
             words: fault.words,
             place: place(fault.line),
@@ -122,16 +129,30 @@ impl Changes {
             }
         }
         let mut instructions = Vec::with_capacity(nodes.len());
+        let mut doubts = Vec::new();
         for node in nodes {
             let line = node.line;
+            if let Some(what) = node.arguments.doubt {
+                doubts.push(ChangeDoubt {
+                    place: place(line),
+                    name: node.name.to_uppercase(),
+                    what,
+                });
+            }
             let instruction =
                 Instruction::read(node).map_err(|words| failed(Fault { line, words }))?;
             instructions.push((place(line), instruction));
         }
         Ok(Self {
             instructions,
+            doubts,
             escape,
         })
+    }
+
+    /// What Docker takes without a word and was hardly meant so, for people.
+    pub fn doubts(&self) -> &[ChangeDoubt] {
+        &self.doubts
     }
 
     /// Whether there is nothing to change.
@@ -158,22 +179,30 @@ impl Changes {
     }
 }
 
-/// Which change the line of the joined text is in.
-fn place<S: AsRef<str>>(changes: &[S], line: usize) -> Place {
+/// How many lines of the joined text stand before each change, and how many there are.
+fn starts<S: AsRef<str>>(changes: &[S]) -> Vec<usize> {
     let mut before = 0;
-    let mut place = Place::default();
-    for (index, change) in changes.iter().enumerate() {
-        if line <= before && index > 0 {
-            break;
-        }
-        place = Place {
-            change: index + 1,
-            line: line.saturating_sub(before).max(1),
-            several: changes.len() > 1,
-        };
+    let mut starts = Vec::with_capacity(changes.len());
+    for change in changes {
+        starts.push(before);
         before += change.as_ref().matches('\n').count() + 1;
     }
-    place
+    starts.push(before);
+    starts
+}
+
+/// Which change the line of the joined text is in.
+fn place(starts: &[usize], line: usize) -> Place {
+    let changes = starts.len().saturating_sub(1);
+    let change = starts
+        .partition_point(|start| *start < line)
+        .clamp(1, changes.max(1));
+    let start = |change: usize| starts.get(change).copied().unwrap_or_default();
+    Place {
+        change,
+        line: line.saturating_sub(start(change - 1)).max(1),
+        several_lines: start(change) > start(change - 1) + 1,
+    }
 }
 
 #[cfg(test)]

@@ -15,11 +15,15 @@ fn no_change_changes_nothing() {
 #[test]
 fn errors_say_where() {
     for (changes, at, shown) in [
-        (&["FOO"][..], (1, 1), "FOO is not a valid change command"),
+        (
+            &["FOO"][..],
+            (1, 1),
+            "change 1: FOO is not a valid change command",
+        ),
         (
             &["CMD a\n\nUSER"][..],
             (1, 3),
-            "line 3: USER requires exactly one argument",
+            "change 1, line 3: USER requires exactly one argument",
         ),
         (
             &["CMD a", "ENV b"][..],
@@ -35,6 +39,11 @@ fn errors_say_where() {
             &["CMD a\\", "b", "STOPSIGNAL 0"][..],
             (3, 1),
             "change 3: invalid signal: 0",
+        ),
+        (
+            &["RUN a", "# b\n\n"][..],
+            (1, 1),
+            "change 1: RUN is not a valid change command",
         ),
         (&["", ""][..], (1, 1), "change 1: file with no instructions"),
     ] {
@@ -146,4 +155,28 @@ fn lines_have_a_longest_length() {
     assert_eq!((error.change(), error.line()), (2, 1));
     let error = run(&[&of(65_536)]).expect_err("too long");
     assert_eq!(error.words(), "file with no instructions");
+}
+
+#[test]
+fn what_was_hardly_meant_is_told() {
+    let changes = [
+        "CMD [\"a\" \"b\"]",
+        "ENTRYPOINT [\"a\"] b",
+        "CMD [\"a\"] ",
+        "HEALTHCHECK CMD ['x']\nvolume [/a]",
+        "USER [x]",
+    ];
+    let changes = Changes::parse(&changes).expect("parses");
+    let doubts: Vec<String> = changes.doubts().iter().map(ToString::to_string).collect();
+    let no_array = "begins like a JSON array and is none, so it counts as plain text";
+    assert_eq!(
+        doubts,
+        [
+            format!("change 1: CMD {no_array}"),
+            "change 2: ENTRYPOINT has something behind its JSON array, which counts for nothing"
+                .into(),
+            format!("change 4, line 1: HEALTHCHECK {no_array}"),
+            format!("change 4, line 2: VOLUME {no_array}"),
+        ]
+    );
 }

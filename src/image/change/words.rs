@@ -13,6 +13,10 @@ fn is_blank(c: char) -> bool {
     matches!(c, '\t' | '\u{b}' | '\u{c}' | '\r' | ' ')
 }
 
+/// What people write who mean a JSON array, and what becomes of it.
+const NO_ARRAY: &str = "begins like a JSON array and is none, so it counts as plain text";
+const BEHIND: &str = "has something behind its JSON array, which counts for nothing";
+
 /// A line's parts.
 #[derive(Debug, Default)]
 pub(super) struct Split {
@@ -27,6 +31,8 @@ pub(super) struct Arguments {
     pub(super) words: Vec<String>,
     /// Whether they were a JSON array.
     pub(super) json: bool,
+    /// What was hardly meant so.
+    pub(super) doubt: Option<&'static str>,
     /// For `ONBUILD`: whether here-documents of the inner instruction follow.
     pub(super) here_documents: bool,
 }
@@ -115,7 +121,7 @@ fn flags(line: &str, escape: char) -> (Vec<String>, &str) {
 /// The arguments of the instruction `name`, by its own rules; none if there is no such instruction.
 pub(super) fn arguments(name: &str, rest: &str, escape: char) -> Result<Arguments, String> {
     let words = match name.to_lowercase().as_str() {
-        "cmd" | "entrypoint" | "run" | "shell" => return maybe_json(rest, |rest| one(rest)),
+        "cmd" | "entrypoint" | "run" | "shell" => return maybe_json(rest, one),
         "volume" | "add" | "copy" => return maybe_json(rest, list),
         "env" => names_and_values(rest, "ENV", escape)?,
         "label" => names_and_values(rest, "LABEL", escape)?,
@@ -155,17 +161,22 @@ fn list(rest: &str) -> Vec<String> {
 /// A JSON array of strings, or `other`. What follows the array is not looked at.
 fn maybe_json(rest: &str, other: impl Fn(&str) -> Vec<String>) -> Result<Arguments, String> {
     match json_array(rest)? {
-        Some(words) => Ok(Arguments {
+        Some((words, end)) => Ok(Arguments {
             words,
             json: true,
+            doubt: (!end).then_some(BEHIND),
             here_documents: false,
         }),
-        None => Ok(Arguments::of(other(rest))),
+        None => Ok(Arguments {
+            doubt: rest.starts_with('[').then_some(NO_ARRAY),
+            ..Arguments::of(other(rest))
+        }),
     }
 }
 
-/// The strings of the JSON array that `rest` begins with; `None` if it is none.
-fn json_array(rest: &str) -> Result<Option<Vec<String>>, String> {
+/// The strings of the JSON array that `rest` begins with, and whether that is all of it; `None` if it
+/// is none.
+fn json_array(rest: &str) -> Result<Option<(Vec<String>, bool)>, String> {
     let rest = rest.trim_start();
     if !rest.starts_with('[') {
         return Ok(None);
@@ -183,8 +194,9 @@ fn json_array(rest: &str) -> Result<Option<Vec<String>>, String> {
         let text = item.get();
         text.starts_with('"').then(|| unquote_json(text))
     });
+    let is_all = rest[stream.byte_offset()..].trim().is_empty();
     match strings.collect() {
-        Some(strings) => Ok(Some(strings)),
+        Some(strings) => Ok(Some((strings, is_all))),
         None => Err(NOT_STRINGS.to_owned()),
     }
 }
@@ -198,12 +210,12 @@ fn health(rest: &str) -> Result<Arguments, String> {
         return Ok(Arguments::default());
     }
     let blanks = rest.bytes().skip(kind).take_while(is_space).count();
-    let (Some(name), Some(command)) = (rest.get(..kind), rest.get(kind + blanks..)) else {
-        // It was cut within a character: no kind there is has any but ASCII.
-        return Ok(Arguments::of(vec![rest.to_owned()]));
-    };
-    let mut arguments = maybe_json(command, |rest| one(rest))?;
-    arguments.words.insert(0, name.to_owned());
+    // Cut within a character, what is left of it becomes U+FFFD, as in Go.
+    let bytes = rest.as_bytes();
+    let name = String::from_utf8_lossy(&bytes[..kind]);
+    let command = String::from_utf8_lossy(&bytes[kind + blanks..]);
+    let mut arguments = maybe_json(&command, one)?;
+    arguments.words.insert(0, name.into_owned());
     Ok(arguments)
 }
 
@@ -228,6 +240,7 @@ fn sub_command(rest: &str, escape: char) -> Result<Arguments, String> {
     Ok(Arguments {
         words: vec![first.name],
         json: false,
+        doubt: None,
         here_documents: takes && !nested && !json,
     })
 }

@@ -334,8 +334,8 @@ fn compare(
         image: image.display_name(),
         layer,
         what,
-        claimed: claimed.clone(),
-        computed: computed.clone(),
+        claimed: Box::new(claimed.clone()),
+        computed: Box::new(computed.clone()),
     })
 }
 

@@ -16,7 +16,7 @@ use crate::write::WriteError;
 /// it is from 29 on.
 pub(super) fn current(images: &[Described<'_>]) -> Result<(Members, Vec<BlobDigest>), WriteError> {
     let mut members = Members::default();
-    let manifests = oci::blobs(&mut members, images, |image| image.mtime());
+    let manifests = oci::blobs(&mut members, images, Described::mtime);
     let mut paths = Vec::with_capacity(images.len());
     let mut tops = Vec::with_capacity(images.len());
     for image in images {
@@ -61,14 +61,11 @@ pub(super) fn legacy(images: &[Described<'_>]) -> Result<Members, WriteError> {
             members.bytes(&format!("{id}/VERSION"), b"1.0".to_vec(), mtime);
             members.bytes(&format!("{id}/json"), v1.json, mtime);
             let path = format!("{id}/layer.tar");
-            match stored.get(&layer.diff_id) {
-                Some(first) => {
-                    members.symlink(&path, format!("../{first}/layer.tar"), mtime);
-                }
-                None => {
-                    members.blob(&path, &layer.blob, mtime);
-                    stored.insert(&layer.diff_id, id);
-                }
+            if let Some(first) = stored.get(&layer.diff_id) {
+                members.symlink(&path, format!("../{first}/layer.tar"), mtime);
+            } else {
+                members.blob(&path, &layer.blob, mtime);
+                stored.insert(&layer.diff_id, id);
             }
         }
         let config = format!("{}.json", image.id.digest().encoded());

@@ -11,7 +11,7 @@ use crate::write::header::{HeaderFields, encode_header};
 
 /// How much is copied at a time, in bytes.
 const BUFFER: usize = 1 << 20;
-const BLOCK: u64 = 512;
+const BLOCK: usize = 512;
 
 /// What a member holds.
 #[derive(Debug)]
@@ -97,7 +97,7 @@ impl Members {
             }
             writer.pad()?;
         }
-        writer.put(&[0; 2 * BLOCK as usize])?;
+        writer.put(&[0; 2 * BLOCK])?;
         let written = writer.written;
         out.flush().map_err(WriteError::Write)?;
         Ok(written)
@@ -165,7 +165,7 @@ impl<W: Write> Writer<'_, W> {
     }
 
     fn pad(&mut self) -> Result<(), WriteError> {
-        let missing = self.written.next_multiple_of(BLOCK) - self.written;
-        self.put(&[0; BLOCK as usize][..usize::try_from(missing).unwrap_or(0)])
+        let last = usize::try_from(self.written % BLOCK as u64).unwrap_or_default();
+        self.put(&[0; BLOCK][..(BLOCK - last) % BLOCK])
     }
 }

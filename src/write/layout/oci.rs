@@ -14,10 +14,10 @@ pub(super) fn layout(images: &[Described<'_>]) -> (Members, Vec<BlobDigest>) {
 
 /// Adds what both layouts with blobs have: `oci-layout`, the directories, and the blobs of every
 /// image. Returns the digest and size of the manifest of each.
-pub(super) fn blobs(
+pub(super) fn blobs<'i>(
     members: &mut Members,
-    images: &[Described<'_>],
-    mtime: impl Fn(&Described<'_>) -> i64,
+    images: &[Described<'i>],
+    mtime: impl Fn(&Described<'i>) -> i64,
 ) -> Vec<(BlobDigest, u64)> {
     // The last image that is written sets the time of the directory.
     members.directory("blobs", images.last().map_or(0, &mtime));

@@ -1,14 +1,12 @@
-//! JSON as Go writes it, and objects whose members stay the text they were.
+//! JSON objects whose members stay the text they were, but for Go's form of it.
 //!
-//! A config's bytes are its identity, so what is written here must have one form only: that of Go's
-//! `encoding/json`, in which engines write configs. What is not understood is carried along as text,
-//! never decoded and encoded again (numbers would lose digits, strings their escapes).
-
-use std::fmt::Write as _;
+//! What is not understood is carried along as text, never decoded and encoded again: numbers would
+//! lose digits, strings their escapes.
 
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
+use super::go_json::compact;
 use super::json::{JsonError, go_equal_fold};
 
 /// A JSON object: names and the text of their values, in order.
@@ -116,48 +114,10 @@ pub(super) fn items(text: &str) -> Option<Vec<String>> {
     Some(items.iter().map(|item| compact(item.get())).collect())
 }
 
-/// Drops the white space between the tokens of sound JSON.
-fn compact(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    let (mut inside, mut escaped) = (false, false);
-    for c in text.chars() {
-        if !inside && matches!(c, ' ' | '\t' | '\n' | '\r') {
-            continue;
-        }
-        out.push(c);
-        match c {
-            _ if escaped => escaped = false,
-            '\\' if inside => escaped = true,
-            '"' => inside = !inside,
-            _ => {}
-        }
-    }
-    out
-}
-
-/// A string as Go writes it: `<`, `>` and `&` are escaped for the sake of HTML, the two line
-/// separators for that of JavaScript.
+/// A string as Go writes it.
 pub(super) fn string(text: &str) -> String {
-    let mut out = String::with_capacity(text.len() + 2);
-    out.push('"');
-    for c in text.chars() {
-        match c {
-            '"' => out.push_str("\\\""),
-            '\\' => out.push_str("\\\\"),
-            '\n' => out.push_str("\\n"),
-            '\r' => out.push_str("\\r"),
-            '\t' => out.push_str("\\t"),
-            '\u{8}' => out.push_str("\\b"),
-            '\u{c}' => out.push_str("\\f"),
-            '\0'..='\u{1f}' | '<' | '>' | '&' | '\u{2028}' | '\u{2029}' => {
-                // Writing to a string cannot fail.
-                let _ = write!(out, "\\u{:04x}", u32::from(c));
-            }
-            c => out.push(c),
-        }
-    }
-    out.push('"');
-    out
+    // A string always serialises.
+    compact(&serde_json::to_string(text).unwrap_or_default())
 }
 
 /// An array.
