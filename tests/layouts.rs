@@ -490,6 +490,13 @@ fn names() {
     }
     let mut image = image;
     image.names = vec![Name::Bare("latest".to_owned())];
-    write(&[image], ArchiveLayout::Oci).expect("a bare word");
-    assert_eq!(references(), json!(["latest"]));
+    for (layout, kept) in LAYOUTS
+        .into_iter()
+        .zip([json!([]), json!([]), json!(["latest"])])
+    {
+        let written = write(std::slice::from_ref(&image), layout).expect("a bare word");
+        assert_eq!(references(), kept, "{layout:?}");
+        assert_eq!(written.warnings.is_empty(), layout == ArchiveLayout::Oci);
+        imgtar(&["verify", "--strict", &shown(&to)]).succeeds();
+    }
 }

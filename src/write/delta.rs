@@ -8,6 +8,7 @@
 use std::collections::{HashMap, HashSet};
 use std::io::Write;
 
+use super::entries::fields;
 use super::error::{WriteError, spool};
 use super::header::HeaderFields;
 use super::layout::OutputLayer;
@@ -15,7 +16,7 @@ use super::spool::LayerSpool;
 use super::tar::TarWriter;
 use crate::progress::Progress;
 use crate::record::Mtime;
-use crate::rootfs::{Body, Change, Delta, InodeId, Rootfs, is_reserved};
+use crate::rootfs::{Change, Delta, InodeId, Rootfs, is_reserved};
 
 /// What begins the name of a whiteout.
 const WHITEOUT: &[u8] = b".wh.";
@@ -63,23 +64,14 @@ fn write_delta<W: Write>(
         let inode = upper.inode(id);
         path.clear();
         path.extend_from_slice(&change.path);
-        let mut fields = HeaderFields {
-            path: &[],
-            typeflag: b'0',
-            link: &[],
-            mode: inode.mode,
-            uid: inode.uid,
-            gid: inode.gid,
-            size: 0,
-            mtime: inode.mtime,
-            device: (0, 0),
-            xattrs: inode.xattrs.as_deref().unwrap_or_default(),
-        };
+        let fields = fields(inode);
         if let Some(target) = first.get(&id) {
             writer.header(&HeaderFields {
                 path: &path,
                 typeflag: b'1',
                 link: target,
+                size: 0,
+                device: (0, 0),
                 ..fields
             })?;
             continue;
@@ -87,19 +79,9 @@ fn write_delta<W: Write>(
         if shared.contains(&id) {
             first.insert(id, &change.path);
         }
-        match &inode.body {
-            Body::Directory => {
-                // The root's own entry is `./`.
-                path.extend_from_slice(if path.is_empty() { b"./" } else { b"/" });
-                fields.typeflag = b'5';
-            }
-            Body::File { size, .. } => fields.size = *size,
-            Body::Symlink(target) => (fields.typeflag, fields.link) = (b'2', target),
-            Body::Char(major, minor) => (fields.typeflag, fields.device) = (b'3', (*major, *minor)),
-            Body::Block(major, minor) => {
-                (fields.typeflag, fields.device) = (b'4', (*major, *minor));
-            }
-            Body::Fifo => fields.typeflag = b'6',
+        if fields.typeflag == b'5' {
+            // The root's own entry is `./`.
+            path.extend_from_slice(if path.is_empty() { b"./" } else { b"/" });
         }
         writer.header(&HeaderFields {
             path: &path,

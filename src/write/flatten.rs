@@ -18,11 +18,6 @@ use crate::record::Mtime;
 use crate::rootfs::{Digests, Inode, Rootfs, RootfsError, Warning};
 use crate::source::Span;
 
-/// How far sparse files may expand: this many bytes in any case, or so many times the layers. A header
-/// of 512 bytes can claim a hole of 8 EiB.
-const HOLES_LIMIT: u64 = 16 << 30;
-const HOLES_RATIO: u64 = 200;
-
 /// How to flatten.
 #[derive(Clone, Copy, Debug)]
 pub struct FlattenOptions {
@@ -129,11 +124,7 @@ fn merge(
         require_claims(image)?;
     }
     let (mut tree, digests) = Rootfs::build(image, digests, options.jobs, progress)?;
-    let limit = HOLES_LIMIT.max(tree.layer_bytes().saturating_mul(HOLES_RATIO));
-    let holes = tree.holes();
-    if holes > limit {
-        return Err(RootfsError::Expansion { holes, limit }.into());
-    }
+    tree.check_expansion()?;
     if let Some(time) = options.as_container {
         let working_dir = image.view().map_or("", |config| &config.run.working_dir);
         tree.add_container_files(working_dir.as_bytes(), time);

@@ -149,10 +149,9 @@ pub(super) fn index(
             };
             BTreeMap::from([(IMAGE_NAME, name), (REF_NAME, short)])
         });
-        let words = image
-            .words
-            .iter()
-            .map(|&word| BTreeMap::from([(REF_NAME, word.to_owned())]));
+        // Docker's own description has no room for bare words, and the two have to agree.
+        let words = image.words.iter().filter(|_| ref_name == RefName::Whole);
+        let words = words.map(|&word| BTreeMap::from([(REF_NAME, word.to_owned())]));
         let mut all: Vec<_> = tags.chain(words).collect();
         if all.is_empty() {
             all.push(BTreeMap::new());

@@ -82,6 +82,14 @@ pub enum ArchiveWarning {
         /// How many layers it has.
         layers: usize,
     },
+    /// A bare word is a name in an OCI image layout alone; Docker refuses archives that have one.
+    #[error(
+        "the archive cannot keep the name `{name}`, which is none for Docker: only an OCI image layout can"
+    )]
+    NameDropped {
+        /// The name.
+        name: Name,
+    },
     /// The digest of a reference is that of another manifest, so the archive cannot keep it.
     #[error("the archive cannot keep the digest of `{name}`: it names another manifest")]
     DigestDropped {
@@ -123,7 +131,7 @@ pub fn write_archive<W: Write>(
         .zip(&layers)
         .map(|((image, view), layers)| Described::new(image, view, layers))
         .collect();
-    let warnings = warnings(&described)?;
+    let warnings = warnings(&described, options.layout)?;
     let (members, manifests) = match options.layout {
         ArchiveLayout::Docker => {
             let (members, manifests) = docker::current(&described)?;
@@ -161,7 +169,10 @@ pub fn write_archive<W: Write>(
 }
 
 /// What is not right about the images for every engine, and refusal of what is right for none.
-fn warnings(images: &[Described<'_>]) -> Result<Vec<ArchiveWarning>, WriteError> {
+fn warnings(
+    images: &[Described<'_>],
+    layout: ArchiveLayout,
+) -> Result<Vec<ArchiveWarning>, WriteError> {
     let mut warnings = Vec::new();
     let mut taken: HashMap<&Reference, &ImageId> = HashMap::new();
     for image in images {
@@ -183,11 +194,14 @@ fn warnings(images: &[Described<'_>]) -> Result<Vec<ArchiveWarning>, WriteError>
             });
         }
         for name in &image.image.names {
-            if name
-                .reference()
-                .is_some_and(|reference| reference.digest().is_some())
-            {
-                warnings.push(ArchiveWarning::DigestDropped { name: name.clone() });
+            match name {
+                Name::Reference(reference) if reference.digest().is_some() => {
+                    warnings.push(ArchiveWarning::DigestDropped { name: name.clone() });
+                }
+                Name::Bare(_) if layout != ArchiveLayout::Oci => {
+                    warnings.push(ArchiveWarning::NameDropped { name: name.clone() });
+                }
+                _ => {}
             }
         }
     }
