@@ -96,6 +96,72 @@ fn configs_and_refusals_are_those_of_docker() {
     assert!(wrong.is_empty(), "{}\n{}", wrong.len(), wrong.join("\n"));
 }
 
+/// Pieces that mean something, to put where they mean something else.
+const PIECES: [&str; 30] = [
+    "$",
+    "${",
+    "}",
+    ":-",
+    "#",
+    "##",
+    "%",
+    "/",
+    "//",
+    "\\",
+    "\"",
+    "'",
+    "=",
+    "--",
+    "[",
+    "]",
+    ",",
+    "\n",
+    " ",
+    "<<",
+    "<<-E\n",
+    "ONBUILD ",
+    "HEALTHCHECK ",
+    "--interval=",
+    "1h",
+    "# escape=`\n",
+    "`",
+    "\u{feff}",
+    "é",
+    "$a",
+];
+
+/// Cases cut, joined and strewn with pieces: nothing panics, and what is taken can be read back.
+#[test]
+fn mangled_changes_do_no_harm() {
+    let texts: Vec<String> = cases().iter().map(|case| case.changes.join("\n")).collect();
+    let mut state: u64 = 0x2545_f491_4f6c_dd1d;
+    let mut random = |below: usize| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        usize::try_from(state % below as u64).expect("it is below a usize")
+    };
+    let mut taken = 0;
+    for _ in 0..20_000 {
+        let mut text: Vec<char> = texts[random(texts.len())].chars().collect();
+        for _ in 0..=random(4) {
+            let at = random(text.len() + 1);
+            match random(3) {
+                0 => drop(text.splice(at..at, PIECES[random(PIECES.len())].chars())),
+                1 => text.truncate(at),
+                _ => text.extend(texts[random(texts.len())].chars()),
+            }
+        }
+        let text: String = text.into_iter().collect();
+        if let Ok(draft) = draft(&[text], "2026-01-01T00:00:00Z") {
+            let again = ConfigDraft::parse(&draft.to_bytes()).expect("a draft is a config");
+            assert_eq!(again.run(), draft.run());
+            taken += 1;
+        }
+    }
+    assert!(taken > 1_000, "{taken}");
+}
+
 /// What Docker says now is what it said, and a whole config has the bytes of Docker's: the image ID is
 /// the same once the version of the engine is in it.
 #[test]

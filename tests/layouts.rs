@@ -9,13 +9,15 @@ use std::io::Read as _;
 use std::path::Path;
 
 use imgtar::Jobs;
-use imgtar::image::ImageSet;
+use imgtar::image::{ImageSet, Name};
 use imgtar::progress::Silent;
 use imgtar::write::{
     ArchiveLayout, ArchiveOptions, OutputImage, WriteError, WrittenArchive, write_archive,
 };
 
-use support::{archives, engines, imgtar, items, repository, shared, shown};
+use serde_json::{Value, json};
+
+use support::{archives, bytes, engines, imgtar, items, read, repository, sha256, shared, shown};
 
 const LAYOUTS: [ArchiveLayout; 3] = [
     ArchiveLayout::Docker,
@@ -167,6 +169,7 @@ fn docker_legacy_layout_is_docker_20s() {
 /// does too.
 #[test]
 fn oci_layout_is_skopeos() {
+    const REF_NAME: &str = "org.opencontainers.image.ref.name";
     let directory = tempfile::tempdir().expect("a directory");
     let to = directory.path().join("out.tar");
     for name in ["skopeo-oci.tar", "skopeo-oci-zstd.tar"] {
@@ -188,12 +191,11 @@ fn oci_layout_is_skopeos() {
                 assert_eq!(ours[name].body, their.body, "{archive}: {name}");
             }
         }
-        let index = |members: &BTreeMap<String, Member>| -> serde_json::Value {
+        let index = |members: &BTreeMap<String, Member>| -> Value {
             serde_json::from_slice(&members["index.json"].body).expect("JSON")
         };
         let (theirs, ours) = (index(&theirs), index(&ours));
         let (theirs, ours) = (&theirs["manifests"][0], &ours["manifests"][0]);
-        const REF_NAME: &str = "org.opencontainers.image.ref.name";
         assert_eq!(ours["digest"], theirs["digest"]);
         assert_eq!(
             ours["annotations"][REF_NAME],
@@ -255,11 +257,7 @@ fn images_stay_what_they_are() {
             let out = imgtar(&["verify", "--strict", "--json", &shown(&to)])
                 .succeeds()
                 .json();
-            assert_eq!(
-                out["archives"][0]["problems"],
-                serde_json::json!([]),
-                "{archive}"
-            );
+            assert_eq!(out["archives"][0]["problems"], json!([]), "{archive}");
             let images = imgtar(&["inspect", "--json", &shown(&to)])
                 .succeeds()
                 .json();
@@ -283,4 +281,215 @@ fn images_stay_what_they_are() {
         }
     }
     assert!(count > 60, "only {count} images");
+}
+
+/// Images from before Docker 1.10 get the config that Docker 20.10 gave them when it loaded them.
+#[test]
+fn v1_images_become_what_docker_makes_of_them() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let to = directory.path().join("out.tar");
+    for layout in LAYOUTS {
+        rewrite(&engines("v1.tar"), layout, &to);
+        let images = imgtar(&["inspect", "--json", &shown(&to)])
+            .succeeds()
+            .json();
+        for name in ["base:1", "app:1", "app:2", "classic:1"] {
+            let file = format!("v1-{}.inspect20.json", name.replace(':', "-"));
+            let theirs: Value = serde_json::from_str(&read(&engines(&file))).expect("JSON");
+            let wanted = format!("imgtar-testdata/{name}");
+            let mut ours = items(&images["images"]).iter();
+            let ours = ours.find(|image| items(&image["references"]).contains(&json!(wanted)));
+            assert_eq!(ours.expect("the image")["id"], theirs[0]["Id"], "{name}");
+        }
+    }
+}
+
+/// An archive with one image of one layer, stored as `layer`.
+fn one_layer(layer: &[u8], tar: &[u8], tags: &[&str], to: &Path) {
+    let config = json!({
+        "architecture": "amd64",
+        "os": "linux",
+        "rootfs": {"type": "layers", "diff_ids": [sha256(tar)]},
+    });
+    let manifest = json!([{"Config": "config.json", "RepoTags": tags, "Layers": ["layer.tar"]}]);
+    let mut archive = tar::Builder::new(File::create(to).expect("room"));
+    for (name, body) in [
+        ("config.json", config.to_string().as_bytes()),
+        ("layer.tar", layer),
+        ("manifest.json", manifest.to_string().as_bytes()),
+    ] {
+        let mut header = tar::Header::new_ustar();
+        header.set_size(body.len() as u64);
+        header.set_mode(0o644);
+        archive.append_data(&mut header, name, body).expect("room");
+    }
+    archive.finish().expect("room");
+}
+
+/// Layers stay as they are stored where all readers of the layout can read them so, and are decompressed
+/// otherwise.
+#[test]
+fn compressed_layers() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let (from, to) = (
+        directory.path().join("in.tar"),
+        directory.path().join("out.tar"),
+    );
+    // Any tar is a layer, and this one is there in every compression.
+    let tar = bytes(&engines("docker20-one.tar"));
+    for (suffix, kept_by) in [
+        ("", &LAYOUTS[..]),
+        (".gz", &LAYOUTS[..]),
+        (".zst", &[ArchiveLayout::Oci]),
+        (".bz2", &[]),
+        (".xz", &[]),
+    ] {
+        let stored = bytes(&engines(&format!("docker20-one.tar{suffix}")));
+        one_layer(&stored, &tar, &["a:1"], &from);
+        for layout in LAYOUTS {
+            rewrite(&shown(&from), layout, &to);
+            let kept = kept_by.contains(&layout);
+            let wanted = if kept { &stored } else { &tar };
+            let out = imgtar(&["layers", "--json", &shown(&to)]).succeeds().json();
+            let layer = &out["images"][0]["layers"][0];
+            let compression = match (kept, suffix) {
+                (true, ".gz") => "gzip",
+                (true, ".zst") => "zstd",
+                _ => "none",
+            };
+            assert_eq!(layer["compression"], compression, "{suffix} {layout:?}");
+            assert_eq!(layer["stored_size"], wanted.len(), "{suffix} {layout:?}");
+            assert_eq!(layer["diff_id"], sha256(&tar));
+            imgtar(&["verify", "--strict", &shown(&to)]).succeeds();
+            let (_, members) = members(&shown(&to));
+            assert!(members.values().any(|member| member.body == *wanted));
+        }
+    }
+}
+
+/// A layer that is not what is claimed of it makes no archive, whatever claims it.
+#[test]
+fn wrong_layers_are_refused() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let to = directory.path().join("out.tar");
+    for (name, why) in [
+        (
+            "layer-bit-flipped.tar",
+            "layer 1 of imgtar-testdata/tiny:1 is not what its diff ID says",
+        ),
+        ("layer-gzip-damaged.tar", "cannot be read"),
+        ("layer-missing.tar", "cannot be read"),
+        ("blob-digest-mismatch.tar", "is not what its"),
+        ("config-missing.tar", "its config is missing"),
+        ("more-layers-than-diff-ids.tar", "layer"),
+    ] {
+        let archive = repository(&format!("testdata/broken/{name}"));
+        for layout in LAYOUTS {
+            match rewrite_with(&archive, layout, 2, &to) {
+                Ok(_) => panic!("{name} was written as {layout:?}"),
+                Err(error) => assert!(error.to_string().contains(why), "{name}: {error}"),
+            }
+        }
+    }
+}
+
+/// An image without layers is one all the same.
+#[test]
+fn no_layers() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let to = directory.path().join("out.tar");
+    let archive = repository("testdata/broken/zero-layers.tar");
+    for layout in LAYOUTS {
+        let written = rewrite(&archive, layout, &to);
+        let out = imgtar(&["inspect", "--json", &shown(&to)])
+            .succeeds()
+            .json();
+        assert_eq!(out["images"][0]["id"], written.images[0].id.to_string());
+        assert_eq!(out["images"][0]["layers"], json!([]));
+        imgtar(&["verify", "--strict", &shown(&to)]).succeeds();
+    }
+}
+
+/// What not every engine can load is written with a word about it.
+#[test]
+fn warnings() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let to = directory.path().join("out.tar");
+    let archive = repository("testdata/broken/layers-130.tar.gz");
+    let warned = rewrite(&archive, ArchiveLayout::Docker, &to).warnings;
+    assert_eq!(warned.len(), 1);
+    assert!(
+        warned[0].to_string().contains("has 130 layers"),
+        "{}",
+        warned[0]
+    );
+}
+
+/// Names: several, none, bare words, digests; and one that is taken.
+#[test]
+fn names() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let to = directory.path().join("out.tar");
+    let opened = imgtar::open(engines("tiny26.tar").as_ref(), &Silent).expect("an archive");
+    let set = ImageSet::load(&opened).expect("images");
+    let jobs = Jobs::all_cores();
+    let image = OutputImage::of(&set.images[0], jobs, &Silent).expect("an image");
+    let name = |text: &str| Name::Reference(text.parse().expect("a reference"));
+    let digest = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+    let write = |images: &[OutputImage], layout| {
+        let options = ArchiveOptions {
+            layout,
+            verify: true,
+            jobs,
+        };
+        write_archive(images, File::create(&to).expect("room"), options, &Silent)
+    };
+    let references = || {
+        let out = imgtar(&["images", "--json", &shown(&to)]).succeeds().json();
+        out["images"][0]["references"].clone()
+    };
+    for layout in LAYOUTS {
+        let mut image = image.clone();
+        image.names = vec![
+            name("example.com:5000/a/b:1"),
+            name("c:x"),
+            name(&format!("d@{digest}")),
+            name(&format!("e:2@{digest}")),
+            name("c:x"),
+        ];
+        let written = write(std::slice::from_ref(&image), layout).expect("names");
+        assert_eq!(written.warnings.len(), 2, "{:?}", written.warnings);
+        assert_eq!(
+            references(),
+            json!(["example.com:5000/a/b:1", "c:x", "e:2"]),
+            "{layout:?}"
+        );
+        imgtar(&["verify", "--strict", &shown(&to)]).succeeds();
+
+        image.names.clear();
+        write(std::slice::from_ref(&image), layout).expect("no names");
+        assert_eq!(references(), json!([]), "{layout:?}");
+        imgtar(&["verify", "--strict", &shown(&to)]).succeeds();
+
+        let mut other = image.clone();
+        image.names = vec![name("same")];
+        other.names = vec![name("same:latest")];
+        // One image twice is one image.
+        write(&[image.clone(), other.clone()], layout).expect("the same image");
+        other.config = String::from_utf8(other.config)
+            .expect("JSON")
+            .replace("amd64", "arm64")
+            .into_bytes();
+        let refused = write(&[image, other], layout).expect_err("two images of one name");
+        assert!(
+            refused
+                .to_string()
+                .contains("another image is to be called `same:latest`"),
+            "{refused}"
+        );
+    }
+    let mut image = image;
+    image.names = vec![Name::Bare("latest".to_owned())];
+    write(&[image], ArchiveLayout::Oci).expect("a bare word");
+    assert_eq!(references(), json!(["latest"]));
 }

@@ -249,6 +249,8 @@ fn samples() -> Vec<(String, OutputImage)> {
             ));
         }
     }
+    let bare = images(&repository("testdata/broken/zero-layers.tar")).remove(0);
+    all.push(("an image without layers".to_owned(), output(&bare)));
     all
 }
 

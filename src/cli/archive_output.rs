@@ -165,11 +165,11 @@ impl ArchiveDestination {
         }
         let to_stdout = self.destination.is_stdout();
         self.destination.finish()?;
-        let ids: String = written
-            .images
-            .iter()
-            .map(|image| format!("{}\n", image.id))
-            .collect();
+        let mut ids = String::new();
+        for image in &written.images {
+            ids.push_str(&image.id.to_string());
+            ids.push('\n');
+        }
         if to_stdout {
             context.output.complain(&ids);
         } else {
