@@ -11,6 +11,7 @@ mod placed;
 mod tar;
 
 pub use error::WriteError;
-pub use flatten::{FlattenOptions, Flattened, flatten, flatten_to_file, write_file};
+pub use flatten::{FlattenOptions, Flattened, Merged, flatten, flatten_to_file, write_file};
 pub use header::{HeaderFields, encode_header};
+pub(crate) use placed::write_at;
 pub use tar::TarWriter;
