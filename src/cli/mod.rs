@@ -16,7 +16,8 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 use args::Global;
 use commands::{
-    Context, cat, completions, flatten, history, images, inspect, layers, ls, man, tree, verify,
+    Context, cat, completions, flatten, history, images, inspect, layers, ls, man, rebuild, tree,
+    verify,
 };
 use error::Failure;
 use exit::Exit;
@@ -61,6 +62,7 @@ enum Command {
     Verify(verify::Args),
     #[command(visible_alias = "export")]
     Flatten(flatten::Args),
+    Rebuild(rebuild::Args),
     Completions(completions::Args),
     Man(man::Args),
 }
@@ -77,6 +79,7 @@ impl Command {
             Self::Cat(args) => args.run(context),
             Self::Verify(args) => args.run(context),
             Self::Flatten(args) => args.run(context),
+            Self::Rebuild(args) => args.run(context),
             Self::Completions(args) => args.run(context),
             Self::Man(args) => args.run(context),
         }
