@@ -29,6 +29,8 @@
 //!         layer    one layer: entries, size, digests
 //!           rootfs   the merged tree
 //!             write    tars: the tree as one rootfs tar, new layers, whole archives
+//!               metadata what a flat tar cannot hold
+//!                 rebuild  the archive again
 //!           verify   claims against bytes
 //!             report   answers as data: the JSON contract
 //! ```
@@ -38,9 +40,11 @@ pub mod digest;
 mod error;
 pub mod image;
 pub mod layer;
+pub mod metadata;
 mod parallel;
 pub mod problem;
 pub mod progress;
+pub mod rebuild;
 pub mod record;
 pub mod report;
 pub mod rootfs;

@@ -21,7 +21,7 @@ const READING: [&str; 7] = [
 ];
 
 /// The commands in the order of the program's help.
-const COMMANDS: [&str; 14] = [
+const COMMANDS: [&str; 15] = [
     "images",
     "inspect",
     "layers",
@@ -31,6 +31,7 @@ const COMMANDS: [&str; 14] = [
     "cat",
     "verify",
     "flatten",
+    "rebuild",
     "import",
     "commit",
     "squash",

@@ -8,6 +8,8 @@ use anstyle::{AnsiColor, Style};
 use imgtar::Error;
 use imgtar::archive::{ArchiveError, Looks};
 use imgtar::image::{LoadError, SelectError};
+use imgtar::metadata::MetadataError;
+use imgtar::rebuild::RebuildError;
 use imgtar::rootfs::RootfsError;
 use imgtar::source::SourceError;
 use imgtar::write::WriteError;
@@ -154,6 +156,8 @@ fn advise(error: &Error, failure: Failure) -> Failure {
             advise_rootfs(error, failure)
         }
         Error::Write(error) => advise_write(error, failure, VERIFY),
+        Error::Metadata(error) => advise_metadata(error, failure),
+        Error::Rebuild(error) => advise_rebuild(error, failure),
         _ => failure,
     }
 }
@@ -166,6 +170,51 @@ fn advise_write(error: &WriteError, failure: Failure, verify: &str) -> Failure {
         WriteError::Layer { source, .. } if !source.is_environment() => failure.hint(verify),
         WriteError::Spool { .. } => {
             failure.hint("set TMPDIR to a directory with room for the new layer, uncompressed")
+        }
+        _ => failure,
+    }
+}
+
+fn advise_metadata(error: &MetadataError, failure: Failure) -> Failure {
+    match error {
+        MetadataError::NotMetadata { .. } => {
+            failure.hint("`imgtar flatten app.tar -o rootfs.tar --metadata FILE` writes metadata")
+        }
+        MetadataError::Version { .. } | MetadataError::Unknown { .. } => {
+            failure.hint("it was written by another version of imgtar; docs/metadata.md describes the form of this one")
+        }
+        MetadataError::Source(error) => advise_source(error, failure),
+        MetadataError::Missing { .. } | MetadataError::Member { .. } => {
+            failure.hint("the file was damaged or changed; compare its checksum with the sender's, or flatten the archive again")
+        }
+        _ => failure,
+    }
+}
+
+fn advise_rebuild(error: &RebuildError, mut failure: Failure) -> Failure {
+    match error {
+        RebuildError::Metadata(error) => advise_metadata(error, failure),
+        RebuildError::Source(error) => advise_source(error, failure),
+        RebuildError::Changed { changes, count, .. } => {
+            let more = changes.iter().skip(1).map(ToString::to_string);
+            failure.details.extend(more);
+            let named = changes.len() as u64;
+            if *count > named {
+                failure.details.push(format!("and {} more", count - named));
+            }
+            failure.hint("give the flat tar as `flatten` wrote it, with the metadata that was written beside it")
+        }
+        RebuildError::Flat { .. } => {
+            failure.hint("the flat tar comes first: imgtar rebuild ROOTFS.tar --metadata FILE")
+        }
+        RebuildError::Expansion { .. } => {
+            failure.hint("no archive that was flattened comes to this; do not trust the file")
+        }
+        RebuildError::Spool(_) => {
+            failure.hint("set TMPDIR to a directory with room for the compressed layers")
+        }
+        RebuildError::DiffId { .. } => {
+            failure.hint("the metadata was damaged or changed; flatten the archive again")
         }
         _ => failure,
     }

@@ -18,7 +18,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 use args::Global;
 use commands::{
     Context, cat, commit, completions, flatten, history, images, import, inspect, layers, ls, man,
-    squash, tree, verify,
+    rebuild, squash, tree, verify,
 };
 use error::Failure;
 use exit::Exit;
@@ -63,6 +63,7 @@ enum Command {
     Verify(verify::Args),
     #[command(visible_alias = "export")]
     Flatten(flatten::Args),
+    Rebuild(rebuild::Args),
     Import(import::Args),
     Commit(commit::Args),
     Squash(squash::Args),
@@ -82,6 +83,7 @@ impl Command {
             Self::Cat(args) => args.run(context),
             Self::Verify(args) => args.run(context),
             Self::Flatten(args) => args.run(context),
+            Self::Rebuild(args) => args.run(context),
             Self::Import(args) => args.run(context),
             Self::Commit(args) => args.run(context),
             Self::Squash(args) => args.run(context),

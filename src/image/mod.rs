@@ -39,7 +39,7 @@ pub use config::{Config, Created, Health, HistoryEntry, RootFs, RunConfig};
 pub use descriptor::Descriptor;
 pub use draft::ConfigDraft;
 pub use history::{Pairing, Step};
-pub use json::JsonError;
+pub use json::{JsonError, LIMIT as JSON_LIMIT};
 pub(crate) use load::blob_digest_in_name;
 pub use load::{DEPTH_LIMIT, DESCRIPTOR_LIMIT, LoadError, Unreadable};
 pub use media_type::MediaType;

@@ -6,7 +6,7 @@
 use std::collections::HashSet;
 
 use super::container::{DIRECTORIES, FILES, MTAB, MTAB_TARGET};
-use super::tree::{Body, NodeId, ROOT, Rootfs};
+use super::tree::{Body, NodeId, Rootfs};
 
 /// What podman mounts over beside what Docker does.
 const PODMAN_FILES: [&[&[u8]]; 1] = [&[b"run", b".containerenv"]];
@@ -53,10 +53,12 @@ impl Additions {
         }
         all.sort_by_key(|path| std::cmp::Reverse(path.len()));
         for path in all {
-            let in_base = base.at(&path).is_some_and(|node| base.is_directory(node));
+            let in_base = base
+                .at_names(&path)
+                .is_some_and(|node| base.is_directory(node));
             if !in_base {
                 let is_made = |node| found.is_made_directory(container, node);
-                let node = container.at(&path).filter(|&node| is_made(node));
+                let node = container.at_names(&path).filter(|&node| is_made(node));
                 found.take(container, &path, node);
             }
         }
@@ -64,14 +66,14 @@ impl Additions {
     }
 
     fn take_if(&mut self, tree: &Rootfs, path: &[&[u8]], is_made: impl Fn(NodeId) -> bool) {
-        let node = tree.at(path).filter(|&node| is_made(node));
+        let node = tree.at_names(path).filter(|&node| is_made(node));
         self.take(tree, path, node);
     }
 
     fn take(&mut self, tree: &Rootfs, path: &[&[u8]], node: Option<NodeId>) {
         if let Some(node) = node {
             self.names.insert(node);
-            self.parents.extend(tree.at(parents(path)));
+            self.parents.extend(tree.at_names(parents(path)));
         }
     }
 
@@ -105,13 +107,6 @@ impl Additions {
 }
 
 impl Rootfs {
-    /// The name at `path`, no link followed.
-    pub(super) fn at(&self, path: &[&[u8]]) -> Option<NodeId> {
-        path.iter().try_fold(ROOT, |node, name| {
-            self.node(node).children.get(*name).copied()
-        })
-    }
-
     /// A file as engines make them to mount over: empty, of root, 0755 by Docker, 0644 by podman.
     fn is_mounted_file(&self, node: NodeId) -> bool {
         let inode = self.inode_of(node);

@@ -12,7 +12,7 @@ use crate::image::{Image, LayerSource};
 use crate::layer::LayerError;
 use crate::parallel::{self, Jobs};
 use crate::progress::{Progress, Watched};
-use crate::record::{Entry, Kind, Positioned, Walker};
+use crate::record::{Cursor, Entry, Kind, Positioned, Walker};
 use crate::source::{Compression, Decoder, Slice, Source, Span};
 
 /// How much is copied at a time into the spool of a compressed layer.
@@ -72,10 +72,26 @@ impl Rootfs {
         let (slices, digests) = open(image, digests, jobs, progress)?;
         let mut tree = Self::empty();
         for (layer, slice) in slices.iter().enumerate() {
-            tree.apply(layer, slice)?;
+            tree.apply(layer, Positioned::new(slice.clone()), slice.len())?;
         }
         tree.layers = slices;
         Ok((tree, digests))
+    }
+
+    /// Applies layers of which only the headers are at hand: each is a cursor that can skip bodies, and
+    /// its length in bytes. The tree knows names and attributes, and no bodies.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::build`].
+    pub fn of_headers<C: Cursor>(
+        layers: impl IntoIterator<Item = (C, u64)>,
+    ) -> Result<Self, RootfsError> {
+        let mut tree = Self::empty();
+        for (layer, (cursor, len)) in layers.into_iter().enumerate() {
+            tree.apply(layer, cursor, len)?;
+        }
+        Ok(tree)
     }
 
     /// The trees of the `cut` lowest layers of `image` and of all of them; layers are opened once and
@@ -97,9 +113,9 @@ impl Rootfs {
         let mut upper = Self::empty();
         for (layer, slice) in slices.iter().enumerate() {
             if layer < cut {
-                lower.apply(layer, slice)?;
+                lower.apply(layer, Positioned::new(slice.clone()), slice.len())?;
             }
-            upper.apply(layer, slice)?;
+            upper.apply(layer, Positioned::new(slice.clone()), slice.len())?;
         }
         lower.layers = slices[..cut].to_vec();
         upper.layers = slices;
@@ -131,7 +147,8 @@ impl Rootfs {
     /// As [`Self::from_tar`].
     pub fn from_layer(layer: Slice) -> Result<Self, RootfsError> {
         let mut tree = Self::empty();
-        tree.apply(0, &layer).map_err(of_flat)?;
+        tree.apply(0, Positioned::new(layer.clone()), layer.len())
+            .map_err(of_flat)?;
         tree.layers = vec![layer];
         Ok(tree)
     }
@@ -159,14 +176,14 @@ impl Rootfs {
         Ok(())
     }
 
-    fn apply(&mut self, layer: usize, slice: &Slice) -> Result<(), RootfsError> {
-        let mut walker = Walker::new(Positioned::new(slice.clone()));
+    fn apply<C: Cursor>(&mut self, layer: usize, cursor: C, len: u64) -> Result<(), RootfsError> {
+        let mut walker = Walker::new(cursor);
         let number =
             u32::try_from(layer).map_err(|_| RootfsError::TooManyEntries { limit: LIMIT })?;
         let mut apply = Apply::new(self, number);
         let mut next = || {
             walker.next_entry().map_err(|error| {
-                let source = LayerError::from_walk(error, Compression::None, 0, slice.len());
+                let source = LayerError::from_walk(error, Compression::None, 0, len);
                 RootfsError::Layer { layer, source }
             })
         };

@@ -11,6 +11,7 @@ pub(super) mod inspect;
 pub(super) mod layers;
 pub(super) mod ls;
 pub(super) mod man;
+pub(super) mod rebuild;
 pub(super) mod squash;
 pub(super) mod tree;
 pub(super) mod verify;
