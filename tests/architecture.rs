@@ -24,7 +24,10 @@ const FLOW: [(&str, &[&str]); 10] = [
     ("layer", &["source", "record", "archive", "image"]),
     ("rootfs", &["source", "record", "image", "layer"]),
     ("write", &["source", "record", "image", "layer", "rootfs"]),
-    ("verify", &["source", "archive", "image", "layer"]),
+    (
+        "verify",
+        &["source", "record", "archive", "image", "layer", "rootfs"],
+    ),
     (
         "report",
         &[

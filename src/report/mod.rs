@@ -24,4 +24,5 @@ pub use text::{Raw, Text};
 pub use tree::{Tree, TreeBuilder, TreeNode};
 pub use verify::{
     ProblemRow, Verify, VerifyArchive, VerifyArtifact, VerifyBlob, VerifyImage, VerifyLayer,
+    VerifyLoader, VerifyLoaders,
 };

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use crate::archive::{Archive, MemberKind};
 use crate::digest::{Algorithm, Digest, Hasher};
 use crate::image::ImageSet;
-use crate::layer::{LayerError, LayerSum, SumWanted, sum};
+use crate::layer::{Allowance, LayerError, LayerSum, SumWanted, sum};
 use crate::parallel::{self, Jobs};
 use crate::progress::{Progress, Silent};
 use crate::source::{Compression, Slice, Span};
@@ -26,6 +26,15 @@ pub(super) struct Blob {
 impl Blob {
     pub(super) fn span(&self) -> Span {
         self.slice.span()
+    }
+
+    /// Whether the blob is zstd and begins with a frame that carries no data.
+    pub(super) fn begins_with_skippable_frame(&self) -> bool {
+        let mut head = [0; 4];
+        let read = self.slice.read_at(&mut head, 0);
+        read.is_ok_and(|n| n == head.len())
+            && head[0] & 0xf0 == 0x50
+            && head[1..] == [0x2a, 0x4d, 0x18]
     }
 
     /// The digest of the stored bytes, if it was computed with this algorithm.
@@ -53,9 +62,20 @@ struct Plan {
 pub(super) struct Blobs {
     by_span: HashMap<Span, usize>,
     blobs: Vec<Blob>,
+    /// Whether the entries of all layers were noted.
+    pub(super) has_entries: bool,
 }
 
 impl Blobs {
+    /// No blob at all.
+    pub(super) fn none() -> Self {
+        Self {
+            by_span: HashMap::new(),
+            blobs: Vec::new(),
+            has_entries: false,
+        }
+    }
+
     pub(super) fn read(
         archive: &Archive,
         set: &ImageSet,
@@ -63,11 +83,12 @@ impl Blobs {
         progress: &dyn Progress,
     ) -> Result<Self, LayerError> {
         let plans = plan(archive, set);
+        let allowance = Allowance::full();
         let read = parallel::map(
             jobs,
             &plans,
             |plan| plan.slice.len(),
-            |plan| execute(plan, progress),
+            |plan| execute(plan, &allowance, progress),
         );
         let mut by_span = HashMap::with_capacity(plans.len());
         let mut blobs = Vec::with_capacity(plans.len());
@@ -91,7 +112,11 @@ impl Blobs {
                 stored_alone,
             });
         }
-        Ok(Self { by_span, blobs })
+        Ok(Self {
+            by_span,
+            blobs,
+            has_entries: !allowance.is_used_up(),
+        })
     }
 
     pub(super) fn get(&self, span: Span) -> Option<&Blob> {
@@ -180,10 +205,14 @@ enum Note {
 }
 
 /// Reads one blob. Bytes that cannot be decoded still have a digest as they are stored.
-fn execute(plan: &Plan, progress: &dyn Progress) -> (Result<LayerSum, LayerError>, Option<Digest>) {
+fn execute(
+    plan: &Plan,
+    allowance: &Allowance,
+    progress: &dyn Progress,
+) -> (Result<LayerSum, LayerError>, Option<Digest>) {
     let name = String::from_utf8_lossy(&plan.member);
     let task = progress.begin(&name, Some(plan.slice.len()));
-    match sum(&plan.slice, plan.compression, &plan.wanted, &*task) {
+    match sum(&plan.slice, plan.compression, &plan.wanted, allowance, &*task) {
         Err(error) if !error.is_environment() => {
             let algorithm = plan
                 .wanted
@@ -196,7 +225,7 @@ fn execute(plan: &Plan, progress: &dyn Progress) -> (Result<LayerSum, LayerError
                     tar,
                     is_layer: false,
                 };
-                sum(&plan.slice, Compression::None, &wanted, &Silent).ok()
+                sum(&plan.slice, Compression::None, &wanted, allowance, &Silent).ok()
             });
             (Err(error), stored.map(|sum| sum.tar))
         }

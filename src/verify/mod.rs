@@ -6,18 +6,24 @@
 //! of the result.
 
 mod blobs;
+mod content;
+mod loaders;
 
 use std::collections::HashSet;
 
 use crate::archive::{Archive, Member, MemberKind};
 use crate::digest::{DiffId, Digest};
 use crate::image::{ImageSet, Layer, LayerSource};
-use crate::layer::{LayerError, SumWanted, sum};
-use crate::parallel::Jobs;
+use crate::layer::{Inventory, LayerError, digest, first_set_byte};
+use crate::parallel::{self, Jobs};
 use crate::problem::{Code, Problem, Severity};
 use crate::progress::{Progress, Silent};
+use crate::rootfs::{self, Survey};
 use crate::source::{Compression, Span};
 use blobs::{Blob, Blobs};
+use loaders::Facts;
+
+pub use loaders::{Loaders, Verdict};
 
 /// What became of the checks of one archive.
 #[derive(Debug)]
@@ -28,6 +34,8 @@ pub struct Verification {
     pub artifacts: Vec<ArtifactCheck>,
     /// Every claim that does not hold.
     pub problems: Vec<Problem>,
+    /// What engines would make of the archive.
+    pub loaders: Loaders,
 }
 
 /// What became of the layers of one image.
@@ -80,8 +88,9 @@ impl Verification {
 /// Recomputes what `archive` and the images in `set` claim.
 ///
 /// Checked are: the digest and size of every blob that has one, every diff ID, every config's
-/// digest, the numbers of layers, diff IDs and history steps, whether each layer is a sound tar, and
-/// whether the archive's descriptions agree. Not checked is what stands inside layers.
+/// digest, the numbers of layers, diff IDs and history steps, whether each layer is a sound tar whose
+/// entries can be applied, and whether the archive's descriptions agree. What engines would make of
+/// it is foretold from the same facts. `docs/verify.md` says what no check covers.
 ///
 /// # Errors
 ///
@@ -116,12 +125,51 @@ pub fn verify(
         })
         .collect();
     checker.named_blobs(set);
+    let surveys = survey(set, &blobs, jobs);
+    checker.content(set, &surveys);
     let mut problems = checker.problems;
     problems.sort_by_key(|problem| (problem.severity, problem.image, problem.layer));
     Ok(Verification {
         images,
         artifacts,
         problems,
+        loaders: Facts {
+            archive,
+            set: Ok(set),
+            blobs: &blobs,
+            surveys: &surveys,
+        }
+        .loaders(),
+    })
+}
+
+/// How many entries are applied for all images together. Images that share layers apply them again,
+/// so this can be more than the archive holds.
+const SURVEY_LIMIT: usize = 50_000_000;
+
+/// Applies the layers of each image to each other; nothing for an image that lacks one.
+fn survey(set: &ImageSet, blobs: &Blobs, jobs: Jobs) -> Vec<Option<Survey>> {
+    let mut left = SURVEY_LIMIT;
+    let stacks: Vec<Option<Vec<&Inventory>>> = set
+        .images
+        .iter()
+        .map(|image| {
+            let layers = image.layers.iter().map(|layer| {
+                let sum = blobs.get(layer.span()?)?.sum.as_ref().ok()?;
+                Some(&sum.inventory)
+            });
+            let stack: Vec<&Inventory> = layers.collect::<Option<_>>()?;
+            let entries: usize = stack.iter().map(|inventory| inventory.len()).sum();
+            left = left.checked_sub(entries).filter(|_| blobs.has_entries)?;
+            Some(stack)
+        })
+        .collect();
+    let cost = |stack: &Option<Vec<&Inventory>>| {
+        let entries = stack.iter().flatten().map(|inventory| inventory.len());
+        entries.sum::<usize>() as u64
+    };
+    parallel::map(jobs, &stacks, cost, |stack| {
+        Some(rootfs::survey(stack.as_ref()?.iter().copied()))
     })
 }
 
@@ -143,6 +191,12 @@ impl Checker<'_> {
             self.problems
                 .push(Problem::error(Code::ArchiveTruncated, message).at(fault.offset));
         }
+        if archive.fault().is_none() && !archive.has_end() {
+            let message = "the archive lacks its end-of-archive blocks: engines read it all the same, but a file that was cut between two members looks like that";
+            let problem = Problem::warning(Code::EndMissing, message);
+            self.problems.push(problem.at(archive.source().len()));
+        }
+        self.tail(archive)?;
         for (hidden, counts) in archive.duplicates() {
             let problem = if same_content(archive, hidden, counts)? {
                 let message = "the archive holds the member twice, with the same content";
@@ -157,6 +211,23 @@ impl Checker<'_> {
             );
             self.problems
                 .push(problem.at(hidden.offset).in_member(counts.name.as_bytes()));
+        }
+        Ok(())
+    }
+
+    /// What follows the end of the archive.
+    fn tail(&mut self, archive: &Archive) -> Result<(), LayerError> {
+        if archive.has_trailing_data() {
+            let message = "bytes follow the end of the gzip data around the archive: Docker takes it, podman refuses it";
+            self.problems
+                .push(Problem::warning(Code::TrailingData, message));
+        }
+        if archive.has_end()
+            && let Some(offset) = first_set_byte(&archive.source().whole(), archive.end())?
+        {
+            let message = "something follows the end of the archive's tar: engines do not read it";
+            self.problems
+                .push(Problem::warning(Code::TrailingData, message).at(offset));
         }
         Ok(())
     }
@@ -181,7 +252,11 @@ impl Checker<'_> {
                 .in_member(&layer.member)
                 .at(slice.span().offset)
         };
-        let sum = match &blob.sum {
+        let damage = match &blob.sum {
+            Ok(sum) => sum.tail_fault.as_ref().map_or(Ok(sum), Err),
+            Err(error) => Err(error),
+        };
+        let sum = match damage {
             Ok(sum) => sum,
             Err(error) => {
                 let code = if error.is_truncation() {
@@ -242,7 +317,47 @@ impl Checker<'_> {
             self.problems
                 .push(place(Problem::error(code, describe(error))));
         }
+        if sum.end_missing && sum.tar_size > 0 {
+            let message = "the layer's tar lacks its end-of-archive blocks: engines read it all the same";
+            self.problems
+                .push(place(Problem::warning(Code::EndMissing, message)));
+        }
         check
+    }
+
+    /// Tells what stands inside the layers; of layers that images share, once.
+    fn content(&mut self, set: &ImageSet, surveys: &[Option<Survey>]) {
+        let mut told = HashSet::new();
+        let mut unchecked = 0;
+        for (image, survey) in set.images.iter().zip(surveys) {
+            let Some(survey) = survey else {
+                let whole = image.layers.iter().all(|layer| {
+                    let blob = layer.span().and_then(|span| self.blobs.get(span));
+                    blob.is_some_and(|blob| blob.sum.is_ok())
+                });
+                unchecked += usize::from(whole && !image.layers.is_empty());
+                continue;
+            };
+            for problem in content::problems(image, survey) {
+                let layer = problem.layer.and_then(|index| image.layers.get(index));
+                let key = (
+                    layer.and_then(Layer::span),
+                    problem.code,
+                    problem.message.clone(),
+                    problem.path.clone(),
+                );
+                if told.insert(key) {
+                    self.problems.push(problem);
+                }
+            }
+        }
+        if unchecked > 0 {
+            let message = format!(
+                "the layers of {unchecked} images hold too many entries to look at each: their names, links and whiteouts are not checked, their bytes are"
+            );
+            self.problems
+                .push(Problem::warning(Code::EntriesUnchecked, message));
+        }
     }
 
     /// Compares the digest of a blob's stored bytes with a claim.
@@ -335,11 +450,11 @@ fn same_content(archive: &Archive, one: &Member, other: &Member) -> Result<bool,
     if a.len != b.len {
         return Ok(false);
     }
-    let digest = |span| {
+    let of = |span| {
         let slice = archive.source().slice(span);
-        sum(&slice, Compression::None, &SumWanted::diff_id(), &Silent).map(|sum| sum.tar)
+        digest(&slice, Compression::None, &Silent)
     };
-    Ok(digest(*a)? == digest(*b)?)
+    Ok(of(*a)? == of(*b)?)
 }
 
 fn unsupported(claimed: &Digest) -> Problem {

@@ -2,10 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use imgtar::archive::Archive;
+use imgtar::archive::{Archive, ArchiveError};
 use imgtar::image::{ImageSet, LoadError};
 use imgtar::problem::{Code, Problem};
 use imgtar::report::{Verify, VerifyArchive};
+use imgtar::source::SourceError;
+use imgtar::verify::Loaders;
 
 use super::{Context, Exit, Failure};
 use crate::cli::args::{self, JsonArg};
@@ -52,13 +54,14 @@ impl Args {
                     reports.push(report);
                 }
                 // One archive that cannot be read does not keep the others from being checked.
-                Err(failure) => {
+                Err(Refused { failure, loaders }) => {
                     exit = exit.max(failure.report(context.output));
                     // Said on standard error already; programs want it in their document.
                     if self.json.json {
                         let problem = Problem::error(Code::ArchiveUnreadable, failure.to_string());
                         let path = path.display().to_string();
-                        reports.push(VerifyArchive::unreadable(&path, &problem));
+                        let loaders = loaders.as_ref();
+                        reports.push(VerifyArchive::unreadable(&path, &problem, loaders));
                     }
                 }
             }
@@ -75,19 +78,61 @@ impl Args {
         Ok(exit)
     }
 
-    fn check(&self, path: &Path, context: &Context) -> Result<VerifyArchive, Failure> {
-        let archive = args::open(path, &context.progress)?;
+    fn check(&self, path: &Path, context: &Context) -> Result<VerifyArchive, Refused> {
+        let archive = args::try_open(path, &context.progress)?.map_err(|error| {
+            // What is no tar at all, every engine refuses.
+            let loaders = match &error {
+                imgtar::Error::Archive(ArchiveError::NotTar { .. }) => {
+                    Some(Loaders::all_refuse("archive/tar: invalid tar header"))
+                }
+                imgtar::Error::Source(SourceError::Decompress { source, .. }) => {
+                    Some(Loaders::all_refuse(&source.to_string()))
+                }
+                _ => None,
+            };
+            Refused {
+                failure: error.into(),
+                loaders,
+            }
+        })?;
         let set = match ImageSet::load(&archive) {
             Ok(set) => set,
             Err(error) => {
-                return match damage(&archive, &error) {
-                    Some(problem) => Ok(VerifyArchive::unreadable(archive.path(), &problem)),
-                    None => Err(error.into()),
+                let problem = damage(&archive, &error);
+                let why = problem
+                    .as_ref()
+                    .map_or_else(|| error.to_string(), |problem| problem.message.clone());
+                let loaders = Some(Loaders::of_unreadable(&archive, &why));
+                return match problem {
+                    Some(problem) => Ok(VerifyArchive::unreadable(
+                        archive.path(),
+                        &problem,
+                        loaders.as_ref(),
+                    )),
+                    None => Err(Refused {
+                        failure: error.into(),
+                        loaders,
+                    }),
                 };
             }
         };
         let result = imgtar::verify::verify(&archive, &set, context.jobs, &context.progress)?;
         Ok(VerifyArchive::new(&archive, &set, &result, self.strict))
+    }
+}
+
+/// An archive that could not be checked, and what engines would say of it.
+struct Refused {
+    failure: Failure,
+    loaders: Option<Loaders>,
+}
+
+impl<E: Into<Failure>> From<E> for Refused {
+    fn from(error: E) -> Self {
+        Self {
+            failure: error.into(),
+            loaders: None,
+        }
     }
 }
 
