@@ -29,11 +29,13 @@
 //!         layer    one layer: entries, size, digests
 //!           rootfs   the merged tree
 //!             write    tars: the tree as one rootfs tar
-//!           verify   claims against bytes
+//!             audit    privileges and secrets of an image
+//!             verify   claims against bytes
 //!             report   answers as data: the JSON contract
 //! ```
 
 pub mod archive;
+pub mod audit;
 pub mod digest;
 mod error;
 pub mod image;

@@ -16,7 +16,7 @@ const BESIDE: [&str; 4] = ["digest", "parallel", "problem", "progress"];
 /// The modules of the library in the order in which bytes flow through them, and what each may use
 /// of those above it. Whoever adds a name here changes the architecture, and should say so in
 /// `docs/architecture.md`.
-const FLOW: [(&str, &[&str]); 10] = [
+const FLOW: [(&str, &[&str]); 11] = [
     ("source", &[]),
     ("record", &["source"]),
     ("archive", &["source", "record"]),
@@ -24,6 +24,7 @@ const FLOW: [(&str, &[&str]); 10] = [
     ("layer", &["source", "record", "archive", "image"]),
     ("rootfs", &["source", "record", "image", "layer"]),
     ("write", &["source", "record", "image", "layer", "rootfs"]),
+    ("audit", &["source", "image", "rootfs"]),
     (
         "verify",
         &["source", "record", "archive", "image", "layer", "rootfs"],
@@ -31,7 +32,7 @@ const FLOW: [(&str, &[&str]); 10] = [
     (
         "report",
         &[
-            "source", "record", "archive", "image", "layer", "rootfs", "verify",
+            "source", "record", "archive", "image", "layer", "rootfs", "audit", "verify",
         ],
     ),
     // The union of what can go wrong in those that can fail.

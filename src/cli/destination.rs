@@ -57,6 +57,13 @@ impl OutputArg {
         if path.as_os_str() == "-" {
             return Ok(Destination::Stdout(io::stdout().lock()));
         }
+        Destination::at(path, self.force)
+    }
+}
+
+impl Destination {
+    /// Opens a file to write, or what stands in its place.
+    pub(crate) fn at(path: &Path, force: bool) -> Result<Self, Failure> {
         match path.metadata() {
             Ok(metadata) if metadata.is_dir() => {
                 return Err(Failure::usage(format!("{} is a directory", path.display())));
@@ -67,17 +74,15 @@ impl OutputArg {
                     |e| Failure::environment(format!("cannot write to {}", path.display()), &e);
                 return file.map(Destination::Special).map_err(failed);
             }
-            Ok(_) if !self.force => {
+            Ok(_) if !force => {
                 return Err(Failure::usage(format!("{} exists already", path.display()))
                     .hint("--force replaces it"));
             }
             _ => {}
         }
-        Destination::beside(path, self.force)
+        Self::beside(path, force)
     }
-}
 
-impl Destination {
     fn beside(path: &Path, force: bool) -> Result<Self, Failure> {
         let directory = match path.parent() {
             Some(parent) if !parent.as_os_str().is_empty() => parent,

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::audit::ImageAudit;
 use super::images::{id, references};
 use super::text::Text;
 use crate::archive::Archive;
@@ -47,6 +48,8 @@ pub struct VerifyArchive {
     pub problems: Vec<ProblemRow>,
     /// What engines would make of it; `null` if it could not be opened at all.
     pub loaders: Option<VerifyLoaders>,
+    /// What to know before running its images; `null` unless it was asked for.
+    pub audit: Option<Vec<ImageAudit>>,
 }
 
 /// What engines would make of an archive.
@@ -240,7 +243,7 @@ impl VerifyArchive {
         Self {
             path: archive.path().to_owned(),
             ok: result.is_ok(strict),
-            sha256: None,
+            sha256: result.file.as_ref().map(ToString::to_string),
             images: images.collect(),
             artifacts: artifacts.collect(),
             problems: result
@@ -249,6 +252,7 @@ impl VerifyArchive {
                 .map(|problem| ProblemRow::new(problem, set))
                 .collect(),
             loaders: Some((&result.loaders).into()),
+            audit: None,
         }
     }
 
@@ -262,6 +266,7 @@ impl VerifyArchive {
             artifacts: Vec::new(),
             problems: vec![ProblemRow::of(problem, None)],
             loaders: loaders.map(Into::into),
+            audit: None,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! All blobs of an archive, each read once.
 
 use std::collections::HashMap;
+use std::io;
 
 use crate::archive::{Archive, MemberKind};
 use crate::digest::{Algorithm, Digest, Hasher};
@@ -8,7 +9,7 @@ use crate::image::ImageSet;
 use crate::layer::{Allowance, LayerError, LayerSum, SumWanted, sum};
 use crate::parallel::{self, Jobs};
 use crate::progress::{Progress, Silent};
-use crate::source::{Compression, Slice, Span};
+use crate::source::{Compression, Slice, SourceError, Span};
 
 /// One stored blob and what its bytes came to.
 #[derive(Debug)]
@@ -64,6 +65,20 @@ pub(super) struct Blobs {
     blobs: Vec<Blob>,
     /// Whether the entries of all layers were noted.
     pub(super) has_entries: bool,
+    /// The digest of the whole file, if it was asked for.
+    pub(super) file: Option<Digest>,
+}
+
+/// One thing to read.
+enum Work<'p> {
+    File,
+    Blob(&'p Plan),
+}
+
+/// What came of it.
+enum Done {
+    File(Result<Digest, SourceError>),
+    Blob(Box<Result<LayerSum, LayerError>>, Option<Digest>),
 }
 
 impl Blobs {
@@ -73,26 +88,59 @@ impl Blobs {
             by_span: HashMap::new(),
             blobs: Vec::new(),
             has_entries: false,
+            file: None,
         }
     }
 
+    /// Reads everything that must be; with `file` the whole file too, as it is stored.
     pub(super) fn read(
         archive: &Archive,
         set: &ImageSet,
+        file: bool,
         jobs: Jobs,
         progress: &dyn Progress,
     ) -> Result<Self, LayerError> {
         let plans = plan(archive, set);
         let allowance = Allowance::full();
-        let read = parallel::map(
-            jobs,
-            &plans,
-            |plan| plan.slice.len(),
-            |plan| execute(plan, &allowance, progress),
-        );
+        let file = file.then_some(Work::File);
+        let work: Vec<Work<'_>> = file
+            .into_iter()
+            .chain(plans.iter().map(Work::Blob))
+            .collect();
+        let has_file = matches!(work.first(), Some(Work::File));
+        // The largest blob first. Beside the whole file, which one thread reads from its beginning to
+        // its end, the blobs are read in the order of the file: both then stand near each other, and
+        // what one of them has read from the disk the other finds in memory.
+        let cost = |work: &Work<'_>| match work {
+            Work::File => u64::MAX,
+            Work::Blob(plan) if has_file => u64::MAX - 1 - plan.slice.span().offset,
+            Work::Blob(plan) => plan.slice.len(),
+        };
+        let read = parallel::map(jobs, &work, cost, |work| match work {
+            Work::File => {
+                let source = archive.stored();
+                let task = progress.begin("the whole file", Some(source.len()));
+                Done::File(super::checksum::of_file(source, &*task))
+            }
+            Work::Blob(plan) => {
+                let (sum, stored_alone) = execute(plan, &allowance, progress);
+                Done::Blob(Box::new(sum), stored_alone)
+            }
+        });
+        let mut file = None;
+        let mut sums = Vec::with_capacity(plans.len());
+        for done in read {
+            match done {
+                Done::File(digest) => {
+                    let digest = digest.map_err(|e| LayerError::Read(io::Error::other(e)))?;
+                    file = Some(digest);
+                }
+                Done::Blob(sum, stored_alone) => sums.push((*sum, stored_alone)),
+            }
+        }
         let mut by_span = HashMap::with_capacity(plans.len());
         let mut blobs = Vec::with_capacity(plans.len());
-        for (plan, (sum, stored_alone)) in plans.into_iter().zip(read) {
+        for (plan, (sum, stored_alone)) in plans.into_iter().zip(sums) {
             let sum = match sum {
                 Err(error) if error.is_environment() => return Err(error),
                 sum => sum,
@@ -116,6 +164,7 @@ impl Blobs {
             by_span,
             blobs,
             has_entries: !allowance.is_used_up(),
+            file,
         })
     }
 

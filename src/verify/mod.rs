@@ -6,6 +6,7 @@
 //! of the result.
 
 mod blobs;
+mod checksum;
 mod content;
 mod loaders;
 
@@ -23,6 +24,7 @@ use crate::source::{Compression, Span};
 use blobs::{Blob, Blobs};
 use loaders::Facts;
 
+pub use checksum::{ChecksumError, ChecksumLine, LIMIT as CHECKSUM_LIMIT, read_checksums};
 pub use loaders::{Loaders, Verdict};
 
 /// What became of the checks of one archive.
@@ -36,6 +38,8 @@ pub struct Verification {
     pub problems: Vec<Problem>,
     /// What engines would make of the archive.
     pub loaders: Loaders,
+    /// The SHA-256 of the file itself, as it is stored; only from [`verify_file`].
+    pub file: Option<Digest>,
 }
 
 /// What became of the layers of one image.
@@ -77,6 +81,15 @@ pub struct BlobCheck {
 }
 
 impl Verification {
+    /// Holds the file's own digest against what a checksum file claims; nothing if it was not computed.
+    pub fn compare_file(&mut self, claimed: &Digest) {
+        if let Some(computed) = self.file.as_ref().filter(|computed| *computed != claimed) {
+            let message = "the file is not the one that the checksum was made of: it was changed or damaged on its way";
+            let problem = Problem::error(Code::ChecksumMismatch, message);
+            self.problems.insert(0, problem.compared(claimed, computed));
+        }
+    }
+
     /// Whether no claim is false. Warnings count only if they are asked to.
     pub fn is_ok(&self, strict: bool) -> bool {
         self.problems
@@ -101,7 +114,33 @@ pub fn verify(
     jobs: Jobs,
     progress: &dyn Progress,
 ) -> Result<Verification, LayerError> {
-    let blobs = Blobs::read(archive, set, jobs, progress)?;
+    run(archive, set, false, jobs, progress)
+}
+
+/// Does what [`verify`] does, and computes the digest of the file itself, as it is stored and as
+/// `sha256sum` does it. That doubles the hashing; the file is still read from the disk once, because
+/// both go through it side by side.
+///
+/// # Errors
+///
+/// As [`verify`].
+pub fn verify_file(
+    archive: &Archive,
+    set: &ImageSet,
+    jobs: Jobs,
+    progress: &dyn Progress,
+) -> Result<Verification, LayerError> {
+    run(archive, set, true, jobs, progress)
+}
+
+fn run(
+    archive: &Archive,
+    set: &ImageSet,
+    file: bool,
+    jobs: Jobs,
+    progress: &dyn Progress,
+) -> Result<Verification, LayerError> {
+    let blobs = Blobs::read(archive, set, file, jobs, progress)?;
     let mut checker = Checker {
         blobs: &blobs,
         problems: set.problems.clone(),
@@ -140,6 +179,7 @@ pub fn verify(
             surveys: &surveys,
         }
         .loaders(),
+        file: blobs.file.clone(),
     })
 }
 
