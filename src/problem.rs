@@ -111,6 +111,8 @@ codes! {
     EndMissing = "end-missing",
     /// A descriptor's platform is not that of the config.
     PlatformMismatch = "platform-mismatch",
+    /// A config without operating system or architecture.
+    PlatformMissing = "platform-missing",
     /// The file is not what a checksum file says.
     ChecksumMismatch = "checksum-mismatch",
     /// An image has more layers than some engines load.

@@ -9,18 +9,19 @@ mod blobs;
 mod checksum;
 mod content;
 mod loaders;
+mod members;
 
 use std::collections::HashSet;
 
-use crate::archive::{Archive, Member, MemberKind};
+use crate::archive::Archive;
 use crate::digest::{DiffId, Digest};
 use crate::image::{ImageSet, Layer, LayerSource};
-use crate::layer::{Inventory, LayerError, digest, first_set_byte};
+use crate::layer::{Inventory, LayerError};
 use crate::parallel::{self, Jobs};
 use crate::problem::{Code, Problem, Severity};
-use crate::progress::{Progress, Silent};
+use crate::progress::Progress;
 use crate::rootfs::{self, Survey};
-use crate::source::{Compression, Span};
+use crate::source::Span;
 use blobs::{Blob, Blobs};
 use loaders::Facts;
 
@@ -146,7 +147,7 @@ fn run(
         problems: set.problems.clone(),
         told: HashSet::new(),
     };
-    checker.archive(archive)?;
+    checker.problems.extend(members::problems(archive, set)?);
     let mut images = Vec::with_capacity(set.images.len());
     for image in &set.images {
         let layers = image
@@ -221,57 +222,6 @@ struct Checker<'b> {
 }
 
 impl Checker<'_> {
-    fn archive(&mut self, archive: &Archive) -> Result<(), LayerError> {
-        if let Some(fault) = archive.fault() {
-            let message = format!(
-                "the archive is damaged or cut short behind its member no. {}, what followed is lost: {}",
-                archive.members().len(),
-                fault.fault
-            );
-            self.problems
-                .push(Problem::error(Code::ArchiveTruncated, message).at(fault.offset));
-        }
-        if archive.fault().is_none() && !archive.has_end() {
-            let message = "the archive lacks its end-of-archive blocks: engines read it all the same, but a file that was cut between two members looks like that";
-            let problem = Problem::warning(Code::EndMissing, message);
-            self.problems.push(problem.at(archive.source().len()));
-        }
-        self.tail(archive)?;
-        for (hidden, counts) in archive.duplicates() {
-            let problem = if same_content(archive, hidden, counts)? {
-                let message = "the archive holds the member twice, with the same content";
-                Problem::warning(Code::MemberDuplicate, message)
-            } else {
-                let message = "the archive holds two different members of one name: Docker and containerd read the last one, skopeo and crane the first";
-                Problem::error(Code::MemberDuplicate, message)
-            };
-            let problem = problem.compared(
-                format!("at byte {}", hidden.offset),
-                format!("at byte {}", counts.offset),
-            );
-            self.problems
-                .push(problem.at(hidden.offset).in_member(counts.name.as_bytes()));
-        }
-        Ok(())
-    }
-
-    /// What follows the end of the archive.
-    fn tail(&mut self, archive: &Archive) -> Result<(), LayerError> {
-        if archive.has_trailing_data() {
-            let message = "bytes follow the end of the gzip data around the archive: Docker takes it, podman refuses it";
-            self.problems
-                .push(Problem::warning(Code::TrailingData, message));
-        }
-        if archive.has_end()
-            && let Some(offset) = first_set_byte(&archive.source().whole(), archive.end())?
-        {
-            let message = "something follows the end of the archive's tar: engines do not read it";
-            self.problems
-                .push(Problem::warning(Code::TrailingData, message).at(offset));
-        }
-        Ok(())
-    }
-
     fn layer(&mut self, layer: &Layer, image: usize) -> LayerCheck {
         let mut check = LayerCheck {
             index: layer.index,
@@ -480,21 +430,6 @@ impl Checker<'_> {
             });
         }
     }
-}
-
-/// Whether two members are the same but for their place.
-fn same_content(archive: &Archive, one: &Member, other: &Member) -> Result<bool, LayerError> {
-    let (MemberKind::File(a), MemberKind::File(b)) = (&one.kind, &other.kind) else {
-        return Ok(one.kind == other.kind);
-    };
-    if a.len != b.len {
-        return Ok(false);
-    }
-    let of = |span| {
-        let slice = archive.source().slice(span);
-        digest(&slice, Compression::None, &Silent)
-    };
-    Ok(of(*a)? == of(*b)?)
 }
 
 fn unsupported(claimed: &Digest) -> Problem {

@@ -9,20 +9,9 @@ use super::docker::{config_message, piece};
 use super::overlay::{Engine, Rules, unpack};
 use super::{Facts, Outcome, layer_message, shown, wrong_diff_id};
 use crate::archive::{LookupError, MemberKind, MemberName};
-use crate::image::{Image, ImageSet, Layer, MediaType, Name};
+use crate::image::{Image, ImageSet, Layer, MediaType, Name, Platform};
 use crate::problem::Code;
 use crate::rootfs::{Survey, WarningKind};
-
-/// What the host is: an index has to have an image for it.
-const PLATFORM: (&str, &str) = ("linux", host_architecture());
-
-const fn host_architecture() -> &'static str {
-    if cfg!(target_arch = "aarch64") {
-        "arm64"
-    } else {
-        "amd64"
-    }
-}
 
 pub(super) fn load(facts: &Facts<'_>) -> Outcome {
     facts.outer()?;
@@ -73,8 +62,7 @@ fn oci(facts: &Facts<'_>) -> Outcome {
     });
     let absent_in_index = listed().next().is_none() && set.absent.len() > 1;
     let chosen = if nested || absent_in_index {
-        let fits = |os: &str, architecture: &str| (os, architecture) == PLATFORM;
-        let image = listed().find(|i| fits(&i.platform.os, &i.platform.architecture));
+        let image = listed().find(|image| is_for_host(&image.platform));
         if image.is_none() {
             return Err(no_platform(set));
         }
@@ -101,13 +89,12 @@ fn oci(facts: &Facts<'_>) -> Outcome {
 }
 
 fn no_platform(set: &ImageSet) -> String {
-    let (os, architecture) = PLATFORM;
     let named = set.absent.iter().find(|absent| {
         absent
             .descriptor
             .platform
             .as_ref()
-            .is_some_and(|p| (p.os.as_str(), p.architecture.as_str()) == PLATFORM)
+            .is_some_and(is_for_host)
     });
     match named {
         Some(absent) => format!(
@@ -115,9 +102,15 @@ fn no_platform(set: &ImageSet) -> String {
             absent.descriptor.digest.to_string().replace(':', "/")
         ),
         None => format!(
-            "no image found in image index for architecture {architecture:?}, variant \"\", OS {os:?}"
+            "no image found in image index for architecture {:?}, variant \"\", OS \"linux\"",
+            Platform::host().architecture
         ),
     }
+}
+
+/// Whether an image is for this machine; containers are Linux wherever they run.
+fn is_for_host(platform: &Platform) -> bool {
+    platform.os == "linux" && platform.architecture == Platform::host().architecture
 }
 
 /// A manifest of something else is refused for its config's type, or for a layer's.
