@@ -142,10 +142,19 @@ mod tests {
                 &[0x0200_0001, 1 << 13 | 1 << 12, 0, 0, 0][..],
                 "cap_net_admin,cap_net_raw=ep",
             ),
-            (&[0x0200_0000, 1 << 10, 1 << 10, 0, 0], "cap_net_bind_service=ip"),
-            (&[0x0200_0001, 1, 2, 0, 0], "cap_chown=ep cap_dac_override=ei"),
+            (
+                &[0x0200_0000, 1 << 10, 1 << 10, 0, 0],
+                "cap_net_bind_service=ip",
+            ),
+            (
+                &[0x0200_0001, 1, 2, 0, 0],
+                "cap_chown=ep cap_dac_override=ei",
+            ),
             (&[0x0200_0000, 0, 0, 1 << 7, 0], "cap_bpf=p"),
-            (&[0x0300_0000, 1 << 21, 0, 0, 0, 1000], "cap_sys_admin=p [rootid=1000]"),
+            (
+                &[0x0300_0000, 1 << 21, 0, 0, 0, 1000],
+                "cap_sys_admin=p [rootid=1000]",
+            ),
             (&[0x0300_0000, 1 << 21, 0, 0, 0, 0], "cap_sys_admin=p"),
             (&[0x0100_0000, 1 << 21, 0], "cap_sys_admin=p"),
             (&[0x0200_0000, 0, 0, 1 << 31, 0], "63=p"),
@@ -158,7 +167,12 @@ mod tests {
 
     #[test]
     fn other_forms_are_none() {
-        for words in [&[][..], &[0x0200_0000], &[0x0200_0000, 0, 0, 0, 0, 0], &[0x0400_0000, 0, 0, 0, 0]] {
+        for words in [
+            &[][..],
+            &[0x0200_0000],
+            &[0x0200_0000, 0, 0, 0, 0, 0],
+            &[0x0400_0000, 0, 0, 0, 0],
+        ] {
             assert_eq!(Capabilities::read(&bytes(words)), None, "{words:?}");
         }
     }

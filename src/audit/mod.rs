@@ -221,7 +221,10 @@ fn files(tree: &Rootfs, found: &mut Collected) {
 fn is_unsafe_to_share(body: &Body, mode: u16, path: &[u8]) -> bool {
     let temporary = [&b"tmp"[..], b"var/tmp", b"dev/shm"]
         .iter()
-        .any(|directory| path.strip_prefix(*directory).is_some_and(|rest| rest.starts_with(b"/")));
+        .any(|directory| {
+            path.strip_prefix(*directory)
+                .is_some_and(|rest| rest.starts_with(b"/"))
+        });
     match body {
         Body::Directory => mode & 0o1000 == 0 && !temporary,
         Body::File { .. } => !temporary,

@@ -32,7 +32,8 @@ const PAIRS: [[&str; 2]; 5] = [
 ];
 /// Last words that say that the value is something about the secret, not the secret.
 const HARMLESS: [&str; 12] = [
-    "file", "path", "dir", "url", "uri", "endpoint", "name", "id", "length", "ttl", "expiry", "type",
+    "file", "path", "dir", "url", "uri", "endpoint", "name", "id", "length", "ttl", "expiry",
+    "type",
 ];
 
 /// How tokens of a service begin, and how many letters, digits, `-` and `_` follow at least.
@@ -179,7 +180,10 @@ fn shape(value: &str) -> Option<Suspicion> {
 /// Whether the words of a name speak of a secret: `DB_PASSWORD`, `dbPassword`, `com.example.api-key`.
 fn is_secret_name(name: &str) -> bool {
     let words = words(name);
-    if words.last().is_some_and(|last| HARMLESS.contains(&last.as_str())) {
+    if words
+        .last()
+        .is_some_and(|last| HARMLESS.contains(&last.as_str()))
+    {
         return false;
     }
     words.iter().any(|word| WORDS.contains(&word.as_str()))
@@ -214,7 +218,15 @@ fn is_value(value: &str) -> bool {
         && !value.chars().all(|c| c == '*' || c == 'x')
         && !matches!(
             value.to_ascii_lowercase().as_str(),
-            "true" | "false" | "yes" | "none" | "null" | "required" | "optional" | "disabled" | "enabled"
+            "true"
+                | "false"
+                | "yes"
+                | "none"
+                | "null"
+                | "required"
+                | "optional"
+                | "disabled"
+                | "enabled"
         )
 }
 
@@ -292,7 +304,9 @@ mod tests {
 
     #[test]
     fn build_steps_are_read_word_by_word() {
-        let found = in_text("/bin/sh -c curl --token=abcdef123 https://u:geheim@h/ && export NPM_TOKEN='zzzz'; ls");
+        let found = in_text(
+            "/bin/sh -c curl --token=abcdef123 https://u:geheim@h/ && export NPM_TOKEN='zzzz'; ls",
+        );
         assert_eq!(found.len(), 3);
         assert!(in_text("/bin/sh -c #(nop)  CMD [\"sh\"]").is_empty());
     }

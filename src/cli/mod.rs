@@ -8,6 +8,7 @@ mod exit;
 mod output;
 mod progress;
 mod render;
+mod transfer;
 
 use std::panic;
 use std::process::ExitCode;

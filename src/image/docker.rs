@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use super::descriptor::Descriptor;
 use super::json::{Json, JsonError, Node};
+use super::load::unknown_keys;
 use crate::digest::{DiffId, Digest, ImageId};
 
 /// One item of `manifest.json` (moby `image/tarexport`, `manifestItem`).
@@ -53,13 +54,7 @@ fn read_item(node: &Node<'_>) -> Result<ManifestItem, JsonError> {
         let diff_id: Digest = diff_id.parse().map_err(|e| source.invalid(e))?;
         layer_sources.insert(DiffId::from(diff_id), Descriptor::read(&source)?);
     }
-    let unknown = node
-        .entries()?
-        .into_iter()
-        .map(|(key, _)| key)
-        .filter(|key| !KNOWN.iter().any(|known| known.eq_ignore_ascii_case(key)))
-        .map(str::to_owned)
-        .collect();
+    let unknown = unknown_keys(node, &KNOWN);
     Ok(ManifestItem {
         unknown,
         config: node.field("Config")?.string()?,

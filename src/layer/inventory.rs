@@ -63,8 +63,11 @@ pub struct Inventory {
     names: Vec<u8>,
     briefs: Vec<Brief>,
     /// Extended attributes of the few entries that have some.
-    xattrs: Vec<(usize, Vec<(Vec<u8>, Vec<u8>)>)>,
+    xattrs: Vec<(usize, Xattrs)>,
 }
+
+/// Extended attributes: names and values.
+type Xattrs = Vec<(Vec<u8>, Vec<u8>)>;
 
 #[derive(Debug)]
 struct Brief {
@@ -173,7 +176,7 @@ impl Inventory {
             let item = self.item(i);
             let faults = self.briefs[i].faults;
             let number = |bad: u8, good: i64| if faults & bad == 0 { good } else { -1 };
-            let device = if faults & ZERO_DEVICE == 0 { 1 } else { 0 };
+            let device = i64::from(faults & ZERO_DEVICE == 0);
             let device = number(BAD_DEVICE, device);
             let own = xattrs.next_if(|(at, _)| *at == i);
             Entry {

@@ -62,7 +62,7 @@ struct Plan {
 #[derive(Debug)]
 pub(super) struct Blobs {
     by_span: HashMap<Span, usize>,
-    blobs: Vec<Blob>,
+    all: Vec<Blob>,
     /// Whether the entries of all layers were noted.
     pub(super) has_entries: bool,
     /// The digest of the whole file, if it was asked for.
@@ -86,7 +86,7 @@ impl Blobs {
     pub(super) fn none() -> Self {
         Self {
             by_span: HashMap::new(),
-            blobs: Vec::new(),
+            all: Vec::new(),
             has_entries: false,
             file: None,
         }
@@ -162,18 +162,18 @@ impl Blobs {
         }
         Ok(Self {
             by_span,
-            blobs,
+            all: blobs,
             has_entries: !allowance.is_used_up(),
             file,
         })
     }
 
     pub(super) fn get(&self, span: Span) -> Option<&Blob> {
-        self.by_span.get(&span).map(|&i| &self.blobs[i])
+        self.by_span.get(&span).map(|&i| &self.all[i])
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &Blob> {
-        self.blobs.iter()
+        self.all.iter()
     }
 }
 
@@ -261,7 +261,13 @@ fn execute(
 ) -> (Result<LayerSum, LayerError>, Option<Digest>) {
     let name = String::from_utf8_lossy(&plan.member);
     let task = progress.begin(&name, Some(plan.slice.len()));
-    match sum(&plan.slice, plan.compression, &plan.wanted, allowance, &*task) {
+    match sum(
+        &plan.slice,
+        plan.compression,
+        &plan.wanted,
+        allowance,
+        &*task,
+    ) {
         Err(error) if !error.is_environment() => {
             let algorithm = plan
                 .wanted

@@ -124,7 +124,10 @@ fn unreferenced(archive: &Archive, set: &ImageSet) -> Result<Option<Problem>, La
     let Some(first) = found.first() else {
         return Ok(None);
     };
-    let names: Vec<String> = found.iter().map(|m| format!("`{}`", m.name.to_lossy())).collect();
+    let names: Vec<String> = found
+        .iter()
+        .map(|m| format!("`{}`", m.name.to_lossy()))
+        .collect();
     let more = match count - found.len() {
         0 => String::new(),
         more => format!(" and {more} more"),
@@ -143,16 +146,13 @@ fn unreferenced(archive: &Archive, set: &ImageSet) -> Result<Option<Problem>, La
 /// Docker writes what readers from before 1.10 want beside what today's read: `VERSION` and `json` in a
 /// directory a layer, since Docker 25 the latter as a blob that nothing names (moby
 /// `image/tarexport/save.go`).
-fn is_for_old_readers(
-    archive: &Archive,
-    member: &Member,
-    span: Span,
-) -> Result<bool, LayerError> {
+fn is_for_old_readers(archive: &Archive, member: &Member, span: Span) -> Result<bool, LayerError> {
     let name = member.name.as_bytes();
     if matches!(
         member.name.base(),
         b"VERSION" | b"json" | b"layer.tar" | b"repositories"
-    ) && name.contains(&b'/') {
+    ) && name.contains(&b'/')
+    {
         return Ok(true);
     }
     if !name.starts_with(b"blobs/") || span.len > V1_LIMIT {

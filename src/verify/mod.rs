@@ -308,7 +308,8 @@ impl Checker<'_> {
                 .push(place(Problem::error(code, describe(error))));
         }
         if sum.end_missing && sum.tar_size > 0 {
-            let message = "the layer's tar lacks its end-of-archive blocks: engines read it all the same";
+            let message =
+                "the layer's tar lacks its end-of-archive blocks: engines read it all the same";
             self.problems
                 .push(place(Problem::warning(Code::EndMissing, message)));
         }

@@ -1,9 +1,5 @@
 //! `verify`: every claim held against the bytes.
 
-use std::collections::HashMap;
-use std::ffi::OsStr;
-use std::fs::File;
-use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
@@ -14,13 +10,13 @@ use imgtar::image::{ImageSet, LoadError};
 use imgtar::problem::{Code, Problem};
 use imgtar::report::{ImageAudit, Verify, VerifyArchive};
 use imgtar::source::SourceError;
-use imgtar::verify::{CHECKSUM_LIMIT, ChecksumLine, Loaders, read_checksums};
+use imgtar::verify::Loaders;
 
 use super::{Context, Exit, Failure};
 use crate::cli::args::{self, JsonArg};
-use crate::cli::destination::Destination;
 use crate::cli::error::{causes, warn};
 use crate::cli::render;
+use crate::cli::transfer::{Claims, Transfer};
 
 /// Check everything that archives claim
 ///
@@ -53,21 +49,8 @@ pub(crate) struct Args {
     #[arg(long)]
     strict: bool,
 
-    /// Write the SHA-256 of each archive to a file, as sha256sum does
-    ///
-    /// Nothing is written unless every archive is in order.
-    #[arg(long, value_name = "FILE")]
-    checksum: Option<PathBuf>,
-
-    /// Replace the file of --checksum if it is there
-    #[arg(short, long, requires = "checksum")]
-    force: bool,
-
-    /// Hold the archives against a file that sha256sum or --checksum wrote
-    ///
-    /// Without archives, those that the file names are checked.
-    #[arg(long, value_name = "FILE")]
-    check: Option<PathBuf>,
+    #[command(flatten)]
+    transfer: Transfer,
 
     /// Also tell what to know before running the images
     ///
@@ -102,51 +85,31 @@ fn kinds() -> impl TypedValueParser<Value = AuditKind> {
     })
 }
 
-/// The digests that a checksum file claims, by name.
-struct Claims {
-    path: String,
-    by_name: HashMap<Vec<u8>, Digest>,
-    /// The names in the order of the file.
-    names: Vec<Vec<u8>>,
-}
-
 impl Args {
     pub(crate) fn run(&self, context: &Context) -> Result<Exit, Failure> {
-        let claims = self.check.as_deref().map(|path| self.claims(path)).transpose()?;
-        // Opened before any work is done that it could make useless.
-        let destination = match &self.checksum {
-            Some(path) if path.as_os_str() == "-" => {
-                return Err(Failure::usage("--checksum writes a file, the report is on standard output")
-                    .hint("--json has the SHA-256 of each archive too, where --checksum or --check is given"));
-            }
-            Some(path) => Some(Destination::at(path, self.force)?),
-            None => None,
-        };
-        let named: Vec<PathBuf>;
-        let archives = match &claims {
-            Some(claims) if self.archives.is_empty() => {
-                named = claims.names.iter().map(|name| path_of(name)).collect();
-                &named
-            }
+        let claims = self.transfer.claims(&self.archives)?;
+        let mut sums = self.transfer.sums()?;
+        let named = claims.as_ref().map(Claims::paths);
+        let archives = match &named {
+            Some(named) if self.archives.is_empty() => named,
             _ => &self.archives,
         };
         let mut exit = Exit::Done;
         let mut reports = Vec::with_capacity(archives.len());
-        let mut lines = Vec::new();
         for path in archives {
             match self.check(path, claims.as_ref(), context) {
                 Ok((report, digest)) => {
                     if !report.ok || self.fails_on(&report) {
                         exit = exit.max(Exit::No);
                     }
-                    if let Some(digest) = digest {
-                        let name = bytes_of(path.as_os_str());
-                        lines.push(ChecksumLine { name, digest });
+                    if let (Some(sums), Some(digest)) = (&mut sums, digest) {
+                        sums.add(path, digest);
                     }
                     reports.push(report);
                 }
                 // One archive that cannot be read does not keep the others from being checked.
-                Err(Refused { failure, loaders }) => {
+                Err(refused) => {
+                    let Refused { failure, loaders } = *refused;
                     exit = exit.max(failure.report(context.output));
                     // Said on standard error already; programs want it in their document.
                     if self.json.json {
@@ -167,62 +130,17 @@ impl Args {
             };
             context.output.answer(&answer)?;
         }
-        if let (Some(mut destination), Some(path)) = (destination, &self.checksum) {
-            if exit == Exit::Done {
-                for line in &lines {
-                    destination.write_all(&line.to_bytes()).map_err(|e| {
-                        Failure::environment(format!("cannot write {}", path.display()), &e)
-                    })?;
-                }
-                destination.finish()?;
-            } else {
-                let path = path.display();
-                let message = format!("{path} is not written, because not every archive is in order");
+        match sums {
+            Some(sums) if exit == Exit::Done => sums.finish()?,
+            Some(sums) => {
+                let path = sums.path().display();
+                let message =
+                    format!("{path} is not written, because not every archive is in order");
                 warn(context.output, &message);
             }
+            None => {}
         }
         Ok(exit)
-    }
-
-    /// Reads a checksum file.
-    fn claims(&self, path: &Path) -> Result<Claims, Failure> {
-        let shown = path.display().to_string();
-        let failed = |e| Failure::environment(format!("cannot read {shown}"), &e);
-        let mut bytes = Vec::new();
-        if path.as_os_str() == "-" {
-            if self.archives.iter().any(|archive| archive.as_os_str() == "-") {
-                return Err(Failure::usage(
-                    "standard input cannot be both the archive and the checksum file",
-                ));
-            }
-            std::io::stdin()
-                .take(CHECKSUM_LIMIT + 1)
-                .read_to_end(&mut bytes)
-                .map_err(failed)?;
-        } else {
-            File::open(path)
-                .and_then(|file| file.take(CHECKSUM_LIMIT + 1).read_to_end(&mut bytes))
-                .map_err(failed)?;
-        }
-        if bytes.len() as u64 > CHECKSUM_LIMIT {
-            return Err(Failure::input(format!(
-                "{shown} is no checksum file: it is longer than {CHECKSUM_LIMIT} bytes"
-            )));
-        }
-        let lines = read_checksums(&bytes).map_err(|why| {
-            Failure::input(format!("{shown} is no checksum file: {why}"))
-                .hint("`sha256sum FILE` writes one, and so does --checksum")
-        })?;
-        if lines.is_empty() {
-            return Err(Failure::input(format!("{shown} holds no checksum")));
-        }
-        let names = lines.iter().map(|line| line.name.clone()).collect();
-        let by_name = lines.into_iter().map(|line| (line.name, line.digest));
-        Ok(Claims {
-            path: shown,
-            by_name: by_name.collect(),
-            names,
-        })
     }
 
     fn check(
@@ -230,7 +148,7 @@ impl Args {
         path: &Path,
         claims: Option<&Claims>,
         context: &Context,
-    ) -> Result<(VerifyArchive, Option<Digest>), Refused> {
+    ) -> Result<(VerifyArchive, Option<Digest>), Box<Refused>> {
         let archive = args::try_open(path, &context.progress)?.map_err(|error| {
             // What is no tar at all, every engine refuses.
             let loaders = match &error {
@@ -245,10 +163,10 @@ impl Args {
                 }
                 _ => None,
             };
-            Refused {
+            Box::new(Refused {
                 failure: error.into(),
                 loaders,
-            }
+            })
         })?;
         let claimed = claims.map(|claims| claims.of(path)).transpose()?;
         let set = match ImageSet::load(&archive) {
@@ -265,14 +183,14 @@ impl Args {
                         let report = VerifyArchive::unreadable(path, &problem, loaders.as_ref());
                         Ok((report, None))
                     }
-                    None => Err(Refused {
+                    None => Err(Box::new(Refused {
                         failure: error.into(),
                         loaders,
-                    }),
+                    })),
                 };
             }
         };
-        let verify = if claimed.is_some() || self.checksum.is_some() {
+        let verify = if self.transfer.wants_digests() {
             imgtar::verify::verify_file
         } else {
             imgtar::verify::verify
@@ -303,67 +221,18 @@ impl Args {
     }
 }
 
-impl Claims {
-    /// The digest that is claimed of an archive: by the name as it is given, else by the last part of
-    /// it, where only one line has that.
-    fn of(&self, path: &Path) -> Result<&Digest, Failure> {
-        if let Some(digest) = self.by_name.get(&bytes_of(path.as_os_str())) {
-            return Ok(digest);
-        }
-        let base = |name: &[u8]| name.rsplit(|&b| b == b'/').next().map(<[u8]>::to_vec);
-        let wanted = path.file_name().map(bytes_of);
-        let mut same = self.names.iter().filter(|name| base(name) == wanted);
-        match (same.next(), same.next()) {
-            (Some(name), None) => Ok(&self.by_name[name]),
-            (Some(_), Some(_)) => Err(Failure::input(format!(
-                "{} has several lines for {}",
-                self.path,
-                path.display()
-            ))
-            .hint("give the archive by the name that stands there")),
-            (None, _) => Err(Failure::input(format!(
-                "{} has no line for {}",
-                self.path,
-                path.display()
-            ))
-            .hint("give the archive by the name that stands there")),
-        }
-    }
-}
-
-#[cfg(unix)]
-fn bytes_of(name: &OsStr) -> Vec<u8> {
-    std::os::unix::ffi::OsStrExt::as_bytes(name).to_vec()
-}
-
-#[cfg(not(unix))]
-fn bytes_of(name: &OsStr) -> Vec<u8> {
-    name.to_string_lossy().into_owned().into_bytes()
-}
-
-#[cfg(unix)]
-fn path_of(name: &[u8]) -> PathBuf {
-    let name: &OsStr = std::os::unix::ffi::OsStrExt::from_bytes(name);
-    name.into()
-}
-
-#[cfg(not(unix))]
-fn path_of(name: &[u8]) -> PathBuf {
-    String::from_utf8_lossy(name).into_owned().into()
-}
-
 /// An archive that could not be checked, and what engines would say of it.
 struct Refused {
     failure: Failure,
     loaders: Option<Loaders>,
 }
 
-impl<E: Into<Failure>> From<E> for Refused {
+impl<E: Into<Failure>> From<E> for Box<Refused> {
     fn from(error: E) -> Self {
-        Self {
+        Self::new(Refused {
             failure: error.into(),
             loaders: None,
-        }
+        })
     }
 }
 

@@ -117,7 +117,12 @@ fn audit(text: &mut String, audit: &ImageAudit) {
     let id = audit.id.as_deref().unwrap_or("<unknown>");
     let name = audit.references.first().map_or(id, String::as_str);
     if let Some(why) = &audit.unread {
-        _ = writeln!(text, "  audit {}: files not looked at: {}", escaped(name), escaped(why));
+        _ = writeln!(
+            text,
+            "  audit {}: files not looked at: {}",
+            escaped(name),
+            escaped(why)
+        );
     }
     if audit.counts.is_empty() && audit.unread.is_none() {
         _ = writeln!(text, "  audit {}: nothing found", escaped(name));

@@ -76,6 +76,7 @@ impl Loader<'_> {
             }
             Err(fault) => return Ok(Err(fault.into())),
         };
+        self.check_index(&document.bytes);
         let mut walk = IndexWalk {
             first,
             listed: descriptors.len(),

@@ -21,6 +21,7 @@ impl Loader<'_> {
             Ok(manifest) => manifest,
             Err(fault) => return Ok(Err(fault.into())),
         };
+        self.check_text("manifest.json", &document.bytes);
         if let Some(at) = manifest.trailing {
             let message = "something follows the first JSON value of manifest.json; engines read the first value only";
             let offset = document.slice.span().offset + at as u64;
@@ -89,8 +90,7 @@ impl Loader<'_> {
                 "manifest.json has keys that no engine knows: {}",
                 item.unknown.join(", ")
             );
-            let problem = Problem::warning(Code::ManifestInvalid, message);
-            self.problem(problem, b"manifest.json", position);
+            self.odd("manifest.json", message);
         }
         let mut sources: Vec<_> = item.layer_sources.iter().collect();
         sources.sort_by_key(|(diff_id, _)| diff_id.to_string());
@@ -99,7 +99,11 @@ impl Loader<'_> {
                 let message =
                     "LayerSources of manifest.json describes a layer that the image does not have";
                 let problem = Problem::warning(Code::DescriptionsDisagree, message);
-                self.problem(problem.compared(diff_id, "absent"), b"manifest.json", position);
+                self.problem(
+                    problem.compared(diff_id, "absent"),
+                    b"manifest.json",
+                    position,
+                );
                 continue;
             };
             let Some(name) = item.layers.get(index) else {
@@ -113,6 +117,13 @@ impl Loader<'_> {
                     .compared(&source.digest, named)
                     .of_layer(index);
                 self.problem(problem, b"manifest.json", position);
+            }
+            if !source.media_type.is_layer() {
+                let message = format!(
+                    "LayerSources of manifest.json calls a layer `{}`, which engines do not know",
+                    source.media_type
+                );
+                self.odd("manifest.json", message);
             }
             let found = self.archive.find(name.as_bytes());
             if let (Ok((_, slice)), true) = (found, source.urls.is_empty())

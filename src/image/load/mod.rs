@@ -2,12 +2,15 @@
 
 mod consistency;
 mod index;
+mod keys;
 mod legacy;
 mod manifest_json;
 mod merge;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+
+pub(super) use keys::unknown_keys;
 
 use super::config::Config;
 use super::json::{self, JsonError};

@@ -31,7 +31,7 @@ pub(super) fn load(facts: &Facts<'_>) -> Outcome {
     let manifest_json = facts.is_file(b"manifest.json");
     if manifest_json {
         // Parsed as soon as it is met, whichever description counts.
-        if let Some(why) = facts.problem(Code::ManifestInvalid, b"manifest.json")
+        if let Some(why) = facts.unreadable(b"manifest.json")
             && !why.contains("is null")
         {
             return Err(format!("untar manifest \"manifest.json\": {why}"));
@@ -52,14 +52,14 @@ pub(super) fn load(facts: &Facts<'_>) -> Outcome {
 
 /// An OCI image layout.
 fn layout(facts: &Facts<'_>) -> Outcome {
-    if let Some(why) = facts.problem(Code::ManifestInvalid, b"oci-layout") {
-        return Err(format!("unsupported OCI version: {why}"));
+    if let Some(problem) = facts.problem(Code::ManifestInvalid, b"oci-layout") {
+        return Err(format!("unsupported OCI version: {}", problem.message));
     }
     if !facts.is_file(b"index.json") {
         return Err("missing index.json in OCI layout 1.0.0".to_owned());
     }
     let set = facts.set.map_err(str::to_owned)?;
-    if let Some(why) = facts.problem(Code::ManifestInvalid, b"index.json") {
+    if let Some(why) = facts.unreadable(b"index.json") {
         return Err(why.to_owned());
     }
     if set.in_index_json == 0 {

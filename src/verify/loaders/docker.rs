@@ -29,7 +29,7 @@ pub(super) fn load(facts: &Facts<'_>) -> Outcome {
         Err(why) => return Err(why.to_string()),
     }
     let set = facts.set.map_err(str::to_owned)?;
-    if let Some(why) = facts.problem(Code::ManifestInvalid, b"manifest.json") {
+    if let Some(why) = facts.unreadable(b"manifest.json") {
         return Err(why.to_owned());
     }
     // A layer that was loaded is not read again, whatever file is named for it.
@@ -68,11 +68,7 @@ pub(super) fn piece(member: &Member) -> Piece<'_> {
     }
 }
 
-fn image<'f>(
-    facts: &Facts<'f>,
-    image: &'f Image,
-    loaded: &mut HashSet<&'f ChainId>,
-) -> Outcome {
+fn image<'f>(facts: &Facts<'f>, image: &'f Image, loaded: &mut HashSet<&'f ChainId>) -> Outcome {
     let Some(view) = image.view() else {
         return Err(config_message(facts, image));
     };
@@ -171,7 +167,7 @@ fn layer(facts: &Facts<'_>, layer: &Layer) -> Outcome {
 /// Archives from before Docker 1.10, read up to Docker 28.
 fn legacy(facts: &Facts<'_>) -> Outcome {
     for directory in directories(facts) {
-        let json = [&directory[..], b"/json"].concat();
+        let json = [directory, b"/json"].concat();
         if facts.archive.find(&json).is_err() {
             let json = shown(&json);
             return Err(format!("open {json}: no such file or directory"));

@@ -19,7 +19,7 @@ use crate::archive::{Archive, MemberKind};
 use crate::digest::{DiffId, Digest};
 use crate::image::{Image, ImageSet, Layer};
 use crate::layer::LayerError;
-use crate::problem::Code;
+use crate::problem::{Code, Problem, Severity};
 use crate::record::{TarError, TarFault};
 use crate::rootfs::Survey;
 use crate::source::Compression;
@@ -115,11 +115,19 @@ impl Facts<'_> {
     }
 
     /// The first problem of a kind that was found in a member while the images were read.
-    fn problem(&self, code: Code, member: &[u8]) -> Option<&str> {
-        let problems = &self.set.ok()?.problems;
-        let found = problems
-            .iter()
-            .find(|p| p.code == code && p.member.as_deref() == Some(member));
+    fn problem(&self, code: Code, member: &[u8]) -> Option<&Problem> {
+        let mut problems = self.set.ok()?.problems.iter();
+        problems.find(|p| p.code == code && p.member.as_deref() == Some(member))
+    }
+
+    /// Why a description cannot be read at all.
+    fn unreadable(&self, member: &[u8]) -> Option<&str> {
+        let mut problems = self.set.ok()?.problems.iter();
+        let found = problems.find(|problem| {
+            problem.code == Code::ManifestInvalid
+                && problem.severity == Severity::Error
+                && problem.member.as_deref() == Some(member)
+        });
         found.map(|problem| problem.message.as_str())
     }
 

@@ -267,9 +267,13 @@ impl<'p> Tree<'p> {
         for (depth, name) in parents.iter().enumerate() {
             here = match self.children.get(&(here, *name)) {
                 None => self.add(here, name, Node::Directory),
-                Some(_) => self
-                    .resolve(&parents[..=depth])
-                    .map_err(|why| failed(if why == NO_SUCH_FILE { "file exists" } else { why }))?,
+                Some(_) => self.resolve(&parents[..=depth]).map_err(|why| {
+                    failed(if why == NO_SUCH_FILE {
+                        "file exists"
+                    } else {
+                        why
+                    })
+                })?,
             };
         }
         Ok(here)

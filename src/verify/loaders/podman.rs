@@ -45,7 +45,7 @@ fn oci(facts: &Facts<'_>) -> Outcome {
     };
     unpack(facts.archive.members().iter().map(piece), rules)?;
     let set = facts.set.map_err(str::to_owned)?;
-    if let Some(why) = facts.problem(Code::ManifestInvalid, b"index.json") {
+    if let Some(why) = facts.unreadable(b"index.json") {
         return Err(format!("loading index: {why}"));
     }
     match set.in_index_json {
@@ -89,13 +89,10 @@ fn oci(facts: &Facts<'_>) -> Outcome {
 }
 
 fn no_platform(set: &ImageSet) -> String {
-    let named = set.absent.iter().find(|absent| {
-        absent
-            .descriptor
-            .platform
-            .as_ref()
-            .is_some_and(is_for_host)
-    });
+    let named = set
+        .absent
+        .iter()
+        .find(|absent| absent.descriptor.platform.as_ref().is_some_and(is_for_host));
     match named {
         Some(absent) => format!(
             "open blobs/{}: no such file or directory",
@@ -115,7 +112,10 @@ fn is_for_host(platform: &Platform) -> bool {
 
 /// A manifest of something else is refused for its config's type, or for a layer's.
 fn artifact_refused(_facts: &Facts<'_>, artifact: &crate::image::Artifact) -> Outcome {
-    let config = artifact.blobs.first().map(|blob| &blob.descriptor.media_type);
+    let config = artifact
+        .blobs
+        .first()
+        .map(|blob| &blob.descriptor.media_type);
     match config {
         Some(config) if !config.is_config() => Err(format!(
             "parsing image configuration: unsupported image-specific operation on artifact with type {:?}",
@@ -133,7 +133,9 @@ fn oci_image(facts: &Facts<'_>, image: &Image) -> Outcome {
         if let Name::Bare(text) = name
             && text.parse::<crate::image::Reference>().is_err()
         {
-            return Err(format!("normalizing name {text:?}: invalid reference format"));
+            return Err(format!(
+                "normalizing name {text:?}: invalid reference format"
+            ));
         }
     }
     let manifest = image.manifest.as_ref();
@@ -194,10 +196,10 @@ fn docker(facts: &Facts<'_>) -> Outcome {
         Err(why) if why.contains("null") => return Ok(()),
         Err(why) => return Err(format!("decoding tar manifest.json: {why}")),
     };
-    for code in [Code::ManifestInvalid, Code::TrailingData] {
-        if let Some(why) = facts.problem(code, b"manifest.json") {
-            return Err(format!("decoding tar manifest.json: {why}"));
-        }
+    let trailing = facts.problem(Code::TrailingData, b"manifest.json");
+    let trailing = trailing.map(|problem| problem.message.as_str());
+    if let Some(why) = facts.unreadable(b"manifest.json").or(trailing) {
+        return Err(format!("decoding tar manifest.json: {why}"));
     }
     for image in &set.images[..set.from_manifest_json] {
         if let Some(problem) = set.problems.iter().find(|problem| {
@@ -262,15 +264,11 @@ fn apply(facts: &Facts<'_>, image: &Image, is_docker: bool) -> Outcome {
     let Some(Some(survey)) = facts.surveys.get(position) else {
         return Ok(());
     };
-    match refused(survey) {
-        Some(why) => Err(format!("writing blob: adding layer: ApplyLayer: {why}")),
-        None => {
-            for layer in &image.layers {
-                differs(facts, layer, is_docker)?;
-            }
-            Ok(())
-        }
+    if let Some(why) = refused(survey) {
+        return Err(format!("writing blob: adding layer: ApplyLayer: {why}"));
     }
+    let mut layers = image.layers.iter();
+    layers.try_for_each(|layer| differs(facts, layer, is_docker))
 }
 
 fn layer(facts: &Facts<'_>, layer: &Layer, is_docker: bool) -> Outcome {
