@@ -3,11 +3,11 @@
 use std::collections::HashSet;
 
 use crate::archive::{Archive, Member, MemberKind};
-use crate::image::ImageSet;
+use crate::image::{ImageSet, Layer};
 use crate::layer::{LayerError, digest, first_set_byte};
 use crate::problem::{Code, Problem};
 use crate::progress::Silent;
-use crate::source::{Compression, Slice, Span};
+use crate::source::{Compression, Span};
 
 /// How many names a problem spells out.
 const SHOWN: usize = 4;
@@ -89,18 +89,24 @@ fn same_content(archive: &Archive, one: &Member, other: &Member) -> Result<bool,
 
 /// Files that no description leads to, told as one problem.
 fn unreferenced(archive: &Archive, set: &ImageSet) -> Result<Option<Problem>, LayerError> {
-    let mut known: HashSet<Span> = set.checked.clone();
+    // By where they begin: a file that is cut short is found with the length that is left of it.
+    let mut known: HashSet<u64> = set.checked.iter().map(|span| span.offset).collect();
     for name in ["manifest.json", "index.json", "oci-layout", "repositories"] {
-        known.extend(archive.find(name.as_bytes()).map(|(_, slice)| slice.span()));
+        known.extend(
+            archive
+                .find(name.as_bytes())
+                .map(|(_, slice)| slice.span().offset),
+        );
     }
     for image in &set.images {
-        known.extend(image.layers.iter().filter_map(crate::image::Layer::span));
+        let layers = image.layers.iter().filter_map(Layer::span);
+        known.extend(layers.map(|span| span.offset));
         let config = image.config.as_ref().map(|config| &config.member);
         let config = config.and_then(|name| archive.find(name).ok());
-        known.extend(config.map(|(_, slice)| slice.span()));
+        known.extend(config.map(|(_, slice)| slice.span().offset));
     }
     for blob in set.artifacts.iter().flat_map(|artifact| &artifact.blobs) {
-        known.extend(blob.slice.as_ref().map(Slice::span));
+        known.extend(blob.slice.as_ref().map(|slice| slice.span().offset));
     }
     let mut found: Vec<&Member> = Vec::new();
     let mut count = 0;
@@ -108,7 +114,7 @@ fn unreferenced(archive: &Archive, set: &ImageSet) -> Result<Option<Problem>, La
         let MemberKind::File(span) = &member.kind else {
             continue;
         };
-        if known.contains(span) || is_for_old_readers(archive, member, *span)? {
+        if known.contains(&span.offset) || is_for_old_readers(archive, member, *span)? {
             continue;
         }
         // One of two of one name is told as that.
