@@ -100,6 +100,7 @@ fn verify(archive: &[u8], more: &[&str]) -> Value {
 
 /// Each condition inside layers is reported by its code, its layer and its path.
 #[test]
+#[expect(clippy::too_many_lines, reason = "it is a table")]
 fn conditions_inside_layers_are_told_for_what_they_are() {
     let base = || Layer::new().directory("d").file("d/a").symlink("s", "d");
     let table: Vec<(&str, &str, Vec<Layer>, usize, &str)> = vec![

@@ -104,7 +104,11 @@ impl Sums {
 
 /// Reads a checksum file.
 fn read_claims(path: &Path, archives: &[PathBuf]) -> Result<Claims, Failure> {
-    let shown = path.display().to_string();
+    let shown = if path.as_os_str() == "-" {
+        "standard input".to_owned()
+    } else {
+        path.display().to_string()
+    };
     let failed = |e| Failure::environment(format!("cannot read {shown}"), &e);
     let mut bytes = Vec::new();
     if path.as_os_str() == "-" {

@@ -256,15 +256,18 @@ impl VerifyArchive {
         }
     }
 
-    /// Describes an archive that holds no images to check, because of `problem`.
-    pub fn unreadable(path: &str, problem: &Problem, loaders: Option<&Loaders>) -> Self {
+    /// Describes an archive that holds no images to check, because of `problems`.
+    pub fn unreadable(path: &str, problems: &[Problem], loaders: Option<&Loaders>) -> Self {
         Self {
             path: path.to_owned(),
             ok: false,
             sha256: None,
             images: Vec::new(),
             artifacts: Vec::new(),
-            problems: vec![ProblemRow::of(problem, None)],
+            problems: problems
+                .iter()
+                .map(|problem| ProblemRow::of(problem, None))
+                .collect(),
             loaders: loaders.map(Into::into),
             audit: None,
         }

@@ -21,7 +21,7 @@ use crate::parallel::{self, Jobs};
 use crate::problem::{Code, Problem, Severity};
 use crate::progress::Progress;
 use crate::rootfs::{self, Survey};
-use crate::source::Span;
+use crate::source::{SourceError, Span};
 use blobs::{Blob, Blobs};
 use loaders::Facts;
 
@@ -84,11 +84,9 @@ pub struct BlobCheck {
 impl Verification {
     /// Holds the file's own digest against what a checksum file claims; nothing if it was not computed.
     pub fn compare_file(&mut self, claimed: &Digest) {
-        if let Some(computed) = self.file.as_ref().filter(|computed| *computed != claimed) {
-            let message = "the file is not the one that the checksum was made of: it was changed or damaged on its way";
-            let problem = Problem::error(Code::ChecksumMismatch, message);
-            self.problems.insert(0, problem.compared(claimed, computed));
-        }
+        let computed = self.file.as_ref();
+        let problem = computed.and_then(|computed| checksum_mismatch(claimed, computed));
+        self.problems.splice(0..0, problem);
     }
 
     /// Whether no claim is false. Warnings count only if they are asked to.
@@ -132,6 +130,18 @@ pub fn verify_file(
     progress: &dyn Progress,
 ) -> Result<Verification, LayerError> {
     run(archive, set, true, jobs, progress)
+}
+
+/// The SHA-256 of the file that an archive is, as it is stored: for archives whose images cannot be
+/// read.
+///
+/// # Errors
+///
+/// [`SourceError`] if the operating system fails.
+pub fn file_digest(archive: &Archive, progress: &dyn Progress) -> Result<Digest, SourceError> {
+    let source = archive.stored();
+    let task = progress.begin("the whole file", Some(source.len()));
+    checksum::of_file(source, &*task)
 }
 
 fn run(
@@ -182,6 +192,13 @@ fn run(
         .loaders(),
         file: blobs.file.clone(),
     })
+}
+
+/// The problem of a file that is not what a checksum file claims.
+pub fn checksum_mismatch(claimed: &Digest, computed: &Digest) -> Option<Problem> {
+    let message = "the file is not the one that the checksum was made of: it was changed or damaged on its way";
+    let problem = Problem::error(Code::ChecksumMismatch, message);
+    (claimed != computed).then(|| problem.compared(claimed, computed))
 }
 
 /// How many entries are applied for all images together. Images that share layers apply them again,

@@ -10,7 +10,7 @@ use imgtar::image::{ImageSet, LoadError};
 use imgtar::problem::{Code, Problem};
 use imgtar::report::{ImageAudit, Verify, VerifyArchive};
 use imgtar::source::SourceError;
-use imgtar::verify::Loaders;
+use imgtar::verify::{Loaders, checksum_mismatch, file_digest};
 
 use super::{Context, Exit, Failure};
 use crate::cli::args::{self, JsonArg};
@@ -116,7 +116,7 @@ impl Args {
                         let problem = Problem::error(Code::ArchiveUnreadable, failure.to_string());
                         let path = path.display().to_string();
                         let loaders = loaders.as_ref();
-                        reports.push(VerifyArchive::unreadable(&path, &problem, loaders));
+                        reports.push(VerifyArchive::unreadable(&path, &[problem], loaders));
                     }
                 }
             }
@@ -179,8 +179,20 @@ impl Args {
                 let loaders = Some(Loaders::of_unreadable(&archive, &why));
                 return match problem {
                     Some(problem) => {
+                        let mut problems = vec![problem];
+                        let mut digest = None;
+                        if self.transfer.wants_digests() {
+                            let computed = file_digest(&archive, &context.progress)
+                                .map_err(imgtar::Error::from)?;
+                            let mismatch =
+                                claimed.and_then(|claimed| checksum_mismatch(claimed, &computed));
+                            problems.splice(0..0, mismatch);
+                            digest = Some(computed);
+                        }
                         let path = archive.path();
-                        let report = VerifyArchive::unreadable(path, &problem, loaders.as_ref());
+                        let mut report =
+                            VerifyArchive::unreadable(path, &problems, loaders.as_ref());
+                        report.sha256 = digest.map(|digest| digest.to_string());
                         Ok((report, None))
                     }
                     None => Err(Box::new(Refused {
