@@ -189,7 +189,7 @@ fn run(
             blobs: &blobs,
             surveys: &surveys,
         }
-        .loaders(),
+        .loaders(jobs),
         file: blobs.file.clone(),
     })
 }

@@ -19,6 +19,7 @@ use crate::archive::{Archive, MemberKind};
 use crate::digest::{DiffId, Digest};
 use crate::image::{Image, ImageSet, Layer};
 use crate::layer::LayerError;
+use crate::parallel::{self, Jobs};
 use crate::problem::{Code, Problem, Severity};
 use crate::record::{TarError, TarFault};
 use crate::rootfs::Survey;
@@ -78,7 +79,7 @@ impl Loaders {
             blobs: &Blobs::none(),
             surveys: &[],
         }
-        .loaders()
+        .loaders(Jobs::all_cores())
     }
 }
 
@@ -95,11 +96,15 @@ pub(super) struct Facts<'f> {
 type Outcome = Result<(), String>;
 
 impl Facts<'_> {
-    pub(super) fn loaders(&self) -> Loaders {
+    /// Asks every engine's rules, several at once: the first two go through all entries.
+    pub(super) fn loaders(&self, jobs: Jobs) -> Loaders {
+        let rules: [fn(&Facts<'_>) -> Outcome; 3] = [docker::load, containerd::load, podman::load];
+        let mut outcomes = parallel::map(jobs, &rules, |_| 1, |load| load(self)).into_iter();
+        let mut next = || outcomes.next().unwrap_or(Ok(())).into();
         Loaders {
-            docker: docker::load(self).into(),
-            containerd: containerd::load(self).into(),
-            podman: podman::load(self).into(),
+            docker: next(),
+            containerd: next(),
+            podman: next(),
         }
     }
 
