@@ -4,7 +4,7 @@ set -eu
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 data=$here/../testdata
 corpus=$here/corpus
-mkdir -p "$corpus"/{outer,layer,compression,json,reference}
+mkdir -p "$corpus"/{outer,layer,compression,json,reference,metadata}
 
 # libFuzzer reads no more than -max_len bytes of a file; longer seeds would be cut to no purpose.
 limit=65536
@@ -38,6 +38,24 @@ for archive in "$data"/engines/{tiny20,tiny26,tiny-oci,docker20-one,skopeo-oci,s
         esac
     done
 done
+
+# A flat tar and its metadata, behind the length of the former.
+imgtar=${IMGTAR:-$here/../target/release/imgtar}
+if [ -x "$imgtar" ]; then
+    for archive in "$data"/engines/tiny*.tar; do
+        for options in "" --lean --keep-blobs; do
+            # shellcheck disable=SC2086 # no option is no argument
+            "$imgtar" flatten "$archive" -f -o "$work/flat" --metadata "$work/metadata" $options
+            len=$(stat -c %s "$work/flat")
+            {
+                # shellcheck disable=SC2059 # the format is made of the four bytes
+                printf "$(printf '\\x%02x\\x%02x\\x%02x\\x%02x' $((len & 255)) $((len >> 8 & 255)) $((len >> 16 & 255)) $((len >> 24)))"
+                cat "$work/flat" "$work/metadata"
+            } >"$work/seed"
+            cp_small "$work/seed" metadata "$(basename "$archive" .tar)$options"
+        done
+    done
+fi
 
 n=0
 while read -r reference; do

@@ -3,7 +3,9 @@
 use crate::archive::ArchiveError;
 use crate::image::{LoadError, SelectError};
 use crate::layer::LayerError;
-use crate::record::TarFault;
+use crate::metadata::{MetadataError, StreamFault};
+use crate::rebuild::RebuildError;
+use crate::record::{TarError, TarFault};
 use crate::rootfs::RootfsError;
 use crate::source::{SourceError, is_environment};
 use crate::write::WriteError;
@@ -33,6 +35,12 @@ pub enum Error {
     /// A tar could not be written.
     #[error(transparent)]
     Write(#[from] WriteError),
+    /// Metadata could not be written or read.
+    #[error(transparent)]
+    Metadata(#[from] MetadataError),
+    /// An archive could not be rebuilt.
+    #[error(transparent)]
+    Rebuild(#[from] RebuildError),
 }
 
 /// What kind of fault an error is; each kind has an exit code.
@@ -72,7 +80,24 @@ impl Error {
             Self::Write(error) => match error {
                 WriteError::Rootfs(error) => of_rootfs(error),
                 WriteError::Read(error) => of_source(error),
-                WriteError::Write(_) => Class::Environment,
+                WriteError::Layer { source, .. } => of_layer(source),
+                WriteError::Change(_) => Class::Usage,
+                WriteError::WhiteoutName { .. }
+                | WriteError::Digest { .. }
+                | WriteError::NoLayer { .. }
+                | WriteError::Image { .. } => Class::Input,
+                WriteError::Write(_) | WriteError::Spool { .. } => Class::Environment,
+            },
+            Self::Metadata(error) => of_metadata(error),
+            Self::Rebuild(error) => match error {
+                RebuildError::Metadata(error) => of_metadata(error),
+                RebuildError::Source(error) => of_source(error),
+                RebuildError::Flat { source, .. } => of_fault(&source.fault),
+                RebuildError::Tree(error) => of_rootfs(error),
+                RebuildError::Changed { .. }
+                | RebuildError::DiffId { .. }
+                | RebuildError::Expansion { .. } => Class::Input,
+                RebuildError::Spool(_) | RebuildError::Write(_) => Class::Environment,
             },
         }
     }
@@ -97,7 +122,11 @@ fn of_layer(error: &LayerError) -> Class {
 fn of_rootfs(error: &RootfsError) -> Class {
     match error {
         RootfsError::Layer { source, .. } => of_layer(source),
+        RootfsError::Flat(error) => of_tar(error),
+        RootfsError::Compare { source, .. } => of_source(source),
         RootfsError::Entry { .. }
+        | RootfsError::FlatEntry { .. }
+        | RootfsError::NotRootfs { .. }
         | RootfsError::DiffId { .. }
         | RootfsError::Image { .. }
         | RootfsError::Expansion { .. }
@@ -105,14 +134,43 @@ fn of_rootfs(error: &RootfsError) -> Class {
     }
 }
 
+fn of_tar(error: &TarError) -> Class {
+    match &error.fault {
+        TarFault::Read(error) if is_environment(error) => Class::Environment,
+        _ => Class::Input,
+    }
+}
+
 fn of_archive(error: &ArchiveError) -> Class {
     match error {
         ArchiveError::NotTar { source, .. } | ArchiveError::Damaged { source, .. } => {
-            match &source.fault {
-                TarFault::Read(error) if is_environment(error) => Class::Environment,
-                _ => Class::Input,
-            }
+            of_tar(source)
         }
         ArchiveError::TooManyMembers { .. } | ArchiveError::NotAnImage { .. } => Class::Input,
+    }
+}
+
+fn of_fault(fault: &TarFault) -> Class {
+    match fault {
+        TarFault::Read(error) if is_environment(error) => Class::Environment,
+        _ => Class::Input,
+    }
+}
+
+fn of_metadata(error: &MetadataError) -> Class {
+    match error {
+        MetadataError::Source(error) => of_source(error),
+        MetadataError::Archive(error) => of_archive(error),
+        MetadataError::Layer { source, .. } => of_layer(source),
+        MetadataError::Member {
+            fault: StreamFault::Read(error),
+            ..
+        } if is_environment(error) => Class::Environment,
+        MetadataError::Changed(_) | MetadataError::Write(_) => Class::Environment,
+        MetadataError::NotMetadata { .. }
+        | MetadataError::Version { .. }
+        | MetadataError::Unknown { .. }
+        | MetadataError::Missing { .. }
+        | MetadataError::Member { .. } => Class::Input,
     }
 }

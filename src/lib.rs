@@ -28,9 +28,11 @@
 //!       image    manifests, configs, references: the images
 //!         layer    one layer: entries, size, digests
 //!           rootfs   the merged tree
-//!             write    tars: the tree as one rootfs tar
+//!             write    tars: the tree as one rootfs tar, new layers, whole archives
+//!               metadata what a flat tar cannot hold
+//!                 rebuild  the archive again
 //!             audit    privileges and secrets of an image
-//!             verify   claims against bytes
+//!           verify   claims against bytes
 //!             report   answers as data: the JSON contract
 //! ```
 
@@ -40,9 +42,11 @@ pub mod digest;
 mod error;
 pub mod image;
 pub mod layer;
+pub mod metadata;
 mod parallel;
 pub mod problem;
 pub mod progress;
+pub mod rebuild;
 pub mod record;
 pub mod report;
 pub mod rootfs;

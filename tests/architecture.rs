@@ -16,7 +16,7 @@ const BESIDE: [&str; 4] = ["digest", "parallel", "problem", "progress"];
 /// The modules of the library in the order in which bytes flow through them, and what each may use
 /// of those above it. Whoever adds a name here changes the architecture, and should say so in
 /// `docs/architecture.md`.
-const FLOW: [(&str, &[&str]); 11] = [
+const FLOW: [(&str, &[&str]); 13] = [
     ("source", &[]),
     ("record", &["source"]),
     ("archive", &["source", "record"]),
@@ -24,6 +24,14 @@ const FLOW: [(&str, &[&str]); 11] = [
     ("layer", &["source", "record", "archive", "image"]),
     ("rootfs", &["source", "record", "image", "layer"]),
     ("write", &["source", "record", "image", "layer", "rootfs"]),
+    (
+        "metadata",
+        &["source", "record", "archive", "image", "layer", "rootfs"],
+    ),
+    (
+        "rebuild",
+        &["source", "record", "image", "rootfs", "write", "metadata"],
+    ),
     ("audit", &["source", "image", "rootfs"]),
     (
         "verify",
@@ -39,7 +47,8 @@ const FLOW: [(&str, &[&str]); 11] = [
     (
         "error",
         &[
-            "source", "record", "archive", "image", "layer", "rootfs", "write",
+            "source", "record", "archive", "image", "layer", "rootfs", "write", "metadata",
+            "rebuild",
         ],
     ),
 ];

@@ -21,7 +21,7 @@ const READING: [&str; 7] = [
 ];
 
 /// The commands in the order of the program's help.
-const COMMANDS: [&str; 11] = [
+const COMMANDS: [&str; 15] = [
     "images",
     "inspect",
     "layers",
@@ -31,6 +31,10 @@ const COMMANDS: [&str; 11] = [
     "cat",
     "verify",
     "flatten",
+    "rebuild",
+    "import",
+    "commit",
+    "squash",
     "completions",
     "man",
 ];

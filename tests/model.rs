@@ -2,7 +2,8 @@
 //!
 //! The model keeps the whole tree as a map from full paths to inodes. A layer's whiteouts come first
 //! and its entries follow in order; every path is looked up anew from the root, part by part. What it
-//! makes of ten thousand random stacks of layers is compared with what `flatten` writes of them.
+//! makes of ten thousand random stacks of layers is compared with what `flatten` writes of them, and what
+//! it makes of the difference of two trees with the tree that the difference was to make.
 //!
 //! The seed is fixed, so a run is the same run everywhere; a longer search is
 //! `PROPTEST_CASES=100000 PROPTEST_RNG_SEED=$RANDOM cargo test --test model`.
@@ -22,8 +23,10 @@ use std::num::NonZeroUsize;
 use imgtar::Jobs;
 use imgtar::image::ImageSet;
 use imgtar::progress::Silent;
-use imgtar::rootfs::RootfsError;
-use imgtar::write::{FlattenOptions, WriteError, flatten};
+use imgtar::record::{Kind, Positioned, Walker};
+use imgtar::rootfs::{Additions, Rootfs, RootfsError, difference};
+use imgtar::source::Slice;
+use imgtar::write::{FlattenOptions, WriteError, flatten, spool_delta};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngSeed, TestCaseResult, TestRunner};
 
@@ -566,14 +569,14 @@ fn resolve(layers: Vec<Vec<Drawn>>) -> Vec<Vec<Item>> {
 
 // --- the comparison -------------------------------------------------------------------------------
 
-/// So many stacks, unless the environment says otherwise; always the same ones, unless likewise.
-fn config() -> Config {
+/// `cases` stacks, unless the environment says otherwise; always the same ones, unless likewise.
+fn config(cases: u32) -> Config {
     let default = Config::default();
     Config {
         cases: if env::var_os("PROPTEST_CASES").is_some() {
             default.cases
         } else {
-            10_000
+            cases
         },
         rng_seed: match default.rng_seed {
             RngSeed::Random => RngSeed::Fixed(0x0069_6d67_7461_7200),
@@ -639,12 +642,88 @@ fn compare(stack: &[Vec<Item>], file: &std::path::Path) -> Result<bool, TestCase
     }
 }
 
+/// The entries of a layer that imgtar wrote.
+fn written(layer: &Slice) -> Vec<Item> {
+    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).expect("plain names");
+    let mut walker = Walker::new(Positioned::new(layer.clone()));
+    let mut items = Vec::new();
+    while let Some(entry) = walker.next_entry().expect("a sound layer") {
+        let what = match entry.kind {
+            Kind::File => {
+                let mut body = vec![0; usize::try_from(entry.size).expect("a small file")];
+                let n = layer.read_at(&mut body, entry.data_offset).expect("bytes");
+                assert_eq!(n, body.len());
+                What::File(body)
+            }
+            Kind::Directory => What::Directory,
+            Kind::Symlink => What::Symlink(text(&entry.link)),
+            Kind::Hardlink => What::Hardlink(text(&entry.link)),
+            Kind::Fifo => What::Fifo,
+            kind => panic!("{kind:?}"),
+        };
+        items.push(Item {
+            name: text(&entry.path),
+            what,
+            mode: u32::try_from(entry.mode).expect("permissions"),
+            uid: u64::try_from(entry.uid).expect("an owner"),
+            gid: u64::try_from(entry.gid).expect("a group"),
+            mtime: u64::try_from(entry.mtime.seconds).expect("after 1970"),
+        });
+    }
+    items
+}
+
+/// The upper layers of a stack and the one layer that takes their place.
+fn squash(stack: &[Vec<Item>], cut: usize, file: &std::path::Path) -> TestCaseResult {
+    let layers: Vec<Vec<u8>> = stack
+        .iter()
+        .map(|items| forge::layer(&items.iter().map(Item::entry).collect::<Vec<_>>()))
+        .collect();
+    _ = fs::remove_file(file);
+    fs::write(file, forge::archive(&layers, Form::Hybrid)).expect("room for an archive");
+    let archive = imgtar::open(file, &Silent).expect("an archive");
+    let images = ImageSet::load(&archive).expect("images");
+    let jobs = Jobs::new(NonZeroUsize::MIN);
+    let split = Rootfs::build_split(&images.images[0], cut, false, jobs, &Silent);
+    let (lower, upper, _) = split.expect("layers that can be applied");
+    let delta = difference(&lower, &upper, &Additions::none(), jobs, &Silent);
+    let delta = delta.expect("readable files");
+    let layer = spool_delta(&upper, &delta, &Silent).expect("a layer");
+    let mut short = stack[..cut].to_vec();
+    short.push(written(layer.blob()));
+    let want = Model::of(stack).expect("imgtar applies it");
+    let got = Model::of(&short).expect("what imgtar writes can be applied");
+    let (want, got) = (want.rows(), got.rows());
+    let lines = |rows: &BTreeMap<Vec<u8>, Row>| -> Vec<Vec<u8>> {
+        rows.iter().map(|(path, row)| row.tarlist(path)).collect()
+    };
+    let difference = listing::difference(&lines(&want), &lines(&got));
+    prop_assert!(want == got, "{:#?}\n{difference}", short[cut]);
+    Ok(())
+}
+
+/// One layer in place of the upper ones makes the same tree.
+#[test]
+fn the_difference_of_trees_stands_for_the_layers_between_them() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let file = directory.path().join("archive.tar");
+    let mut config = config(3_000);
+    config.max_global_rejects = u32::MAX;
+    let outcome = TestRunner::new(config).run(&(stack(), 0..5_usize), |(stack, cut)| {
+        prop_assume!(Model::of(&stack).is_ok());
+        squash(&stack, cut.min(stack.len() - 1), &file)
+    });
+    if let Err(error) = outcome {
+        panic!("{error}");
+    }
+}
+
 /// Ten thousand random stacks of layers become the tree that the rules say, or are refused by both.
 #[test]
 fn random_stacks_become_what_the_rules_say() {
     let directory = tempfile::tempdir().expect("a directory");
     let file = directory.path().join("archive.tar");
-    let config = config();
+    let config = config(10_000);
     let cases = config.cases;
     let (trees, refused) = (Cell::new(0_u32), Cell::new(0_u32));
     let outcome = TestRunner::new(config).run(&stack(), |stack| -> TestCaseResult {

@@ -7,6 +7,7 @@ use clap::{Args, ValueEnum};
 use imgtar::archive::Archive;
 use imgtar::image::{Platform, Selector};
 use imgtar::progress::Progress;
+use imgtar::source::Input;
 
 use super::error::Failure;
 use super::output;
@@ -80,6 +81,20 @@ pub(crate) fn try_open(
         );
     }
     Ok(imgtar::open_stdin(progress))
+}
+
+/// Opens a rootfs tar, compressed or not, or standard input for `-`.
+pub(crate) fn open_rootfs(path: &Path, progress: &dyn Progress) -> Result<Input, Failure> {
+    if path.as_os_str() == "-" {
+        if output::stdin_is_terminal() {
+            return Err(Failure::usage(
+                "standard input is a terminal, a rootfs tar is wanted on it",
+            )
+            .hint("pipe one in, as `docker export` writes it, or give a path"));
+        }
+        return Ok(Input::stdin(progress)?);
+    }
+    Ok(Input::open(path, progress)?)
 }
 
 /// One image of an archive.

@@ -11,8 +11,8 @@ use tempfile::NamedTempFile;
 
 use super::error::Failure;
 
-/// The temporary file that a signal must not leave behind.
-static UNFINISHED: Mutex<Option<PathBuf>> = Mutex::new(None);
+/// The temporary files that a signal must not leave behind.
+static UNFINISHED: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
 
 /// Where the output goes.
 #[derive(Debug, Args)]
@@ -54,16 +54,33 @@ impl OutputArg {
             }
             return Ok(Destination::Stdout(io::stdout().lock()));
         };
-        if path.as_os_str() == "-" {
-            return Ok(Destination::Stdout(io::stdout().lock()));
-        }
-        Destination::at(path, self.force)
+        Destination::open(path, self.force)
+    }
+
+    /// Whether an existing file may be replaced.
+    pub(crate) fn force(&self) -> bool {
+        self.force
+    }
+
+    /// Whether the output goes to this path.
+    pub(crate) fn is(&self, path: &Path) -> bool {
+        self.output.as_deref() == Some(path)
+    }
+
+    /// Whether the output goes to standard output.
+    pub(crate) fn is_stdout(&self) -> bool {
+        self.output
+            .as_ref()
+            .is_none_or(|path| path.as_os_str() == "-")
     }
 }
 
 impl Destination {
-    /// Opens a file to write, or what stands in its place.
-    pub(crate) fn at(path: &Path, force: bool) -> Result<Self, Failure> {
+    /// Opens a destination, `-` for standard output.
+    pub(crate) fn open(path: &Path, force: bool) -> Result<Self, Failure> {
+        if path.as_os_str() == "-" {
+            return Ok(Self::Stdout(io::stdout().lock()));
+        }
         match path.metadata() {
             Ok(metadata) if metadata.is_dir() => {
                 return Err(Failure::usage(format!("{} is a directory", path.display())));
@@ -72,7 +89,7 @@ impl Destination {
                 let file = File::options().write(true).open(path);
                 let failed =
                     |e| Failure::environment(format!("cannot write to {}", path.display()), &e);
-                return file.map(Destination::Special).map_err(failed);
+                return file.map(Self::Special).map_err(failed);
             }
             Ok(_) if !force => {
                 return Err(Failure::usage(format!("{} exists already", path.display()))
@@ -101,12 +118,17 @@ impl Destination {
             builder.permissions(std::fs::Permissions::from_mode(0o666));
         }
         let file = builder.tempfile_in(directory).map_err(failed)?;
-        remember(Some(file.path().to_owned()));
+        remember(file.path());
         Ok(Self::New {
             file,
             path: path.to_owned(),
             force,
         })
+    }
+
+    /// Whether it is standard output, which then has no room for an answer.
+    pub(crate) fn is_stdout(&self) -> bool {
+        matches!(self, Self::Stdout(_))
     }
 
     /// The file, if it is a new one, which several threads may write at known places.
@@ -122,6 +144,7 @@ impl Destination {
         let flushed = self.flush();
         match self {
             Self::New { file, path, force } => {
+                let temporary = file.path().to_owned();
                 let failed = |e: &io::Error| {
                     Failure::environment(format!("cannot write {}", path.display()), e)
                 };
@@ -131,7 +154,7 @@ impl Destination {
                 } else {
                     file.persist_noclobber(&path)
                 };
-                remember(None);
+                forget(&temporary);
                 placed.map(drop).map_err(|e| failed(&e.error))
             }
             Self::Special(_) | Self::Stdout(_) => {
@@ -159,20 +182,26 @@ impl Write for Destination {
     }
 }
 
-fn remember(path: Option<PathBuf>) {
+fn remember(path: &Path) {
     if let Ok(mut unfinished) = UNFINISHED.lock() {
-        *unfinished = path;
+        unfinished.push(path.to_owned());
     }
 }
 
-/// On SIGINT and SIGTERM the unfinished file goes before the process does.
+fn forget(path: &Path) {
+    if let Ok(mut unfinished) = UNFINISHED.lock() {
+        unfinished.retain(|other| other != path);
+    }
+}
+
+/// On SIGINT and SIGTERM unfinished files go before the process does.
 fn clean_up_on_signals() {
     // Only the first call can succeed, and one handler is enough.
     _ = ctrlc::set_handler(|| {
-        if let Ok(unfinished) = UNFINISHED.lock()
-            && let Some(path) = &*unfinished
-        {
-            _ = std::fs::remove_file(path);
+        if let Ok(unfinished) = UNFINISHED.lock() {
+            for path in &*unfinished {
+                _ = std::fs::remove_file(path);
+            }
         }
         // What a shell reports of a process that SIGINT has ended.
         std::process::exit(130);

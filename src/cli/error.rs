@@ -8,6 +8,8 @@ use anstyle::{AnsiColor, Style};
 use imgtar::Error;
 use imgtar::archive::{ArchiveError, Looks};
 use imgtar::image::{LoadError, SelectError};
+use imgtar::metadata::MetadataError;
+use imgtar::rebuild::RebuildError;
 use imgtar::rootfs::RootfsError;
 use imgtar::source::SourceError;
 use imgtar::write::WriteError;
@@ -147,8 +149,72 @@ fn advise(error: &Error, failure: Failure) -> Failure {
         Error::Load(LoadError::Description { .. }) => failure.hint(VERIFY),
         Error::Select(error) => advise_select(error, failure),
         Error::Layer(error) if !error.is_environment() => failure.hint(VERIFY),
+        Error::Write(WriteError::Change(error)) if error.words().ends_with("is not a valid change command") => {
+            failure.hint("CMD, ENTRYPOINT, ENV, EXPOSE, HEALTHCHECK, LABEL, ONBUILD, STOPSIGNAL, USER, VOLUME and WORKDIR can change a config")
+        }
         Error::Rootfs(error) | Error::Write(WriteError::Rootfs(error)) => {
             advise_rootfs(error, failure)
+        }
+        Error::Write(error) => advise_write(error, failure, VERIFY),
+        Error::Metadata(error) => advise_metadata(error, failure),
+        Error::Rebuild(error) => advise_rebuild(error, failure),
+        _ => failure,
+    }
+}
+
+fn advise_write(error: &WriteError, failure: Failure, verify: &str) -> Failure {
+    match error {
+        WriteError::Digest { .. } => failure.hint(
+            "the layer was changed or damaged, and the new archive would say that it was not; `imgtar verify` says what else is",
+        ),
+        WriteError::Layer { source, .. } if !source.is_environment() => failure.hint(verify),
+        WriteError::Spool { .. } => {
+            failure.hint("set TMPDIR to a directory with room for the new layer, uncompressed")
+        }
+        _ => failure,
+    }
+}
+
+fn advise_metadata(error: &MetadataError, failure: Failure) -> Failure {
+    match error {
+        MetadataError::NotMetadata { .. } => {
+            failure.hint("`imgtar flatten app.tar -o rootfs.tar --metadata FILE` writes metadata")
+        }
+        MetadataError::Version { .. } | MetadataError::Unknown { .. } => {
+            failure.hint("it was written by another version of imgtar; docs/metadata.md describes the form of this one")
+        }
+        MetadataError::Source(error) => advise_source(error, failure),
+        MetadataError::Missing { .. } | MetadataError::Member { .. } => {
+            failure.hint("the file was damaged or changed; compare its checksum with the sender's, or flatten the archive again")
+        }
+        _ => failure,
+    }
+}
+
+fn advise_rebuild(error: &RebuildError, mut failure: Failure) -> Failure {
+    match error {
+        RebuildError::Metadata(error) => advise_metadata(error, failure),
+        RebuildError::Source(error) => advise_source(error, failure),
+        RebuildError::Changed { changes, count, .. } => {
+            let more = changes.iter().skip(1).map(ToString::to_string);
+            failure.details.extend(more);
+            let named = changes.len() as u64;
+            if *count > named {
+                failure.details.push(format!("and {} more", count - named));
+            }
+            failure.hint("give the flat tar as `flatten` wrote it, with the metadata that was written beside it")
+        }
+        RebuildError::Flat { .. } => {
+            failure.hint("the flat tar comes first: imgtar rebuild ROOTFS.tar --metadata FILE")
+        }
+        RebuildError::Expansion { .. } => {
+            failure.hint("no archive that was flattened comes to this; do not trust the file")
+        }
+        RebuildError::Spool(_) => {
+            failure.hint("set TMPDIR to a directory with room for the compressed layers")
+        }
+        RebuildError::DiffId { .. } => {
+            failure.hint("the metadata was damaged or changed; flatten the archive again")
         }
         _ => failure,
     }
@@ -161,6 +227,9 @@ fn advise_rootfs(error: &RootfsError, failure: Failure) -> Failure {
         ),
         RootfsError::Entry { .. } => failure
             .hint("no engine can apply this layer either; `imgtar ls --layer` shows its entries"),
+        RootfsError::NotRootfs { .. } | RootfsError::Flat(_) => failure.hint(
+            "`docker export` writes the tar of a container's files, `imgtar flatten` that of an image's",
+        ),
         RootfsError::Image { .. } => failure
             .hint("`imgtar verify` reports everything that is wrong with the archive; --no-verify flattens what is there"),
         RootfsError::Layer { source, .. } if !source.is_environment() => {
@@ -212,7 +281,7 @@ fn advise_archive(error: &ArchiveError, failure: Failure) -> Failure {
         }
         ArchiveError::NotAnImage { looks, path } => match looks {
             Looks::Rootfs => failure.hint(format!(
-                "a root file system has no image to look at; `docker import {path}` makes one of it, `tar -tvf {path}` lists it"
+                "a root file system has no image to look at; `imgtar import {path} -o image.tar` makes one of it, `tar -tvf {path}` lists it"
             )),
             Looks::Layer => failure.hint("give the whole archive that the layer comes from"),
             Looks::Wrapped { directory } => failure.hint(format!(

@@ -1,5 +1,6 @@
 //! Arguments in, answers out. The only folder that knows of terminals.
 
+mod archive_output;
 mod args;
 mod commands;
 mod destination;
@@ -17,7 +18,8 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 use args::Global;
 use commands::{
-    Context, cat, completions, flatten, history, images, inspect, layers, ls, man, tree, verify,
+    Context, cat, commit, completions, flatten, history, images, import, inspect, layers, ls, man,
+    rebuild, squash, tree, verify,
 };
 use error::Failure;
 use exit::Exit;
@@ -62,6 +64,10 @@ enum Command {
     Verify(verify::Args),
     #[command(visible_alias = "export")]
     Flatten(flatten::Args),
+    Rebuild(rebuild::Args),
+    Import(import::Args),
+    Commit(commit::Args),
+    Squash(squash::Args),
     Completions(completions::Args),
     Man(man::Args),
 }
@@ -78,6 +84,10 @@ impl Command {
             Self::Cat(args) => args.run(context),
             Self::Verify(args) => args.run(context),
             Self::Flatten(args) => args.run(context),
+            Self::Rebuild(args) => args.run(context),
+            Self::Import(args) => args.run(context),
+            Self::Commit(args) => args.run(context),
+            Self::Squash(args) => args.run(context),
             Self::Completions(args) => args.run(context),
             Self::Man(args) => args.run(context),
         }

@@ -67,7 +67,7 @@ impl Transfer {
         }
         Ok(Some(Sums {
             path: path.clone(),
-            destination: Destination::at(path, self.force)?,
+            destination: Destination::open(path, self.force)?,
             lines: Vec::new(),
         }))
     }

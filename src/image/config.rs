@@ -59,6 +59,16 @@ impl std::str::FromStr for Created {
     }
 }
 
+impl From<Timestamp> for Created {
+    /// Writes the time as Go does: in UTC, with as many digits of the second as it has.
+    fn from(timestamp: Timestamp) -> Self {
+        Self {
+            text: timestamp.to_string(),
+            timestamp,
+        }
+    }
+}
+
 impl Serialize for Created {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(&self.text)
@@ -66,7 +76,7 @@ impl Serialize for Created {
 }
 
 /// How a container of the image runs: the `config` object.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RunConfig {
     /// User and group, by name or number.
     pub user: String,
@@ -95,7 +105,7 @@ pub struct RunConfig {
 }
 
 /// A health check. Durations are nanoseconds; 0 means inherited.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Health {
     /// `["NONE"]`, `["CMD", …]` or `["CMD-SHELL", text]`.
     pub test: Vec<String>,
@@ -105,6 +115,8 @@ pub struct Health {
     pub timeout: i64,
     /// While failures do not count.
     pub start_period: i64,
+    /// Between two checks while failures do not count; Docker has it since version 25.
+    pub start_interval: i64,
     /// How many failures in a row make it unhealthy.
     pub retries: i64,
 }
@@ -119,7 +131,7 @@ pub struct RootFs {
 }
 
 /// One build step.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HistoryEntry {
     /// When.
     pub created: Option<Created>,
@@ -189,7 +201,7 @@ fn read_rootfs(node: &Node<'_>) -> Result<RootFs, JsonError> {
     })
 }
 
-fn read_run(node: &Node<'_>) -> Result<RunConfig, JsonError> {
+pub(super) fn read_run(node: &Node<'_>) -> Result<RunConfig, JsonError> {
     let health = node.field("Healthcheck")?;
     Ok(RunConfig {
         user: node.field("User")?.string()?,
@@ -217,6 +229,7 @@ fn read_health(node: &Node<'_>) -> Result<Health, JsonError> {
         interval: number("Interval")?,
         timeout: number("Timeout")?,
         start_period: number("StartPeriod")?,
+        start_interval: number("StartInterval")?,
         retries: number("Retries")?,
     })
 }
@@ -240,6 +253,18 @@ mod tests {
         let config = Config::read(b"{}").expect("an empty object is a config");
         assert!(config.rootfs.is_none() && config.created.is_none() && config.history.is_empty());
         assert!(config.run.cmd.is_none());
+    }
+
+    #[test]
+    fn times_are_written_as_go_writes_them() {
+        for text in [
+            "2026-01-02T03:04:05Z",
+            "2026-01-02T03:04:05.5Z",
+            "1969-12-31T23:59:59.000000001Z",
+        ] {
+            let time: Timestamp = text.parse().expect("a time");
+            assert_eq!(Created::from(time).as_str(), text);
+        }
     }
 
     #[test]

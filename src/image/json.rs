@@ -341,7 +341,7 @@ impl<'j> Node<'j> {
 
 /// Go's simple case folding over the names that occur in these formats: ASCII, and the two other
 /// letters that fold into it (long s and the Kelvin sign).
-fn go_equal_fold(a: &str, b: &str) -> bool {
+pub(super) fn go_equal_fold(a: &str, b: &str) -> bool {
     let fold = |c: char| match c {
         '\u{17f}' => 's',
         '\u{212a}' => 'k',

@@ -17,23 +17,29 @@
 //! - *Artifacts dressed as images*: signatures, attestations and whatever else has layers that are
 //!   no tars are [`Artifact`]s, never images.
 
+mod change;
 mod config;
 mod descriptor;
 mod docker;
+mod draft;
+pub(crate) mod go_json;
 mod history;
 pub(crate) mod json;
 mod load;
 mod media_type;
+mod members;
 mod model;
 mod platform;
 mod reference;
 mod select;
-mod v1;
+pub(crate) mod v1;
 
+pub use change::{ChangeDoubt, ChangeError, Changes};
 pub use config::{Config, Created, Health, HistoryEntry, RootFs, RunConfig};
 pub use descriptor::Descriptor;
+pub use draft::ConfigDraft;
 pub use history::{Pairing, Step};
-pub use json::JsonError;
+pub use json::{JsonError, LIMIT as JSON_LIMIT};
 pub(crate) use load::blob_digest_in_name;
 pub use load::{DEPTH_LIMIT, DESCRIPTOR_LIMIT, LoadError, Unreadable};
 pub use media_type::MediaType;

@@ -37,6 +37,74 @@ impl Platform {
         }
     }
 
+    /// The platform of new images that nobody asked another for: Linux, as it is with engines on other
+    /// systems too, and the architecture that this program runs on.
+    pub fn of_new_images() -> Self {
+        Self {
+            os: "linux".to_owned(),
+            ..Self::host()
+        }
+    }
+
+    /// Reads what a new image is to be for, as `docker import --platform` does: `os`, `architecture`,
+    /// `os/architecture` or `os/architecture/variant`, where one alone is completed from
+    /// [`of_new_images`](Self::of_new_images) and other names of an architecture become Go's
+    /// (containerd `platforms`).
+    ///
+    /// # Errors
+    ///
+    /// [`PlatformError`] if it is none of these.
+    pub fn for_new_image(text: &str) -> Result<Self, PlatformError> {
+        const SYSTEMS: [&str; 15] = [
+            "aix",
+            "android",
+            "darwin",
+            "dragonfly",
+            "freebsd",
+            "illumos",
+            "ios",
+            "js",
+            "linux",
+            "netbsd",
+            "openbsd",
+            "plan9",
+            "solaris",
+            "wasip1",
+            "windows",
+        ];
+        let lower = text.to_lowercase();
+        let mut platform = match lower.as_str() {
+            "macos" => Self {
+                os: "darwin".to_owned(),
+                ..Self::of_new_images()
+            },
+            os if SYSTEMS.contains(&os) => Self {
+                os: lower,
+                ..Self::of_new_images()
+            },
+            _ if !lower.contains('/') && is_architecture(&lower) => Self {
+                os: "linux".to_owned(),
+                architecture: lower,
+                ..Self::default()
+            },
+            _ => text.parse()?,
+        };
+        let (name, implied) = normal_architecture(&platform.architecture);
+        if platform.variant.is_empty() && name == "arm" && implied != "v7" {
+            implied.clone_into(&mut platform.variant);
+        }
+        if matches!(name, "arm" | "arm64")
+            && platform.variant.starts_with(|c: char| c.is_ascii_digit())
+        {
+            platform.variant.insert(0, 'v');
+        }
+        platform.architecture = name.to_owned();
+        if platform.os == "macos" {
+            "darwin".clone_into(&mut platform.os);
+        }
+        Ok(platform)
+    }
+
     /// Whether nothing is known of it.
     pub fn is_unknown(&self) -> bool {
         self.os.is_empty() && self.architecture.is_empty()
@@ -60,6 +128,15 @@ impl Platform {
             && own == other
             && (wanted_variant.is_empty() || variant.is_empty() || variant == wanted_variant)
     }
+}
+
+/// Whether Go has an architecture of this name, or containerd knows it by it.
+fn is_architecture(name: &str) -> bool {
+    const GO: [&str; 14] = [
+        "386", "amd64", "arm", "arm64", "loong64", "mips", "mips64", "mips64le", "mipsle", "ppc64",
+        "ppc64le", "riscv64", "s390x", "wasm",
+    ];
+    GO.contains(&normal_architecture(name).0)
 }
 
 /// Go's name for an architecture, and the variant that the bare name means.
@@ -118,6 +195,36 @@ impl fmt::Display for Platform {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// What Docker 26.1 wrote into the config for these.
+    #[test]
+    fn new_images_are_for_what_docker_says() {
+        let host = Platform::of_new_images().architecture;
+        let table = [
+            ("linux", format!("linux/{host}")),
+            ("arm64", "linux/arm64".to_owned()),
+            ("armel", "linux/arm/v6".to_owned()),
+            ("linux/arm64", "linux/arm64".to_owned()),
+            ("linux/arm64/v8", "linux/arm64/v8".to_owned()),
+            ("linux/arm64/8", "linux/arm64/v8".to_owned()),
+            ("linux/arm/7", "linux/arm/v7".to_owned()),
+            ("linux/arm", "linux/arm".to_owned()),
+            ("linux/armhf", "linux/arm".to_owned()),
+            ("linux/armel", "linux/arm/v6".to_owned()),
+            ("linux/aarch64", "linux/arm64".to_owned()),
+            ("LINUX/x86_64", "linux/amd64".to_owned()),
+            ("linux/i386", "linux/386".to_owned()),
+            ("linux/amd64/v2", "linux/amd64/v2".to_owned()),
+            ("linux/foo/bar", "linux/foo/bar".to_owned()),
+        ];
+        for (text, want) in table {
+            let platform = Platform::for_new_image(text).expect(text);
+            assert_eq!(platform.to_string(), want, "{text}");
+        }
+        for bad in ["", "nonsense", "linux/a/b/c", "linux/", "/amd64"] {
+            assert!(Platform::for_new_image(bad).is_err(), "{bad}");
+        }
+    }
 
     #[test]
     fn variants_default_as_in_containerd() {

@@ -98,6 +98,13 @@ impl Reference {
         self
     }
 
+    /// The same reference without a digest: what a new image can be called.
+    #[must_use]
+    pub fn without_digest(mut self) -> Self {
+        self.digest = None;
+        self
+    }
+
     /// Joins a repository and a tag, as `repositories` files keep them apart.
     ///
     /// # Errors

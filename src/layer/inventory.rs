@@ -38,6 +38,13 @@ impl Allowance {
         }
     }
 
+    /// Nothing, where entries are not wanted.
+    pub fn none() -> Self {
+        Self {
+            left: AtomicU64::new(0),
+        }
+    }
+
     /// Takes some; whether there was so much.
     fn take(&self, bytes: u64) -> bool {
         let taken = self

@@ -17,5 +17,5 @@ pub use error::LayerError;
 pub use inventory::{Allowance, Inventory, Item};
 pub use measure::{Measure, Measures, measure, walk_layer};
 pub(crate) use sum::first_set_byte;
-pub use sum::{LayerSum, SumWanted, digest, sum};
+pub use sum::{LayerSum, SumWanted, digest, sum, sum_and_note};
 pub use whiteout::Whiteout;

@@ -48,6 +48,17 @@ pub struct SumWanted {
     pub is_layer: bool,
 }
 
+impl SumWanted {
+    /// The diff ID alone.
+    pub fn diff_id() -> Self {
+        Self {
+            stored: None,
+            tar: Algorithm::Sha256,
+            is_layer: false,
+        }
+    }
+}
+
 /// The SHA-256 of the uncompressed bytes alone: the diff ID.
 ///
 /// # Errors
@@ -58,12 +69,21 @@ pub fn digest(
     compression: Compression,
     task: &dyn Task,
 ) -> Result<Digest, LayerError> {
-    let wanted = SumWanted {
-        stored: None,
-        tar: Algorithm::Sha256,
-        is_layer: false,
-    };
-    sum(slice, compression, &wanted, &Allowance::full(), task).map(|sum| sum.tar)
+    sum(slice, compression, &SumWanted::diff_id(), task).map(|sum| sum.tar)
+}
+
+/// What [`sum_and_note`] does, without noting entries.
+///
+/// # Errors
+///
+/// As [`sum_and_note`].
+pub fn sum(
+    slice: &Slice,
+    compression: Compression,
+    wanted: &SumWanted,
+    task: &dyn Task,
+) -> Result<LayerSum, LayerError> {
+    sum_and_note(slice, compression, wanted, &Allowance::none(), task)
 }
 
 /// Reads a blob once and computes its digests; `allowance` limits what is noted of its entries, if it
@@ -74,7 +94,7 @@ pub fn digest(
 ///
 /// [`LayerError`] if it cannot be read or its compression is damaged. A tar that is none is no
 /// error, see [`LayerSum::tar_fault`].
-pub fn sum(
+pub fn sum_and_note(
     slice: &Slice,
     compression: Compression,
     wanted: &SumWanted,

@@ -252,7 +252,9 @@ impl<'t> Apply<'t> {
         let inode = self.inode(entry)?;
         let id = self.tree.node(ROOT).inode;
         *self.tree.inode_mut(id) = inode;
-        self.tree.node_mut(ROOT).layer = self.layer;
+        let root = self.tree.node_mut(ROOT);
+        root.layer = self.layer;
+        root.explicit = true;
         Ok(())
     }
 

@@ -5,7 +5,7 @@ use super::tree::{Body, Inode, NodeId, ROOT, Rootfs};
 use crate::record::Mtime;
 
 /// Files that are mounted over: empty, 0755, owned by root.
-const FILES: [&[&[u8]]; 5] = [
+pub(super) const FILES: [&[&[u8]]; 5] = [
     &[b".dockerenv"],
     &[b"dev", b"console"],
     &[b"etc", b"hostname"],
@@ -13,7 +13,11 @@ const FILES: [&[&[u8]]; 5] = [
     &[b"etc", b"resolv.conf"],
 ];
 /// Directories that are mounted on; existing ones stay as they are.
-const DIRECTORIES: [&[&[u8]]; 4] = [&[b"dev", b"pts"], &[b"dev", b"shm"], &[b"proc"], &[b"sys"]];
+pub(super) const DIRECTORIES: [&[&[u8]]; 4] =
+    [&[b"dev", b"pts"], &[b"dev", b"shm"], &[b"proc"], &[b"sys"]];
+/// The table of mounts, a link.
+pub(super) const MTAB: &[&[u8]] = &[b"etc", b"mtab"];
+pub(super) const MTAB_TARGET: &[u8] = b"/proc/mounts";
 
 impl Rootfs {
     /// Adds what a created, never started container has: the files and directories that Docker
@@ -41,11 +45,7 @@ impl Rootfs {
                 0o755,
             );
         }
-        add.put(
-            &[b"etc", b"mtab"],
-            Body::Symlink((*b"/proc/mounts").into()),
-            0o777,
-        );
+        add.put(MTAB, Body::Symlink(MTAB_TARGET.into()), 0o777);
         add.working_directory(working_dir);
         // The empty files need bytes to point at, if only none.
         if let Some(none) = self

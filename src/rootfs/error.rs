@@ -4,6 +4,8 @@ use bstr::ByteSlice;
 
 use crate::digest::DiffId;
 use crate::layer::LayerError;
+use crate::record::TarError;
+use crate::source::SourceError;
 
 /// Why an image cannot be flattened, and where.
 #[derive(Debug, thiserror::Error)]
@@ -56,6 +58,33 @@ pub enum RootfsError {
         /// How many may be.
         limit: u64,
     },
+    /// An entry of a rootfs tar that no file system can hold, or no layer.
+    #[error("the rootfs tar cannot be used: `{}` {fault} (header at byte {offset})", .path.as_bstr())]
+    FlatEntry {
+        /// The entry's path as written.
+        path: Vec<u8>,
+        /// Where its header begins, in bytes.
+        offset: u64,
+        /// What is wrong with it.
+        fault: RootfsFault,
+    },
+    /// A rootfs tar whose bytes cannot be read.
+    #[error("the rootfs tar cannot be read")]
+    Flat(#[source] TarError),
+    /// A tar of something else than a container's files.
+    #[error("the rootfs tar holds no root file system: {why}")]
+    NotRootfs {
+        /// What it is instead.
+        why: &'static str,
+    },
+    /// A file that cannot be compared.
+    #[error("`{}` cannot be compared", .path.as_bstr())]
+    Compare {
+        /// Its path.
+        path: Vec<u8>,
+        /// Why its bytes cannot be read.
+        source: SourceError,
+    },
     /// More names or inodes than can be counted.
     #[error("the image has more than {limit} entries")]
     TooManyEntries {
@@ -102,6 +131,9 @@ pub enum RootfsFault {
     /// An owner or device number that cannot be one.
     #[error("has a {0} that no file can have")]
     Number(&'static str),
+    /// A name that layers give another meaning.
+    #[error("is named as a whiteout, and no layer can hold a file of that name")]
+    WhiteoutName,
     /// The root itself is something other than a directory.
     #[error("replaces the root by something that is no directory")]
     Root,

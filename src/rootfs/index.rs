@@ -4,14 +4,15 @@ use std::collections::HashMap;
 use std::io::{self, BufReader, Read, Write};
 
 use super::apply::{Added, Apply, Numbered, Role, role};
-use super::error::RootfsError;
-use super::tree::{LIMIT, Rootfs};
+use super::error::{RootfsError, RootfsFault};
+use super::path::{LayerPath, is_reserved};
+use super::tree::{LIMIT, ROOT, Rootfs};
 use crate::digest::{DiffId, Digest, Hasher};
 use crate::image::{Image, LayerSource};
 use crate::layer::LayerError;
 use crate::parallel::{self, Jobs};
 use crate::progress::{Progress, Watched};
-use crate::record::{Entry, Positioned, Walker};
+use crate::record::{Cursor, Entry, Kind, Positioned, Walker};
 use crate::source::{Compression, Decoder, Slice, Source, Span};
 
 /// How much is copied at a time into the spool of a compressed layer.
@@ -25,6 +26,27 @@ impl Digests {
     /// The diff ID of a layer, if it was computed.
     pub fn of(&self, layer: usize) -> Option<&DiffId> {
         self.0.get(&layer)
+    }
+}
+
+/// An error of a tar that is no layer of an image yet.
+fn of_flat(error: RootfsError) -> RootfsError {
+    match error {
+        RootfsError::Entry {
+            path,
+            offset,
+            fault,
+            ..
+        } => RootfsError::FlatEntry {
+            path,
+            offset,
+            fault,
+        },
+        RootfsError::Layer {
+            source: LayerError::Tar(fault),
+            ..
+        } => RootfsError::Flat(fault),
+        other => other,
     }
 }
 
@@ -50,20 +72,118 @@ impl Rootfs {
         let (slices, digests) = open(image, digests, jobs, progress)?;
         let mut tree = Self::empty();
         for (layer, slice) in slices.iter().enumerate() {
-            tree.apply(layer, slice)?;
+            tree.apply(layer, Positioned::new(slice.clone()), slice.len())?;
         }
         tree.layers = slices;
         Ok((tree, digests))
     }
 
-    fn apply(&mut self, layer: usize, slice: &Slice) -> Result<(), RootfsError> {
-        let mut walker = Walker::new(Positioned::new(slice.clone()));
+    /// Applies layers of which only the headers are at hand: each is a cursor that can skip bodies, and
+    /// its length in bytes. The tree knows names and attributes, and no bodies.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::build`].
+    pub fn of_headers<C: Cursor>(
+        layers: impl IntoIterator<Item = (C, u64)>,
+    ) -> Result<Self, RootfsError> {
+        let mut tree = Self::empty();
+        for (layer, (cursor, len)) in layers.into_iter().enumerate() {
+            tree.apply(layer, cursor, len)?;
+        }
+        Ok(tree)
+    }
+
+    /// The trees of the `cut` lowest layers of `image` and of all of them; layers are opened once and
+    /// shared, so that a comparison of both trees reads nothing that both have from one layer.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::build`].
+    pub fn build_split(
+        image: &Image,
+        cut: usize,
+        digests: bool,
+        jobs: Jobs,
+        progress: &dyn Progress,
+    ) -> Result<(Self, Self, Digests), RootfsError> {
+        let (slices, digests) = open(image, digests, jobs, progress)?;
+        let cut = cut.min(slices.len());
+        let mut lower = Self::empty();
+        let mut upper = Self::empty();
+        for (layer, slice) in slices.iter().enumerate() {
+            if layer < cut {
+                lower.apply(layer, Positioned::new(slice.clone()), slice.len())?;
+            }
+            upper.apply(layer, Positioned::new(slice.clone()), slice.len())?;
+        }
+        lower.layers = slices[..cut].to_vec();
+        upper.layers = slices;
+        Ok((lower, upper, digests))
+    }
+
+    /// Reads a flat tar of a whole file system, as `docker export` writes it.
+    ///
+    /// It is read as a layer is, by rules L6 to L23, but that nothing in it is a whiteout: a name that
+    /// begins with `.wh.` is refused, since no layer could hold it. An entry for the root counts for
+    /// nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`RootfsError::Flat`] if it is no tar or damaged, [`RootfsError::FlatEntry`] if it holds what
+    /// cannot be a file.
+    pub fn from_tar(tar: Slice) -> Result<Self, RootfsError> {
+        let mut tree = Self::empty();
+        tree.apply_flat(&tar).map_err(of_flat)?;
+        tree.node_mut(ROOT).explicit = false;
+        tree.layers = vec![tar];
+        Ok(tree)
+    }
+
+    /// The tree of `layer`, an uncompressed tar, alone: what an image of it shows that has no other.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::from_tar`].
+    pub fn from_layer(layer: Slice) -> Result<Self, RootfsError> {
+        let mut tree = Self::empty();
+        tree.apply(0, Positioned::new(layer.clone()), layer.len())
+            .map_err(of_flat)?;
+        tree.layers = vec![layer];
+        Ok(tree)
+    }
+
+    fn apply_flat(&mut self, tar: &Slice) -> Result<(), RootfsError> {
+        let mut walker = Walker::new(Positioned::new(tar.clone()));
+        let mut apply = Apply::new(self, 0);
+        let mut number = 0;
+        while let Some(entry) = walker.next_entry().map_err(RootfsError::Flat)? {
+            if entry.kind == Kind::Global {
+                continue;
+            }
+            let path = LayerPath::new(&entry.path);
+            if path.components().iter().any(|name| is_reserved(name)) {
+                return Err(RootfsError::FlatEntry {
+                    offset: entry.header_offset,
+                    fault: RootfsFault::WhiteoutName,
+                    path: entry.path,
+                });
+            }
+            number += 1;
+            add(&mut apply, 0, Numbered { number, entry })?;
+        }
+        apply.finish();
+        Ok(())
+    }
+
+    fn apply<C: Cursor>(&mut self, layer: usize, cursor: C, len: u64) -> Result<(), RootfsError> {
+        let mut walker = Walker::new(cursor);
         let number =
             u32::try_from(layer).map_err(|_| RootfsError::TooManyEntries { limit: LIMIT })?;
         let mut apply = Apply::new(self, number);
         let mut next = || {
             walker.next_entry().map_err(|error| {
-                let source = LayerError::from_walk(error, Compression::None, 0, slice.len());
+                let source = LayerError::from_walk(error, Compression::None, 0, len);
                 RootfsError::Layer { layer, source }
             })
         };

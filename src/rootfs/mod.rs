@@ -18,20 +18,28 @@
 //! - *Memory*: a fixed amount for each entry; names are at most 255 bytes long, warnings are counted
 //!   and only the first of each kind is kept.
 
+mod additions;
 mod apply;
 mod container;
+mod content;
+mod diff;
 mod error;
+mod export;
 mod index;
 mod lookup;
 mod path;
 mod survey;
 mod tree;
+mod union;
 mod warning;
 mod way;
 
+pub use additions::Additions;
+pub use diff::{Change, ChangeKind, Delta, difference};
 pub use error::{RootfsError, RootfsFault};
 pub use index::Digests;
 pub use path::LayerPath;
+pub(crate) use path::is_reserved;
 pub use survey::{Refused, Survey, survey};
 pub use tree::{Body, FileBody, Inode, InodeId, NodeId, Rootfs, Walk, WalkEntry, Xattr};
 pub use warning::{Warning, WarningKind};

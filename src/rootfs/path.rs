@@ -3,6 +3,11 @@
 /// The longest name of one file that Linux file systems take, in bytes.
 pub(super) const NAME_LIMIT: usize = 255;
 
+/// Whether a layer gives this name another meaning, so that no file of a layer can have it.
+pub(crate) fn is_reserved(name: &[u8]) -> bool {
+    name.starts_with(b".wh.")
+}
+
 /// A path below the root: components without `.`, `..` and empty ones. Any bytes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LayerPath<'p> {

@@ -10,6 +10,13 @@ use crate::source::{Slice, Span};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct NodeId(u32);
 
+impl NodeId {
+    /// The number as an index: at most [`Rootfs::len`].
+    pub fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
 /// A file, whatever its names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct InodeId(u32);
@@ -235,7 +242,8 @@ impl Rootfs {
         holes.fold(0, u64::saturating_add)
     }
 
-    /// The uncompressed bytes of every layer, base first.
+    /// The uncompressed bytes of every layer, base first; one more without bytes where a container's
+    /// files were added.
     pub fn layers(&self) -> &[Slice] {
         &self.layers
     }
@@ -257,6 +265,31 @@ impl Rootfs {
             path: Vec::new(),
             lengths: Vec::new(),
         }
+    }
+
+    /// The first path of a file; `None` if it has none.
+    pub(super) fn path_of(&self, id: InodeId) -> Option<Vec<u8>> {
+        let mut walk = self.walk(ROOT);
+        while let Some((entry, path)) = walk.next_entry() {
+            if entry.id == id {
+                return Some(path.to_vec());
+            }
+        }
+        None
+    }
+
+    /// The name at exactly this path, without any slash that means nothing; symbolic links are not
+    /// followed.
+    pub fn at(&self, path: &[u8]) -> Option<NodeId> {
+        let names: Vec<&[u8]> = path.split(|&b| b == b'/').collect();
+        self.at_names(&names)
+    }
+
+    /// The same for a path that was split into its names.
+    pub(super) fn at_names(&self, path: &[&[u8]]) -> Option<NodeId> {
+        path.iter().try_fold(ROOT, |node, name| {
+            self.node(node).children.get(*name).copied()
+        })
     }
 
     /// The root's name.

@@ -105,6 +105,11 @@ impl Source {
         Ok(filled)
     }
 
+    /// Tells sources apart: equal for clones of one, and for no two others that exist at a time.
+    pub(crate) fn identity(&self) -> usize {
+        Arc::as_ptr(&self.0).addr()
+    }
+
     /// The stretch `span`, cut to what the source holds.
     pub fn slice(&self, span: Span) -> Slice {
         let offset = span.offset.min(self.len());
@@ -161,6 +166,11 @@ impl Slice {
     /// The source it is part of.
     pub fn source(&self) -> &Source {
         &self.source
+    }
+
+    /// Whether it is the same stretch of the same opened file: then its bytes need no comparison.
+    pub fn is_same(&self, other: &Self) -> bool {
+        self.span == other.span && self.source.identity() == other.source.identity()
     }
 
     /// Fills `buf` from `offset` bytes into the slice, up to its end; returns how much was filled.

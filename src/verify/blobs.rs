@@ -6,7 +6,7 @@ use std::io;
 use crate::archive::{Archive, MemberKind};
 use crate::digest::{Algorithm, Digest, Hasher};
 use crate::image::ImageSet;
-use crate::layer::{Allowance, LayerError, LayerSum, SumWanted, sum};
+use crate::layer::{Allowance, LayerError, LayerSum, SumWanted, sum, sum_and_note};
 use crate::parallel::{self, Jobs};
 use crate::progress::{Progress, Silent};
 use crate::source::{Compression, Slice, SourceError, Span};
@@ -261,7 +261,7 @@ fn execute(
 ) -> (Result<LayerSum, LayerError>, Option<Digest>) {
     let name = String::from_utf8_lossy(&plan.member);
     let task = progress.begin(&name, Some(plan.slice.len()));
-    match sum(
+    match sum_and_note(
         &plan.slice,
         plan.compression,
         &plan.wanted,
@@ -280,7 +280,7 @@ fn execute(
                     tar,
                     is_layer: false,
                 };
-                sum(&plan.slice, Compression::None, &wanted, allowance, &Silent).ok()
+                sum(&plan.slice, Compression::None, &wanted, &Silent).ok()
             });
             (Err(error), stored.map(|sum| sum.tar))
         }

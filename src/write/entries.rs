@@ -94,7 +94,7 @@ impl<'t> Entries<'t> {
 }
 
 /// The header of a file under its first name, but for the name.
-fn fields(inode: &Inode) -> HeaderFields<'_> {
+pub(super) fn fields(inode: &Inode) -> HeaderFields<'_> {
     let mut fields = HeaderFields {
         path: &[],
         typeflag: b'0',

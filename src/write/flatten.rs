@@ -18,11 +18,6 @@ use crate::record::Mtime;
 use crate::rootfs::{Digests, Inode, Rootfs, RootfsError, Warning};
 use crate::source::Span;
 
-/// How far sparse files may expand: this many bytes in any case, or so many times the layers. A header
-/// of 512 bytes can claim a hole of 8 EiB.
-const HOLES_LIMIT: u64 = 16 << 30;
-const HOLES_RATIO: u64 = 200;
-
 /// How to flatten.
 #[derive(Clone, Copy, Debug)]
 pub struct FlattenOptions {
@@ -57,27 +52,7 @@ pub fn flatten<W: Write>(
     options: FlattenOptions,
     progress: &dyn Progress,
 ) -> Result<Flattened, WriteError> {
-    let (tree, digests) = merge(image, options, options.verify, progress)?;
-    let entries = Entries::new(&tree);
-    let (entries, bytes) = thread::scope(|scope| {
-        // The layers are hashed on the other cores while this one writes.
-        let check = options
-            .verify
-            .then(|| scope.spawn(|| check_layers(image, &digests, options.jobs, progress)));
-        let written = write_stream(&entries, out, progress);
-        if let Some(check) = check {
-            // A panic there is a bug and passed on.
-            check
-                .join()
-                .unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
-        }
-        written
-    })?;
-    Ok(Flattened {
-        entries,
-        bytes,
-        warnings: tree.warnings().to_vec(),
-    })
+    Merged::for_stream(image, options, progress)?.write(out, progress)
 }
 
 /// Writes the merged tree of `image` to `file`, which is empty and seekable: the same bytes as
@@ -92,53 +67,142 @@ pub fn flatten_to_file(
     options: FlattenOptions,
     progress: &dyn Progress,
 ) -> Result<Flattened, WriteError> {
-    let (tree, digests) = merge(image, options, false, progress)?;
-    let unproven = if options.verify {
-        unproven(image, &digests)
-    } else {
-        Vec::new()
-    };
-    let placed = placed::write(
-        &Entries::new(&tree),
-        tree.layers(),
-        |layer| unproven.iter().any(|(index, _)| *index == layer),
-        file,
-        options.jobs,
-        progress,
-    )?;
-    let computed = |(index, span)| Some((span, placed.digests.get(&index)?.clone()));
-    let computed = unproven.into_iter().filter_map(computed).collect();
-    if options.verify {
-        compare(image, &digests, &computed)?;
-    }
-    Ok(Flattened {
-        entries: placed.entries,
-        bytes: placed.bytes,
-        warnings: tree.warnings().to_vec(),
-    })
+    Merged::for_file(image, options, progress)?.write_to_file(file, progress)
 }
 
-/// The merged tree, and the diff IDs of compressed layers if `digests` asks for them.
-fn merge(
-    image: &Image,
+/// An image that was merged and not written yet, for those who want to see the tree first.
+#[derive(Debug)]
+pub struct Merged<'i> {
+    image: &'i Image,
     options: FlattenOptions,
-    digests: bool,
-    progress: &dyn Progress,
-) -> Result<(Rootfs, Digests), WriteError> {
-    if options.verify {
-        require_claims(image)?;
+    tree: Rootfs,
+    digests: Digests,
+}
+
+impl<'i> Merged<'i> {
+    /// Merges `image` for [`Self::write`].
+    ///
+    /// # Errors
+    ///
+    /// [`WriteError`] if the layers cannot be applied.
+    pub fn for_stream(
+        image: &'i Image,
+        options: FlattenOptions,
+        progress: &dyn Progress,
+    ) -> Result<Self, WriteError> {
+        Self::new(image, options, options.verify, progress)
     }
-    let (mut tree, digests) = Rootfs::build(image, digests, options.jobs, progress)?;
-    let limit = HOLES_LIMIT.max(tree.layer_bytes().saturating_mul(HOLES_RATIO));
-    let holes = tree.holes();
-    if holes > limit {
-        return Err(RootfsError::Expansion { holes, limit }.into());
+
+    /// Merges `image` for [`Self::write_to_file`], which digests compressed layers later.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::for_stream`].
+    pub fn for_file(
+        image: &'i Image,
+        options: FlattenOptions,
+        progress: &dyn Progress,
+    ) -> Result<Self, WriteError> {
+        Self::new(image, options, false, progress)
     }
-    if let Some(time) = options.as_container {
-        let working_dir = image.view().map_or("", |config| &config.run.working_dir);
-        tree.add_container_files(working_dir.as_bytes(), time);
+
+    /// Merges the layers; diff IDs of compressed ones are computed on the way if `digests` asks for
+    /// them.
+    fn new(
+        image: &'i Image,
+        options: FlattenOptions,
+        digests: bool,
+        progress: &dyn Progress,
+    ) -> Result<Self, WriteError> {
+        if options.verify {
+            require_claims(image)?;
+        }
+        let (mut tree, digests) = Rootfs::build(image, digests, options.jobs, progress)?;
+        tree.check_expansion()?;
+        if let Some(time) = options.as_container {
+            let working_dir = image.view().map_or("", |config| &config.run.working_dir);
+            tree.add_container_files(working_dir.as_bytes(), time);
+        }
+        Ok(Self {
+            image,
+            options,
+            tree,
+            digests,
+        })
     }
-    Ok((tree, digests))
+
+    /// The tree that will be written. The bytes of its files can be read until then, and not
+    /// afterwards: those of compressed layers are given up as they are written.
+    pub fn tree(&self) -> &Rootfs {
+        &self.tree
+    }
+
+    /// Writes it to `out`, a byte after the other.
+    ///
+    /// # Errors
+    ///
+    /// As [`flatten`].
+    pub fn write<W: Write>(self, out: W, progress: &dyn Progress) -> Result<Flattened, WriteError> {
+        let (image, options) = (self.image, self.options);
+        let (tree, digests) = (self.tree, self.digests);
+        let entries = Entries::new(&tree);
+        let (entries, bytes) = thread::scope(|scope| {
+            // The layers are hashed on the other cores while this one writes.
+            let check = options
+                .verify
+                .then(|| scope.spawn(|| check_layers(image, &digests, options.jobs, progress)));
+            let written = write_stream(&entries, out, progress);
+            if let Some(check) = check {
+                // A panic there is a bug and passed on.
+                check
+                    .join()
+                    .unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+            }
+            written
+        })?;
+        Ok(Flattened {
+            entries,
+            bytes,
+            warnings: tree.warnings().to_vec(),
+        })
+    }
+
+    /// Writes it to `file`, which is empty and seekable.
+    ///
+    /// # Errors
+    ///
+    /// As [`flatten`].
+    pub fn write_to_file(
+        self,
+        file: &File,
+        progress: &dyn Progress,
+    ) -> Result<Flattened, WriteError> {
+        let (image, options) = (self.image, self.options);
+        let (tree, digests) = (self.tree, self.digests);
+        let unproven = if options.verify {
+            unproven(image, &digests)
+        } else {
+            Vec::new()
+        };
+        let placed = placed::write(
+            &Entries::new(&tree),
+            tree.layers(),
+            |layer| unproven.iter().any(|(index, _)| *index == layer),
+            file,
+            options.jobs,
+            progress,
+        )?;
+        let computed = |(index, span)| Some((span, placed.digests.get(&index)?.clone()));
+        let computed = unproven.into_iter().filter_map(computed).collect();
+        if options.verify {
+            compare(image, &digests, &computed)?;
+        }
+        Ok(Flattened {
+            entries: placed.entries,
+            bytes: placed.bytes,
+            warnings: tree.warnings().to_vec(),
+        })
+    }
 }
 
 /// Refuses an image whose layers nothing vouches for.

@@ -1,13 +1,18 @@
 //! `flatten`: an image as one rootfs tar.
 
-use imgtar::image::Image;
-use imgtar::record::Mtime;
-use imgtar::write::{FlattenOptions, WriteError, flatten, flatten_to_file};
+use std::path::PathBuf;
 
-use super::{Context, Exit, Failure};
+use imgtar::image::Image;
+use imgtar::metadata::{CollectOptions, Collected, ContainerDescription, collect};
+use imgtar::record::Mtime;
+use imgtar::report::units;
+use imgtar::rootfs::Rootfs;
+use imgtar::write::{FlattenOptions, Merged, WriteError};
+
+use super::{Context, Exit, Failure, Loaded};
+use crate::cli::archive_output::asked_time;
 use crate::cli::args::{ArchiveArg, ImageArg};
-use crate::cli::destination::OutputArg;
-use crate::cli::error::warn;
+use crate::cli::destination::{Destination, OutputArg};
 
 /// Merge the layers of an image into one rootfs tar
 ///
@@ -19,7 +24,8 @@ use crate::cli::error::warn;
 #[command(after_help = "Examples:
   imgtar flatten app.tar -o rootfs.tar
   imgtar flatten app.tar app:1.2 | tar -tv
-  docker save app | imgtar flatten - -o rootfs.tar")]
+  docker save app | imgtar flatten - -o rootfs.tar
+  imgtar flatten app.tar -o rootfs.tar --metadata app.imgtar")]
 pub(crate) struct Args {
     #[command(flatten)]
     archive: ArchiveArg,
@@ -27,6 +33,9 @@ pub(crate) struct Args {
     image: ImageArg,
     #[command(flatten)]
     output: OutputArg,
+
+    #[command(flatten)]
+    metadata: MetadataArg,
 
     /// Do not hold the layers against their diff IDs
     #[arg(long)]
@@ -44,6 +53,47 @@ pub(crate) struct Args {
     created: Option<jiff::Timestamp>,
 }
 
+/// What is written beside the flat tar.
+#[derive(Debug, clap::Args)]
+struct MetadataArg {
+    /// Also write what a flat tar cannot hold, so that `rebuild` can give the archive back
+    ///
+    /// Headers, manifests, configs, and the bytes of files that upper layers hide; what else the archive
+    /// has is kept whole, other images too. See docs/metadata.md.
+    #[arg(long, value_name = "FILE")]
+    metadata: Option<PathBuf>,
+
+    /// Leave the bytes of hidden files out of the metadata; layers that need them come back without
+    /// them
+    #[arg(long, requires = "metadata")]
+    lean: bool,
+
+    /// Keep compressed layers in the metadata as they are, so that they come back byte for byte
+    #[arg(long, requires = "metadata")]
+    keep_blobs: bool,
+}
+
+impl MetadataArg {
+    /// Opens the metadata's destination.
+    fn open(&self, output: &OutputArg) -> Result<Option<Destination>, Failure> {
+        let Some(path) = &self.metadata else {
+            return Ok(None);
+        };
+        if path.as_os_str() == "-" && output.is_stdout() {
+            return Err(Failure::usage(
+                "the flat tar and the metadata cannot both go to standard output",
+            )
+            .hint("name a file with -o"));
+        }
+        if output.is(path) {
+            return Err(Failure::usage(
+                "the flat tar and the metadata cannot both be the same file",
+            ));
+        }
+        Destination::open(path, output.force()).map(Some)
+    }
+}
+
 impl Args {
     /// The time of what is added: never that of the clock, so that the output stays the same.
     fn time(&self, image: &Image) -> Result<Mtime, Failure> {
@@ -51,26 +101,44 @@ impl Args {
             seconds: time.as_second(),
             nanoseconds: 0,
         };
-        if let Some(time) = self.created {
+        if let Some(time) = asked_time(self.created)? {
             return Ok(of(time));
-        }
-        if let Some(epoch) = std::env::var_os("SOURCE_DATE_EPOCH") {
-            let seconds = epoch.to_str().and_then(|text| text.parse().ok());
-            let seconds = seconds
-                .ok_or_else(|| Failure::usage("SOURCE_DATE_EPOCH holds no number of seconds"))?;
-            return Ok(Mtime {
-                seconds,
-                nanoseconds: 0,
-            });
         }
         let created = image.view().and_then(|config| config.created.as_ref());
         Ok(created.map_or_else(Mtime::default, |created| of(created.timestamp())))
+    }
+
+    /// Writes the metadata.
+    fn describe(
+        &self,
+        context: &Context,
+        loaded: &Loaded,
+        image: &Image,
+        tree: &Rootfs,
+        out: &mut Destination,
+    ) -> Result<Collected, Failure> {
+        let as_container = if self.as_container {
+            Some(container(image, self.time(image)?))
+        } else {
+            None
+        };
+        let options = CollectOptions {
+            lean: self.metadata.lean,
+            keep_blobs: self.metadata.keep_blobs,
+            verified: !self.no_verify,
+            as_container,
+            jobs: context.jobs,
+        };
+        let (archive, set) = (&loaded.archive, &loaded.set);
+        let progress = &context.progress;
+        Ok(collect(archive, set, image, tree, &options, out, progress)?)
     }
 
     pub(crate) fn run(&self, context: &Context) -> Result<Exit, Failure> {
         let loaded = context.load(&self.archive)?;
         let image = loaded.pick_one(&self.image)?;
         let mut destination = self.output.open()?;
+        let mut metadata = self.metadata.open(&self.output)?;
         let as_container = if self.as_container {
             Some(self.time(image)?)
         } else {
@@ -82,9 +150,18 @@ impl Args {
             jobs: context.jobs,
         };
         let progress = &context.progress;
+        let merged = match destination.file() {
+            Some(_) => Merged::for_file(image, options, progress)?,
+            None => Merged::for_stream(image, options, progress)?,
+        };
+        // Before the bytes of compressed layers are given up.
+        let collected = match &mut metadata {
+            Some(out) => Some(self.describe(context, &loaded, image, merged.tree(), out)?),
+            None => None,
+        };
         let flattened = match destination.file() {
-            Some(file) => flatten_to_file(image, file, options, progress),
-            None => flatten(image, &mut destination, options, progress),
+            Some(file) => merged.write_to_file(file, progress),
+            None => merged.write(&mut destination, progress),
         };
         let flattened = match flattened {
             Ok(flattened) => flattened,
@@ -93,22 +170,29 @@ impl Args {
             }
             Err(error) => return Err(error.into()),
         };
-        for warning in &flattened.warnings {
-            let path = String::from_utf8_lossy(&warning.path);
-            let more = match warning.count - 1 {
-                0 => String::new(),
-                n => format!(" ({n} more like it in the layer)"),
-            };
-            warn(
-                context.output,
-                &format!(
-                    "layer {}: `{path}` {}{more}",
-                    warning.layer,
-                    warning.kind.describe()
-                ),
-            );
+        context.warn_of_tree(&flattened.warnings);
+        if let Some(collected) = collected
+            && collected.foreign > 0
+        {
+            context.output.complain(&format!(
+                "the metadata keeps {} of other images and blobs of the archive, before compression\n",
+                units::size_spaced(collected.foreign)
+            ));
+        }
+        if let Some(metadata) = metadata {
+            metadata.finish()?;
         }
         destination.finish()?;
         Ok(Exit::Done)
+    }
+}
+
+/// What `--as-container` added, as metadata remembers it.
+fn container(image: &Image, time: Mtime) -> ContainerDescription {
+    let working_dir = image.view().map_or("", |config| &config.run.working_dir);
+    ContainerDescription {
+        seconds: time.seconds,
+        nanoseconds: time.nanoseconds,
+        working_dir: working_dir.to_owned(),
     }
 }

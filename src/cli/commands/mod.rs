@@ -1,14 +1,18 @@
 //! One file a command: its arguments and what it does with them.
 
 pub(super) mod cat;
+pub(super) mod commit;
 pub(super) mod completions;
 pub(super) mod flatten;
 pub(super) mod history;
 pub(super) mod images;
+pub(super) mod import;
 pub(super) mod inspect;
 pub(super) mod layers;
 pub(super) mod ls;
 pub(super) mod man;
+pub(super) mod rebuild;
+pub(super) mod squash;
 pub(super) mod tree;
 pub(super) mod verify;
 
@@ -18,6 +22,7 @@ use imgtar::image::{Image, ImageSet};
 use imgtar::layer::Measures;
 use imgtar::problem::Severity;
 use imgtar::report::units;
+use imgtar::rootfs::Warning;
 
 use super::args::{ArchiveArg, Global, ImageArg};
 use super::error::{Failure, causes, warn};
@@ -90,6 +95,20 @@ impl Context {
                 self.output,
                 &format!("{more}: run `imgtar verify {}`", loaded.archive.path()),
             );
+        }
+    }
+
+    /// Says what engines would show otherwise of a merged tree.
+    pub(super) fn warn_of_tree(&self, warnings: &[Warning]) {
+        for warning in warnings {
+            let path = String::from_utf8_lossy(&warning.path);
+            let what = warning.kind.describe();
+            let more = match warning.count - 1 {
+                0 => String::new(),
+                n => format!(" ({n} more like it in the layer)"),
+            };
+            let message = format!("layer {}: `{path}` {what}{more}", warning.layer);
+            warn(self.output, &message);
         }
     }
 

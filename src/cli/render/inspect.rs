@@ -263,6 +263,7 @@ fn healthcheck(health: &Health) -> String {
     text.push_str(&seconds("every", health.interval));
     text.push_str(&seconds("timeout", health.timeout));
     text.push_str(&seconds("start period", health.start_period));
+    text.push_str(&seconds("start interval", health.start_interval));
     if health.retries != 0 {
         _ = write!(text, " retries {}", health.retries);
     }

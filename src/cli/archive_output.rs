@@ -1,0 +1,180 @@
+//! What commands that write an archive share: where it goes, how it is laid out, what its images are
+//! called and of which time new things are.
+
+use std::io;
+
+use clap::{Args, ValueEnum};
+use imgtar::image::{Name, Reference};
+use imgtar::write::{ArchiveLayout, ArchiveOptions, OutputImage, WriteError, write_archive};
+use jiff::Timestamp;
+
+use super::commands::Context;
+use super::destination::{Destination, OutputArg};
+use super::error::{Failure, warn};
+use super::exit::Exit;
+
+/// Where an archive goes and how it is laid out.
+#[derive(Debug, Args)]
+pub(crate) struct ArchiveOutputArg {
+    #[command(flatten)]
+    output: OutputArg,
+
+    /// How the archive is laid out
+    #[arg(long, value_enum, value_name = "LAYOUT", default_value_t = LayoutArg::Docker)]
+    layout: LayoutArg,
+}
+
+/// How an archive is laid out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LayoutArg {
+    /// As Docker 25 and later save: an OCI image layout with Docker's own manifest.json
+    Docker,
+    /// As Docker 1.10 to 24 save
+    DockerLegacy,
+    /// An OCI image layout alone, as skopeo and containerd write it
+    Oci,
+}
+
+impl From<LayoutArg> for ArchiveLayout {
+    fn from(layout: LayoutArg) -> Self {
+        match layout {
+            LayoutArg::Docker => Self::Docker,
+            LayoutArg::DockerLegacy => Self::DockerLegacy,
+            LayoutArg::Oci => Self::Oci,
+        }
+    }
+}
+
+/// What the image is called.
+#[derive(Debug, Args)]
+pub(crate) struct TagArg {
+    /// What the image shall be called, such as app:1.2; can be given several times
+    #[arg(short, long = "tag", value_name = "REF", value_parser = tag)]
+    tags: Vec<Reference>,
+}
+
+impl TagArg {
+    /// The names that were asked for, each once; `kept` if none was.
+    pub(crate) fn names(&self, kept: &[Name]) -> Vec<Name> {
+        if self.tags.is_empty() {
+            return kept.to_vec();
+        }
+        let mut names: Vec<Name> = Vec::with_capacity(self.tags.len());
+        for tag in &self.tags {
+            let name = Name::Reference(tag.clone());
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+        names
+    }
+}
+
+/// A reference that an image can be tagged with; the refusals are Docker's, in its words.
+fn tag(text: &str) -> Result<Reference, String> {
+    let reference: Reference = text
+        .parse()
+        .map_err(|e: imgtar::image::ReferenceError| e.to_string())?;
+    if reference.digest().is_some() {
+        return Err("refusing to create a tag with a digest reference".to_owned());
+    }
+    if reference.familiar_repository() == "sha256" {
+        return Err(
+            "refusing to create an ambiguous tag using digest algorithm as name".to_owned(),
+        );
+    }
+    Ok(reference.or_latest())
+}
+
+/// The time of what a command adds.
+#[derive(Debug, Args)]
+pub(crate) struct CreatedArg {
+    /// The time of what is new, RFC 3339 [default: `SOURCE_DATE_EPOCH`, else now]
+    #[arg(long, value_name = "TIME")]
+    created: Option<Timestamp>,
+}
+
+impl CreatedArg {
+    /// The time that was asked for, else `SOURCE_DATE_EPOCH`, else now.
+    pub(crate) fn time(&self) -> Result<Timestamp, Failure> {
+        Ok(asked_time(self.created)?.unwrap_or_else(Timestamp::now))
+    }
+}
+
+/// `created` if it was given, else what `SOURCE_DATE_EPOCH` holds, if anything.
+pub(crate) fn asked_time(created: Option<Timestamp>) -> Result<Option<Timestamp>, Failure> {
+    if created.is_some() {
+        return Ok(created);
+    }
+    let Some(epoch) = std::env::var_os("SOURCE_DATE_EPOCH") else {
+        return Ok(None);
+    };
+    let time = epoch
+        .to_str()
+        .and_then(|text| text.parse().ok())
+        .and_then(|seconds| Timestamp::from_second(seconds).ok());
+    match time {
+        Some(time) => Ok(Some(time)),
+        None => Err(Failure::usage(
+            "SOURCE_DATE_EPOCH holds no number of seconds",
+        )),
+    }
+}
+
+/// An open destination for an archive.
+#[derive(Debug)]
+pub(crate) struct ArchiveDestination {
+    destination: Destination,
+    layout: ArchiveLayout,
+}
+
+impl ArchiveOutputArg {
+    /// Opens the destination, before any work is done that it could make useless.
+    pub(crate) fn open(&self) -> Result<ArchiveDestination, Failure> {
+        Ok(ArchiveDestination {
+            destination: self.output.open()?,
+            layout: self.layout.into(),
+        })
+    }
+}
+
+impl ArchiveDestination {
+    /// Writes the archive, puts it in its place and prints the image IDs: on standard output, or on
+    /// standard error if the archive goes to standard output.
+    pub(crate) fn write(
+        mut self,
+        images: &[OutputImage],
+        verify: bool,
+        context: &Context,
+    ) -> Result<Exit, Failure> {
+        let options = ArchiveOptions {
+            layout: self.layout,
+            verify,
+            jobs: context.jobs,
+        };
+        let progress = &context.progress;
+        let written = match write_archive(images, &mut self.destination, options, progress) {
+            Ok(written) => written,
+            Err(WriteError::Write(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
+                return Ok(Exit::Done);
+            }
+            Err(error) => return Err(error.into()),
+        };
+        for warning in &written.warnings {
+            warn(context.output, &warning.to_string());
+        }
+        let to_stdout = self.destination.is_stdout();
+        self.destination.finish()?;
+        let mut ids = String::new();
+        for image in &written.images {
+            ids.push_str(&image.id.to_string());
+            ids.push('\n');
+        }
+        if to_stdout {
+            context.output.complain(&ids);
+        } else {
+            context.output.answer(&ids)?;
+        }
+        Ok(Exit::Done)
+    }
+}

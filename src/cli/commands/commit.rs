@@ -1,0 +1,117 @@
+//! `commit`: a changed root file system as one more layer of the image that it came from.
+
+use std::path::PathBuf;
+
+use imgtar::image::{Changes, Platform, Selector};
+use imgtar::write::{CommitOptions, commit};
+
+use super::{Context, Exit, Failure};
+use crate::cli::archive_output::{ArchiveOutputArg, CreatedArg, TagArg};
+use crate::cli::args::{self, ImageArg};
+use crate::cli::error::warn;
+
+/// Add what changed in a container to its image as one layer
+///
+/// What `docker commit` makes of a container, out of the archive of its image and the tar that `docker
+/// export` wrote of it. The image's layers stay as they are; one more holds what ROOTFS.tar has added,
+/// changed and removed. Files are compared byte by byte. What the engine itself puts into a container
+/// (`.dockerenv`, `etc/hosts` and so on) is no change, and what exports leave out, such as fractions
+/// of seconds and most extended attributes, is not taken for gone. If nothing differs, the image gets
+/// a step in its history and no layer.
+///
+/// The new image's ID is printed.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  docker export web | imgtar commit nginx.tar - -o web.tar -t web:2 -m 'our pages'
+  imgtar commit app.tar rootfs.tar.gz -o new.tar -c 'CMD [\"app\", \"--debug\"]'
+  imgtar commit all.tar -i app:1.2 rootfs.tar -o new.tar --layout oci")]
+pub(crate) struct Args {
+    /// The archive of the image that the container was made of: a path, or - for standard input
+    #[arg(value_name = "BASE")]
+    base: PathBuf,
+
+    /// The tar of all files of the container, compressed or not: a path, or - for standard input
+    #[arg(value_name = "ROOTFS.tar")]
+    rootfs: PathBuf,
+
+    /// Which image of BASE: a reference, an image ID or a prefix of one, or @N for the Nth from 0
+    /// [default: the only one]
+    #[arg(short, long, value_name = "IMAGE", value_parser = clap::value_parser!(Selector))]
+    image: Option<Selector>,
+
+    /// Which platform, such as linux/arm64
+    #[arg(long, value_name = "PLATFORM")]
+    platform: Option<Platform>,
+
+    #[command(flatten)]
+    output: ArchiveOutputArg,
+
+    #[command(flatten)]
+    tags: TagArg,
+
+    /// A remark for the history
+    #[arg(
+        short,
+        long,
+        value_name = "TEXT",
+        default_value = "",
+        hide_default_value = true
+    )]
+    message: String,
+
+    /// Who made the change [default: the author of the image]
+    #[arg(short, long, value_name = "WHO")]
+    author: Option<String>,
+
+    /// Change the config by a Dockerfile instruction, such as ENV A=b; can be given several times
+    #[arg(short, long = "change", value_name = "INSTRUCTION")]
+    changes: Vec<String>,
+
+    #[command(flatten)]
+    created: CreatedArg,
+}
+
+impl Args {
+    pub(crate) fn run(&self, context: &Context) -> Result<Exit, Failure> {
+        if self.base.as_os_str() == "-" && self.rootfs.as_os_str() == "-" {
+            return Err(Failure::usage(
+                "BASE and ROOTFS.tar cannot both come from standard input",
+            ));
+        }
+        let changes = Changes::parse(&self.changes).map_err(imgtar::write::WriteError::from)?;
+        for doubt in changes.doubts() {
+            warn(context.output, &doubt.to_string());
+        }
+        let created = self.created.time()?;
+        let names = self.tags.names(&[]);
+        let loaded = Context::read(args::open(&self.base, &context.progress)?)?;
+        let image = loaded.pick_one(&ImageArg {
+            image: self.image.clone(),
+            platform: self.platform.clone(),
+        })?;
+        let destination = self.output.open()?;
+        let rootfs = args::open_rootfs(&self.rootfs, &context.progress)?;
+        let options = CommitOptions {
+            created,
+            message: &self.message,
+            author: self.author.as_deref(),
+            changes: &changes,
+            names: &names,
+            jobs: context.jobs,
+        };
+        let rootfs = rootfs.source().whole();
+        let committed = commit(image, rootfs, options, &context.progress)?;
+        for warning in &committed.warnings {
+            let path = String::from_utf8_lossy(&warning.path);
+            let what = warning.kind.describe();
+            warn(context.output, &format!("rootfs tar: `{path}` {what}"));
+        }
+        if committed.kept == 0 && !committed.delta.is_empty() {
+            warn(
+                context.output,
+                "nothing of the image is left: is this the tar of a container of it?",
+            );
+        }
+        destination.write(&[committed.image], true, context)
+    }
+}

@@ -1,0 +1,169 @@
+//! `import`: a root file system as an image of one layer.
+
+use std::path::{Path, PathBuf};
+
+use imgtar::archive::{Archive, Evidence};
+use imgtar::image::{Changes, ImageSet, Platform};
+use imgtar::report::units;
+use imgtar::source::Input;
+use imgtar::write::{IMPORT_MESSAGE, ImportOptions, WriteError, import};
+
+use super::{Context, Exit, Failure};
+use crate::cli::archive_output::{ArchiveOutputArg, CreatedArg, TagArg};
+use crate::cli::args;
+use crate::cli::error::warn;
+
+/// Make an image of a root file system
+///
+/// What `docker import` makes of a tar, as an archive: one layer, which is the tar byte for byte, so
+/// that its diff ID is what sha256sum says of it, and the config that Docker would write. The tar may
+/// be compressed (gzip, bzip2, xz, zstd); the layer is stored uncompressed.
+///
+/// The new image's ID is printed.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  docker export web | imgtar import - -o web.tar -t web:flat
+  imgtar import rootfs.tar.xz -o app.tar -t app:1 -c 'ENTRYPOINT [\"/app\"]' -c 'ENV LANG=C'
+  imgtar import rootfs.tar -o arm.tar --platform linux/arm64 -m 'built elsewhere'")]
+pub(crate) struct Args {
+    /// The tar of all files, compressed or not: a path, or - for standard input
+    #[arg(value_name = "ROOTFS.tar")]
+    rootfs: PathBuf,
+
+    #[command(flatten)]
+    output: ArchiveOutputArg,
+
+    #[command(flatten)]
+    tags: TagArg,
+
+    /// Set something in the config by a Dockerfile instruction, such as ENV A=b; can be given several
+    /// times
+    #[arg(short, long = "change", value_name = "INSTRUCTION")]
+    changes: Vec<String>,
+
+    /// The remark in config and history
+    #[arg(short, long, value_name = "TEXT", default_value = IMPORT_MESSAGE)]
+    message: String,
+
+    /// What the image is for, such as linux/arm64 [default: Linux on the architecture of this machine]
+    #[arg(long, value_name = "PLATFORM", value_parser = platform)]
+    platform: Option<Platform>,
+
+    #[command(flatten)]
+    created: CreatedArg,
+}
+
+/// A platform that an image can be made for out of a root file system.
+fn platform(text: &str) -> Result<Platform, String> {
+    let platform = Platform::for_new_image(text).map_err(|e| e.to_string())?;
+    if platform.os == "windows" {
+        return Err("layers of Windows images are no root file systems".to_owned());
+    }
+    Ok(platform)
+}
+
+impl Args {
+    pub(crate) fn run(&self, context: &Context) -> Result<Exit, Failure> {
+        let changes = Changes::parse(&self.changes).map_err(WriteError::from)?;
+        for doubt in changes.doubts() {
+            warn(context.output, &doubt.to_string());
+        }
+        // What is refused when it is applied is refused before anything is read.
+        changes
+            .apply(&mut imgtar::image::RunConfig::default())
+            .map_err(WriteError::from)?;
+        let platform = self
+            .platform
+            .clone()
+            .unwrap_or_else(Platform::of_new_images);
+        let names = self.tags.names(&[]);
+        let options = ImportOptions {
+            platform: &platform,
+            created: self.created.time()?,
+            // As with Docker, no message is asked for by an empty one.
+            message: Some(self.message.as_str())
+                .filter(|message| !message.is_empty())
+                .unwrap_or(IMPORT_MESSAGE),
+            changes: &changes,
+            names: &names,
+        };
+        let destination = self.output.open()?;
+        let input = args::open_rootfs(&self.rootfs, &context.progress)?;
+        refuse_images(&input, &self.rootfs)?;
+        let rootfs = input.source().whole();
+        let imported = import(&rootfs, options, &context.progress)?;
+        if imported.files == 0 {
+            warn(context.output, "the rootfs tar holds no files");
+        }
+        if let Some((path, count)) = &imported.whiteouts {
+            let path = String::from_utf8_lossy(path);
+            let more = more(*count);
+            warn(
+                context.output,
+                &format!(
+                    "`{path}` is a whiteout, which hides nothing here and will be no file of the image{more}: is this a layer?"
+                ),
+            );
+        }
+        if let Some(offset) = imported.after_tar {
+            warn(
+                context.output,
+                &format!(
+                    "something follows the end of the tar at byte {offset}: it counts for the diff ID and holds no file"
+                ),
+            );
+        }
+        for warning in &imported.warnings {
+            let path = String::from_utf8_lossy(&warning.path);
+            let what = warning.kind.describe();
+            let more = more(warning.count);
+            warn(context.output, &format!("`{path}` {what}{more}"));
+        }
+        destination.write(&[imported.image], true, context)
+    }
+}
+
+/// How many more there are than the one that is shown.
+fn more(count: usize) -> String {
+    match count - 1 {
+        0 => String::new(),
+        n => format!(" ({n} more like it)"),
+    }
+}
+
+/// Refuses an image archive: as a layer it would be a directory of blobs, which nobody wants.
+fn refuse_images(input: &Input, path: &Path) -> Result<(), Failure> {
+    // What is no tar, or has more members than any archive, is left to the import itself.
+    let Ok(archive) = Archive::index(input.clone()) else {
+        return Ok(());
+    };
+    let evidence = Evidence::gather(&archive);
+    if !evidence.manifest_json && !evidence.index_json && evidence.v1.is_empty() {
+        return Ok(());
+    }
+    let Ok(set) = ImageSet::load(&archive) else {
+        return Ok(());
+    };
+    if set.images.is_empty() {
+        return Ok(());
+    }
+    let count = units::count(set.images.len(), "image", "images");
+    let mut failure = Failure::usage(format!(
+        "{} is no root file system but an image archive: it holds {count}",
+        archive.source().label()
+    ));
+    for image in set.images.iter().take(5) {
+        failure = failure.detail(image.display_name());
+    }
+    let path = path.display();
+    let load = if path.to_string() == "-" {
+        "`docker load` loads it".to_owned()
+    } else {
+        format!("`docker load -i {path}` loads it")
+    };
+    Err(failure
+        .hint(format!(
+            "{load} as it is; `imgtar flatten {path} -o rootfs.tar` makes a root file system of an image in it"
+        ))
+        .hint("`imgtar squash` makes an image of one layer and keeps its config"))
+}

@@ -1,0 +1,70 @@
+//! `squash`: layers of an image merged into one.
+
+use imgtar::write::{SquashOptions, squash};
+
+use super::{Context, Exit, Failure};
+use crate::cli::archive_output::{ArchiveOutputArg, CreatedArg, TagArg};
+use crate::cli::args::{ArchiveArg, ImageArg};
+use crate::cli::error::warn;
+
+/// Merge layers of an image into one
+///
+/// All layers become one, or those from --from up; layers below stay as they are stored. Files look to
+/// a container as they did; what a layer hid of a lower merged one is gone. The config is kept, and so
+/// is the history: the merged steps stay as steps without a layer, and one more says what was merged.
+///
+/// The archive holds the squashed image alone. Its ID is printed.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  imgtar squash app.tar -o small.tar
+  imgtar squash app.tar app:1.2 --from 3 -t app:1.2-squashed -o small.tar
+  docker save app | imgtar squash - | docker load")]
+pub(crate) struct Args {
+    #[command(flatten)]
+    archive: ArchiveArg,
+    #[command(flatten)]
+    image: ImageArg,
+    #[command(flatten)]
+    output: ArchiveOutputArg,
+
+    /// The lowest layer to merge, counted from 0, the base [default: 0]
+    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
+    from: usize,
+
+    #[command(flatten)]
+    tags: TagArg,
+
+    /// Do not hold the layers against their diff IDs
+    #[arg(long)]
+    no_verify: bool,
+
+    #[command(flatten)]
+    created: CreatedArg,
+}
+
+impl Args {
+    pub(crate) fn run(&self, context: &Context) -> Result<Exit, Failure> {
+        let created = self.created.time()?;
+        let loaded = context.load(&self.archive)?;
+        let image = loaded.pick_one(&self.image)?;
+        let destination = self.output.open()?;
+        let names = self.tags.names(&image.names);
+        let verify = !self.no_verify;
+        let options = SquashOptions {
+            from: self.from,
+            created,
+            names: Some(&names),
+            verify,
+            jobs: context.jobs,
+        };
+        let squashed = squash(image, options, &context.progress)?;
+        context.warn_of_tree(&squashed.warnings);
+        if squashed.merged == 0 {
+            warn(
+                context.output,
+                "there is nothing to merge: the image keeps its layers",
+            );
+        }
+        destination.write(&[squashed.image], verify, context)
+    }
+}

@@ -1,0 +1,137 @@
+//! What keeps an archive from being rebuilt.
+
+use std::fmt;
+use std::io;
+
+use bstr::ByteSlice;
+
+use crate::metadata::MetadataError;
+use crate::record::TarError;
+use crate::rootfs::RootfsError;
+use crate::source::SourceError;
+
+/// Why an archive cannot be rebuilt.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RebuildError {
+    /// The metadata is not what it should be.
+    #[error(transparent)]
+    Metadata(#[from] MetadataError),
+    /// The flat tar cannot be read.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    /// The flat tar is none.
+    #[error("{path} is no sound tar")]
+    Flat {
+        /// The file.
+        path: String,
+        /// What is wrong with it.
+        source: TarError,
+    },
+    /// The layers that the metadata describes cannot be merged, so nothing says what the flat tar
+    /// should hold.
+    #[error("the metadata describes layers that cannot be applied")]
+    Tree(#[source] RootfsError),
+    /// The flat tar is not the one that the metadata belongs to.
+    #[error(
+        "{path} is not the flat tar that the metadata belongs to, or it was changed: {}",
+        .changes.first().map_or_else(String::new, ToString::to_string)
+    )]
+    Changed {
+        /// The flat tar.
+        path: String,
+        /// The first things that differ; never empty.
+        changes: Vec<Change>,
+        /// How many differ in all.
+        count: u64,
+    },
+    /// A layer does not come out as it was, although every file has the bytes it should have.
+    #[error("layer {layer} does not match its diff ID: claimed {claimed}, rebuilt {computed}")]
+    DiffId {
+        /// The layer's index, base first.
+        layer: usize,
+        /// What the metadata says.
+        claimed: String,
+        /// What came out.
+        computed: String,
+    },
+    /// The metadata describes more than its own size and that of the flat tar give reason to.
+    #[error(
+        "the metadata describes {claimed} bytes, more than the {limit} that it gives reason to"
+    )]
+    Expansion {
+        /// How many bytes would be written.
+        claimed: u64,
+        /// How many may be.
+        limit: u64,
+    },
+    /// A temporary file could not be written.
+    #[error("a layer cannot be compressed to {}", std::env::temp_dir().display())]
+    Spool(#[source] io::Error),
+    /// The output could not be written.
+    #[error("cannot write the output")]
+    Write(#[source] io::Error),
+}
+
+/// Something that the flat tar has otherwise than it should.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// The path.
+    pub path: Vec<u8>,
+    /// What is otherwise.
+    pub what: ChangeKind,
+}
+
+/// What is otherwise about a path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ChangeKind {
+    /// It should not be there.
+    Added,
+    /// It should be there.
+    Removed,
+    /// It is there twice.
+    Twice,
+    /// It is something else than it should be.
+    Type,
+    /// Its content is another.
+    Content,
+    /// Another size, in bytes: what it should be and what it is.
+    Size(u64, u64),
+    /// Other permissions.
+    Mode(u16, u16),
+    /// Another owner or group.
+    Owner,
+    /// Another modification time.
+    Time,
+    /// Another link target, or another file that it is a hard link to.
+    Link,
+    /// Other device numbers.
+    Device,
+    /// Other extended attributes.
+    Attributes,
+}
+
+impl fmt::Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "`{}` ", self.path.as_bstr())?;
+        match self.what {
+            ChangeKind::Added => f.write_str("was added"),
+            ChangeKind::Removed => f.write_str("is missing"),
+            ChangeKind::Twice => f.write_str("is there twice"),
+            ChangeKind::Type => f.write_str("is of another type"),
+            ChangeKind::Content => f.write_str("has other content"),
+            ChangeKind::Size(wanted, found) => {
+                write!(f, "has {found} bytes, {wanted} are wanted")
+            }
+            ChangeKind::Mode(wanted, found) => {
+                write!(f, "has the mode {found:04o}, {wanted:04o} is wanted")
+            }
+            ChangeKind::Owner => f.write_str("has another owner or group"),
+            ChangeKind::Time => f.write_str("has another modification time"),
+            ChangeKind::Link => f.write_str("is a link to something else"),
+            ChangeKind::Device => f.write_str("has other device numbers"),
+            ChangeKind::Attributes => f.write_str("has other extended attributes"),
+        }
+    }
+}

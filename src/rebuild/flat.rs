@@ -1,0 +1,223 @@
+//! The flat tar: where its bodies are, and whether it is the one that it should be.
+
+use std::collections::HashMap;
+
+use sha2::{Digest as _, Sha256};
+
+use super::error::{Change, ChangeKind, RebuildError};
+use crate::record::{Entry, Kind, Positioned, TarError, Walker};
+use crate::rootfs::{Body, Inode, LayerPath, Rootfs};
+use crate::source::{Input, Slice, Source, SourceError, Span};
+
+/// How many changes are named.
+const NAMED: usize = 10;
+
+/// How much is read at a time.
+const BUFFER: usize = 256 << 10;
+
+/// A flat tar and where its bodies are.
+#[derive(Debug)]
+pub(super) struct FlatTar {
+    source: Source,
+    bodies: HashMap<Box<[u8]>, Span>,
+}
+
+/// Gathers changes.
+#[derive(Default)]
+pub(super) struct Changes {
+    named: Vec<Change>,
+    count: u64,
+}
+
+impl Changes {
+    pub(super) fn add(&mut self, path: &[u8], what: ChangeKind) {
+        self.count += 1;
+        if self.named.len() < NAMED {
+            self.named.push(Change {
+                path: path.to_vec(),
+                what,
+            });
+        }
+    }
+
+    /// An error, if there are any.
+    pub(super) fn refuse(self, flat: &FlatTar) -> Result<(), RebuildError> {
+        if self.count == 0 {
+            return Ok(());
+        }
+        Err(RebuildError::Changed {
+            path: flat.source.label(),
+            changes: self.named,
+            count: self.count,
+        })
+    }
+}
+
+impl FlatTar {
+    pub(super) fn read(input: &Input) -> Result<Self, RebuildError> {
+        let mut flat = Self {
+            source: input.source().clone(),
+            bodies: HashMap::new(),
+        };
+        let mut bodies: HashMap<Box<[u8]>, Span> = HashMap::new();
+        flat.walk(|entry| {
+            let path = clean(&entry.path);
+            match entry.kind {
+                Kind::File if entry.sparse.is_none() => {
+                    let span = Span {
+                        offset: entry.data_offset,
+                        len: entry.stored_size,
+                    };
+                    bodies.insert(path.into(), span);
+                }
+                Kind::Hardlink => {
+                    if let Some(&span) = bodies.get(&*clean(&entry.link)) {
+                        bodies.insert(path.into(), span);
+                    }
+                }
+                _ => {}
+            }
+        })?;
+        flat.bodies = bodies;
+        Ok(flat)
+    }
+
+    fn walk(&self, mut see: impl FnMut(&Entry)) -> Result<(), RebuildError> {
+        let failed = |source: TarError| RebuildError::Flat {
+            path: self.source.label(),
+            source,
+        };
+        let mut walker = Walker::new(Positioned::new(self.source.whole()));
+        while let Some(entry) = walker.next_entry().map_err(failed)? {
+            if entry.kind != Kind::Global {
+                see(&entry);
+            }
+        }
+        Ok(())
+    }
+
+    /// How many bytes it has.
+    pub(super) fn len(&self) -> u64 {
+        self.source.len()
+    }
+
+    /// The content of the file at `path`.
+    pub(super) fn body(&self, path: &[u8]) -> Option<Slice> {
+        self.bodies.get(path).map(|&span| self.source.slice(span))
+    }
+
+    /// Whether the content of the file at `path` has this sum.
+    pub(super) fn is(&self, path: &[u8], sha256: &[u8; 32]) -> Result<bool, SourceError> {
+        let Some(body) = self.body(path) else {
+            return Ok(false);
+        };
+        let mut buf = vec![0; BUFFER];
+        let mut hasher = Sha256::new();
+        let mut at = 0;
+        while at < body.len() {
+            let n = body.read_at(&mut buf, at)?;
+            hasher.update(&buf[..n]);
+            at += n as u64;
+        }
+        Ok(<[u8; 32]>::from(hasher.finalize()) == *sha256)
+    }
+
+    /// Holds names and attributes against those of `tree`. Content is not read here, except that of
+    /// nothing: every file's bytes become part of a layer, and layers are held against diff IDs.
+    pub(super) fn compare(&self, tree: &Rootfs) -> Result<(), RebuildError> {
+        let mut changes = Changes::default();
+        let mut seen = vec![false; tree.len() + 1];
+        self.walk(|entry| {
+            let path = clean(&entry.path);
+            if path.is_empty() {
+                return;
+            }
+            // Symbolic links on the way are not followed into what the path does not mean: where the
+            // tree has one, the entry for it is compared, and what lies below is new.
+            let node = tree.at(&path);
+            let Some(node) = node else {
+                changes.add(&path, ChangeKind::Added);
+                return;
+            };
+            if std::mem::replace(&mut seen[node.index()], true) {
+                changes.add(&path, ChangeKind::Twice);
+                return;
+            }
+            let id = tree.inode_id(node);
+            let what = if entry.kind == Kind::Hardlink {
+                let target = tree.at(&clean(&entry.link));
+                let same = target.is_some_and(|target| tree.inode_id(target) == id);
+                (!same).then_some(ChangeKind::Link)
+            } else {
+                difference(tree.inode(id), entry)
+            };
+            if let Some(what) = what {
+                changes.add(&path, what);
+            }
+        })?;
+        let mut walk = tree.walk(tree.root());
+        while let Some((entry, path)) = walk.next_entry() {
+            if !seen[entry.node.index()] {
+                changes.add(path, ChangeKind::Removed);
+            }
+        }
+        changes.refuse(self)
+    }
+}
+
+/// A path as the tree has it.
+fn clean(path: &[u8]) -> Vec<u8> {
+    LayerPath::new(path).components().join(&b'/')
+}
+
+/// What an entry has otherwise than `wanted`, if anything.
+fn difference(wanted: &Inode, entry: &Entry) -> Option<ChangeKind> {
+    let number = |n: i64| u64::try_from(n).ok();
+    let same_type = match (&wanted.body, entry.kind) {
+        (Body::File { .. }, Kind::File) => entry.sparse.is_none(),
+        (Body::Directory, Kind::Directory)
+        | (Body::Symlink(_), Kind::Symlink)
+        | (Body::Char(..), Kind::Char)
+        | (Body::Block(..), Kind::Block)
+        | (Body::Fifo, Kind::Fifo) => true,
+        _ => false,
+    };
+    if !same_type {
+        return Some(ChangeKind::Type);
+    }
+    match &wanted.body {
+        Body::File { size, .. } if *size != entry.size => {
+            return Some(ChangeKind::Size(*size, entry.size));
+        }
+        Body::Symlink(target) if **target != *entry.link => return Some(ChangeKind::Link),
+        Body::Char(major, minor) | Body::Block(major, minor)
+            if (i64::from(*major), i64::from(*minor)) != entry.device =>
+        {
+            return Some(ChangeKind::Device);
+        }
+        _ => {}
+    }
+    // Masked to 12 bits, so it fits.
+    let mode = u16::try_from(entry.mode & 0o7777).unwrap_or(0);
+    if mode != wanted.mode {
+        return Some(ChangeKind::Mode(wanted.mode, mode));
+    }
+    if number(entry.uid) != Some(wanted.uid) || number(entry.gid) != Some(wanted.gid) {
+        return Some(ChangeKind::Owner);
+    }
+    // A tar without PAX headers has whole seconds.
+    let (found, mtime) = (entry.mtime, wanted.mtime);
+    let fraction = found.nanoseconds == mtime.nanoseconds || found.nanoseconds == 0;
+    if found.seconds != mtime.seconds || !fraction {
+        return Some(ChangeKind::Time);
+    }
+    let mut xattrs: Vec<_> = entry.xattrs.iter().map(|(k, v)| (&**k, &**v)).collect();
+    xattrs.sort_unstable();
+    let wanted = wanted.xattrs.as_deref().unwrap_or_default();
+    let same = xattrs.len() == wanted.len()
+        && xattrs
+            .iter()
+            .zip(wanted)
+            .all(|(found, wanted)| *found == (&*wanted.0, &*wanted.1));
+    (!same).then_some(ChangeKind::Attributes)
+}

@@ -1,0 +1,344 @@
+//! Layers put together again.
+
+use std::collections::HashSet;
+
+use super::error::{ChangeKind, RebuildError};
+use super::flat::{Changes, FlatTar};
+use super::headers::Headers;
+use super::sink::{Out, Sink, SinkError};
+use crate::digest::Digest;
+use crate::metadata::{
+    BodiesReader, Body, Container, LayerDescription, MetadataError, Piece, SplitReader,
+    StoreReader, StreamFault, Where, names,
+};
+use crate::record::{Kind, Walker};
+use crate::rootfs::{LayerPath, Rootfs, RootfsError};
+use crate::source::SliceReader;
+
+impl From<SinkError> for RebuildError {
+    fn from(error: SinkError) -> Self {
+        Self::Write(error.0)
+    }
+}
+
+/// A member of the metadata that is not what others say of it.
+fn wrong(member: &str, why: String) -> RebuildError {
+    StreamFault::Wrong(why).of(member).into()
+}
+
+/// Everything that layers are made of.
+pub(super) struct Parts<'p> {
+    pub(super) container: &'p Container,
+    pub(super) flat: &'p FlatTar,
+    pub(super) store: StoreReader<'p>,
+}
+
+/// What a layer came to.
+#[derive(Debug)]
+pub(super) struct Made {
+    pub(super) digest: Digest,
+    pub(super) size: u64,
+}
+
+/// An entry of a layer that is left out, since its bytes are lost.
+#[derive(Clone, Debug)]
+pub(super) struct Lost {
+    /// Which entry of the layer, from 0.
+    number: u64,
+    /// Where its headers begin in the layer.
+    offset: u64,
+    /// How many bytes it had.
+    pub(super) size: u64,
+}
+
+/// A tar-split stream and the bodies beside it, read together.
+pub(super) struct Together {
+    split: SplitReader<SliceReader>,
+    bodies: BodiesReader<SliceReader>,
+    split_name: String,
+    bodies_name: String,
+}
+
+/// A piece, with its body if it has one.
+pub(super) enum Step<'s> {
+    Raw(&'s [u8]),
+    Entry(Option<Body>),
+}
+
+impl Together {
+    pub(super) fn layer(container: &Container, folder: usize) -> Result<Self, MetadataError> {
+        Self::open(
+            container,
+            names::layer_split(folder),
+            names::layer_bodies(folder),
+        )
+    }
+
+    pub(super) fn archive(container: &Container) -> Result<Self, MetadataError> {
+        Self::open(
+            container,
+            names::ARCHIVE_SPLIT.into(),
+            names::ARCHIVE_BODIES.into(),
+        )
+    }
+
+    fn open(
+        container: &Container,
+        split_name: String,
+        bodies_name: String,
+    ) -> Result<Self, MetadataError> {
+        Ok(Self {
+            split: SplitReader::new(container.reader(&split_name)?),
+            bodies: BodiesReader::new(container.reader(&bodies_name)?),
+            split_name,
+            bodies_name,
+        })
+    }
+
+    /// Shows every piece in order.
+    pub(super) fn each(
+        mut self,
+        mut see: impl FnMut(Step<'_>) -> Result<(), RebuildError>,
+    ) -> Result<(), RebuildError> {
+        loop {
+            let piece = self.split.next_piece();
+            let Some((position, piece)) = piece.map_err(|fault| fault.of(&*self.split_name))?
+            else {
+                break;
+            };
+            match piece {
+                Piece::Raw(bytes) => see(Step::Raw(&bytes))?,
+                Piece::File { size: 0, .. } => see(Step::Entry(None))?,
+                Piece::File { size, .. } => {
+                    let body = self.bodies.next_body();
+                    let body = body.map_err(|fault| fault.of(&*self.bodies_name))?;
+                    let body = body.filter(|b| (b.position, b.size) == (position, size));
+                    let Some(body) = body else {
+                        let why = format!("it does not say where the body of entry {position} is");
+                        return Err(wrong(&self.bodies_name, why));
+                    };
+                    see(Step::Entry(Some(body)))?;
+                }
+            }
+        }
+        match self.bodies.next_body() {
+            Ok(None) => Ok(()),
+            Ok(Some(_)) => {
+                let why = "it has more bodies than the tar".to_owned();
+                Err(wrong(&self.bodies_name, why))
+            }
+            Err(fault) => Err(fault.of(self.bodies_name).into()),
+        }
+    }
+}
+
+impl Parts<'_> {
+    /// The merged tree of layers, from their headers alone.
+    pub(super) fn tree(&self, layers: &[LayerDescription]) -> Result<Rootfs, RebuildError> {
+        let mut headers = Vec::with_capacity(layers.len());
+        for layer in layers {
+            let name = names::layer_split(layer.folder);
+            let reader = SplitReader::new(self.container.reader(&name)?);
+            headers.push((Headers::new(reader, layer.size), layer.size));
+        }
+        Rootfs::of_headers(headers).map_err(|error: RootfsError| RebuildError::Tree(error))
+    }
+
+    /// Which entries of a layer are lost. `gone` has the paths that are lost at this point, and learns
+    /// what this layer does to them.
+    pub(super) fn lost(
+        &self,
+        layer: &LayerDescription,
+        gone: &mut HashSet<Vec<u8>>,
+    ) -> Result<Vec<Lost>, RebuildError> {
+        let mut without = HashSet::new();
+        let mut number = 0;
+        Together::layer(self.container, layer.folder)?.each(|step| {
+            if let Step::Entry(body) = step {
+                if body.is_some_and(|body| body.place == Where::Nowhere) {
+                    without.insert(number);
+                }
+                number += 1;
+            }
+            Ok(())
+        })?;
+        let name = names::layer_split(layer.folder);
+        if without.is_empty() && gone.is_empty() {
+            return Ok(Vec::new());
+        }
+        let headers = Headers::new(SplitReader::new(self.container.reader(&name)?), layer.size);
+        let mut walker = Walker::new(headers);
+        let mut lost = Vec::new();
+        let mut number = 0;
+        while let Some(entry) = walker
+            .next_entry()
+            .map_err(|e| wrong(&name, e.to_string()))?
+        {
+            if entry.kind == Kind::Global {
+                continue;
+            }
+            let clean = |path: &[u8]| LayerPath::new(path).components().join(&b'/');
+            let path = clean(&entry.path);
+            let link = entry.kind == Kind::Hardlink && gone.contains(&clean(&entry.link));
+            if without.contains(&number) || link {
+                gone.insert(path);
+                lost.push(Lost {
+                    number,
+                    offset: entry.header_offset,
+                    size: entry.stored_size,
+                });
+            } else {
+                gone.remove(&path);
+            }
+            number += 1;
+        }
+        Ok(lost)
+    }
+
+    /// Puts a layer together without the entries in `lost`, which are in order.
+    pub(super) fn layer(
+        &self,
+        layer: &LayerDescription,
+        lost: &[Lost],
+        out: Out<'_>,
+    ) -> Result<Made, RebuildError> {
+        let mut sink = Sink::new(out);
+        let mut lost = lost.iter().peekable();
+        let mut number = 0;
+        // Where in the layer as it was the next piece begins, and up to where nothing is written.
+        let (mut at, mut skip) = (0_u64, 0_u64);
+        // Headers are held back until it is known whether their entry is lost.
+        let mut held: Vec<u8> = Vec::new();
+        let together = Together::layer(self.container, layer.folder)?;
+        let too_long = || {
+            let why = format!("the layer becomes longer than its {} bytes", layer.size);
+            wrong(&names::layer_split(layer.folder), why)
+        };
+        let advance = |at: &mut u64, len: u64| {
+            *at = at
+                .checked_add(len)
+                .filter(|at| *at <= layer.size)
+                .ok_or_else(too_long)?;
+            Ok::<_, RebuildError>(())
+        };
+        together.each(|step| match step {
+            Step::Raw(bytes) => {
+                let from = at;
+                advance(&mut at, bytes.len() as u64)?;
+                // What is skipped may end inside the stretch.
+                let cut = skip.saturating_sub(from).min(bytes.len() as u64);
+                let bytes = &bytes[usize::try_from(cut).unwrap_or(bytes.len())..];
+                if lost.peek().is_some() {
+                    held.extend_from_slice(bytes);
+                } else {
+                    sink.bytes(bytes).map_err(RebuildError::Write)?;
+                }
+                Ok(())
+            }
+            Step::Entry(body) => {
+                let size = body.as_ref().map_or(0, |body| body.size);
+                let gone = lost.next_if(|lost| lost.number == number);
+                number += 1;
+                let start = at;
+                advance(&mut at, size)?;
+                if let Some(gone) = gone {
+                    let headers = start.saturating_sub(gone.offset.max(skip));
+                    let keep = (held.len() as u64).saturating_sub(headers);
+                    held.truncate(usize::try_from(keep).unwrap_or(0));
+                    // The body's padding goes with it.
+                    skip = at.next_multiple_of(512);
+                }
+                sink.bytes(&held).map_err(RebuildError::Write)?;
+                held.clear();
+                match body {
+                    Some(body) if gone.is_none() => self.body(&body, &mut sink),
+                    _ => Ok(()),
+                }
+            }
+        })?;
+        sink.bytes(&held).map_err(RebuildError::Write)?;
+        if at != layer.size {
+            let why = format!("the layer comes to {at} bytes, {} are wanted", layer.size);
+            let name = names::layer_split(layer.folder);
+            return Err(wrong(&name, why));
+        }
+        let (digest, size) = sink.finish().map_err(RebuildError::Write)?;
+        Ok(Made { digest, size })
+    }
+
+    /// Appends a body that is no layer.
+    pub(super) fn body(&self, body: &Body, sink: &mut Sink<'_>) -> Result<(), RebuildError> {
+        match &body.place {
+            Where::Flat(path) => {
+                let slice = self.flat.body(path);
+                if let Some(slice) = slice.filter(|slice| slice.len() == body.size) {
+                    return sink.slice(&slice);
+                }
+                let mut changes = Changes::default();
+                changes.add(path, ChangeKind::Content);
+                changes.refuse(self.flat)
+            }
+            Where::Stored(offset) if self.store.holds(*offset, body.size) => {
+                sink.fill(body.size, |buf, at| {
+                    self.store
+                        .read_at(buf, offset + at)
+                        .map_err(RebuildError::from)
+                })
+            }
+            Where::Member(name) => {
+                let slice = self.container.slice(name)?;
+                if slice.len() != body.size {
+                    let why = format!("it has {} bytes, {} are wanted", slice.len(), body.size);
+                    return Err(wrong(name, why));
+                }
+                sink.slice(&slice)
+            }
+            Where::Stored(_) => {
+                let why = "a body lies outside the store".to_owned();
+                Err(wrong("bytes/", why))
+            }
+            Where::Layer(_) | Where::Nowhere => {
+                let why = format!("the body of entry {} is nowhere", body.position);
+                Err(wrong("layers/", why))
+            }
+        }
+    }
+
+    /// Says why a layer is not what it was: which files of the flat tar have other content.
+    pub(super) fn blame(
+        &self,
+        index: usize,
+        layer: &LayerDescription,
+        made: &Made,
+    ) -> RebuildError {
+        let mut changes = Changes::default();
+        match self
+            .contents(layer, &mut changes)
+            .and_then(|()| changes.refuse(self.flat))
+        {
+            Err(error) => error,
+            Ok(()) => RebuildError::DiffId {
+                layer: index,
+                claimed: layer.diff_id.clone(),
+                computed: made.digest.to_string(),
+            },
+        }
+    }
+
+    /// Finds the files of the flat tar that a layer needs and that have other content.
+    pub(super) fn contents(
+        &self,
+        layer: &LayerDescription,
+        changes: &mut Changes,
+    ) -> Result<(), RebuildError> {
+        Together::layer(self.container, layer.folder)?.each(|step| {
+            if let Step::Entry(Some(body)) = step
+                && let Where::Flat(path) = &body.place
+                && !self.flat.is(path, &body.sha256)?
+            {
+                changes.add(path, ChangeKind::Content);
+            }
+            Ok(())
+        })
+    }
+}

@@ -1,0 +1,323 @@
+//! What makes one tree of another: the changes that a layer has to carry.
+//!
+//! Files are compared by everything that they have: type, permissions, owner, time, extended
+//! attributes, link target, device numbers, names, and content byte by byte. Equal sizes and times
+//! prove nothing.
+//!
+//! The changes are those that every engine applies alike (`docs/layers.md`, "The difference of two
+//! trees").
+
+use std::collections::HashSet;
+
+use super::additions::Additions;
+use super::content::{Buffers, same};
+use super::error::RootfsError;
+use super::tree::{Body, FileBody, Inode, InodeId, NodeId, ROOT, Rootfs};
+use super::union::{Step, Union};
+use crate::parallel::{self, Jobs};
+use crate::progress::Progress;
+use crate::source::SourceError;
+
+/// How many bytes one thread compares before it takes the next piece of work: many small files, or
+/// one large one.
+const BATCH: u64 = 8 << 20;
+/// What a file costs beside its bytes, in bytes.
+const FILE_COST: u64 = 4096;
+
+/// What became of a name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ChangeKind {
+    /// The lower tree has nothing there.
+    Added,
+    /// The lower tree has something else there.
+    Changed,
+    /// The upper tree has nothing there.
+    Removed,
+    /// A directory that is what it was. It is there because something in it changed: engines that
+    /// unpack layers one by one would make up its attributes.
+    Carried,
+}
+
+/// One change. Of a tree that is gone, only its topmost name is one.
+#[derive(Clone, Debug)]
+pub struct Change {
+    /// The path, without a slash at either end; empty for the root.
+    pub path: Box<[u8]>,
+    /// What became of it.
+    pub kind: ChangeKind,
+    /// The name in the upper tree; `None` if it was removed.
+    pub node: Option<NodeId>,
+}
+
+/// The changes between two trees, in the order of a tar: a directory before what is in it, siblings,
+/// removed ones among them, in the order of their names' bytes.
+#[derive(Clone, Debug, Default)]
+pub struct Delta {
+    changes: Vec<Change>,
+}
+
+impl Delta {
+    /// All changes in order.
+    pub fn changes(&self) -> &[Change] {
+        &self.changes
+    }
+
+    /// Whether the trees are equal.
+    pub fn is_empty(&self) -> bool {
+        self.changes.is_empty()
+    }
+
+    /// How many names at the root are gone.
+    pub(crate) fn removed_at_root(&self) -> usize {
+        let at_root = |c: &&Change| c.kind == ChangeKind::Removed && !c.path.contains(&b'/');
+        self.changes.iter().filter(at_root).count()
+    }
+
+    /// How many changes of a kind there are.
+    pub fn count(&self, kind: ChangeKind) -> usize {
+        self.changes.iter().filter(|c| c.kind == kind).count()
+    }
+}
+
+/// What has to be applied to `lower` to make `upper` of it. Names of `upper` in `ignored` are taken to
+/// be as `lower` has them.
+///
+/// The root's own attributes are compared only if a layer of `upper` has an entry for it.
+///
+/// # Errors
+///
+/// [`RootfsError::Compare`] if a file cannot be read, [`RootfsError::Expansion`] if sparse files claim
+/// more than can be compared in sensible time.
+pub fn difference(
+    lower: &Rootfs,
+    upper: &Rootfs,
+    ignored: &Additions,
+    jobs: Jobs,
+    progress: &dyn Progress,
+) -> Result<Delta, RootfsError> {
+    lower.check_expansion()?;
+    upper.check_expansion()?;
+    let clean = clean_inodes(lower, upper, ignored, jobs, progress)?;
+    let mut changes = Vec::new();
+    let (below, above) = (lower.inode_of(ROOT), upper.inode_of(ROOT));
+    if upper.node(ROOT).explicit && !same_attributes(below, above) {
+        changes.push(Change {
+            path: Box::default(),
+            kind: ChangeKind::Changed,
+            node: Some(ROOT),
+        });
+    }
+    let mut walk = Union::new(lower, upper, ignored);
+    // Where the open directories stand among the changes.
+    let mut open = Vec::new();
+    while let Some(step) = walk.next() {
+        let Step::Name {
+            lower: below,
+            upper: above,
+        } = step
+        else {
+            let at = open.pop();
+            if let Some((last, kind)) = changes.last().map(|c| (changes.len() - 1, c.kind))
+                && at == Some(last)
+                && kind == ChangeKind::Carried
+            {
+                changes.pop();
+            }
+            continue;
+        };
+        let is_directory = above.is_some_and(|node| upper.is_directory(node));
+        let kind = match (below, above) {
+            (_, None) => ChangeKind::Removed,
+            (None, Some(_)) => ChangeKind::Added,
+            (Some(below), Some(above)) if is_directory => {
+                if is_kept(lower, below, upper, above, ignored) {
+                    ChangeKind::Carried
+                } else {
+                    ChangeKind::Changed
+                }
+            }
+            (_, Some(above)) if clean[upper.inode_id(above).index()] => continue,
+            _ => ChangeKind::Changed,
+        };
+        if is_directory {
+            open.push(changes.len());
+        }
+        changes.push(Change {
+            path: walk.path().into(),
+            kind,
+            node: above,
+        });
+    }
+    Ok(Delta { changes })
+}
+
+/// Whether a directory of the upper tree is what the lower one has. That its time is another counts
+/// for nothing where the engine itself put names into it.
+fn is_kept(
+    lower: &Rootfs,
+    below: NodeId,
+    upper: &Rootfs,
+    above: NodeId,
+    ignored: &Additions,
+) -> bool {
+    let (old, new) = (lower.inode_of(below), upper.inode_of(above));
+    if ignored.is_parent(above) {
+        let new = Inode {
+            mtime: old.mtime,
+            ..new.clone()
+        };
+        return same_attributes(old, &new);
+    }
+    same_attributes(old, new)
+}
+
+/// Whether all but names and content is equal.
+fn same_attributes(one: &Inode, other: &Inode) -> bool {
+    let body = match (&one.body, &other.body) {
+        (Body::File { size, .. }, Body::File { size: other, .. }) => size == other,
+        (Body::Directory, Body::Directory) | (Body::Fifo, Body::Fifo) => true,
+        (Body::Symlink(target), Body::Symlink(other)) => target == other,
+        (Body::Char(a, b), Body::Char(c, d)) | (Body::Block(a, b), Body::Block(c, d)) => {
+            (a, b) == (c, d)
+        }
+        _ => false,
+    };
+    let numbers = |i: &Inode| (i.mode, i.uid, i.gid, i.mtime);
+    body && numbers(one) == numbers(other) && one.xattrs == other.xattrs
+}
+
+/// What the lower tree has under the names of a file of the upper one.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Origin {
+    /// No name was seen yet.
+    Unseen,
+    /// All names seen so far belong to this one file.
+    One(InodeId),
+    /// Something else.
+    Other,
+}
+
+/// Which files of the upper tree need not be written: all their names are names of one file of the
+/// lower tree, and it is equal. Directories are none of them.
+///
+/// If the names of one lower file have become several equal files, only the first of these can stay
+/// as it is.
+fn clean_inodes(
+    lower: &Rootfs,
+    upper: &Rootfs,
+    ignored: &Additions,
+    jobs: Jobs,
+    progress: &dyn Progress,
+) -> Result<Vec<bool>, RootfsError> {
+    let mut origins = vec![Origin::Unseen; upper.inode_count()];
+    let mut order = Vec::new();
+    let mut walk = Union::new(lower, upper, ignored);
+    while let Some(step) = walk.next() {
+        let Step::Name {
+            lower: below,
+            upper: Some(above),
+        } = step
+        else {
+            continue;
+        };
+        if upper.is_directory(above) {
+            continue;
+        }
+        let id = upper.inode_id(above);
+        let origin = below.map_or(Origin::Other, |node| Origin::One(lower.inode_id(node)));
+        let known = &mut origins[id.index()];
+        match *known {
+            Origin::Unseen => {
+                order.push((id, above));
+                *known = origin;
+            }
+            known if known == origin => {}
+            _ => *known = Origin::Other,
+        }
+    }
+    let mut clean = vec![false; upper.inode_count()];
+    let mut pairs = Vec::new();
+    for &(id, _) in &order {
+        let Origin::One(old) = origins[id.index()] else {
+            continue;
+        };
+        let (below, above) = (lower.inode(old), upper.inode(id));
+        if !same_attributes(below, above) {
+            continue;
+        }
+        match (lower.file_body(below), upper.file_body(above)) {
+            (Some(one), Some(other)) if !is_same_stretch(&one, &other) => pairs.push((old, id)),
+            _ => clean[id.index()] = true,
+        }
+    }
+    compare_all(lower, upper, &pairs, &mut clean, jobs, progress)?;
+    let mut taken = HashSet::new();
+    for (id, _) in order {
+        if let Origin::One(old) = origins[id.index()]
+            && clean[id.index()]
+        {
+            clean[id.index()] = taken.insert(old);
+        }
+    }
+    Ok(clean)
+}
+
+fn is_same_stretch(one: &FileBody<'_>, other: &FileBody<'_>) -> bool {
+    one.sparse == other.sparse && one.stored.is_same(&other.stored)
+}
+
+/// Compares contents on all cores, in the order of the upper tree's names, which is mostly that of
+/// its bytes.
+fn compare_all(
+    lower: &Rootfs,
+    upper: &Rootfs,
+    pairs: &[(InodeId, InodeId)],
+    clean: &mut [bool],
+    jobs: Jobs,
+    progress: &dyn Progress,
+) -> Result<(), RootfsError> {
+    let size = |id: InodeId| upper.file_body(upper.inode(id)).map_or(0, |b| b.size);
+    let mut batches: Vec<(&[(InodeId, InodeId)], u64)> = Vec::new();
+    let (mut begin, mut cost, mut total) = (0, 0, 0_u64);
+    for (i, &(_, id)) in pairs.iter().enumerate() {
+        total = total.saturating_add(size(id));
+        cost += size(id).saturating_add(FILE_COST).min(u64::MAX / 2 - cost);
+        if cost >= BATCH || i + 1 == pairs.len() {
+            batches.push((&pairs[begin..=i], cost));
+            (begin, cost) = (i + 1, 0);
+        }
+    }
+    let task = progress.begin("comparing files", Some(total));
+    let compared = parallel::map(
+        jobs,
+        &batches,
+        |(_, cost)| *cost,
+        |(pairs, _)| {
+            let mut buffers = Buffers::new();
+            let mut equal = Vec::with_capacity(pairs.len());
+            for &(old, new) in *pairs {
+                let bodies = (
+                    lower.file_body(lower.inode(old)),
+                    upper.file_body(upper.inode(new)),
+                );
+                let (Some(one), Some(other)) = bodies else {
+                    equal.push(false);
+                    continue;
+                };
+                equal.push(same(&one, &other, &mut buffers).map_err(|source| (new, source))?);
+                task.advance(other.size);
+            }
+            Ok::<_, (InodeId, SourceError)>(equal)
+        },
+    );
+    for ((pairs, _), equal) in batches.iter().zip(compared) {
+        let equal = equal.map_err(|(id, source)| RootfsError::Compare {
+            path: upper.path_of(id).unwrap_or_default(),
+            source,
+        })?;
+        for ((_, id), equal) in pairs.iter().zip(equal) {
+            clean[id.index()] = equal;
+        }
+    }
+    Ok(())
+}
