@@ -31,11 +31,13 @@
 //!             write    tars: the tree as one rootfs tar, new layers, whole archives
 //!               metadata what a flat tar cannot hold
 //!                 rebuild  the archive again
+//!             audit    privileges and secrets of an image
 //!           verify   claims against bytes
 //!             report   answers as data: the JSON contract
 //! ```
 
 pub mod archive;
+pub mod audit;
 pub mod digest;
 mod error;
 pub mod image;

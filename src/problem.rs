@@ -79,6 +79,42 @@ codes! {
     DescriptionsDisagree = "descriptions-disagree",
     /// A name breaks the grammar of references.
     ReferenceInvalid = "reference-invalid",
+    /// One path twice in a layer.
+    DuplicatePath = "duplicate-path",
+    /// A name that leaves the root.
+    UnsafePath = "unsafe-path",
+    /// A whiteout of nothing, of its own directory or of the one above.
+    WhiteoutInvalid = "whiteout-invalid",
+    /// A whiteout that engines apply in different ways.
+    WhiteoutAmbiguous = "whiteout-ambiguous",
+    /// A hard link to nothing, or to a directory.
+    LinkTargetMissing = "link-target-missing",
+    /// A hard link to a file that only a lower layer has.
+    LinkToLower = "link-to-lower",
+    /// An entry or whiteout below a symbolic link.
+    EntryBelowSymlink = "entry-below-symlink",
+    /// An entry below something that is no directory.
+    EntryBelowFile = "entry-below-file",
+    /// An entry of a type that engines refuse.
+    EntryTypeUnknown = "entry-type-unknown",
+    /// An entry that no file system can hold.
+    EntryInvalid = "entry-invalid",
+    /// A character device 0:0, which overlay file systems take for a whiteout.
+    DeviceZero = "device-zero",
+    /// Extended attributes that engines drop, or that act on overlay file systems.
+    XattrDiffers = "xattr-differs",
+    /// The entries of layers were not checked, because there are too many.
+    EntriesUnchecked = "entries-unchecked",
+    /// A member that nothing describes.
+    MemberUnreferenced = "member-unreferenced",
+    /// A tar without its end-of-archive blocks.
+    EndMissing = "end-missing",
+    /// A descriptor's platform is not that of the config.
+    PlatformMismatch = "platform-mismatch",
+    /// A config without operating system or architecture.
+    PlatformMissing = "platform-missing",
+    /// The file is not what a checksum file says.
+    ChecksumMismatch = "checksum-mismatch",
     /// An image has more layers than some engines load.
     LayerLimit = "layer-limit",
     /// A digest uses an algorithm that imgtar cannot compute.
@@ -106,8 +142,12 @@ pub struct Problem {
     pub layer: Option<usize>,
     /// The member of the outer tar.
     pub member: Option<Vec<u8>>,
-    /// The path inside a layer.
+    /// The path inside a layer; the first, if there are several.
     pub path: Option<Vec<u8>>,
+    /// The next few paths.
+    pub more: Vec<Vec<u8>>,
+    /// How many times it was found: problems of one kind in one layer are told as one.
+    pub count: usize,
     /// Where in the uncompressed archive (or in the layer, if one is named), in bytes.
     pub offset: Option<u64>,
     /// What the archive claims.
@@ -136,6 +176,8 @@ impl Problem {
             layer: None,
             member: None,
             path: None,
+            more: Vec::new(),
+            count: 1,
             offset: None,
             claimed: None,
             computed: None,
@@ -165,6 +207,17 @@ impl Problem {
     pub fn in_member(self, name: &[u8]) -> Self {
         Self {
             member: Some(name.to_vec()),
+            ..self
+        }
+    }
+
+    /// Says which path inside the layer it is about, which others, and how many there are.
+    #[must_use]
+    pub fn on_path(self, path: &[u8], more: &[Vec<u8>], count: usize) -> Self {
+        Self {
+            path: Some(path.to_vec()),
+            more: more.to_vec(),
+            count,
             ..self
         }
     }

@@ -230,7 +230,7 @@ def outer():
     last = docker().offset('repositories')
     emit('truncated-after-manifest.tar', whole[:last + 512 + 40], 'verify-fails', 'archive-truncated',
          'Cut in the body of the last member, repositories; all that the image needs is there.')
-    emit('end-missing.tar', whole[:-len(END)], 'opens', '',
+    emit('end-missing.tar', whole[:-len(END)], 'opens', 'end-missing',
          'The two blocks of zeros that end a tar are missing; every reader takes the end of the file for them.')
     emit('checksum-wrong.tar', whole[:second + 148] + b'000000\0 ' + whole[second + 156:], 'verify-fails', 'archive-truncated',
          "The checksum of the second layer's header is wrong.")
@@ -240,7 +240,7 @@ def outer():
          'One bit in the middle of the outer gzip stream is flipped.')
     emit('gzip-cut.tar.gz', packed[:len(packed) * 2 // 3], 'refused', '', 'The outer gzip stream is cut.')
     emit('gzip-in-gzip.tar.gz', gz(packed), 'refused', '', 'Compressed twice.')
-    emit('gzip-trailing-zeros.tar.gz', packed + bytes(512), 'opens', '',
+    emit('gzip-trailing-zeros.tar.gz', packed + bytes(512), 'opens', 'trailing-data',
          'Zeros after the gzip stream, as tapes and block devices leave them; gzip itself ignores them.')
 
     tar = docker()

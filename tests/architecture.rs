@@ -16,7 +16,7 @@ const BESIDE: [&str; 4] = ["digest", "parallel", "problem", "progress"];
 /// The modules of the library in the order in which bytes flow through them, and what each may use
 /// of those above it. Whoever adds a name here changes the architecture, and should say so in
 /// `docs/architecture.md`.
-const FLOW: [(&str, &[&str]); 12] = [
+const FLOW: [(&str, &[&str]); 13] = [
     ("source", &[]),
     ("record", &["source"]),
     ("archive", &["source", "record"]),
@@ -32,11 +32,15 @@ const FLOW: [(&str, &[&str]); 12] = [
         "rebuild",
         &["source", "record", "image", "rootfs", "write", "metadata"],
     ),
-    ("verify", &["source", "archive", "image", "layer"]),
+    ("audit", &["source", "image", "rootfs"]),
+    (
+        "verify",
+        &["source", "record", "archive", "image", "layer", "rootfs"],
+    ),
     (
         "report",
         &[
-            "source", "record", "archive", "image", "layer", "rootfs", "verify",
+            "source", "record", "archive", "image", "layer", "rootfs", "audit", "verify",
         ],
     ),
     // The union of what can go wrong in those that can fail.

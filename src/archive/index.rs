@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::error::{ArchiveError, LookupError};
-use super::member::{Member, MemberKind, MemberName};
+use super::member::{Member, MemberKind, MemberName, leaves_root};
 use crate::record::{Entry, Kind, Positioned, TarError, Walker};
 use crate::source::{Compression, Input, Slice, Source, Span};
 
@@ -33,6 +33,8 @@ pub struct Archive {
     duplicates: Vec<(usize, usize)>,
     fault: Option<TarError>,
     has_end: bool,
+    /// Where the tar ends, its end-of-archive blocks included.
+    end: u64,
 }
 
 impl Archive {
@@ -50,6 +52,7 @@ impl Archive {
             duplicates: Vec::new(),
             fault: None,
             has_end: false,
+            end: 0,
             input,
         };
         let mut walker = Walker::new(Positioned::new(archive.source().whole()));
@@ -63,6 +66,7 @@ impl Archive {
                 }
                 Ok(None) => {
                     archive.has_end = walker.end_is_marked();
+                    archive.end = walker.position();
                     return Ok(archive);
                 }
                 Err(source) if archive.members.is_empty() => {
@@ -135,6 +139,21 @@ impl Archive {
     /// tar that was cut between two members looks like that.
     pub fn has_end(&self) -> bool {
         self.has_end
+    }
+
+    /// Where the tar ends, its end-of-archive blocks included, in bytes; 0 if it is damaged.
+    pub fn end(&self) -> u64 {
+        self.end
+    }
+
+    /// The bytes of the file as it was given: compressed, if it is.
+    pub fn stored(&self) -> &Source {
+        self.input.stored()
+    }
+
+    /// Whether bytes that are not part of the outer gzip data follow it.
+    pub fn has_trailing_data(&self) -> bool {
+        self.input.has_trailing_data()
     }
 
     /// Refuses an archive whose index is not whole.
@@ -239,6 +258,8 @@ fn member(entry: Entry) -> Member {
     Member {
         name: MemberName::new(&entry.path),
         kind,
+        typeflag: entry.typeflag,
+        left_root: leaves_root(&entry.path),
         offset: entry.header_offset,
     }
 }

@@ -96,6 +96,20 @@ impl fmt::Debug for MemberName {
     }
 }
 
+/// Whether a name as written goes above the root on its way.
+pub(super) fn leaves_root(raw: &[u8]) -> bool {
+    let mut depth = 0_usize;
+    raw.split(|&b| b == b'/').any(|component| {
+        match component {
+            b"" | b"." => {}
+            b".." if depth == 0 => return true,
+            b".." => depth -= 1,
+            _ => depth += 1,
+        }
+        false
+    })
+}
+
 /// What a member is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum MemberKind {
@@ -118,6 +132,10 @@ pub struct Member {
     pub name: MemberName,
     /// What it is.
     pub kind: MemberKind,
+    /// The typeflag as written.
+    pub typeflag: u8,
+    /// Whether its name as written leads out of the archive's root.
+    pub left_root: bool,
     /// Where its first header begins, in bytes from the beginning of the (uncompressed) archive.
     pub offset: u64,
 }

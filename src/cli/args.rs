@@ -63,16 +63,24 @@ impl ArchiveArg {
 
 /// Opens an archive, or standard input for `-`.
 pub(crate) fn open(path: &Path, progress: &dyn Progress) -> Result<Archive, Failure> {
-    if path.as_os_str() == "-" {
-        if output::stdin_is_terminal() {
-            return Err(
-                Failure::usage("standard input is a terminal, an archive is wanted on it")
-                    .hint("pipe one in, as in `docker save app | imgtar images -`, or give a path"),
-            );
-        }
-        return Ok(imgtar::open_stdin(progress)?);
+    Ok(try_open(path, progress)??)
+}
+
+/// The same, for a caller to whom the library's error means something.
+pub(crate) fn try_open(
+    path: &Path,
+    progress: &dyn Progress,
+) -> Result<Result<Archive, imgtar::Error>, Failure> {
+    if path.as_os_str() != "-" {
+        return Ok(imgtar::open(path, progress));
     }
-    Ok(imgtar::open(path, progress)?)
+    if output::stdin_is_terminal() {
+        return Err(
+            Failure::usage("standard input is a terminal, an archive is wanted on it")
+                .hint("pipe one in, as in `docker save app | imgtar images -`, or give a path"),
+        );
+    }
+    Ok(imgtar::open_stdin(progress))
 }
 
 /// Opens a rootfs tar, compressed or not, or standard input for `-`.

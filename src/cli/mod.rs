@@ -9,6 +9,7 @@ mod exit;
 mod output;
 mod progress;
 mod render;
+mod transfer;
 
 use std::panic;
 use std::process::ExitCode;

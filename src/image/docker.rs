@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use super::descriptor::Descriptor;
 use super::json::{Json, JsonError, Node};
+use super::load::unknown_keys;
 use crate::digest::{DiffId, Digest, ImageId};
 
 /// One item of `manifest.json` (moby `image/tarexport`, `manifestItem`).
@@ -18,7 +19,12 @@ pub(crate) struct ManifestItem {
     pub(crate) parent: Option<ImageId>,
     /// Descriptors of layers by diff ID: always from Docker 25 on, before only for foreign layers.
     pub(crate) layer_sources: HashMap<DiffId, Descriptor>,
+    /// Keys that no engine knows.
+    pub(crate) unknown: Vec<String>,
 }
+
+/// The keys that engines know, in any case.
+const KNOWN: [&str; 5] = ["Config", "RepoTags", "Layers", "Parent", "LayerSources"];
 
 /// `manifest.json` as a whole.
 #[derive(Debug)]
@@ -48,7 +54,9 @@ fn read_item(node: &Node<'_>) -> Result<ManifestItem, JsonError> {
         let diff_id: Digest = diff_id.parse().map_err(|e| source.invalid(e))?;
         layer_sources.insert(DiffId::from(diff_id), Descriptor::read(&source)?);
     }
+    let unknown = unknown_keys(node, &KNOWN);
     Ok(ManifestItem {
+        unknown,
         config: node.field("Config")?.string()?,
         repo_tags: node.field("RepoTags")?.strings()?.unwrap_or_default(),
         layers: node.field("Layers")?.strings()?.unwrap_or_default(),

@@ -50,3 +50,4 @@ pub use model::{
 pub use platform::{Platform, PlatformError};
 pub use reference::{Name, Reference, ReferenceError};
 pub use select::{SelectError, Selector};
+pub(crate) use v1::is_v1_json;

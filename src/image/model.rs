@@ -28,6 +28,10 @@ pub struct ImageSet {
     pub absent: Vec<Absent>,
     /// What did not hold while the descriptions were read.
     pub problems: Vec<Problem>,
+    /// How many of the images `manifest.json` describes; they are the first.
+    pub(crate) from_manifest_json: usize,
+    /// How many descriptors `index.json` itself has.
+    pub(crate) in_index_json: usize,
     /// Blobs whose digest was computed while they were read.
     pub(crate) checked: HashSet<Span>,
 }

@@ -50,6 +50,18 @@ impl V1Json {
     }
 }
 
+/// Whether bytes are such a file: an object with an ID of 64 digits and a time.
+pub(crate) fn is_v1_json(bytes: &[u8]) -> bool {
+    let Ok(json) = Json::parse(bytes) else {
+        return false;
+    };
+    let root = Node::root(&json, "json");
+    let id = root.field("id").and_then(|id| id.string());
+    let is_id = |id: &str| id.len() == 64 && id.bytes().all(|b| b.is_ascii_hexdigit());
+    let created = root.field("created").is_ok_and(|node| node.is_present());
+    id.is_ok_and(|id| is_id(&id)) && created
+}
+
 /// The first version of Docker whose `json` files are taken over as they are; those of older ones go
 /// through Go's struct, which drops what it has no field for (moby `noFallbackMinVersion`).
 const TAKEN_AS_IT_IS: [u64; 3] = [1, 8, 3];

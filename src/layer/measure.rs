@@ -47,13 +47,6 @@ impl Measure {
     }
 }
 
-/// Where the tar in an uncompressed layer ends, its end-of-archive blocks included, in bytes.
-pub(super) fn end_of_tar(slice: &Slice) -> Result<u64, LayerError> {
-    let mut walker = Walker::new(Positioned::new(slice.clone()));
-    walk(&mut walker).map_err(|e| LayerError::from_walk(e, Compression::None, 0, slice.len()))?;
-    Ok(walker.position())
-}
-
 /// Measures one layer: by its headers alone if it is uncompressed, else by decoding it once, of which
 /// `task` hears.
 ///

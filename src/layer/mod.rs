@@ -2,17 +2,20 @@
 //!
 //! A layer is an uncompressed stretch of the archive, whose headers are walked by position, or a
 //! compressed one, which is decoded once from its beginning. Nothing is held in memory but one
-//! header at a time.
+//! header at a time, and, where `verify` asks for it, an [`Inventory`].
 //!
 //! Threats: those of [`crate::record`] and of the decoders in [`crate::source`]. A layer whose
 //! bytes are no tar is a [`LayerError`] of that layer and leaves the others alone.
 
 mod error;
+mod inventory;
 mod measure;
 mod sum;
 mod whiteout;
 
 pub use error::LayerError;
+pub use inventory::{Allowance, Inventory, Item};
 pub use measure::{Measure, Measures, measure, walk_layer};
-pub use sum::{LayerSum, SumWanted, sum};
+pub(crate) use sum::first_set_byte;
+pub use sum::{LayerSum, SumWanted, digest, sum, sum_and_note};
 pub use whiteout::Whiteout;

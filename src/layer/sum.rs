@@ -2,11 +2,10 @@
 
 use std::io::{self, BufReader, Read};
 
-use super::LayerError;
-use super::measure::end_of_tar;
+use super::{Allowance, Inventory, LayerError};
 use crate::digest::{Algorithm, Digest, Hasher, HashingReader};
 use crate::progress::{Task, Watched};
-use crate::record::{Cursor, Streamed, TarError, Walker};
+use crate::record::{Cursor, Positioned, Streamed, TarError, Walker};
 use crate::source::{Compression, Decoder, Slice};
 
 /// How much is read and hashed at a time: large enough that system calls cost nothing, small enough
@@ -29,6 +28,13 @@ pub struct LayerSum {
     pub after_tar: Option<u64>,
     /// Why the uncompressed bytes are no sound tar, if it was asked whether they are one.
     pub tar_fault: Option<LayerError>,
+    /// What is wrong with the compression behind the end of the tar; the digest is of what could be
+    /// decoded. Docker does not read that far, others do.
+    pub tail_fault: Option<LayerError>,
+    /// Whether the tar ends without its end-of-archive blocks, if it was asked whether it is one.
+    pub end_missing: bool,
+    /// The entries of the tar, as far as it is sound, if it was asked whether it is one.
+    pub inventory: Inventory,
 }
 
 /// Which digests are wanted of a blob.
@@ -53,23 +59,52 @@ impl SumWanted {
     }
 }
 
-/// Reads a blob once and computes its digests. Algorithms that cannot be computed are replaced by
-/// SHA-256 for the uncompressed bytes, and left out for the stored ones.
+/// The SHA-256 of the uncompressed bytes alone: the diff ID.
 ///
 /// # Errors
 ///
-/// [`LayerError`] if it cannot be read or its compression is damaged. A tar that is none is no
-/// error, see [`LayerSum::tar_fault`].
+/// [`LayerError`] if it cannot be read or its compression is damaged.
+pub fn digest(
+    slice: &Slice,
+    compression: Compression,
+    task: &dyn Task,
+) -> Result<Digest, LayerError> {
+    sum(slice, compression, &SumWanted::diff_id(), task).map(|sum| sum.tar)
+}
+
+/// What [`sum_and_note`] does, without noting entries.
+///
+/// # Errors
+///
+/// As [`sum_and_note`].
 pub fn sum(
     slice: &Slice,
     compression: Compression,
     wanted: &SumWanted,
     task: &dyn Task,
 ) -> Result<LayerSum, LayerError> {
+    sum_and_note(slice, compression, wanted, &Allowance::none(), task)
+}
+
+/// Reads a blob once and computes its digests; `allowance` limits what is noted of its entries, if it
+/// is a layer. Algorithms that cannot be computed are replaced by
+/// SHA-256 for the uncompressed bytes, and left out for the stored ones.
+///
+/// # Errors
+///
+/// [`LayerError`] if it cannot be read or its compression is damaged. A tar that is none is no
+/// error, see [`LayerSum::tar_fault`].
+pub fn sum_and_note(
+    slice: &Slice,
+    compression: Compression,
+    wanted: &SumWanted,
+    allowance: &Allowance,
+    task: &dyn Task,
+) -> Result<LayerSum, LayerError> {
     let tar_hasher = Hasher::for_algorithm(&wanted.tar).unwrap_or_else(Hasher::sha256);
     let stored_hasher = wanted.stored.as_ref().and_then(Hasher::for_algorithm);
     if compression == Compression::None {
-        return plain(slice, tar_hasher, stored_hasher, wanted, task);
+        return plain(slice, tar_hasher, stored_hasher, wanted, allowance, task);
     }
     let len = slice.len();
     let told = Watched::new(slice.reader(), task);
@@ -81,21 +116,30 @@ pub fn sum(
     let decoder = Decoder::new(compression, reader).map_err(LayerError::Read)?;
     let mut tar = HashingReader::new(decoder, tar_hasher);
     let mut cursor = Streamed::new(BufReader::with_capacity(BUFFER, &mut tar));
+    let mut inventory = Inventory::default();
     let walked = if wanted.is_layer {
-        walk_to_end(&mut cursor)
+        take_stock(&mut cursor, &mut inventory, allowance).map(|end| !end.is_marked)
     } else {
-        Ok(())
+        Ok(false)
     };
     let drained = first_set_byte_ahead(&mut cursor);
     drop(cursor);
     let (digest, tar_size, decoder) = tar.finish();
     let offset = decoder.get_ref().get_ref().inner.get_ref().position();
-    let tar_fault = match walked.map_err(|e| LayerError::from_walk(e, compression, offset, len)) {
-        Ok(()) => None,
-        Err(fault @ LayerError::Tar(_)) => Some(fault),
+    let walked = walked.map_err(|e| LayerError::from_walk(e, compression, offset, len));
+    let (tar_fault, end_missing) = match walked {
+        Ok(end_missing) => (None, end_missing),
+        Err(fault @ LayerError::Tar(_)) => (Some(fault), false),
         Err(error) => return Err(error),
     };
-    let after_tar = drained.map_err(|e| LayerError::from_read(e, compression, offset, len))?;
+    let drained = drained.map_err(|e| LayerError::from_read(e, compression, offset, len));
+    let (after_tar, tail_fault) = match drained {
+        Ok(after_tar) => (after_tar, None),
+        Err(error) if error.is_environment() || !wanted.is_layer || tar_fault.is_some() => {
+            return Err(error);
+        }
+        Err(error) => (None, Some(error)),
+    };
     let after_tar = after_tar.filter(|_| wanted.is_layer && tar_fault.is_none());
     let trailing = decoder.has_trailing_data();
     // What follows the compressed stream is part of the stored blob.
@@ -110,6 +154,9 @@ pub fn sum(
         trailing,
         after_tar,
         tar_fault,
+        tail_fault,
+        end_missing,
+        inventory,
     })
 }
 
@@ -119,6 +166,7 @@ fn plain(
     mut tar: Hasher,
     stored: Option<Hasher>,
     wanted: &SumWanted,
+    allowance: &Allowance,
     task: &dyn Task,
 ) -> Result<LayerSum, LayerError> {
     let mut other = stored.filter(|_| wanted.stored.as_ref() != Some(&wanted.tar));
@@ -142,13 +190,22 @@ fn plain(
         (Some(_), Some(other)) => Some(other.finish()),
         (Some(algorithm), None) => Some(tar.clone()).filter(|tar| tar.algorithm() == algorithm),
     };
-    // The headers are walked by position, which costs little beside the hashing.
-    let (tar_fault, after_tar) = match wanted.is_layer.then(|| end_of_tar(slice)) {
-        None => (None, None),
-        Some(Ok(end)) => (None, first_set_byte(slice, end, &mut buf)?),
-        Some(Err(fault @ LayerError::Tar(_))) => (Some(fault), None),
-        Some(Err(error)) => return Err(error),
-    };
+    // The headers are walked by position, which costs little beside the hashing: bodies are skipped,
+    // and what is read was read a moment ago.
+    let mut inventory = Inventory::default();
+    let (mut tar_fault, mut after_tar, mut end_missing) = (None, None, false);
+    if wanted.is_layer {
+        let mut cursor = Positioned::new(slice.clone());
+        let walked = take_stock(&mut cursor, &mut inventory, allowance);
+        match walked.map_err(|e| LayerError::from_walk(e, Compression::None, 0, slice.len())) {
+            Ok(end) => {
+                end_missing = !end.is_marked;
+                after_tar = first_set_byte(slice, end.position)?;
+            }
+            Err(fault @ LayerError::Tar(_)) => tar_fault = Some(fault),
+            Err(error) => return Err(error),
+        }
+    }
     Ok(LayerSum {
         stored,
         tar,
@@ -156,14 +213,22 @@ fn plain(
         trailing: false,
         after_tar,
         tar_fault,
+        tail_fault: None,
+        end_missing,
+        inventory,
     })
 }
 
 /// Where something other than zeros follows the end of a tar; writers pad with zeros.
-fn first_set_byte(slice: &Slice, end: u64, buf: &mut [u8]) -> Result<Option<u64>, LayerError> {
+///
+/// # Errors
+///
+/// [`LayerError::Read`] if the operating system fails.
+pub(crate) fn first_set_byte(slice: &Slice, end: u64) -> Result<Option<u64>, LayerError> {
+    let mut buf = vec![0; BUFFER];
     let mut offset = end;
     loop {
-        let n = read_at(slice, buf, offset)?;
+        let n = read_at(slice, &mut buf, offset)?;
         if n == 0 {
             return Ok(None);
         }
@@ -199,11 +264,30 @@ fn read_at(slice: &Slice, buf: &mut [u8], offset: u64) -> Result<usize, LayerErr
         .map_err(|e| LayerError::Read(io::Error::other(e)))
 }
 
-/// Goes from header to header to the end-of-archive blocks.
-fn walk_to_end<C: Cursor>(cursor: &mut C) -> Result<(), TarError> {
+/// How a walk ended.
+struct End {
+    /// Whether there were end-of-archive blocks.
+    is_marked: bool,
+    /// Where, those included.
+    position: u64,
+}
+
+/// Goes from header to header to the end-of-archive blocks, and notes every entry.
+fn take_stock<C: Cursor>(
+    cursor: &mut C,
+    inventory: &mut Inventory,
+    allowance: &Allowance,
+) -> Result<End, TarError> {
     let mut walker = Walker::new(cursor);
-    while walker.next_entry()?.is_some() {}
-    Ok(())
+    while let Some(entry) = walker.next_entry()? {
+        if !allowance.is_used_up() {
+            inventory.note(&entry, allowance);
+        }
+    }
+    Ok(End {
+        is_marked: walker.end_is_marked(),
+        position: walker.position(),
+    })
 }
 
 /// Digests what is read through it, if a digest is wanted.

@@ -5,6 +5,7 @@
 //! may be added, none is taken away or changes its meaning within one schema number. Sizes are
 //! bytes, times RFC 3339, digests carry their algorithm, and a fact that is absent is `null`.
 
+mod audit;
 mod history;
 mod images;
 mod inspect;
@@ -15,6 +16,7 @@ mod tree;
 pub mod units;
 mod verify;
 
+pub use audit::{AuditRow, ImageAudit};
 pub use history::{History, HistoryImage, HistoryStep};
 pub use images::{ArchiveHead, ImageFacts, ImageHead, Images};
 pub use inspect::{Inspect, InspectAbsent, InspectArtifact, InspectImage};
@@ -24,4 +26,5 @@ pub use text::{Raw, Text};
 pub use tree::{Tree, TreeBuilder, TreeNode};
 pub use verify::{
     ProblemRow, Verify, VerifyArchive, VerifyArtifact, VerifyBlob, VerifyImage, VerifyLayer,
+    VerifyLoader, VerifyLoaders,
 };

@@ -2,12 +2,13 @@
 
 use serde::Serialize;
 
+use super::audit::ImageAudit;
 use super::images::{id, references};
 use super::text::Text;
 use crate::archive::Archive;
 use crate::image::ImageSet;
 use crate::problem::{Code, Problem, Severity};
-use crate::verify::Verification;
+use crate::verify::{Loaders, Verdict, Verification};
 
 /// The answer of `verify`.
 #[derive(Clone, Debug, Serialize)]
@@ -45,6 +46,46 @@ pub struct VerifyArchive {
     pub artifacts: Vec<VerifyArtifact>,
     /// Everything that does not hold, errors first.
     pub problems: Vec<ProblemRow>,
+    /// What engines would make of it; `null` if it could not be opened at all.
+    pub loaders: Option<VerifyLoaders>,
+    /// What to know before running its images; `null` unless it was asked for.
+    pub audit: Option<Vec<ImageAudit>>,
+}
+
+/// What engines would make of an archive.
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct VerifyLoaders {
+    /// Docker with its own store (overlay2).
+    pub docker: VerifyLoader,
+    /// Docker with the containerd store, and containerd.
+    pub containerd: VerifyLoader,
+    /// podman and skopeo.
+    pub podman: VerifyLoader,
+}
+
+/// What one engine would make of an archive.
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct VerifyLoader {
+    /// Whether it takes it.
+    pub accepts: bool,
+    /// Why not, as nearly in its words as can be foretold.
+    pub reason: Option<String>,
+}
+
+impl From<&Loaders> for VerifyLoaders {
+    fn from(loaders: &Loaders) -> Self {
+        let of = |verdict: &Verdict| VerifyLoader {
+            accepts: verdict.accepts(),
+            reason: verdict.refusal.clone(),
+        };
+        Self {
+            docker: of(&loaders.docker),
+            containerd: of(&loaders.containerd),
+            podman: of(&loaders.podman),
+        }
+    }
 }
 
 /// What became of one image.
@@ -118,8 +159,12 @@ pub struct ProblemRow {
     pub layer: Option<usize>,
     /// The member of the archive.
     pub member: Option<Text>,
-    /// The path inside a layer.
+    /// The path inside a layer; the first, if there are several.
     pub path: Option<Text>,
+    /// The next few paths.
+    pub more_paths: Vec<Text>,
+    /// How many times it was found: problems of one kind in one layer are one row.
+    pub count: usize,
     /// Where in the uncompressed archive, in bytes.
     pub offset: Option<u64>,
     /// What the archive claims.
@@ -144,6 +189,8 @@ impl ProblemRow {
             layer: problem.layer,
             member: problem.member.clone().map(Text),
             path: problem.path.clone().map(Text),
+            more_paths: problem.more.iter().cloned().map(Text).collect(),
+            count: problem.count,
             offset: problem.offset,
             claimed: problem.claimed.clone(),
             computed: problem.computed.clone(),
@@ -196,7 +243,7 @@ impl VerifyArchive {
         Self {
             path: archive.path().to_owned(),
             ok: result.is_ok(strict),
-            sha256: None,
+            sha256: result.file.as_ref().map(ToString::to_string),
             images: images.collect(),
             artifacts: artifacts.collect(),
             problems: result
@@ -204,18 +251,25 @@ impl VerifyArchive {
                 .iter()
                 .map(|problem| ProblemRow::new(problem, set))
                 .collect(),
+            loaders: Some((&result.loaders).into()),
+            audit: None,
         }
     }
 
-    /// Describes an archive that holds no images to check, because of `problem`.
-    pub fn unreadable(path: &str, problem: &Problem) -> Self {
+    /// Describes an archive that holds no images to check, because of `problems`.
+    pub fn unreadable(path: &str, problems: &[Problem], loaders: Option<&Loaders>) -> Self {
         Self {
             path: path.to_owned(),
             ok: false,
             sha256: None,
             images: Vec::new(),
             artifacts: Vec::new(),
-            problems: vec![ProblemRow::of(problem, None)],
+            problems: problems
+                .iter()
+                .map(|problem| ProblemRow::of(problem, None))
+                .collect(),
+            loaders: loaders.map(Into::into),
+            audit: None,
         }
     }
 }

@@ -93,6 +93,13 @@ pub enum RootfsError {
     },
 }
 
+impl RootfsError {
+    /// Whether the surroundings failed rather than the image's own bytes.
+    pub fn is_environment(&self) -> bool {
+        matches!(self, Self::Layer { source, .. } if source.is_environment())
+    }
+}
+
 /// Faults of one entry.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]

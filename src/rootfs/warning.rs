@@ -98,9 +98,14 @@ pub struct Warning {
     pub layer: usize,
     /// The first path that it is about, as written.
     pub path: Vec<u8>,
+    /// The next few.
+    pub more: Vec<Vec<u8>>,
     /// How many paths of the layer it is about.
     pub count: usize,
 }
+
+/// How many paths a warning names beside the first.
+pub(super) const MORE_PATHS: usize = 3;
 
 /// Warnings being collected.
 #[derive(Clone, Debug, Default)]
@@ -116,11 +121,17 @@ impl Warnings {
             .take_while(|warning| warning.layer == layer)
             .find(|warning| warning.kind == kind);
         match known {
-            Some(warning) => warning.count += 1,
+            Some(warning) => {
+                warning.count += 1;
+                if warning.more.len() < MORE_PATHS {
+                    warning.more.push(path.to_vec());
+                }
+            }
             None => self.0.push(Warning {
                 kind,
                 layer,
                 path: path.to_vec(),
+                more: Vec::new(),
                 count: 1,
             }),
         }

@@ -23,6 +23,9 @@ pub struct Input {
     source: Source,
     compression: Compression,
     stored_size: u64,
+    /// The file as it is stored; the same as `source` if it is not compressed.
+    stored: Source,
+    trailing: bool,
 }
 
 impl Input {
@@ -103,13 +106,15 @@ impl Input {
         let stored_size = stored.len();
         if compression == Compression::None {
             return Ok(Self {
-                source: stored,
+                source: stored.clone(),
                 compression,
                 stored_size,
+                stored,
+                trailing: false,
             });
         }
         let task = progress.begin("decompressing the archive", Some(stored_size));
-        let source = decompress(&stored, compression, &*task)?;
+        let (source, trailing) = decompress(&stored, compression, &*task)?;
         let inner = sniff_source(&source)?;
         if inner != Compression::None {
             return Err(SourceError::Nested {
@@ -122,6 +127,8 @@ impl Input {
             source,
             compression,
             stored_size,
+            stored,
+            trailing,
         })
     }
 
@@ -133,6 +140,16 @@ impl Input {
     /// The compression around the whole archive.
     pub fn compression(&self) -> Compression {
         self.compression
+    }
+
+    /// The bytes of the file as it was given.
+    pub fn stored(&self) -> &Source {
+        &self.stored
+    }
+
+    /// Whether bytes that are not part of the outer gzip data follow it.
+    pub fn has_trailing_data(&self) -> bool {
+        self.trailing
     }
 
     /// The size of the file as it was given, in bytes.
@@ -151,7 +168,7 @@ fn decompress(
     stored: &Source,
     compression: Compression,
     task: &dyn Task,
-) -> Result<Source, SourceError> {
+) -> Result<(Source, bool), SourceError> {
     let path = stored.path().to_owned();
     let reader = BufReader::with_capacity(COPY_BUFFER, stored.whole().reader());
     let mut decoder =
@@ -201,7 +218,8 @@ fn decompress(
             path: format!("{} ({compression})", label(&path)),
         });
     }
-    Ok(Source::new(file, 0, len, path))
+    let trailing = decoder.has_trailing_data();
+    Ok((Source::new(file, 0, len, path), trailing))
 }
 
 /// Copies everything that `reader` gives into an unnamed temporary file.

@@ -1,14 +1,15 @@
 //! All blobs of an archive, each read once.
 
 use std::collections::HashMap;
+use std::io;
 
 use crate::archive::{Archive, MemberKind};
 use crate::digest::{Algorithm, Digest, Hasher};
 use crate::image::ImageSet;
-use crate::layer::{LayerError, LayerSum, SumWanted, sum};
+use crate::layer::{Allowance, LayerError, LayerSum, SumWanted, sum, sum_and_note};
 use crate::parallel::{self, Jobs};
 use crate::progress::{Progress, Silent};
-use crate::source::{Compression, Slice, Span};
+use crate::source::{Compression, Slice, SourceError, Span};
 
 /// One stored blob and what its bytes came to.
 #[derive(Debug)]
@@ -26,6 +27,15 @@ pub(super) struct Blob {
 impl Blob {
     pub(super) fn span(&self) -> Span {
         self.slice.span()
+    }
+
+    /// Whether the blob is zstd and begins with a frame that carries no data.
+    pub(super) fn begins_with_skippable_frame(&self) -> bool {
+        let mut head = [0; 4];
+        let read = self.slice.read_at(&mut head, 0);
+        read.is_ok_and(|n| n == head.len())
+            && head[0] & 0xf0 == 0x50
+            && head[1..] == [0x2a, 0x4d, 0x18]
     }
 
     /// The digest of the stored bytes, if it was computed with this algorithm.
@@ -52,26 +62,85 @@ struct Plan {
 #[derive(Debug)]
 pub(super) struct Blobs {
     by_span: HashMap<Span, usize>,
-    blobs: Vec<Blob>,
+    all: Vec<Blob>,
+    /// Whether the entries of all layers were noted.
+    pub(super) has_entries: bool,
+    /// The digest of the whole file, if it was asked for.
+    pub(super) file: Option<Digest>,
+}
+
+/// One thing to read.
+enum Work<'p> {
+    File,
+    Blob(&'p Plan),
+}
+
+/// What came of it.
+enum Done {
+    File(Result<Digest, SourceError>),
+    Blob(Box<Result<LayerSum, LayerError>>, Option<Digest>),
 }
 
 impl Blobs {
+    /// No blob at all.
+    pub(super) fn none() -> Self {
+        Self {
+            by_span: HashMap::new(),
+            all: Vec::new(),
+            has_entries: false,
+            file: None,
+        }
+    }
+
+    /// Reads everything that must be; with `file` the whole file too, as it is stored.
     pub(super) fn read(
         archive: &Archive,
         set: &ImageSet,
+        file: bool,
         jobs: Jobs,
         progress: &dyn Progress,
     ) -> Result<Self, LayerError> {
         let plans = plan(archive, set);
-        let read = parallel::map(
-            jobs,
-            &plans,
-            |plan| plan.slice.len(),
-            |plan| execute(plan, progress),
-        );
+        let allowance = Allowance::full();
+        let file = file.then_some(Work::File);
+        let work: Vec<Work<'_>> = file
+            .into_iter()
+            .chain(plans.iter().map(Work::Blob))
+            .collect();
+        let has_file = matches!(work.first(), Some(Work::File));
+        // The largest blob first. Beside the whole file, which one thread reads from its beginning to
+        // its end, the blobs are read in the order of the file: both then stand near each other, and
+        // what one of them has read from the disk the other finds in memory.
+        let cost = |work: &Work<'_>| match work {
+            Work::File => u64::MAX,
+            Work::Blob(plan) if has_file => u64::MAX - 1 - plan.slice.span().offset,
+            Work::Blob(plan) => plan.slice.len(),
+        };
+        let read = parallel::map(jobs, &work, cost, |work| match work {
+            Work::File => {
+                let source = archive.stored();
+                let task = progress.begin("the whole file", Some(source.len()));
+                Done::File(super::checksum::of_file(source, &*task))
+            }
+            Work::Blob(plan) => {
+                let (sum, stored_alone) = execute(plan, &allowance, progress);
+                Done::Blob(Box::new(sum), stored_alone)
+            }
+        });
+        let mut file = None;
+        let mut sums = Vec::with_capacity(plans.len());
+        for done in read {
+            match done {
+                Done::File(digest) => {
+                    let digest = digest.map_err(|e| LayerError::Read(io::Error::other(e)))?;
+                    file = Some(digest);
+                }
+                Done::Blob(sum, stored_alone) => sums.push((*sum, stored_alone)),
+            }
+        }
         let mut by_span = HashMap::with_capacity(plans.len());
         let mut blobs = Vec::with_capacity(plans.len());
-        for (plan, (sum, stored_alone)) in plans.into_iter().zip(read) {
+        for (plan, (sum, stored_alone)) in plans.into_iter().zip(sums) {
             let sum = match sum {
                 Err(error) if error.is_environment() => return Err(error),
                 sum => sum,
@@ -91,15 +160,20 @@ impl Blobs {
                 stored_alone,
             });
         }
-        Ok(Self { by_span, blobs })
+        Ok(Self {
+            by_span,
+            all: blobs,
+            has_entries: !allowance.is_used_up(),
+            file,
+        })
     }
 
     pub(super) fn get(&self, span: Span) -> Option<&Blob> {
-        self.by_span.get(&span).map(|&i| &self.blobs[i])
+        self.by_span.get(&span).map(|&i| &self.all[i])
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &Blob> {
-        self.blobs.iter()
+        self.all.iter()
     }
 }
 
@@ -180,10 +254,20 @@ enum Note {
 }
 
 /// Reads one blob. Bytes that cannot be decoded still have a digest as they are stored.
-fn execute(plan: &Plan, progress: &dyn Progress) -> (Result<LayerSum, LayerError>, Option<Digest>) {
+fn execute(
+    plan: &Plan,
+    allowance: &Allowance,
+    progress: &dyn Progress,
+) -> (Result<LayerSum, LayerError>, Option<Digest>) {
     let name = String::from_utf8_lossy(&plan.member);
     let task = progress.begin(&name, Some(plan.slice.len()));
-    match sum(&plan.slice, plan.compression, &plan.wanted, &*task) {
+    match sum_and_note(
+        &plan.slice,
+        plan.compression,
+        &plan.wanted,
+        allowance,
+        &*task,
+    ) {
         Err(error) if !error.is_environment() => {
             let algorithm = plan
                 .wanted

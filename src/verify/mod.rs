@@ -6,18 +6,27 @@
 //! of the result.
 
 mod blobs;
+mod checksum;
+mod content;
+mod loaders;
+mod members;
 
 use std::collections::HashSet;
 
-use crate::archive::{Archive, Member, MemberKind};
+use crate::archive::Archive;
 use crate::digest::{DiffId, Digest};
 use crate::image::{ImageSet, Layer, LayerSource};
-use crate::layer::{LayerError, SumWanted, sum};
-use crate::parallel::Jobs;
+use crate::layer::{Inventory, LayerError};
+use crate::parallel::{self, Jobs};
 use crate::problem::{Code, Problem, Severity};
-use crate::progress::{Progress, Silent};
-use crate::source::{Compression, Span};
+use crate::progress::Progress;
+use crate::rootfs::{self, Survey};
+use crate::source::{SourceError, Span};
 use blobs::{Blob, Blobs};
+use loaders::Facts;
+
+pub use checksum::{ChecksumError, ChecksumLine, LIMIT as CHECKSUM_LIMIT, read_checksums};
+pub use loaders::{Loaders, Verdict};
 
 /// What became of the checks of one archive.
 #[derive(Debug)]
@@ -28,6 +37,10 @@ pub struct Verification {
     pub artifacts: Vec<ArtifactCheck>,
     /// Every claim that does not hold.
     pub problems: Vec<Problem>,
+    /// What engines would make of the archive.
+    pub loaders: Loaders,
+    /// The SHA-256 of the file itself, as it is stored; only from [`verify_file`].
+    pub file: Option<Digest>,
 }
 
 /// What became of the layers of one image.
@@ -69,6 +82,13 @@ pub struct BlobCheck {
 }
 
 impl Verification {
+    /// Holds the file's own digest against what a checksum file claims; nothing if it was not computed.
+    pub fn compare_file(&mut self, claimed: &Digest) {
+        let computed = self.file.as_ref();
+        let problem = computed.and_then(|computed| checksum_mismatch(claimed, computed));
+        self.problems.splice(0..0, problem);
+    }
+
     /// Whether no claim is false. Warnings count only if they are asked to.
     pub fn is_ok(&self, strict: bool) -> bool {
         self.problems
@@ -80,8 +100,9 @@ impl Verification {
 /// Recomputes what `archive` and the images in `set` claim.
 ///
 /// Checked are: the digest and size of every blob that has one, every diff ID, every config's
-/// digest, the numbers of layers, diff IDs and history steps, whether each layer is a sound tar, and
-/// whether the archive's descriptions agree. Not checked is what stands inside layers.
+/// digest, the numbers of layers, diff IDs and history steps, whether each layer is a sound tar whose
+/// entries can be applied, and whether the archive's descriptions agree. What engines would make of
+/// it is foretold from the same facts. `docs/verify.md` says what no check covers.
 ///
 /// # Errors
 ///
@@ -92,13 +113,51 @@ pub fn verify(
     jobs: Jobs,
     progress: &dyn Progress,
 ) -> Result<Verification, LayerError> {
-    let blobs = Blobs::read(archive, set, jobs, progress)?;
+    run(archive, set, false, jobs, progress)
+}
+
+/// Does what [`verify`] does, and computes the digest of the file itself, as it is stored and as
+/// `sha256sum` does it. That doubles the hashing; the file is still read from the disk once, because
+/// both go through it side by side.
+///
+/// # Errors
+///
+/// As [`verify`].
+pub fn verify_file(
+    archive: &Archive,
+    set: &ImageSet,
+    jobs: Jobs,
+    progress: &dyn Progress,
+) -> Result<Verification, LayerError> {
+    run(archive, set, true, jobs, progress)
+}
+
+/// The SHA-256 of the file that an archive is, as it is stored: for archives whose images cannot be
+/// read.
+///
+/// # Errors
+///
+/// [`SourceError`] if the operating system fails.
+pub fn file_digest(archive: &Archive, progress: &dyn Progress) -> Result<Digest, SourceError> {
+    let source = archive.stored();
+    let task = progress.begin("the whole file", Some(source.len()));
+    checksum::of_file(source, &*task)
+}
+
+fn run(
+    archive: &Archive,
+    set: &ImageSet,
+    file: bool,
+    jobs: Jobs,
+    progress: &dyn Progress,
+) -> Result<Verification, LayerError> {
+    let blobs = Blobs::read(archive, set, file, jobs, progress)?;
     let mut checker = Checker {
         blobs: &blobs,
         problems: set.problems.clone(),
         told: HashSet::new(),
     };
-    checker.archive(archive)?;
+    checker.problems.extend(members::problems(archive, set)?);
     let mut images = Vec::with_capacity(set.images.len());
     for image in &set.images {
         let layers = image
@@ -116,12 +175,59 @@ pub fn verify(
         })
         .collect();
     checker.named_blobs(set);
+    let surveys = survey(set, &blobs, jobs);
+    checker.content(set, &surveys);
     let mut problems = checker.problems;
     problems.sort_by_key(|problem| (problem.severity, problem.image, problem.layer));
     Ok(Verification {
         images,
         artifacts,
         problems,
+        loaders: Facts {
+            archive,
+            set: Ok(set),
+            blobs: &blobs,
+            surveys: &surveys,
+        }
+        .loaders(jobs),
+        file: blobs.file.clone(),
+    })
+}
+
+/// The problem of a file that is not what a checksum file claims.
+pub fn checksum_mismatch(claimed: &Digest, computed: &Digest) -> Option<Problem> {
+    let message = "the file is not the one that the checksum was made of: it was changed or damaged on its way";
+    let problem = Problem::error(Code::ChecksumMismatch, message);
+    (claimed != computed).then(|| problem.compared(claimed, computed))
+}
+
+/// How many entries are applied for all images together. Images that share layers apply them again,
+/// so this can be more than the archive holds.
+const SURVEY_LIMIT: usize = 50_000_000;
+
+/// Applies the layers of each image to each other; nothing for an image that lacks one.
+fn survey(set: &ImageSet, blobs: &Blobs, jobs: Jobs) -> Vec<Option<Survey>> {
+    let mut left = SURVEY_LIMIT;
+    let stacks: Vec<Option<Vec<&Inventory>>> = set
+        .images
+        .iter()
+        .map(|image| {
+            let layers = image.layers.iter().map(|layer| {
+                let sum = blobs.get(layer.span()?)?.sum.as_ref().ok()?;
+                Some(&sum.inventory)
+            });
+            let stack: Vec<&Inventory> = layers.collect::<Option<_>>()?;
+            let entries: usize = stack.iter().map(|inventory| inventory.len()).sum();
+            left = left.checked_sub(entries).filter(|_| blobs.has_entries)?;
+            Some(stack)
+        })
+        .collect();
+    let cost = |stack: &Option<Vec<&Inventory>>| {
+        let entries = stack.iter().flatten().map(|inventory| inventory.len());
+        entries.sum::<usize>() as u64
+    };
+    parallel::map(jobs, &stacks, cost, |stack| {
+        Some(rootfs::survey(stack.as_ref()?.iter().copied()))
     })
 }
 
@@ -133,34 +239,6 @@ struct Checker<'b> {
 }
 
 impl Checker<'_> {
-    fn archive(&mut self, archive: &Archive) -> Result<(), LayerError> {
-        if let Some(fault) = archive.fault() {
-            let message = format!(
-                "the archive is damaged or cut short behind its member no. {}, what followed is lost: {}",
-                archive.members().len(),
-                fault.fault
-            );
-            self.problems
-                .push(Problem::error(Code::ArchiveTruncated, message).at(fault.offset));
-        }
-        for (hidden, counts) in archive.duplicates() {
-            let problem = if same_content(archive, hidden, counts)? {
-                let message = "the archive holds the member twice, with the same content";
-                Problem::warning(Code::MemberDuplicate, message)
-            } else {
-                let message = "the archive holds two different members of one name: Docker and containerd read the last one, skopeo and crane the first";
-                Problem::error(Code::MemberDuplicate, message)
-            };
-            let problem = problem.compared(
-                format!("at byte {}", hidden.offset),
-                format!("at byte {}", counts.offset),
-            );
-            self.problems
-                .push(problem.at(hidden.offset).in_member(counts.name.as_bytes()));
-        }
-        Ok(())
-    }
-
     fn layer(&mut self, layer: &Layer, image: usize) -> LayerCheck {
         let mut check = LayerCheck {
             index: layer.index,
@@ -181,7 +259,11 @@ impl Checker<'_> {
                 .in_member(&layer.member)
                 .at(slice.span().offset)
         };
-        let sum = match &blob.sum {
+        let damage = match &blob.sum {
+            Ok(sum) => sum.tail_fault.as_ref().map_or(Ok(sum), Err),
+            Err(error) => Err(error),
+        };
+        let sum = match damage {
             Ok(sum) => sum,
             Err(error) => {
                 let code = if error.is_truncation() {
@@ -242,7 +324,48 @@ impl Checker<'_> {
             self.problems
                 .push(place(Problem::error(code, describe(error))));
         }
+        if sum.end_missing && sum.tar_size > 0 {
+            let message =
+                "the layer's tar lacks its end-of-archive blocks: engines read it all the same";
+            self.problems
+                .push(place(Problem::warning(Code::EndMissing, message)));
+        }
         check
+    }
+
+    /// Tells what stands inside the layers; of layers that images share, once.
+    fn content(&mut self, set: &ImageSet, surveys: &[Option<Survey>]) {
+        let mut told = HashSet::new();
+        let mut unchecked = 0;
+        for (image, survey) in set.images.iter().zip(surveys) {
+            let Some(survey) = survey else {
+                let whole = image.layers.iter().all(|layer| {
+                    let blob = layer.span().and_then(|span| self.blobs.get(span));
+                    blob.is_some_and(|blob| blob.sum.is_ok())
+                });
+                unchecked += usize::from(whole && !image.layers.is_empty());
+                continue;
+            };
+            for problem in content::problems(image, survey) {
+                let layer = problem.layer.and_then(|index| image.layers.get(index));
+                let key = (
+                    layer.and_then(Layer::span),
+                    problem.code,
+                    problem.message.clone(),
+                    problem.path.clone(),
+                );
+                if told.insert(key) {
+                    self.problems.push(problem);
+                }
+            }
+        }
+        if unchecked > 0 {
+            let message = format!(
+                "the layers of {unchecked} images hold too many entries to look at each: their names, links and whiteouts are not checked, their bytes are"
+            );
+            self.problems
+                .push(Problem::warning(Code::EntriesUnchecked, message));
+        }
     }
 
     /// Compares the digest of a blob's stored bytes with a claim.
@@ -325,21 +448,6 @@ impl Checker<'_> {
             });
         }
     }
-}
-
-/// Whether two members are the same but for their place.
-fn same_content(archive: &Archive, one: &Member, other: &Member) -> Result<bool, LayerError> {
-    let (MemberKind::File(a), MemberKind::File(b)) = (&one.kind, &other.kind) else {
-        return Ok(one.kind == other.kind);
-    };
-    if a.len != b.len {
-        return Ok(false);
-    }
-    let digest = |span| {
-        let slice = archive.source().slice(span);
-        sum(&slice, Compression::None, &SumWanted::diff_id(), &Silent).map(|sum| sum.tar)
-    };
-    Ok(digest(*a)? == digest(*b)?)
 }
 
 fn unsupported(claimed: &Digest) -> Problem {

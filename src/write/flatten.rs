@@ -11,7 +11,7 @@ use super::placed;
 use super::tar::TarWriter;
 use crate::digest::DiffId;
 use crate::image::{Identity, Image, Layer};
-use crate::layer::{SumWanted, sum};
+use crate::layer::digest;
 use crate::parallel::{self, Jobs};
 use crate::progress::Progress;
 use crate::record::Mtime;
@@ -250,7 +250,7 @@ fn check_layers(
     progress: &dyn Progress,
 ) -> Result<(), RootfsError> {
     let unproven = unproven(image, digests);
-    let sums = parallel::map(
+    let computed = parallel::map(
         jobs,
         &unproven,
         |(_, span)| span.len,
@@ -259,18 +259,18 @@ fn check_layers(
                 return Ok(None);
             };
             let task = progress.begin("verifying layers", Some(slice.len()));
-            sum(slice, compression, &SumWanted::diff_id(), &*task)
-                .map(|sum| Some(DiffId::from(sum.tar)))
+            digest(slice, compression, &*task)
+                .map(|digest| Some(DiffId::from(digest)))
                 .map_err(|source| RootfsError::Layer { layer, source })
         },
     );
-    let mut computed = HashMap::new();
-    for ((_, span), sum) in unproven.into_iter().zip(sums) {
-        if let Some(id) = sum? {
-            computed.insert(span, id);
+    let mut by_span = HashMap::new();
+    for ((_, span), id) in unproven.into_iter().zip(computed) {
+        if let Some(id) = id? {
+            by_span.insert(span, id);
         }
     }
-    compare(image, digests, &computed)
+    compare(image, digests, &by_span)
 }
 
 /// Holds every layer against its diff ID.

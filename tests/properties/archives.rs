@@ -225,7 +225,9 @@ proptest! {
             prop_assert!(image.layers.iter().all(|layer| layer.present().is_some()));
         }
         let result = check(&read);
-        prop_assert!(result.is_ok(true), "{:?}", result.problems);
+        // Layers are made of names at random, and one may come twice.
+        let told = result.problems.iter().find(|problem| problem.code != Code::DuplicatePath);
+        prop_assert!(told.is_none(), "{told:?}");
         let computed = result.images.iter().flat_map(|image| &image.layers);
         prop_assert!(computed.into_iter().all(|layer| layer.ok && layer.computed == layer.diff_id));
     }

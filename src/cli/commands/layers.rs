@@ -2,7 +2,7 @@
 
 use imgtar::digest::DiffId;
 use imgtar::image::Image;
-use imgtar::layer::{SumWanted, sum};
+use imgtar::layer::digest;
 use imgtar::progress::Progress;
 use imgtar::report::Layers;
 
@@ -82,8 +82,8 @@ fn computed_diff_ids(
             let task = context
                 .progress
                 .begin("computing diff IDs", Some(slice.len()));
-            match sum(slice, compression, &SumWanted::diff_id(), &*task) {
-                Ok(sum) => computed.push(Some(DiffId::from(sum.tar))),
+            match digest(slice, compression, &*task) {
+                Ok(digest) => computed.push(Some(DiffId::from(digest))),
                 Err(error) if error.is_environment() => return Err(error.into()),
                 Err(_) => computed.push(None),
             }

@@ -2,29 +2,40 @@
 
 use std::path::{Path, PathBuf};
 
-use imgtar::archive::Archive;
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
+use imgtar::archive::{Archive, ArchiveError};
+use imgtar::audit::{Audit, AuditKind};
+use imgtar::digest::Digest;
 use imgtar::image::{ImageSet, LoadError};
 use imgtar::problem::{Code, Problem};
-use imgtar::report::{Verify, VerifyArchive};
+use imgtar::report::{ImageAudit, Verify, VerifyArchive};
+use imgtar::source::SourceError;
+use imgtar::verify::{Loaders, checksum_mismatch, file_digest};
 
 use super::{Context, Exit, Failure};
 use crate::cli::args::{self, JsonArg};
-use crate::cli::error::causes;
+use crate::cli::error::{causes, warn};
 use crate::cli::render;
+use crate::cli::transfer::{Claims, Transfer};
 
 /// Check everything that archives claim
 ///
 /// Every byte is read once: diff IDs, blob digests and sizes, config digests are recomputed; layer
-/// counts, histories, manifest.json, index.json and repositories are held against each other. All
-/// problems are reported, not only the first. Exits with 1 if anything is not what is claimed.
+/// counts, histories, manifest.json, index.json and repositories are held against each other; names,
+/// links and whiteouts inside the layers are looked at; and it is foretold whether Docker, containerd
+/// and podman would load the archive. All problems are reported, not only the first. Exits with 1 if
+/// anything is not what is claimed. `docs/verify.md` explains every problem.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   imgtar verify app.tar
   imgtar verify -q *.tar
-  docker save app | imgtar verify -")]
+  docker save app | imgtar verify -
+  imgtar verify app.tar --checksum app.tar.sha256
+  imgtar verify --check app.tar.sha256
+  imgtar verify app.tar --audit --fail-on secret,setuid")]
 pub(crate) struct Args {
     /// The archives: paths, or - for standard input
-    #[arg(value_name = "ARCHIVE", required = true)]
+    #[arg(value_name = "ARCHIVE", required_unless_present = "check")]
     archives: Vec<PathBuf>,
 
     #[command(flatten)]
@@ -37,28 +48,75 @@ pub(crate) struct Args {
     /// Count warnings as errors
     #[arg(long)]
     strict: bool,
+
+    #[command(flatten)]
+    transfer: Transfer,
+
+    /// Also tell what to know before running the images
+    ///
+    /// Setuid and setgid files, capabilities, devices, files that anybody may write, names with
+    /// control characters, what looks like a secret in environment, labels and history, and the user.
+    /// The exit code does not depend on it.
+    #[arg(long)]
+    audit: bool,
+
+    /// Exit with 1 if the audit finds something of these kinds
+    #[arg(
+        long,
+        value_name = "KINDS",
+        value_delimiter = ',',
+        value_parser = kinds(),
+        requires = "audit"
+    )]
+    fail_on: Vec<AuditKind>,
+}
+
+/// The kinds by their names.
+fn kinds() -> impl TypedValueParser<Value = AuditKind> {
+    PossibleValuesParser::new(
+        AuditKind::ALL
+            .iter()
+            .map(|kind| PossibleValue::new(kind.name())),
+    )
+    .map(|name| {
+        let kind = AuditKind::ALL.iter().find(|kind| kind.name() == name);
+        // clap has refused every other name.
+        *kind.unwrap_or(&AuditKind::Setuid)
+    })
 }
 
 impl Args {
     pub(crate) fn run(&self, context: &Context) -> Result<Exit, Failure> {
+        let claims = self.transfer.claims(&self.archives)?;
+        let mut sums = self.transfer.sums()?;
+        let named = claims.as_ref().map(Claims::paths);
+        let archives = match &named {
+            Some(named) if self.archives.is_empty() => named,
+            _ => &self.archives,
+        };
         let mut exit = Exit::Done;
-        let mut reports = Vec::with_capacity(self.archives.len());
-        for path in &self.archives {
-            match self.check(path, context) {
-                Ok(report) => {
-                    if !report.ok {
+        let mut reports = Vec::with_capacity(archives.len());
+        for path in archives {
+            match self.check(path, claims.as_ref(), context) {
+                Ok((report, digest)) => {
+                    if !report.ok || self.fails_on(&report) {
                         exit = exit.max(Exit::No);
+                    }
+                    if let (Some(sums), Some(digest)) = (&mut sums, digest) {
+                        sums.add(path, digest);
                     }
                     reports.push(report);
                 }
                 // One archive that cannot be read does not keep the others from being checked.
-                Err(failure) => {
+                Err(refused) => {
+                    let Refused { failure, loaders } = *refused;
                     exit = exit.max(failure.report(context.output));
                     // Said on standard error already; programs want it in their document.
                     if self.json.json {
                         let problem = Problem::error(Code::ArchiveUnreadable, failure.to_string());
                         let path = path.display().to_string();
-                        reports.push(VerifyArchive::unreadable(&path, &problem));
+                        let loaders = loaders.as_ref();
+                        reports.push(VerifyArchive::unreadable(&path, &[problem], loaders));
                     }
                 }
             }
@@ -72,22 +130,121 @@ impl Args {
             };
             context.output.answer(&answer)?;
         }
+        match sums {
+            Some(sums) if exit == Exit::Done => sums.finish()?,
+            Some(sums) => {
+                let path = sums.path().display();
+                let message =
+                    format!("{path} is not written, because not every archive is in order");
+                warn(context.output, &message);
+            }
+            None => {}
+        }
         Ok(exit)
     }
 
-    fn check(&self, path: &Path, context: &Context) -> Result<VerifyArchive, Failure> {
-        let archive = args::open(path, &context.progress)?;
+    fn check(
+        &self,
+        path: &Path,
+        claims: Option<&Claims>,
+        context: &Context,
+    ) -> Result<(VerifyArchive, Option<Digest>), Box<Refused>> {
+        let archive = args::try_open(path, &context.progress)?.map_err(|error| {
+            // What is no tar at all, every engine refuses.
+            let loaders = match &error {
+                imgtar::Error::Archive(ArchiveError::NotTar { .. }) => {
+                    Some(Loaders::all_refuse("archive/tar: invalid tar header"))
+                }
+                imgtar::Error::Source(SourceError::Empty { .. }) => {
+                    Some(Loaders::all_refuse("the archive is empty"))
+                }
+                imgtar::Error::Source(SourceError::Decompress { source, .. }) => {
+                    Some(Loaders::all_refuse(&source.to_string()))
+                }
+                _ => None,
+            };
+            Box::new(Refused {
+                failure: error.into(),
+                loaders,
+            })
+        })?;
+        let claimed = claims.map(|claims| claims.of(path)).transpose()?;
         let set = match ImageSet::load(&archive) {
             Ok(set) => set,
             Err(error) => {
-                return match damage(&archive, &error) {
-                    Some(problem) => Ok(VerifyArchive::unreadable(archive.path(), &problem)),
-                    None => Err(error.into()),
+                let problem = damage(&archive, &error);
+                let why = problem
+                    .as_ref()
+                    .map_or_else(|| error.to_string(), |problem| problem.message.clone());
+                let loaders = Some(Loaders::of_unreadable(&archive, &why));
+                return match problem {
+                    Some(problem) => {
+                        let mut problems = vec![problem];
+                        let mut digest = None;
+                        if self.transfer.wants_digests() {
+                            let computed = file_digest(&archive, &context.progress)
+                                .map_err(imgtar::Error::from)?;
+                            let mismatch =
+                                claimed.and_then(|claimed| checksum_mismatch(claimed, &computed));
+                            problems.splice(0..0, mismatch);
+                            digest = Some(computed);
+                        }
+                        let path = archive.path();
+                        let mut report =
+                            VerifyArchive::unreadable(path, &problems, loaders.as_ref());
+                        report.sha256 = digest.map(|digest| digest.to_string());
+                        Ok((report, None))
+                    }
+                    None => Err(Box::new(Refused {
+                        failure: error.into(),
+                        loaders,
+                    })),
                 };
             }
         };
-        let result = imgtar::verify::verify(&archive, &set, context.jobs, &context.progress)?;
-        Ok(VerifyArchive::new(&archive, &set, &result, self.strict))
+        let verify = if self.transfer.wants_digests() {
+            imgtar::verify::verify_file
+        } else {
+            imgtar::verify::verify
+        };
+        let mut result = verify(&archive, &set, context.jobs, &context.progress)?;
+        if let Some(claimed) = claimed {
+            result.compare_file(claimed);
+        }
+        let mut report = VerifyArchive::new(&archive, &set, &result, self.strict);
+        if self.audit {
+            let mut audits = Vec::with_capacity(set.images.len());
+            for image in &set.images {
+                let audit = Audit::of(image, context.jobs, &context.progress)?;
+                audits.push(ImageAudit::new(image, &audit));
+            }
+            report.audit = Some(audits);
+        }
+        Ok((report, result.file))
+    }
+
+    fn fails_on(&self, report: &VerifyArchive) -> bool {
+        let mut audits = report.audit.iter().flatten();
+        audits.any(|audit| {
+            let found = |kind: &AuditKind| audit.counts.contains_key(kind.name());
+            // Files that could not be looked at may hold anything.
+            self.fail_on.iter().any(found) || (audit.unread.is_some() && !self.fail_on.is_empty())
+        })
+    }
+}
+
+/// An archive that could not be checked, and what engines would say of it.
+struct Refused {
+    failure: Failure,
+    loaders: Option<Loaders>,
+}
+
+impl<E: Into<Failure>> From<E> for Box<Refused> {
+    fn from(error: E) -> Self {
+        Self::new(Refused {
+            failure: error.into(),
+            loaders: None,
+        })
     }
 }
 

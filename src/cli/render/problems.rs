@@ -48,12 +48,24 @@ fn place(row: &ProblemRow) -> String {
         parts.push(format!("member {}", lossy(member)));
     }
     if let Some(path) = &row.path {
-        parts.push(format!("path {}", lossy(path)));
+        parts.push(format!("path {}{}", lossy(path), others(row)));
     }
     if let Some(offset) = row.offset {
         parts.push(format!("byte {offset}"));
     }
     parts.join(", ")
+}
+
+/// The other paths that a problem is about: the first few, and how many more.
+fn others(row: &ProblemRow) -> String {
+    let mut text = String::new();
+    for path in &row.more_paths {
+        _ = write!(text, ", {}", lossy(path));
+    }
+    match row.count.saturating_sub(1 + row.more_paths.len()) {
+        0 => text,
+        more => format!("{text} and {more} more"),
+    }
 }
 
 /// Bytes for people.

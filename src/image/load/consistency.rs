@@ -26,6 +26,7 @@ pub(super) fn check(image: &Image, problems: &mut Vec<Problem>) {
         return;
     }
     let Some(view) = image.view() else { return };
+    platform(image, &mut push);
     let layers = image.layers.len();
     match &view.rootfs {
         None => push(Problem::error(
@@ -65,6 +66,33 @@ pub(super) fn check(image: &Image, problems: &mut Vec<Problem>) {
     if pairing.unexplained_layers > 0 {
         let message = "the history has fewer steps with a layer than there are layers; `docker history` hides the rest";
         push(compared(Problem::warning(Code::HistoryMismatch, message)));
+    }
+}
+
+/// Engines pick an image by what the index says of it and run it by what its config says.
+fn platform(image: &Image, push: &mut impl FnMut(Problem)) {
+    let Some(view) = image.view() else { return };
+    let own = &view.platform;
+    let missing = match (own.os.is_empty(), own.architecture.is_empty()) {
+        (false, false) => None,
+        (true, false) => Some("operating system"),
+        (false, true) => Some("architecture"),
+        (true, true) => Some("operating system and architecture"),
+    };
+    if let Some(what) = missing {
+        let message = format!("the config names no {what}: engines take the host's");
+        push(Problem::warning(Code::PlatformMissing, message));
+    }
+    let listed = image.manifest.as_ref();
+    let listed = listed.and_then(|manifest| manifest.descriptor.platform.as_ref());
+    if let Some(listed) = listed
+        && !listed.is_unknown()
+        && missing.is_none()
+        && (&listed.os, &listed.architecture) != (&own.os, &own.architecture)
+    {
+        let message = "the index lists the image for another platform than its config says: engines pick it by the one and run it as the other";
+        let problem = Problem::warning(Code::PlatformMismatch, message);
+        push(problem.compared(listed, own));
     }
 }
 

@@ -33,6 +33,8 @@ pub(super) struct IndexWalk {
     pub(super) absent: Vec<Absent>,
     /// The position of its first image.
     pub(super) first: usize,
+    /// How many descriptors `index.json` itself has.
+    pub(super) listed: usize,
     descriptors: usize,
     /// Names that were given to something already.
     named: HashSet<(Met, Name)>,
@@ -74,8 +76,10 @@ impl Loader<'_> {
             }
             Err(fault) => return Ok(Err(fault.into())),
         };
+        self.check_index(&document.bytes);
         let mut walk = IndexWalk {
             first,
+            listed: descriptors.len(),
             ..IndexWalk::default()
         };
         self.visit_all(&mut walk, descriptors, &Way::default())?;
@@ -84,6 +88,7 @@ impl Loader<'_> {
 
     pub(super) fn oci_set(walk: IndexWalk) -> ImageSet {
         let mut set = Self::set(Layout::Oci, walk.images);
+        set.in_index_json = walk.listed;
         set.artifacts = walk.artifacts;
         set.absent = walk.absent;
         set

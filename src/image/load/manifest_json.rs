@@ -8,7 +8,7 @@ use super::super::model::{Identity, Image, Layer};
 use super::super::platform::Platform;
 use super::super::reference::{Name, Reference};
 use super::{LoadError, Loader, Read, assign_diff_ids, blob_digest_in_name, digest_in_name};
-use crate::digest::BlobDigest;
+use crate::digest::{BlobDigest, DiffId};
 use crate::problem::{Code, Problem};
 
 impl Loader<'_> {
@@ -21,6 +21,7 @@ impl Loader<'_> {
             Ok(manifest) => manifest,
             Err(fault) => return Ok(Err(fault.into())),
         };
+        self.check_text("manifest.json", &document.bytes);
         if let Some(at) = manifest.trailing {
             let message = "something follows the first JSON value of manifest.json; engines read the first value only";
             let offset = document.slice.span().offset + at as u64;
@@ -43,6 +44,7 @@ impl Loader<'_> {
         let (identity, config) = self.config(config_name, claimed.as_ref(), position)?;
         let view = config.as_ref().map(|blob| &blob.view);
         let diff_ids = view.map_or(&[][..], |view| view.diff_ids());
+        self.check_item(&item, diff_ids, position);
         let mut layers = Vec::with_capacity(item.layers.len());
         for (index, name) in item.layers.iter().enumerate() {
             let described = diff_ids
@@ -79,6 +81,62 @@ impl Loader<'_> {
             parent: item.parent,
             layers,
         })
+    }
+
+    /// What an item says beside config, tags and layers.
+    fn check_item(&mut self, item: &ManifestItem, diff_ids: &[DiffId], position: usize) {
+        if !item.unknown.is_empty() {
+            let message = format!(
+                "manifest.json has keys that no engine knows: {}",
+                item.unknown.join(", ")
+            );
+            self.odd("manifest.json", message);
+        }
+        let mut sources: Vec<_> = item.layer_sources.iter().collect();
+        sources.sort_by_key(|(diff_id, _)| diff_id.to_string());
+        for (diff_id, source) in sources {
+            let Some(index) = diff_ids.iter().position(|known| known == diff_id) else {
+                let message =
+                    "LayerSources of manifest.json describes a layer that the image does not have";
+                let problem = Problem::warning(Code::DescriptionsDisagree, message);
+                self.problem(
+                    problem.compared(diff_id, "absent"),
+                    b"manifest.json",
+                    position,
+                );
+                continue;
+            };
+            let Some(name) = item.layers.get(index) else {
+                continue;
+            };
+            if let Some(named) = blob_digest_in_name(name.as_bytes())
+                && *named.digest() != source.digest
+            {
+                let message = "LayerSources of manifest.json gives the layer another digest than the name of its file";
+                let problem = Problem::error(Code::DescriptionsDisagree, message)
+                    .compared(&source.digest, named)
+                    .of_layer(index);
+                self.problem(problem, b"manifest.json", position);
+            }
+            if !source.media_type.is_layer() {
+                let message = format!(
+                    "LayerSources of manifest.json calls a layer `{}`, which engines do not know",
+                    source.media_type
+                );
+                self.odd("manifest.json", message);
+            }
+            let found = self.archive.find(name.as_bytes());
+            if let (Ok((_, slice)), true) = (found, source.urls.is_empty())
+                && source.size != Some(slice.len())
+            {
+                let claimed = source.size.map_or("no size".to_owned(), |n| n.to_string());
+                let message = "the layer's length is not what LayerSources of manifest.json says";
+                let problem = Problem::error(Code::BlobSizeMismatch, message)
+                    .compared(claimed, slice.len())
+                    .of_layer(index);
+                self.problem(problem, b"manifest.json", position);
+            }
+        }
     }
 
     /// A tag of `RepoTags`. Docker wants a tag in it: `invalid tag "foo"`.

@@ -178,6 +178,7 @@ impl Loader<'_> {
         let Ok(document) = self.document(b"repositories")? else {
             return Ok(());
         };
+        self.check_text("repositories", &document.bytes);
         let tags = match read_repositories(&document.bytes) {
             Ok(tags) => tags,
             Err(why) => {

@@ -2,12 +2,15 @@
 
 mod consistency;
 mod index;
+mod keys;
 mod legacy;
 mod manifest_json;
 mod merge;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+
+pub(super) use keys::unknown_keys;
 
 use super::config::Config;
 use super::json::{self, JsonError};
@@ -117,7 +120,10 @@ impl ImageSet {
         let mut set = match (manifest, index) {
             (Some(Ok(manifest)), Some(Ok(index))) => {
                 loader.check_oci_layout();
-                loader.merge(manifest, index)
+                let in_index_json = index.listed;
+                let mut set = loader.merge(manifest, index);
+                set.in_index_json = in_index_json;
+                set
             }
             (Some(Ok(manifest)), Some(Err(fault))) => {
                 loader.report_invalid("index.json", &fault);
@@ -143,6 +149,7 @@ impl ImageSet {
                 .into());
             }
         };
+        set.from_manifest_json = first;
         if set.layout != Layout::DockerV1 {
             loader.check_repositories(&set)?;
         }
@@ -209,6 +216,8 @@ impl Loader<'_> {
             artifacts: Vec::new(),
             absent: Vec::new(),
             problems: Vec::new(),
+            from_manifest_json: 0,
+            in_index_json: 0,
             checked: HashSet::new(),
         }
     }

@@ -1,0 +1,60 @@
+//! The audit section of `verify`.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::images::{id, references};
+use super::text::Text;
+use crate::audit::{Audit, AuditKind};
+use crate::image::Image;
+
+/// What to know of one image before running it.
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct ImageAudit {
+    /// The image ID.
+    pub id: Option<String>,
+    /// What the archive calls it.
+    pub references: Vec<String>,
+    /// How many findings there are of each kind that there is.
+    pub counts: BTreeMap<&'static str, usize>,
+    /// The findings, by kind and path; of a kind at most the first hundred.
+    pub findings: Vec<AuditRow>,
+    /// Why its files could not be looked at, if they could not.
+    pub unread: Option<String>,
+}
+
+/// One finding.
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct AuditRow {
+    /// What kind of thing.
+    pub kind: AuditKind,
+    /// The file, below the root, where it is about one.
+    pub path: Option<Text>,
+    /// The index of the layer that supplied the file.
+    pub layer: Option<usize>,
+    /// What was found; secrets are masked.
+    pub detail: String,
+}
+
+impl ImageAudit {
+    /// Describes what was found in an image.
+    pub fn new(image: &Image, audit: &Audit) -> Self {
+        let findings = audit.findings.iter().map(|finding| AuditRow {
+            kind: finding.kind,
+            path: finding.path.clone().map(Text),
+            layer: finding.layer,
+            detail: finding.detail.clone(),
+        });
+        let counts = audit.counts.iter();
+        Self {
+            id: id(&image.identity),
+            references: references(image),
+            counts: counts.map(|(kind, count)| (kind.name(), *count)).collect(),
+            findings: findings.collect(),
+            unread: audit.unread.as_ref().map(ToString::to_string),
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! Layers applied to see what becomes of them, without their bytes.
+
+use super::apply::{Added, Apply, Numbered, Role, role};
+use super::error::RootfsFault;
+use super::tree::Rootfs;
+use super::warning::{MORE_PATHS, Warning};
+use crate::layer::Inventory;
+
+/// Entries of one layer that cannot be applied for one reason.
+#[derive(Clone, Debug)]
+pub struct Refused {
+    /// What is wrong with the first of them.
+    pub fault: RootfsFault,
+    /// The layer's index, base first.
+    pub layer: usize,
+    /// The first path, as written.
+    pub path: Vec<u8>,
+    /// Where its header begins in the uncompressed layer, in bytes.
+    pub offset: u64,
+    /// The next few paths.
+    pub more: Vec<Vec<u8>>,
+    /// How many there are.
+    pub count: usize,
+}
+
+/// What became of the layers of an image.
+#[derive(Clone, Debug, Default)]
+pub struct Survey {
+    /// Entries that cannot be applied; they were left out.
+    pub refused: Vec<Refused>,
+    /// What engines disagree about.
+    pub warnings: Vec<Warning>,
+}
+
+/// Applies the entries of `layers`, base first, by the rules of [`Rootfs`]; an entry that cannot be
+/// applied is noted and left out.
+pub fn survey<'i>(layers: impl IntoIterator<Item = &'i Inventory>) -> Survey {
+    let mut tree = Rootfs::empty();
+    let mut refused = Vec::new();
+    for (layer, inventory) in layers.into_iter().enumerate() {
+        let Ok(number) = u32::try_from(layer) else {
+            break;
+        };
+        let first = refused.len();
+        let mut apply = Apply::new(&mut tree, number);
+        let mut refuse = |fault: RootfsFault, path: Vec<u8>, offset: u64| {
+            let same = |known: &&mut Refused| {
+                std::mem::discriminant(&known.fault) == std::mem::discriminant(&fault)
+            };
+            match refused[first..].iter_mut().find(same) {
+                Some(Refused { more, count, .. }) => {
+                    *count += 1;
+                    if more.len() < MORE_PATHS {
+                        more.push(path);
+                    }
+                }
+                None => refused.push(Refused {
+                    fault,
+                    layer,
+                    path,
+                    offset,
+                    more: Vec::new(),
+                    count: 1,
+                }),
+            }
+        };
+        let mut whiteouts = Vec::new();
+        let mut waiting = Vec::new();
+        for (number, entry) in inventory.entries().enumerate() {
+            let numbered = Numbered { number, entry };
+            match role(&numbered.entry) {
+                Role::Dropped => {}
+                Role::Whiteout => whiteouts.push(numbered),
+                Role::Entry => waiting.push(numbered),
+            }
+        }
+        let added = Added::new(&waiting);
+        for whiteout in whiteouts {
+            if let Err(fault) = apply.whiteout(&whiteout, &added) {
+                refuse(fault, whiteout.entry.path, whiteout.entry.header_offset);
+            }
+        }
+        for numbered in waiting {
+            if apply.is_full() {
+                break;
+            }
+            let (path, offset) = (numbered.entry.path.clone(), numbered.entry.header_offset);
+            if let Err(fault) = apply.add(numbered) {
+                refuse(fault, path, offset);
+            }
+        }
+        apply.finish();
+    }
+    Survey {
+        refused,
+        warnings: tree.warnings().to_vec(),
+    }
+}

@@ -1,0 +1,309 @@
+//! One layer unpacked into a directory of its own, as engines with overlay file systems do it.
+//!
+//! Docker (moby/go-archive `archive.go` `Unpack`, `archive_linux.go` `overlayWhiteoutConverter`) and
+//! containerd (`pkg/archive/tar.go` `applyNaive`) differ in how they come to the directory of an
+//! entry: Docker lets the kernel follow symbolic links, so one that leads nowhere in the layer's own
+//! directory is an error; containerd resolves them itself and makes what is missing.
+
+use std::collections::HashMap;
+
+use crate::layer::Whiteout;
+use crate::record::Kind;
+use crate::rootfs::{LINK_LIMIT, LayerPath};
+
+/// Who unpacks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Engine {
+    Docker,
+    Containerd,
+}
+
+/// One thing to unpack.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Piece<'p> {
+    pub(super) kind: Kind,
+    pub(super) typeflag: u8,
+    pub(super) path: &'p [u8],
+    pub(super) link: &'p [u8],
+}
+
+/// How it is unpacked.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Rules {
+    pub(super) engine: Engine,
+    /// Whether names that begin with `.wh.` are whiteouts, and a path may not come twice: in layers,
+    /// not in the outer tar.
+    pub(super) is_layer: bool,
+}
+
+/// The longest name and path that Linux takes.
+const NAME_LIMIT: usize = 255;
+const PATH_LIMIT: usize = 4095;
+
+const NOT_A_DIRECTORY: &str = "not a directory";
+const NO_SUCH_FILE: &str = "no such file or directory";
+
+enum Node<'p> {
+    Directory,
+    Symlink(&'p [u8]),
+    Other,
+}
+
+/// A directory being filled. Nodes are numbered; what is removed is no longer found, nor what was
+/// below it.
+struct Tree<'p> {
+    nodes: Vec<Node<'p>>,
+    children: HashMap<(usize, &'p [u8]), usize>,
+}
+
+const ROOT: usize = 0;
+
+/// Unpacks everything; the first error, in the engine's words.
+pub(super) fn unpack<'p>(
+    pieces: impl IntoIterator<Item = Piece<'p>>,
+    rules: Rules,
+) -> Result<(), String> {
+    let mut tree = Tree {
+        nodes: vec![Node::Directory],
+        children: HashMap::new(),
+    };
+    let mut seen = std::collections::HashSet::new();
+    let unique = rules.is_layer && rules.engine == Engine::Docker;
+    for piece in pieces {
+        // tar-split records every header and refuses a path that it has met, spelled in any way
+        // (tar-split `storage/packer.go`).
+        if unique && !seen.insert(LayerPath::new(piece.path).components().join(&b'/')) {
+            return Err("duplicates of file paths not supported".to_owned());
+        }
+        if piece.kind != Kind::Global {
+            tree.put(piece, rules)?;
+        }
+    }
+    Ok(())
+}
+
+impl<'p> Tree<'p> {
+    fn put(&mut self, piece: Piece<'p>, rules: Rules) -> Result<(), String> {
+        let path = LayerPath::new(piece.path);
+        let Some((name, parents)) = path.components().split_last() else {
+            return Ok(());
+        };
+        let shown = format!("/{}", super::shown(&path.components().join(&b'/')));
+        let parent = match rules.engine {
+            Engine::Docker => self.implied(parents, &shown)?,
+            Engine::Containerd => self.made(parents, &shown)?,
+        };
+        if rules.is_layer
+            && let Some(whiteout) = Whiteout::of_path(name)
+        {
+            return self.whiteout(parent, whiteout, &shown, rules.engine);
+        }
+        let failed = |verb: &str, why: &str| Err(format!("{verb} {shown}: {why}"));
+        if name.len() > NAME_LIMIT || shown.len() > PATH_LIMIT {
+            return failed("open", "file name too long");
+        }
+        let existing = self.children.get(&(parent, *name)).copied();
+        let node = match piece.kind {
+            Kind::Directory => {
+                if existing.is_some_and(|node| matches!(self.nodes[node], Node::Directory)) {
+                    return Ok(());
+                }
+                Node::Directory
+            }
+            Kind::Symlink if piece.link.is_empty() => return failed("symlink", NO_SUCH_FILE),
+            Kind::Symlink => Node::Symlink(piece.link),
+            Kind::Hardlink => {
+                self.children.remove(&(parent, *name));
+                return self.hard_link(parent, name, piece, &shown);
+            }
+            Kind::File if piece.typeflag == b'S' => {
+                return Err("unhandled tar header type 83".to_owned());
+            }
+            Kind::File | Kind::Char | Kind::Block | Kind::Fifo => Node::Other,
+            Kind::Other(flag) => return Err(format!("unhandled tar header type {flag}")),
+            Kind::Global => return Ok(()),
+        };
+        self.add(parent, name, node);
+        Ok(())
+    }
+
+    fn add(&mut self, parent: usize, name: &'p [u8], node: Node<'p>) -> usize {
+        self.nodes.push(node);
+        let id = self.nodes.len() - 1;
+        self.children.insert((parent, name), id);
+        id
+    }
+
+    fn whiteout(
+        &mut self,
+        parent: usize,
+        whiteout: Whiteout<'p>,
+        shown: &str,
+        engine: Engine,
+    ) -> Result<(), String> {
+        let (directory, base) = shown.rsplit_once('/').unwrap_or(("", shown));
+        let Whiteout::Path(name) = whiteout else {
+            return Ok(());
+        };
+        let invalid = matches!(name, b"" | b"." | b"..");
+        if invalid && engine == Engine::Containerd {
+            return Err(format!("invalid whiteout name: {base}: invalid archive"));
+        }
+        if invalid || self.children.contains_key(&(parent, name)) {
+            let hidden = super::shown(name);
+            return Err(match engine {
+                // `.wh.` would make a device of its own directory.
+                Engine::Docker if invalid => {
+                    format!("failed to mknod({directory:?}, S_IFCHR, 0): file exists")
+                }
+                Engine::Docker => format!(
+                    "failed to mknod({:?}, S_IFCHR, 0): file exists",
+                    format!("{directory}/{hidden}")
+                ),
+                Engine::Containerd => {
+                    format!("failed to convert whiteout file {base:?}: file exists")
+                }
+            });
+        }
+        self.add(parent, name, Node::Other);
+        Ok(())
+    }
+
+    fn hard_link(
+        &mut self,
+        parent: usize,
+        name: &'p [u8],
+        piece: Piece<'p>,
+        shown: &str,
+    ) -> Result<(), String> {
+        let target = LayerPath::new(piece.link);
+        let shown_target = format!("/{}", super::shown(&target.components().join(&b'/')));
+        let failed = |why: &str| Err(format!("link {shown_target} {shown}: {why}"));
+        let Some((last, parents)) = target.components().split_last() else {
+            return failed("operation not permitted");
+        };
+        let found = self
+            .resolve(parents)
+            .ok()
+            .and_then(|directory| self.children.get(&(directory, *last)).copied());
+        let Some(found) = found else {
+            return failed(NO_SUCH_FILE);
+        };
+        if matches!(self.nodes[found], Node::Directory) {
+            return failed("operation not permitted");
+        }
+        // One more name of the same node.
+        self.children.insert((parent, name), found);
+        Ok(())
+    }
+
+    /// Where names lead, links followed inside the root.
+    fn resolve(&self, names: &[&[u8]]) -> Result<usize, &'static str> {
+        self.follow(names).and_then(|(node, missing)| {
+            if missing.is_empty() {
+                Ok(node)
+            } else {
+                Err(NO_SUCH_FILE)
+            }
+        })
+    }
+
+    /// Goes as far along `names` as there is something; where it came to, and what is missing.
+    fn follow(&self, names: &[&[u8]]) -> Result<(usize, Vec<Vec<u8>>), &'static str> {
+        let mut ahead: Vec<Vec<u8>> = names.iter().rev().map(|name| name.to_vec()).collect();
+        let mut stack = vec![ROOT];
+        let mut links = 0;
+        while let Some(name) = ahead.pop() {
+            let here = *stack.last().unwrap_or(&ROOT);
+            match name.as_slice() {
+                b"" | b"." => continue,
+                b".." => {
+                    if stack.len() > 1 {
+                        stack.pop();
+                    }
+                    continue;
+                }
+                _ => {}
+            }
+            let Some(&child) = self.children.get(&(here, name.as_slice())) else {
+                ahead.push(name);
+                ahead.reverse();
+                return Ok((here, ahead));
+            };
+            match &self.nodes[child] {
+                Node::Directory => stack.push(child),
+                Node::Symlink(target) => {
+                    links += 1;
+                    if links > LINK_LIMIT {
+                        return Err("too many levels of symbolic links");
+                    }
+                    if target.starts_with(b"/") {
+                        stack.truncate(1);
+                    }
+                    ahead.extend(target.rsplit(|&b| b == b'/').map(<[u8]>::to_vec));
+                }
+                Node::Other => return Err(NOT_A_DIRECTORY),
+            }
+        }
+        Ok((*stack.last().unwrap_or(&ROOT), Vec::new()))
+    }
+
+    /// Docker: the parents are made if the last of them is not there, by its own name; then the kernel
+    /// goes there.
+    fn implied(&mut self, parents: &[&'p [u8]], shown: &str) -> Result<usize, String> {
+        let Some((last, above)) = parents.split_last() else {
+            return Ok(ROOT);
+        };
+        let failed = |why: &str| format!("open {shown}: {why}");
+        let there = self
+            .resolve(above)
+            .ok()
+            .is_some_and(|directory| self.children.contains_key(&(directory, *last)));
+        if there {
+            return self.resolve(parents).map_err(failed);
+        }
+        // Each missing one is made where its parent leads; a dangling link on the way is in the way.
+        let mut here = ROOT;
+        for (depth, name) in parents.iter().enumerate() {
+            here = match self.children.get(&(here, *name)) {
+                None => self.add(here, name, Node::Directory),
+                Some(_) => self.resolve(&parents[..=depth]).map_err(|why| {
+                    failed(if why == NO_SUCH_FILE {
+                        "file exists"
+                    } else {
+                        why
+                    })
+                })?,
+            };
+        }
+        Ok(here)
+    }
+
+    /// containerd: links are resolved first, then what is missing is made.
+    fn made(&mut self, parents: &[&'p [u8]], shown: &str) -> Result<usize, String> {
+        // The usual case: every parent is a directory here, or missing below one that is.
+        let mut here = ROOT;
+        for name in parents {
+            here = match self.children.get(&(here, *name)) {
+                None => self.add(here, name, Node::Directory),
+                Some(&child) if matches!(self.nodes[child], Node::Directory) => child,
+                Some(_) => return self.made_through_links(parents, shown),
+            };
+        }
+        Ok(here)
+    }
+
+    fn made_through_links(&mut self, parents: &[&[u8]], shown: &str) -> Result<usize, String> {
+        let (node, missing) = self.follow(parents).map_err(|why| match why {
+            NOT_A_DIRECTORY => format!("mkparent {shown}: {why}"),
+            _ => "too many links".to_owned(),
+        })?;
+        if missing.is_empty() {
+            return Ok(node);
+        }
+        // What containerd makes where a link leads nowhere has no name here: nothing in the layer can
+        // go there but through the same link.
+        self.nodes.push(Node::Directory);
+        Ok(self.nodes.len() - 1)
+    }
+}
