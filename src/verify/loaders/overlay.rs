@@ -6,6 +6,7 @@
 //! directory is an error; containerd resolves them itself and makes what is missing.
 
 use std::collections::HashMap;
+use std::fmt;
 
 use crate::layer::Whiteout;
 use crate::record::Kind;
@@ -49,6 +50,23 @@ enum Node<'p> {
     Other,
 }
 
+/// An absolute path for an error, put together only if there is one.
+#[derive(Clone, Copy, Debug)]
+struct Shown<'s>(&'s [&'s [u8]]);
+
+impl Shown<'_> {
+    /// Its length in bytes.
+    fn len(self) -> usize {
+        self.0.iter().map(|name| name.len() + 1).sum()
+    }
+}
+
+impl fmt::Display for Shown<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "/{}", super::shown(&self.0.join(&b'/')))
+    }
+}
+
 /// A directory being filled. Nodes are numbered; what is removed is no longer found, nor what was
 /// below it.
 struct Tree<'p> {
@@ -88,15 +106,15 @@ impl<'p> Tree<'p> {
         let Some((name, parents)) = path.components().split_last() else {
             return Ok(());
         };
-        let shown = format!("/{}", super::shown(&path.components().join(&b'/')));
+        let shown = Shown(path.components());
         let parent = match rules.engine {
-            Engine::Docker => self.implied(parents, &shown)?,
-            Engine::Containerd => self.made(parents, &shown)?,
+            Engine::Docker => self.implied(parents, shown)?,
+            Engine::Containerd => self.made(parents, shown)?,
         };
         if rules.is_layer
             && let Some(whiteout) = Whiteout::of_path(name)
         {
-            return self.whiteout(parent, whiteout, &shown, rules.engine);
+            return self.whiteout(parent, whiteout, shown, rules.engine);
         }
         let failed = |verb: &str, why: &str| Err(format!("{verb} {shown}: {why}"));
         if name.len() > NAME_LIMIT || shown.len() > PATH_LIMIT {
@@ -114,7 +132,7 @@ impl<'p> Tree<'p> {
             Kind::Symlink => Node::Symlink(piece.link),
             Kind::Hardlink => {
                 self.children.remove(&(parent, *name));
-                return self.hard_link(parent, name, piece, &shown);
+                return self.hard_link(parent, name, piece, shown);
             }
             Kind::File if piece.typeflag == b'S' => {
                 return Err("unhandled tar header type 83".to_owned());
@@ -138,35 +156,34 @@ impl<'p> Tree<'p> {
         &mut self,
         parent: usize,
         whiteout: Whiteout<'p>,
-        shown: &str,
+        shown: Shown<'_>,
         engine: Engine,
     ) -> Result<(), String> {
-        let (directory, base) = shown.rsplit_once('/').unwrap_or(("", shown));
         let Whiteout::Path(name) = whiteout else {
             return Ok(());
         };
         let invalid = matches!(name, b"" | b"." | b"..");
+        if !invalid && !self.children.contains_key(&(parent, name)) {
+            self.add(parent, name, Node::Other);
+            return Ok(());
+        }
+        let shown = shown.to_string();
+        let (directory, base) = shown.rsplit_once('/').unwrap_or(("", &shown));
         if invalid && engine == Engine::Containerd {
             return Err(format!("invalid whiteout name: {base}: invalid archive"));
         }
-        if invalid || self.children.contains_key(&(parent, name)) {
-            let hidden = super::shown(name);
-            return Err(match engine {
-                // `.wh.` would make a device of its own directory.
-                Engine::Docker if invalid => {
-                    format!("failed to mknod({directory:?}, S_IFCHR, 0): file exists")
-                }
-                Engine::Docker => format!(
-                    "failed to mknod({:?}, S_IFCHR, 0): file exists",
-                    format!("{directory}/{hidden}")
-                ),
-                Engine::Containerd => {
-                    format!("failed to convert whiteout file {base:?}: file exists")
-                }
-            });
-        }
-        self.add(parent, name, Node::Other);
-        Ok(())
+        let hidden = super::shown(name);
+        Err(match engine {
+            // `.wh.` would make a device of its own directory.
+            Engine::Docker if invalid => {
+                format!("failed to mknod({directory:?}, S_IFCHR, 0): file exists")
+            }
+            Engine::Docker => format!(
+                "failed to mknod({:?}, S_IFCHR, 0): file exists",
+                format!("{directory}/{hidden}")
+            ),
+            Engine::Containerd => format!("failed to convert whiteout file {base:?}: file exists"),
+        })
     }
 
     fn hard_link(
@@ -174,10 +191,10 @@ impl<'p> Tree<'p> {
         parent: usize,
         name: &'p [u8],
         piece: Piece<'p>,
-        shown: &str,
+        shown: Shown<'_>,
     ) -> Result<(), String> {
         let target = LayerPath::new(piece.link);
-        let shown_target = format!("/{}", super::shown(&target.components().join(&b'/')));
+        let shown_target = Shown(target.components());
         let failed = |why: &str| Err(format!("link {shown_target} {shown}: {why}"));
         let Some((last, parents)) = target.components().split_last() else {
             return failed("operation not permitted");
@@ -250,10 +267,18 @@ impl<'p> Tree<'p> {
 
     /// Docker: the parents are made if the last of them is not there, by its own name; then the kernel
     /// goes there.
-    fn implied(&mut self, parents: &[&'p [u8]], shown: &str) -> Result<usize, String> {
+    fn implied(&mut self, parents: &[&'p [u8]], shown: Shown<'_>) -> Result<usize, String> {
         let Some((last, above)) = parents.split_last() else {
             return Ok(ROOT);
         };
+        // The usual case: every parent is there, and a directory.
+        let directory = |here, name: &&'p [u8]| {
+            let child = *self.children.get(&(here, *name))?;
+            matches!(self.nodes[child], Node::Directory).then_some(child)
+        };
+        if let Some(here) = parents.iter().try_fold(ROOT, directory) {
+            return Ok(here);
+        }
         let failed = |why: &str| format!("open {shown}: {why}");
         let there = self
             .resolve(above)
@@ -280,7 +305,7 @@ impl<'p> Tree<'p> {
     }
 
     /// containerd: links are resolved first, then what is missing is made.
-    fn made(&mut self, parents: &[&'p [u8]], shown: &str) -> Result<usize, String> {
+    fn made(&mut self, parents: &[&'p [u8]], shown: Shown<'_>) -> Result<usize, String> {
         // The usual case: every parent is a directory here, or missing below one that is.
         let mut here = ROOT;
         for name in parents {
@@ -293,7 +318,7 @@ impl<'p> Tree<'p> {
         Ok(here)
     }
 
-    fn made_through_links(&mut self, parents: &[&[u8]], shown: &str) -> Result<usize, String> {
+    fn made_through_links(&mut self, parents: &[&[u8]], shown: Shown<'_>) -> Result<usize, String> {
         let (node, missing) = self.follow(parents).map_err(|why| match why {
             NOT_A_DIRECTORY => format!("mkparent {shown}: {why}"),
             _ => "too many links".to_owned(),
