@@ -50,7 +50,8 @@ impl V1Json {
     }
 }
 
-/// Whether bytes are such a file: an object with an ID of 64 digits and a time.
+/// Whether bytes are such a file: an object with an ID of 64 digits and the container's config, which
+/// Go's struct always writes, or a time.
 pub(crate) fn is_v1_json(bytes: &[u8]) -> bool {
     let Ok(json) = Json::parse(bytes) else {
         return false;
@@ -58,8 +59,8 @@ pub(crate) fn is_v1_json(bytes: &[u8]) -> bool {
     let root = Node::root(&json, "json");
     let id = root.field("id").and_then(|id| id.string());
     let is_id = |id: &str| id.len() == 64 && id.bytes().all(|b| b.is_ascii_hexdigit());
-    let created = root.field("created").is_ok_and(|node| node.is_present());
-    id.is_ok_and(|id| is_id(&id)) && created
+    let has = |key| root.field(key).is_ok_and(|node| node.is_present());
+    id.is_ok_and(|id| is_id(&id)) && (has("container_config") || has("created"))
 }
 
 /// The first version of Docker whose `json` files are taken over as they are; those of older ones go

@@ -7,6 +7,7 @@
 use super::super::descriptor::Descriptor;
 use super::super::json::{Json, Node};
 use super::super::media_type::MediaType;
+use super::super::reference::Reference;
 use super::Loader;
 use crate::problem::{Code, Problem};
 
@@ -103,7 +104,8 @@ impl Loader<'_> {
         }
     }
 
-    /// Docker and containerd write the reference twice: whole, and its tag alone.
+    /// Docker and containerd write the reference twice: whole, and its tag alone. skopeo looks for the
+    /// whole one in the second place too, there as people write it.
     fn check_names(&mut self, descriptor: &Descriptor) {
         let (Some(whole), Some(tag)) = (
             descriptor.annotation(CONTAINERD_NAME),
@@ -111,7 +113,9 @@ impl Loader<'_> {
         ) else {
             return;
         };
-        if whole != tag && !whole.ends_with(&format!(":{tag}")) {
+        let reference = |text: &str| text.parse().ok().map(Reference::or_latest);
+        let same = reference(whole).is_some_and(|name| reference(tag) == Some(name));
+        if !same && !whole.ends_with(&format!(":{tag}")) {
             let message = "the annotations of a manifest in index.json give it two names: containerd goes by the first, others by the second";
             let problem = Problem::warning(Code::DescriptionsDisagree, message);
             let problem = problem.compared(whole, tag).in_member(b"index.json");
