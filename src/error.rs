@@ -60,13 +60,7 @@ impl Error {
         match self {
             Self::Source(error) => of_source(error),
             Self::Archive(error) => of_archive(error),
-            Self::Load(error) => match error {
-                LoadError::Archive(error) => of_archive(error),
-                LoadError::Source(error) => of_source(error),
-                LoadError::Description { .. }
-                | LoadError::TooManyDescriptors { .. }
-                | LoadError::TooManyImages { .. } => Class::Input,
-            },
+            Self::Load(error) => of_load(error),
             Self::Select(error) => match error {
                 SelectError::Position(_)
                 | SelectError::Ambiguous { .. }
@@ -77,29 +71,49 @@ impl Error {
             },
             Self::Layer(error) => of_layer(error),
             Self::Rootfs(error) => of_rootfs(error),
-            Self::Write(error) => match error {
-                WriteError::Rootfs(error) => of_rootfs(error),
-                WriteError::Read(error) => of_source(error),
-                WriteError::Layer { source, .. } => of_layer(source),
-                WriteError::Change(_) => Class::Usage,
-                WriteError::WhiteoutName { .. }
-                | WriteError::Digest { .. }
-                | WriteError::NoLayer { .. }
-                | WriteError::Image { .. } => Class::Input,
-                WriteError::Write(_) | WriteError::Spool { .. } => Class::Environment,
-            },
+            Self::Write(error) => of_write(error),
             Self::Metadata(error) => of_metadata(error),
             Self::Rebuild(error) => match error {
                 RebuildError::Metadata(error) => of_metadata(error),
                 RebuildError::Source(error) => of_source(error),
                 RebuildError::Flat { source, .. } => of_fault(&source.fault),
                 RebuildError::Tree(error) => of_rootfs(error),
+                RebuildError::Archive(error) => of_archive(error),
+                RebuildError::Load(error) => of_load(error),
+                RebuildError::Layer(error) => of_write(error),
                 RebuildError::Changed { .. }
+                | RebuildError::Lost { .. }
                 | RebuildError::DiffId { .. }
                 | RebuildError::Expansion { .. } => Class::Input,
-                RebuildError::Spool(_) | RebuildError::Write(_) => Class::Environment,
+                RebuildError::Spool(_) | RebuildError::SpoolArchive(_) | RebuildError::Write(_) => {
+                    Class::Environment
+                }
             },
         }
+    }
+}
+
+fn of_load(error: &LoadError) -> Class {
+    match error {
+        LoadError::Archive(error) => of_archive(error),
+        LoadError::Source(error) => of_source(error),
+        LoadError::Description { .. }
+        | LoadError::TooManyDescriptors { .. }
+        | LoadError::TooManyImages { .. } => Class::Input,
+    }
+}
+
+fn of_write(error: &WriteError) -> Class {
+    match error {
+        WriteError::Rootfs(error) => of_rootfs(error),
+        WriteError::Read(error) => of_source(error),
+        WriteError::Layer { source, .. } => of_layer(source),
+        WriteError::Change(_) => Class::Usage,
+        WriteError::WhiteoutName { .. }
+        | WriteError::Digest { .. }
+        | WriteError::NoLayer { .. }
+        | WriteError::Image { .. } => Class::Input,
+        WriteError::Write(_) | WriteError::Spool { .. } => Class::Environment,
     }
 }
 

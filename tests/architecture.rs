@@ -30,7 +30,9 @@ const FLOW: [(&str, &[&str]); 13] = [
     ),
     (
         "rebuild",
-        &["source", "record", "image", "rootfs", "write", "metadata"],
+        &[
+            "source", "record", "archive", "image", "rootfs", "write", "metadata",
+        ],
     ),
     ("audit", &["source", "image", "rootfs"]),
     (

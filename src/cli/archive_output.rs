@@ -59,19 +59,24 @@ impl TagArg {
         if self.tags.is_empty() {
             return kept.to_vec();
         }
-        let mut names: Vec<Name> = Vec::with_capacity(self.tags.len());
-        for tag in &self.tags {
-            let name = Name::Reference(tag.clone());
-            if !names.contains(&name) {
-                names.push(name);
-            }
-        }
-        names
+        names(&self.tags)
     }
 }
 
+/// Tags as names, each once.
+pub(crate) fn names(tags: &[Reference]) -> Vec<Name> {
+    let mut names: Vec<Name> = Vec::with_capacity(tags.len());
+    for tag in tags {
+        let name = Name::Reference(tag.clone());
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    names
+}
+
 /// A reference that an image can be tagged with; the refusals are Docker's, in its words.
-fn tag(text: &str) -> Result<Reference, String> {
+pub(crate) fn tag(text: &str) -> Result<Reference, String> {
     let reference: Reference = text
         .parse()
         .map_err(|e: imgtar::image::ReferenceError| e.to_string())?;
@@ -139,6 +144,14 @@ impl ArchiveOutputArg {
 }
 
 impl ArchiveDestination {
+    /// A destination that is open already.
+    pub(crate) fn new(destination: Destination, layout: LayoutArg) -> Self {
+        Self {
+            destination,
+            layout: layout.into(),
+        }
+    }
+
     /// Writes the archive, puts it in its place and prints the image IDs: on standard output, or on
     /// standard error if the archive goes to standard output.
     pub(crate) fn write(

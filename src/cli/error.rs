@@ -137,8 +137,9 @@ impl<E: Into<Error>> From<E> for Failure {
     }
 }
 
+const VERIFY: &str = "`imgtar verify` reports everything that is wrong with the archive";
+
 fn advise(error: &Error, failure: Failure) -> Failure {
-    const VERIFY: &str = "`imgtar verify` reports everything that is wrong with the archive";
     match error {
         Error::Source(error) | Error::Load(LoadError::Source(error)) => {
             advise_source(error, failure)
@@ -155,19 +156,19 @@ fn advise(error: &Error, failure: Failure) -> Failure {
         Error::Rootfs(error) | Error::Write(WriteError::Rootfs(error)) => {
             advise_rootfs(error, failure)
         }
-        Error::Write(error) => advise_write(error, failure, VERIFY),
+        Error::Write(error) => advise_write(error, failure),
         Error::Metadata(error) => advise_metadata(error, failure),
         Error::Rebuild(error) => advise_rebuild(error, failure),
         _ => failure,
     }
 }
 
-fn advise_write(error: &WriteError, failure: Failure, verify: &str) -> Failure {
+fn advise_write(error: &WriteError, failure: Failure) -> Failure {
     match error {
         WriteError::Digest { .. } => failure.hint(
             "the layer was changed or damaged, and the new archive would say that it was not; `imgtar verify` says what else is",
         ),
-        WriteError::Layer { source, .. } if !source.is_environment() => failure.hint(verify),
+        WriteError::Layer { source, .. } if !source.is_environment() => failure.hint(VERIFY),
         WriteError::Spool { .. } => {
             failure.hint("set TMPDIR to a directory with room for the new layer, uncompressed")
         }
@@ -202,8 +203,22 @@ fn advise_rebuild(error: &RebuildError, mut failure: Failure) -> Failure {
             if *count > named {
                 failure.details.push(format!("and {} more", count - named));
             }
-            failure.hint("give the flat tar as `flatten` wrote it, with the metadata that was written beside it")
+            failure.hint("give the flat tar as `flatten` wrote it, with the metadata that was written beside it; --accept-changes makes one more layer of what was changed")
         }
+        RebuildError::Lost { bodies, count, .. } => {
+            let more = bodies.iter().skip(1).map(ToString::to_string);
+            failure.details.extend(more);
+            let named = bodies.len() as u64;
+            if *count > named {
+                failure.details.push(format!("and {} more", count - named));
+            }
+            failure.hint("the metadata has no copy of it; `imgtar commit ARCHIVE ROOTFS.tar` makes the same layer with the original archive and needs no metadata")
+        }
+        RebuildError::SpoolArchive(_) => {
+            failure.hint("set TMPDIR to a directory with room for the archive")
+        }
+        RebuildError::Layer(WriteError::Rootfs(error)) => advise_rootfs(error, failure),
+        RebuildError::Layer(error) => advise_write(error, failure),
         RebuildError::Flat { .. } => {
             failure.hint("the flat tar comes first: imgtar rebuild ROOTFS.tar --metadata FILE")
         }

@@ -5,10 +5,13 @@ use std::io;
 
 use bstr::ByteSlice;
 
+use crate::archive::ArchiveError;
+use crate::image::LoadError;
 use crate::metadata::MetadataError;
 use crate::record::TarError;
 use crate::rootfs::RootfsError;
 use crate::source::SourceError;
+use crate::write::WriteError;
 
 /// Why an archive cannot be rebuilt.
 #[derive(Debug, thiserror::Error)]
@@ -45,6 +48,16 @@ pub enum RebuildError {
         /// How many differ in all.
         count: u64,
     },
+    /// Bytes that a layer had are gone from the flat tar, and nothing else has them.
+    #[error("{}", lost(.path, .bodies))]
+    Lost {
+        /// The flat tar.
+        path: String,
+        /// The first of them; never empty.
+        bodies: Vec<LostBody>,
+        /// How many there are in all.
+        count: u64,
+    },
     /// A layer does not come out as it was, although every file has the bytes it should have.
     #[error("layer {layer} does not match its diff ID: claimed {claimed}, rebuilt {computed}")]
     DiffId {
@@ -68,9 +81,46 @@ pub enum RebuildError {
     /// A temporary file could not be written.
     #[error("a layer cannot be compressed to {}", std::env::temp_dir().display())]
     Spool(#[source] io::Error),
+    /// The archive could not be put together, before its image gets one more layer.
+    #[error("the archive cannot be put together in {}", std::env::temp_dir().display())]
+    SpoolArchive(#[source] io::Error),
+    /// What was put together is no archive.
+    #[error(transparent)]
+    Archive(#[from] ArchiveError),
+    /// What was put together describes no images.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    /// What was changed cannot become a layer.
+    #[error(transparent)]
+    Layer(#[from] WriteError),
     /// The output could not be written.
     #[error("cannot write the output")]
     Write(#[source] io::Error),
+}
+
+/// The content of a file that the flat tar had, and that a layer needs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LostBody {
+    /// The layer's index, base first.
+    pub layer: usize,
+    /// The path in the flat tar.
+    pub path: Vec<u8>,
+}
+
+impl fmt::Display for LostBody {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "layer {}: `{}`", self.layer, self.path.as_bstr())
+    }
+}
+
+fn lost(path: &str, bodies: &[LostBody]) -> String {
+    let Some(LostBody { layer, path: lost }) = bodies.first() else {
+        return String::new();
+    };
+    format!(
+        "layer {layer} cannot be put together: {path} no longer has the content that `{}` had",
+        lost.as_bstr()
+    )
 }
 
 /// Something that the flat tar has otherwise than it should.

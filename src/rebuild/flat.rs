@@ -1,10 +1,12 @@
 //! The flat tar: where its bodies are, and whether it is the one that it should be.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use sha2::{Digest as _, Sha256};
 
 use super::error::{Change, ChangeKind, RebuildError};
+use crate::parallel::{self, Jobs};
+use crate::progress::Progress;
 use crate::record::{Entry, Kind, Positioned, TarError, Walker};
 use crate::rootfs::{Body, Inode, LayerPath, Rootfs};
 use crate::source::{Input, Slice, Source, SourceError, Span};
@@ -15,11 +17,16 @@ const NAMED: usize = 10;
 /// How much is read at a time.
 const BUFFER: usize = 256 << 10;
 
+/// How many bytes a thread digests before it takes the next ones, unless one body has more.
+const SHARE: u64 = 8 << 20;
+
 /// A flat tar and where its bodies are.
 #[derive(Debug)]
 pub(super) struct FlatTar {
     source: Source,
     bodies: HashMap<Box<[u8]>, Span>,
+    /// The bodies that no path leads to any more, since a later entry has it.
+    hidden: Vec<Span>,
 }
 
 /// Gathers changes.
@@ -40,6 +47,10 @@ impl Changes {
         }
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
     /// An error, if there are any.
     pub(super) fn refuse(self, flat: &FlatTar) -> Result<(), RebuildError> {
         if self.count == 0 {
@@ -58,8 +69,10 @@ impl FlatTar {
         let mut flat = Self {
             source: input.source().clone(),
             bodies: HashMap::new(),
+            hidden: Vec::new(),
         };
         let mut bodies: HashMap<Box<[u8]>, Span> = HashMap::new();
+        let mut hidden = Vec::new();
         flat.walk(|entry| {
             let path = clean(&entry.path);
             match entry.kind {
@@ -68,17 +81,18 @@ impl FlatTar {
                         offset: entry.data_offset,
                         len: entry.stored_size,
                     };
-                    bodies.insert(path.into(), span);
+                    hidden.extend(bodies.insert(path.into(), span));
                 }
                 Kind::Hardlink => {
                     if let Some(&span) = bodies.get(&*clean(&entry.link)) {
-                        bodies.insert(path.into(), span);
+                        hidden.extend(bodies.insert(path.into(), span));
                     }
                 }
                 _ => {}
             }
         })?;
         flat.bodies = bodies;
+        flat.hidden = hidden;
         Ok(flat)
     }
 
@@ -108,23 +122,35 @@ impl FlatTar {
 
     /// Whether the content of the file at `path` has this sum.
     pub(super) fn is(&self, path: &[u8], sha256: &[u8; 32]) -> Result<bool, SourceError> {
-        let Some(body) = self.body(path) else {
-            return Ok(false);
-        };
-        let mut buf = vec![0; BUFFER];
-        let mut hasher = Sha256::new();
-        let mut at = 0;
-        while at < body.len() {
-            let n = body.read_at(&mut buf, at)?;
-            hasher.update(&buf[..n]);
-            at += n as u64;
+        match self.body(path) {
+            None => Ok(false),
+            Some(body) => Ok(digest(&body, &mut vec![0; BUFFER])? == *sha256),
         }
-        Ok(<[u8; 32]>::from(hasher.finalize()) == *sha256)
+    }
+
+    /// The bodies of these lengths, wherever they stand, each once and in the tar's order.
+    pub(super) fn of_lengths(&self, lengths: &HashSet<u64>) -> Vec<Slice> {
+        let spans = self.bodies.values().chain(&self.hidden);
+        let spans: BTreeSet<Span> = spans
+            .filter(|span| lengths.contains(&span.len))
+            .copied()
+            .collect();
+        spans.iter().map(|&span| self.source.slice(span)).collect()
+    }
+
+    /// The whole tar.
+    pub(super) fn whole(&self) -> Slice {
+        self.source.whole()
+    }
+
+    /// What messages call it.
+    pub(super) fn label(&self) -> String {
+        self.source.label()
     }
 
     /// Holds names and attributes against those of `tree`. Content is not read here, except that of
     /// nothing: every file's bytes become part of a layer, and layers are held against diff IDs.
-    pub(super) fn compare(&self, tree: &Rootfs) -> Result<(), RebuildError> {
+    pub(super) fn compare(&self, tree: &Rootfs) -> Result<Changes, RebuildError> {
         let mut changes = Changes::default();
         let mut seen = vec![false; tree.len() + 1];
         self.walk(|entry| {
@@ -161,8 +187,58 @@ impl FlatTar {
                 changes.add(path, ChangeKind::Removed);
             }
         }
-        changes.refuse(self)
+        Ok(changes)
     }
+}
+
+/// Digests bodies on all cores.
+pub(super) fn digests(
+    bodies: &[Slice],
+    jobs: Jobs,
+    progress: &dyn Progress,
+) -> Result<Vec<[u8; 32]>, SourceError> {
+    let mut shares: Vec<(&[Slice], u64)> = Vec::new();
+    let (mut from, mut cost) = (0, 0_u64);
+    for (i, body) in bodies.iter().enumerate() {
+        cost = cost.saturating_add(body.len());
+        if cost >= SHARE || i + 1 == bodies.len() {
+            shares.push((&bodies[from..=i], cost));
+            (from, cost) = (i + 1, 0);
+        }
+    }
+    let total = shares
+        .iter()
+        .map(|share| share.1)
+        .fold(0, u64::saturating_add);
+    let task = progress.begin("checking files", Some(total));
+    let digested = parallel::map(
+        jobs,
+        &shares,
+        |share| share.1,
+        |(bodies, cost)| {
+            let mut buf = vec![0; BUFFER];
+            let digests = bodies.iter().map(|body| digest(body, &mut buf));
+            let digests = digests.collect::<Result<Vec<_>, _>>();
+            task.advance(*cost);
+            digests
+        },
+    );
+    let mut all = Vec::with_capacity(bodies.len());
+    for digests in digested {
+        all.extend(digests?);
+    }
+    Ok(all)
+}
+
+fn digest(body: &Slice, buf: &mut [u8]) -> Result<[u8; 32], SourceError> {
+    let mut hasher = Sha256::new();
+    let mut at = 0;
+    while at < body.len() {
+        let n = body.read_at(buf, at)?;
+        hasher.update(&buf[..n]);
+        at += n as u64;
+    }
+    Ok(hasher.finalize().into())
 }
 
 /// A path as the tree has it.
@@ -199,7 +275,8 @@ fn difference(wanted: &Inode, entry: &Entry) -> Option<ChangeKind> {
     }
     // Masked to 12 bits, so it fits.
     let mode = u16::try_from(entry.mode & 0o7777).unwrap_or(0);
-    if mode != wanted.mode {
+    // A symbolic link has no permissions of its own, whatever its writer puts there.
+    if mode != wanted.mode && entry.kind != Kind::Symlink {
         return Some(ChangeKind::Mode(wanted.mode, mode));
     }
     if number(entry.uid) != Some(wanted.uid) || number(entry.gid) != Some(wanted.gid) {

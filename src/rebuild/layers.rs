@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use super::error::{ChangeKind, RebuildError};
 use super::flat::{Changes, FlatTar};
 use super::headers::Headers;
+use super::moved::Moved;
 use super::sink::{Out, Sink, SinkError};
 use crate::digest::Digest;
 use crate::metadata::{
@@ -31,6 +32,8 @@ pub(super) struct Parts<'p> {
     pub(super) container: &'p Container,
     pub(super) flat: &'p FlatTar,
     pub(super) store: StoreReader<'p>,
+    /// Where bodies are that are not where the metadata says, if they were looked for.
+    pub(super) moved: Moved,
 }
 
 /// What a layer came to.
@@ -132,7 +135,16 @@ impl Together {
     }
 }
 
-impl Parts<'_> {
+impl<'p> Parts<'p> {
+    pub(super) fn new(container: &'p Container, flat: &'p FlatTar) -> Self {
+        Self {
+            container,
+            flat,
+            store: StoreReader::new(container, container.description().bytes.size),
+            moved: Moved::default(),
+        }
+    }
+
     /// The merged tree of layers, from their headers alone.
     pub(super) fn tree(&self, layers: &[LayerDescription]) -> Result<Rootfs, RebuildError> {
         let mut headers = Vec::with_capacity(layers.len());
@@ -155,7 +167,7 @@ impl Parts<'_> {
         let mut number = 0;
         Together::layer(self.container, layer.folder)?.each(|step| {
             if let Step::Entry(body) = step {
-                if body.is_some_and(|body| body.place == Where::Nowhere) {
+                if body.is_some_and(|body| self.is_lost(&body)) {
                     without.insert(number);
                 }
                 number += 1;
@@ -193,6 +205,14 @@ impl Parts<'_> {
             number += 1;
         }
         Ok(lost)
+    }
+
+    fn is_lost(&self, body: &Body) -> bool {
+        match body.place {
+            Where::Nowhere => true,
+            Where::Flat(_) => self.moved.is_gone(&body.sha256),
+            _ => false,
+        }
     }
 
     /// Puts a layer together without the entries in `lost`, which are in order.
@@ -270,7 +290,8 @@ impl Parts<'_> {
     pub(super) fn body(&self, body: &Body, sink: &mut Sink<'_>) -> Result<(), RebuildError> {
         match &body.place {
             Where::Flat(path) => {
-                let slice = self.flat.body(path);
+                let moved = self.moved.found(&body.sha256);
+                let slice = moved.cloned().or_else(|| self.flat.body(path));
                 if let Some(slice) = slice.filter(|slice| slice.len() == body.size) {
                     return sink.slice(&slice);
                 }
@@ -334,6 +355,7 @@ impl Parts<'_> {
         Together::layer(self.container, layer.folder)?.each(|step| {
             if let Step::Entry(Some(body)) = step
                 && let Where::Flat(path) = &body.place
+                && !self.moved.knows(&body.sha256)
                 && !self.flat.is(path, &body.sha256)?
             {
                 changes.add(path, ChangeKind::Content);

@@ -9,6 +9,9 @@
 //! blobs were compressed and not kept, or bytes were left out, blobs get other digests, and what refers
 //! to them is changed with them (`rewrite.rs`).
 //!
+//! A flat tar that was changed is refused, or becomes one more layer (`accept.rs`). For that bodies that
+//! are not where they were are looked for by their sums (`moved.rs`).
+//!
 //! Threats, and what is done about them (metadata and flat tar may come from anybody):
 //!
 //! - *Bombs*: what the metadata describes may come to 16 GiB, or 200 times the size of both inputs,
@@ -17,24 +20,28 @@
 //!   and stored blobs are held against it, layers against their diff IDs.
 //! - *Loops of documents*: what refers to what is followed so many times only.
 
+mod accept;
 mod documents;
 mod error;
 mod exact;
 mod flat;
 mod headers;
 mod layers;
+mod moved;
 mod rewrite;
 mod sink;
 
 use std::collections::HashSet;
 
-pub use error::{Change, ChangeKind, RebuildError};
+pub use accept::{AcceptOptions, Accepted, Extended, accept};
+pub use error::{Change, ChangeKind, LostBody, RebuildError};
 pub use sink::Target;
 
 use crate::digest::Digest;
-use crate::metadata::{Container, LayerDescription, StoreReader, StreamFault, names};
+use crate::metadata::{Container, LayerDescription, StreamFault, names};
 use crate::parallel::{self, Jobs};
 use crate::progress::Progress;
+use crate::rootfs::Rootfs;
 use crate::source::Input;
 
 use flat::{Changes, FlatTar};
@@ -84,6 +91,16 @@ pub fn rebuild(
     jobs: Jobs,
     progress: &dyn Progress,
 ) -> Result<Rebuilt, RebuildError> {
+    let flat = open(metadata, flat)?;
+    let parts = Parts::new(metadata, &flat);
+    flat.compare(&expected(&parts)?)?.refuse(&flat)?;
+    let layers = &metadata.description().layers;
+    check_kept(&parts, layers, jobs)?;
+    write(&parts, target, jobs, progress)
+}
+
+/// Reads the flat tar, and refuses metadata that describes more than can be.
+fn open(metadata: &Container, flat: &Input) -> Result<FlatTar, RebuildError> {
     let description = metadata.description();
     let flat = FlatTar::read(flat)?;
     let limit = flat.len().saturating_add(metadata.size());
@@ -93,27 +110,35 @@ pub fn rebuild(
     if claimed > limit {
         return Err(RebuildError::Expansion { claimed, limit });
     }
-    let parts = Parts {
-        container: metadata,
-        flat: &flat,
-        store: StoreReader::new(metadata, description.bytes.size),
-    };
+    Ok(flat)
+}
+
+/// The tree that the flat tar should hold.
+fn expected(parts: &Parts<'_>) -> Result<Rootfs, RebuildError> {
+    let description = parts.container.description();
     let mut tree = parts.tree(&description.layers)?;
     if let Some(container) = &description.flat.as_container {
         tree.add_container_files(container.working_dir.as_bytes(), container.time());
     }
-    flat.compare(&tree)?;
-    drop(tree);
-    check_kept(&parts, &description.layers, jobs)?;
+    Ok(tree)
+}
 
-    let lost = lost(&parts, &description.layers)?;
+/// Writes the archive: as it was where all blobs can be had, else with others.
+fn write(
+    parts: &Parts<'_>,
+    target: Target<'_>,
+    jobs: Jobs,
+    progress: &dyn Progress,
+) -> Result<Rebuilt, RebuildError> {
+    let description = parts.container.description();
+    let lost = lost(parts, &description.layers)?;
     let exact = description
         .layers
         .iter()
         .zip(&lost)
         .all(|(layer, lost)| lost.is_empty() && (layer.kept || layer.compression == "none"));
     if exact {
-        let bytes = exact::write(&parts, target, jobs, progress)?;
+        let bytes = exact::write(parts, target, jobs, progress)?;
         let same = |layer: &LayerDescription| RebuiltLayer {
             diff_id: layer.diff_id.clone(),
             ..RebuiltLayer::default()
@@ -125,7 +150,7 @@ pub fn rebuild(
             image_id: None,
         });
     }
-    rewrite::write(&parts, &lost, target, jobs, progress)
+    rewrite::write(parts, &lost, target, jobs, progress)
 }
 
 /// The bytes of kept blobs need no flat tar, so nothing else would notice that it was changed.

@@ -44,6 +44,17 @@ impl Input {
         Self::from_file(file, name.clone(), progress)
     }
 
+    /// Takes plain bytes that this process has written itself.
+    pub(crate) fn temporary(source: Source) -> Self {
+        Self {
+            compression: Compression::None,
+            stored_size: source.len(),
+            stored: source.clone(),
+            trailing: false,
+            source,
+        }
+    }
+
     /// Reads standard input: in place where it is a regular file, spooled once where it is a pipe.
     ///
     /// # Errors

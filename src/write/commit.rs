@@ -41,6 +41,11 @@ pub struct CommitOptions<'o> {
     pub created: Timestamp,
     /// A remark for the history; may be empty.
     pub message: &'o str,
+    /// What made the layer, for the history; `None` for the command that a container of the base runs,
+    /// as Docker has it.
+    pub created_by: Option<&'o str>,
+    /// Whether the rootfs tar is of a container, so that what engines put into one is no change.
+    pub of_container: bool,
     /// Who made the change; `None` for the author of the base, as Docker's containerd store has it.
     pub author: Option<&'o str>,
     /// Changes of how a container runs.
@@ -68,7 +73,7 @@ pub struct Committed {
 /// file system.
 ///
 /// Its last history entry is made by the base's `Cmd`, as a container's would be that was started
-/// without a command of its own. Without any difference there is no layer, and the entry says so.
+/// without a command of its own, unless `options` say otherwise. Without any difference there is no layer, and the entry says so.
 ///
 /// The layers of `base` are not held against their diff IDs here; writing the archive does that.
 ///
@@ -93,7 +98,11 @@ pub fn commit(
     upper.require_rootfs(&lower)?;
     upper.adopt_unrecorded(&lower);
     let working_dir = draft.run().working_dir.as_bytes();
-    let made = Additions::find(&upper, &lower, working_dir);
+    let made = if options.of_container {
+        Additions::find(&upper, &lower, working_dir)
+    } else {
+        Additions::none()
+    };
     let delta = difference(&lower, &upper, &made, options.jobs, progress)?;
     let layer = if delta.is_empty() {
         None
@@ -123,7 +132,10 @@ fn write_config(
 ) {
     let created = Created::from(options.created);
     let author = options.author.unwrap_or(&draft.config().author).to_owned();
-    let created_by = draft.run().cmd.clone().unwrap_or_default().join(" ");
+    let created_by = match options.created_by {
+        Some(by) => by.to_owned(),
+        None => draft.run().cmd.clone().unwrap_or_default().join(" "),
+    };
     for field in BASE_ONLY {
         draft.remove(field);
     }

@@ -94,6 +94,8 @@ impl Args {
         let options = CommitOptions {
             created,
             message: &self.message,
+            created_by: None,
+            of_container: true,
             author: self.author.as_deref(),
             changes: &changes,
             names: &names,

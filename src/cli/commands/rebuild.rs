@@ -1,17 +1,27 @@
 //! `rebuild`: the layered archive again, from a flat tar and its metadata.
 
 use std::fmt::Write as _;
-use std::io::IsTerminal;
+use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 
+use imgtar::image::Reference;
 use imgtar::metadata::Container;
-use imgtar::rebuild::{RebuildError, Rebuilt, Target, rebuild};
+use imgtar::rebuild::{
+    AcceptOptions, Accepted, Extended, RebuildError, Rebuilt, Target, accept, rebuild,
+};
 use imgtar::report::units;
-use imgtar::source::Input;
+use imgtar::rootfs::ChangeKind;
+use imgtar::source::{Input, Slice};
+use jiff::Timestamp;
 
 use super::{Context, Exit, Failure};
+use crate::cli::archive_output::{ArchiveDestination, LayoutArg, asked_time, names, tag};
 use crate::cli::destination::{Destination, OutputArg};
+use crate::cli::error::warn;
 use crate::cli::output::escaped;
+
+/// How much is copied at a time, in bytes.
+const COPIED: usize = 256 << 10;
 
 /// Put the layers of an archive together again, from a flat tar and its metadata
 ///
@@ -24,11 +34,19 @@ use crate::cli::output::escaped;
 /// From metadata that was written with --lean come back the layers whose files all survive in the flat
 /// tar; the others come back without what is lost, with new diff IDs in a changed config. What became
 /// of each layer is told on standard error.
+///
+/// With --accept-changes a flat tar that was changed becomes one more layer of the image, as with
+/// `imgtar commit`; the layers below are those of the archive. What they need has to be in the flat tar
+/// still, under any name: bytes that were replaced or removed are nowhere else, unless --keep-blobs kept
+/// the layer. The archive holds the changed image alone, and its ID is printed. Where nothing was
+/// changed, the archive comes back as it does without the option.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   imgtar flatten app.tar -o rootfs.tar --metadata app.imgtar
   imgtar rebuild rootfs.tar --metadata app.imgtar -o app.tar
-  imgtar rebuild rootfs.tar --metadata app.imgtar | docker load")]
+  imgtar rebuild rootfs.tar --metadata app.imgtar | docker load
+  tar -rf rootfs.tar etc/app.conf
+  imgtar rebuild rootfs.tar --metadata app.imgtar --accept-changes -t app:2 -o app2.tar")]
 pub(crate) struct Args {
     /// The flat tar: a path, or - for standard input
     #[arg(value_name = "ROOTFS.tar")]
@@ -40,6 +58,44 @@ pub(crate) struct Args {
 
     #[command(flatten)]
     output: OutputArg,
+
+    /// Make one more layer of what was changed in the flat tar, instead of refusing it
+    #[arg(long)]
+    accept_changes: bool,
+
+    #[command(flatten)]
+    accepted: AcceptedArgs,
+}
+
+/// What can be said of the image with one more layer.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Options of --accept-changes")]
+struct AcceptedArgs {
+    /// What the changed image shall be called, such as app:1.2; can be given several times [default:
+    /// what the image was called]
+    #[arg(short, long = "tag", value_name = "REF", value_parser = tag, requires = "accept_changes")]
+    tags: Vec<Reference>,
+
+    /// A remark for the history
+    #[arg(short, long, value_name = "TEXT", requires = "accept_changes")]
+    message: Option<String>,
+
+    /// The time of the new layer, RFC 3339 [default: `SOURCE_DATE_EPOCH`, else now]
+    #[arg(long, value_name = "TIME", requires = "accept_changes")]
+    created: Option<Timestamp>,
+
+    /// How the archive of the changed image is laid out [default: docker]
+    #[arg(long, value_enum, value_name = "LAYOUT", requires = "accept_changes")]
+    layout: Option<LayoutArg>,
+}
+
+impl AcceptedArgs {
+    fn is_any(&self) -> bool {
+        !self.tags.is_empty()
+            || self.message.is_some()
+            || self.created.is_some()
+            || self.layout.is_some()
+    }
 }
 
 impl Args {
@@ -52,21 +108,72 @@ impl Args {
         }
         let metadata = Container::open(open(&self.metadata, context)?)?;
         let flat = open(&self.flat, context)?;
-        let mut destination = self.output.open()?;
-        let target = match &mut destination {
-            Destination::New { file, .. } => Target::File(file.as_file()),
-            other => Target::Stream(other),
+        let destination = self.output.open()?;
+        if !self.accept_changes {
+            return exact(&metadata, &flat, destination, context);
+        }
+        let names = names(&self.accepted.tags);
+        let options = AcceptOptions {
+            created: asked_time(self.accepted.created)?.unwrap_or_else(Timestamp::now),
+            message: self.accepted.message.as_deref().unwrap_or_default(),
+            names: Some(&*names).filter(|names| !names.is_empty()),
+            jobs: context.jobs,
         };
-        let rebuilt = match rebuild(&metadata, &flat, target, context.jobs, &context.progress) {
-            Ok(rebuilt) => rebuilt,
-            Err(RebuildError::Write(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => {
-                return Ok(Exit::Done);
+        let accepted = accept(&metadata, &flat, options, &context.progress)?;
+        if !matches!(accepted, Accepted::Extended(_)) && self.accepted.is_any() {
+            warn(
+                context.output,
+                "nothing was changed, so the archive comes back as it was, with its own names and layout",
+            );
+        }
+        match accepted {
+            Accepted::Unchanged => exact(&metadata, &flat, destination, context),
+            Accepted::Equal(archive, rebuilt) => {
+                copy(&archive, destination)?;
+                report(context, &metadata, &rebuilt);
+                Ok(Exit::Done)
             }
-            Err(error) => return Err(error.into()),
-        };
-        destination.finish()?;
-        report(context, &metadata, &rebuilt);
-        Ok(Exit::Done)
+            Accepted::Extended(extended) => {
+                let layout = self.accepted.layout.unwrap_or(LayoutArg::Docker);
+                let destination = ArchiveDestination::new(destination, layout);
+                report_layers(context, &metadata, &extended.rebuilt);
+                report_extended(context, &extended);
+                destination.write(&[extended.committed.image], true, context)
+            }
+        }
+    }
+}
+
+/// Writes the archive as it was, or says what keeps it from coming back.
+fn exact(
+    metadata: &Container,
+    flat: &Input,
+    mut destination: Destination,
+    context: &Context,
+) -> Result<Exit, Failure> {
+    let target = match &mut destination {
+        Destination::New { file, .. } => Target::File(file.as_file()),
+        other => Target::Stream(other),
+    };
+    let rebuilt = match rebuild(metadata, flat, target, context.jobs, &context.progress) {
+        Ok(rebuilt) => rebuilt,
+        Err(RebuildError::Write(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
+            return Ok(Exit::Done);
+        }
+        Err(error) => return Err(error.into()),
+    };
+    destination.finish()?;
+    report(context, metadata, &rebuilt);
+    Ok(Exit::Done)
+}
+
+/// Writes an archive that is complete.
+fn copy(archive: &Slice, mut destination: Destination) -> Result<(), Failure> {
+    let mut reader = io::BufReader::with_capacity(COPIED, archive.reader());
+    match io::copy(&mut reader, &mut destination) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        Err(error) => Err(RebuildError::Write(error).into()),
+        Ok(_) => destination.finish(),
     }
 }
 
@@ -74,7 +181,7 @@ fn open(path: &Path, context: &Context) -> Result<Input, Failure> {
     if path.as_os_str() != "-" {
         return Ok(Input::open(path, &context.progress).map_err(imgtar::Error::from)?);
     }
-    if std::io::stdin().is_terminal() {
+    if io::stdin().is_terminal() {
         return Err(Failure::usage(
             "standard input is a terminal, a tar is wanted on it",
         ));
@@ -82,14 +189,33 @@ fn open(path: &Path, context: &Context) -> Result<Input, Failure> {
     Ok(Input::stdin(&context.progress).map_err(imgtar::Error::from)?)
 }
 
+fn note(context: &Context, text: &str) {
+    context.output.complain(&format!("{}\n", escaped(text)));
+}
+
 /// Says what is not as it was; nothing, if all is.
 fn report(context: &Context, metadata: &Container, rebuilt: &Rebuilt) {
-    let note = |text: String| context.output.complain(&format!("{}\n", escaped(&text)));
+    report_layers(context, metadata, rebuilt);
+    if rebuilt.exact {
+        return;
+    }
+    let id = &metadata.description().image.id;
+    match &rebuilt.image_id {
+        None => note(context, &format!("image: {id}, as it was")),
+        Some((old, new)) => note(context, &format!("image: {new} instead of {old}")),
+    }
+}
+
+/// Says which layers are not as they were.
+fn report_layers(context: &Context, metadata: &Container, rebuilt: &Rebuilt) {
     let compression = &metadata.description().archive.compression;
     if compression != "none" {
-        note(format!(
-            "the archive was compressed with {compression} as a whole; it comes back uncompressed"
-        ));
+        note(
+            context,
+            &format!(
+                "the archive was compressed with {compression} as a whole; it comes back uncompressed"
+            ),
+        );
     }
     if rebuilt.exact {
         return;
@@ -113,13 +239,44 @@ fn report(context: &Context, metadata: &Container, rebuilt: &Rebuilt) {
         {
             _ = write!(text, "; compressed again, blob {new}");
         }
-        note(text);
+        note(context, &text);
     }
-    match &rebuilt.image_id {
-        None => note(format!(
-            "image: {}, as it was",
-            metadata.description().image.id
-        )),
-        Some((old, new)) => note(format!("image: {new} instead of {old}")),
+}
+
+/// Says what the new layer is, and what is doubtful about it.
+fn report_extended(context: &Context, extended: &Extended) {
+    let committed = &extended.committed;
+    let layers = &committed.image.layers;
+    if let Some(layer) = layers.last() {
+        let count = |kind| committed.delta.count(kind);
+        note(
+            context,
+            &format!(
+                "layer {}: new, {}: {} added, {} changed, {} removed",
+                layers.len() - 1,
+                layer.diff_id(),
+                count(ChangeKind::Added),
+                count(ChangeKind::Changed),
+                count(ChangeKind::Removed)
+            ),
+        );
+    }
+    for warning in &committed.warnings {
+        let path = String::from_utf8_lossy(&warning.path);
+        let what = warning.kind.describe();
+        warn(context.output, &format!("flat tar: `{path}` {what}"));
+    }
+    if committed.kept == 0 {
+        warn(
+            context.output,
+            "nothing of the image is left: does the metadata belong to this flat tar?",
+        );
+    }
+    if extended.images > 1 {
+        let others = units::count(extended.images - 1, "other image", "other images");
+        warn(
+            context.output,
+            &format!("the archive had {others}, which the new one does not have"),
+        );
     }
 }
