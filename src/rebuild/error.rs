@@ -156,6 +156,8 @@ pub enum ChangeKind {
     Time,
     /// Another link target, or another file that it is a hard link to.
     Link,
+    /// It is a file of its own and should be a hard link.
+    Parted,
     /// Other device numbers.
     Device,
     /// Other extended attributes.
@@ -180,6 +182,7 @@ impl fmt::Display for Change {
             ChangeKind::Owner => f.write_str("has another owner or group"),
             ChangeKind::Time => f.write_str("has another modification time"),
             ChangeKind::Link => f.write_str("is a link to something else"),
+            ChangeKind::Parted => f.write_str("is a file of its own, a hard link is wanted"),
             ChangeKind::Device => f.write_str("has other device numbers"),
             ChangeKind::Attributes => f.write_str("has other extended attributes"),
         }

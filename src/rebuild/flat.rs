@@ -153,6 +153,7 @@ impl FlatTar {
     pub(super) fn compare(&self, tree: &Rootfs) -> Result<Changes, RebuildError> {
         let mut changes = Changes::default();
         let mut seen = vec![false; tree.len() + 1];
+        let mut seen_files = vec![false; tree.inode_count()];
         self.walk(|entry| {
             let path = clean(&entry.path);
             if path.is_empty() {
@@ -175,7 +176,10 @@ impl FlatTar {
                 let same = target.is_some_and(|target| tree.inode_id(target) == id);
                 (!same).then_some(ChangeKind::Link)
             } else {
-                difference(tree.inode(id), entry)
+                let is_second = entry.kind == Kind::File
+                    && std::mem::replace(&mut seen_files[id.index()], true);
+                let parted = is_second.then_some(ChangeKind::Parted);
+                difference(tree.inode(id), entry).or(parted)
             };
             if let Some(what) = what {
                 changes.add(&path, what);
