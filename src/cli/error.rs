@@ -212,7 +212,7 @@ fn advise_rebuild(error: &RebuildError, mut failure: Failure) -> Failure {
             if *count > named {
                 failure.details.push(format!("and {} more", count - named));
             }
-            failure.hint("the metadata has no copy of it; `imgtar commit ARCHIVE ROOTFS.tar` makes the same layer with the original archive and needs no metadata")
+            failure.hint("metadata has no copy of what the flat tar holds; `imgtar commit ARCHIVE ROOTFS.tar` makes the same layer from the original archive alone")
         }
         RebuildError::SpoolArchive(_) => {
             failure.hint("set TMPDIR to a directory with room for the archive")
