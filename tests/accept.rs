@@ -487,9 +487,19 @@ fn any_flat_tar_becomes_a_layer_of_lean_metadata() {
         .iter()
         .filter_map(|name| Some((name.clone(), flattened(name)?)))
         .collect();
+    // A file that has all that exports leave out, so that nothing else is taken to be left out.
+    let mut marker = Entry::file("zz-marker", b"");
+    marker.pax = vec![("mtime".into(), b"1600000000.25".to_vec())];
+    for name in ["user.x", "security.x", "trusted.x", "system.x"] {
+        let value = (format!("SCHILY.xattr.{name}"), b"1".to_vec());
+        marker.pax.push(value);
+    }
+    let marker = forge::layer(&[marker]);
     let mut made = 0;
     for (n, (name, (archive, _))) in all.iter().enumerate() {
         let (next, (_, other)) = &all[(n + 1) % all.len()];
+        let end = usize::try_from(Listing::of(other).end).expect("it is in memory");
+        let other = &[&other[..end], &marker].concat();
         let work = Work::new();
         let archive = work.write("in", archive);
         work.flatten(&archive, "@0", &["--lean"]);

@@ -446,6 +446,35 @@ fn lean_layers_can_be_applied() {
     );
 }
 
+/// The same where the link leads through a symbolic link.
+#[test]
+fn lean_layers_have_no_dangling_links() {
+    let mut soft = Entry::new(b'2', b"s");
+    soft.link = b"d".to_vec();
+    let mut hard = Entry::new(b'1', b"b");
+    hard.link = b"s/a".to_vec();
+    let bottom = forge::layer(&[
+        Entry::new(b'5', b"d/"),
+        Entry::file("d/a", &[1; 3000]),
+        soft,
+        hard,
+    ]);
+    let top = forge::layer(&[
+        Entry::new(b'0', b".wh.b"),
+        Entry::new(b'0', b"d/.wh.a"),
+        Entry::file("kept", b"k"),
+    ]);
+    let archive = forge::archive(&[bottom, top], Form::Hybrid);
+    let work = Work::new();
+    let path = work.write("in", &archive);
+    work.flatten(&path, "@0", &["--lean"]).exits(0);
+    let run = work.rebuild().exits(0);
+    assert!(run.err().contains("layer 0: without 2 entries"), "{run}");
+    let again = work.path("again");
+    imgtar(&["flatten", &work.path("out"), "-o", &again]).exits(0);
+    assert!(bytes(&again) == bytes(&work.path("flat")));
+}
+
 // --- a flat tar that was changed ------------------------------------------------------------------
 
 /// Each change is refused, by the name of what was changed, and leaves no output behind.

@@ -1,6 +1,6 @@
 //! Layers put together again.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::error::{ChangeKind, RebuildError};
 use super::flat::{Changes, FlatTar};
@@ -15,6 +15,9 @@ use crate::metadata::{
 use crate::record::{Kind, Walker};
 use crate::rootfs::{LayerPath, Rootfs, RootfsError};
 use crate::source::SliceReader;
+
+/// How many times hard links to what is lost are looked for.
+const LINK_ROUNDS: usize = 8;
 
 impl From<SinkError> for RebuildError {
     fn from(error: SinkError) -> Self {
@@ -147,20 +150,70 @@ impl<'p> Parts<'p> {
 
     /// The merged tree of layers, from their headers alone.
     pub(super) fn tree(&self, layers: &[LayerDescription]) -> Result<Rootfs, RebuildError> {
+        let headers = self.headers(layers)?;
+        Rootfs::of_headers(headers).map_err(|error: RootfsError| RebuildError::Tree(error))
+    }
+
+    fn headers(&self, layers: &[LayerDescription]) -> Result<Vec<(Headers, u64)>, RebuildError> {
         let mut headers = Vec::with_capacity(layers.len());
         for layer in layers {
             let name = names::layer_split(layer.folder);
             let reader = SplitReader::new(self.container.reader(&name)?);
             headers.push((Headers::new(reader, layer.size), layer.size));
         }
-        Rootfs::of_headers(headers).map_err(|error: RootfsError| RebuildError::Tree(error))
+        Ok(headers)
+    }
+
+    /// Which entries of layers are lost: those whose bytes are, and hard links to them.
+    ///
+    /// Links are followed by name first. One that leads through a symbolic link is not found that way;
+    /// it is when the layers are applied, as it then leads nowhere.
+    pub(super) fn all_lost(
+        &self,
+        layers: &[LayerDescription],
+    ) -> Result<Vec<Vec<Lost>>, RebuildError> {
+        let mut dangling: HashMap<usize, HashSet<u64>> = HashMap::new();
+        let none = HashSet::new();
+        let mut round = 0;
+        loop {
+            let mut gone = HashSet::new();
+            // What a blob lacks it lacks wherever it is used.
+            let mut by_folder: HashMap<usize, BTreeMap<u64, Lost>> = HashMap::new();
+            for layer in layers.iter().filter(|layer| !layer.kept) {
+                let dangling = dangling.get(&layer.folder).unwrap_or(&none);
+                let lost = self.lost(layer, dangling, &mut gone)?;
+                let lost = lost.into_iter().map(|lost| (lost.offset, lost));
+                by_folder.entry(layer.folder).or_default().extend(lost);
+            }
+            round += 1;
+            let is_lost = |layer: usize, offset: u64| {
+                let lost = by_folder.get(&layers[layer].folder);
+                lost.is_some_and(|lost| lost.contains_key(&offset))
+            };
+            let more = Rootfs::dangling_links(self.headers(layers)?, is_lost);
+            let mut more = more.map_err(RebuildError::Tree)?;
+            more.retain(|(layer, _)| !layers[*layer].kept);
+            // More rounds than one are for blobs that are used twice.
+            if more.is_empty() || round == LINK_ROUNDS {
+                let of = |layer: &LayerDescription| {
+                    let lost = by_folder.get(&layer.folder);
+                    lost.map_or_else(Vec::new, |lost| lost.values().cloned().collect())
+                };
+                return Ok(layers.iter().map(of).collect());
+            }
+            for (layer, offset) in more {
+                let folder = layers[layer].folder;
+                dangling.entry(folder).or_default().insert(offset);
+            }
+        }
     }
 
     /// Which entries of a layer are lost. `gone` has the paths that are lost at this point, and learns
     /// what this layer does to them.
-    pub(super) fn lost(
+    fn lost(
         &self,
         layer: &LayerDescription,
+        dangling: &HashSet<u64>,
         gone: &mut HashSet<Vec<u8>>,
     ) -> Result<Vec<Lost>, RebuildError> {
         let mut without = HashSet::new();
@@ -175,7 +228,7 @@ impl<'p> Parts<'p> {
             Ok(())
         })?;
         let name = names::layer_split(layer.folder);
-        if without.is_empty() && gone.is_empty() {
+        if without.is_empty() && gone.is_empty() && dangling.is_empty() {
             return Ok(Vec::new());
         }
         let headers = Headers::new(SplitReader::new(self.container.reader(&name)?), layer.size);
@@ -192,7 +245,8 @@ impl<'p> Parts<'p> {
             let clean = |path: &[u8]| LayerPath::new(path).components().join(&b'/');
             let path = clean(&entry.path);
             let link = entry.kind == Kind::Hardlink && gone.contains(&clean(&entry.link));
-            if without.contains(&number) || link {
+            let leads_nowhere = dangling.contains(&entry.header_offset);
+            if without.contains(&number) || link || leads_nowhere {
                 gone.insert(path);
                 lost.push(Lost {
                     number,

@@ -180,14 +180,7 @@ fn lost(parts: &Parts<'_>, layers: &[LayerDescription]) -> Result<Vec<Vec<Lost>>
     if !parts.container.description().lean {
         return Ok(layers.iter().map(|_| Vec::new()).collect());
     }
-    let mut gone = HashSet::new();
-    let of = |layer: &LayerDescription| {
-        if layer.kept {
-            return Ok(Vec::new());
-        }
-        parts.lost(layer, &mut gone)
-    };
-    layers.iter().map(of).collect()
+    parts.all_lost(layers)
 }
 
 /// A digest in the description.

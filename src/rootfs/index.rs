@@ -72,7 +72,12 @@ impl Rootfs {
         let (slices, digests) = open(image, digests, jobs, progress)?;
         let mut tree = Self::empty();
         for (layer, slice) in slices.iter().enumerate() {
-            tree.apply(layer, Positioned::new(slice.clone()), slice.len())?;
+            tree.apply(
+                layer,
+                Positioned::new(slice.clone()),
+                slice.len(),
+                &mut Missing::default(),
+            )?;
         }
         tree.layers = slices;
         Ok((tree, digests))
@@ -89,9 +94,30 @@ impl Rootfs {
     ) -> Result<Self, RootfsError> {
         let mut tree = Self::empty();
         for (layer, (cursor, len)) in layers.into_iter().enumerate() {
-            tree.apply(layer, cursor, len)?;
+            tree.apply(layer, cursor, len, &mut Missing::default())?;
         }
         Ok(tree)
+    }
+
+    /// Applies layers that lack some of their entries, told by the layer's index and where the entry's
+    /// headers begin, and says which hard links then lead to nothing or to a directory.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::build`].
+    pub(crate) fn dangling_links<C: Cursor>(
+        layers: impl IntoIterator<Item = (C, u64)>,
+        lost: impl Fn(usize, u64) -> bool,
+    ) -> Result<Vec<(usize, u64)>, RootfsError> {
+        let mut tree = Self::empty();
+        let mut missing = Missing {
+            lost: Some(&lost),
+            dangling: Vec::new(),
+        };
+        for (layer, (cursor, len)) in layers.into_iter().enumerate() {
+            tree.apply(layer, cursor, len, &mut missing)?;
+        }
+        Ok(missing.dangling)
     }
 
     /// The trees of the `cut` lowest layers of `image` and of all of them; layers are opened once and
@@ -113,9 +139,19 @@ impl Rootfs {
         let mut upper = Self::empty();
         for (layer, slice) in slices.iter().enumerate() {
             if layer < cut {
-                lower.apply(layer, Positioned::new(slice.clone()), slice.len())?;
+                lower.apply(
+                    layer,
+                    Positioned::new(slice.clone()),
+                    slice.len(),
+                    &mut Missing::default(),
+                )?;
             }
-            upper.apply(layer, Positioned::new(slice.clone()), slice.len())?;
+            upper.apply(
+                layer,
+                Positioned::new(slice.clone()),
+                slice.len(),
+                &mut Missing::default(),
+            )?;
         }
         lower.layers = slices[..cut].to_vec();
         upper.layers = slices;
@@ -147,8 +183,13 @@ impl Rootfs {
     /// As [`Self::from_tar`].
     pub fn from_layer(layer: Slice) -> Result<Self, RootfsError> {
         let mut tree = Self::empty();
-        tree.apply(0, Positioned::new(layer.clone()), layer.len())
-            .map_err(of_flat)?;
+        tree.apply(
+            0,
+            Positioned::new(layer.clone()),
+            layer.len(),
+            &mut Missing::default(),
+        )
+        .map_err(of_flat)?;
         tree.layers = vec![layer];
         Ok(tree)
     }
@@ -176,7 +217,13 @@ impl Rootfs {
         Ok(())
     }
 
-    fn apply<C: Cursor>(&mut self, layer: usize, cursor: C, len: u64) -> Result<(), RootfsError> {
+    fn apply<C: Cursor>(
+        &mut self,
+        layer: usize,
+        cursor: C,
+        len: u64,
+        missing: &mut Missing<'_>,
+    ) -> Result<(), RootfsError> {
         let mut walker = Walker::new(cursor);
         let number =
             u32::try_from(layer).map_err(|_| RootfsError::TooManyEntries { limit: LIMIT })?;
@@ -201,7 +248,8 @@ impl Rootfs {
             match role(&numbered.entry) {
                 Role::Dropped => {}
                 Role::Whiteout => whiteouts.push(numbered),
-                Role::Entry if layer == 0 => add(&mut apply, layer, numbered)?,
+                Role::Entry if missing.is_lost(layer, &numbered.entry) => {}
+                Role::Entry if layer == 0 => missing.add(&mut apply, layer, numbered)?,
                 Role::Entry => waiting.push(numbered),
             }
         }
@@ -222,10 +270,45 @@ impl Rootfs {
             })?;
         }
         for numbered in waiting {
-            add(&mut apply, layer, numbered)?;
+            missing.add(&mut apply, layer, numbered)?;
         }
         apply.finish();
         Ok(())
+    }
+}
+
+/// What layers lack of their entries; nothing, unless a caller says so.
+#[derive(Default)]
+struct Missing<'m> {
+    lost: Option<&'m dyn Fn(usize, u64) -> bool>,
+    /// The hard links that lead nowhere for it.
+    dangling: Vec<(usize, u64)>,
+}
+
+impl Missing<'_> {
+    fn is_lost(&self, layer: usize, entry: &Entry) -> bool {
+        self.lost
+            .is_some_and(|lost| lost(layer, entry.header_offset))
+    }
+
+    fn add(
+        &mut self,
+        apply: &mut Apply<'_>,
+        layer: usize,
+        numbered: Numbered,
+    ) -> Result<(), RootfsError> {
+        match add(apply, layer, numbered) {
+            Err(RootfsError::Entry {
+                layer,
+                offset,
+                fault: RootfsFault::LinkTargetMissing(_) | RootfsFault::LinkToDirectory(_),
+                ..
+            }) if self.lost.is_some() => {
+                self.dangling.push((layer, offset));
+                Ok(())
+            }
+            other => other,
+        }
     }
 }
 
