@@ -55,9 +55,7 @@ impl Error {
             Self::Load(error) => match error {
                 LoadError::Archive(error) => of_archive(error),
                 LoadError::Source(error) => of_source(error),
-                LoadError::Description { .. }
-                | LoadError::TooManyDescriptors { .. }
-                | LoadError::TooManyImages { .. } => Class::Input,
+                LoadError::Description { .. } | LoadError::TooMuch { .. } => Class::Input,
             },
             Self::Select(error) => match error {
                 SelectError::Position(_)
@@ -108,6 +106,7 @@ fn of_rootfs(error: &RootfsError) -> Class {
         RootfsError::Entry { .. }
         | RootfsError::FlatEntry { .. }
         | RootfsError::NotRootfs { .. }
+        | RootfsError::Limit { .. }
         | RootfsError::DiffId { .. }
         | RootfsError::Image { .. }
         | RootfsError::Expansion { .. }

@@ -76,7 +76,7 @@ impl Args {
     }
 
     fn check(&self, path: &Path, context: &Context) -> Result<VerifyArchive, Failure> {
-        let archive = args::open(path, &context.progress)?;
+        let archive = args::open(path, context.limits, &context.progress)?;
         let set = match ImageSet::load(&archive) {
             Ok(set) => set,
             Err(error) => {
