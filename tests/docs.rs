@@ -342,7 +342,7 @@ fn shown(limit: imgtar::Limit) -> String {
     let units = [("GiB", 30), ("MiB", 20), ("KiB", 10)];
     let unit = units
         .iter()
-        .find(|(_, shift)| value >= 1 << shift && value % (1 << shift) == 0);
+        .find(|(_, shift)| value >= 1 << shift && value.is_multiple_of(1 << shift));
     match unit {
         // A path is as long as the constant that it follows.
         Some((unit, shift)) if limit.unit() == imgtar::limits::Unit::Bytes && value > 4096 => {

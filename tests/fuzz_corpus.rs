@@ -2,6 +2,10 @@
 //!
 //! They are seeds of every format, and what fuzzing has found; a fuzzer that runs for an hour starts from
 //! the same. Each is tried within a time that no input of its size can have reason to take.
+#![expect(
+    clippy::print_stdout,
+    reason = "it names the input that a panic is about"
+)]
 
 use std::fs;
 use std::path::{Path, PathBuf};

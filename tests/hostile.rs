@@ -117,7 +117,12 @@ impl Ended {
             ..
         } = self;
         assert!((0..=3).contains(code), "{what} exits with {code}: {err}");
-        assert!(*code != 3 || err.starts_with("error: "), "{what}: {err}");
+        // An image whose config cannot be read is shown as far as it can be, and a warning says so.
+        let told = ["error: ", "warning: "]
+            .iter()
+            .any(|word| err.starts_with(word));
+        let shown = what.starts_with("inspect") && self.out.contains("problems");
+        assert!(*code != 3 || told || shown, "{what}: {err}");
         assert!(!err.contains("panicked"), "{what}: {err}");
         // A message may name what is long, it may not be flooded.
         assert!(err.len() < 100_000, "{what}: {} bytes", err.len());
@@ -305,18 +310,18 @@ fn ten_thousand_parents() {
     for i in 0..10_000 {
         let config = serde_json::json!({
             "architecture": "amd64", "os": "linux", "comment": i.to_string(),
-            "rootfs": {"type": "layers", "diff_ids": [format!("sha256:{}", support::sha256(&layer))]},
+            "rootfs": {"type": "layers", "diff_ids": [support::sha256(&layer)]},
         });
         let config = config.to_string();
         let id = support::sha256(config.as_bytes());
-        let name = format!("{id}.json");
+        let name = format!("{}.json", id.trim_start_matches("sha256:"));
         add(&name, config.as_bytes());
         let mut item = serde_json::json!({"Config": name, "RepoTags": [], "Layers": ["layer.tar"]});
         if let Some(parent) = parent {
             item["Parent"] = parent;
         }
         manifest.push(item);
-        parent = Some(format!("sha256:{id}").into());
+        parent = Some(id.into());
     }
     add(
         "manifest.json",

@@ -186,7 +186,6 @@ impl Rootfs {
                 .count()
                 .map_err(|fault| entry_error(layer, entry, fault))?;
             match role(entry) {
-                Role::Dropped => {}
                 Role::Whiteout => apply
                     .whiteout(*number, entry, &added)
                     .map_err(|fault| entry_error(layer, entry, fault))?,
@@ -202,7 +201,7 @@ impl Rootfs {
                         waiting.push(numbered);
                     }
                 }
-                Role::Entry => {}
+                Role::Dropped | Role::Entry => {}
             }
         }
         for numbered in waiting {

@@ -4,6 +4,7 @@
 //! containerd store by `index.json`, so one archive can be two different images to two readers.
 
 use std::collections::{HashMap, HashSet};
+use std::fmt::Write as _;
 
 use super::super::docker::read_repositories;
 use super::super::model::{Identity, Image, ImageSet};
@@ -258,7 +259,7 @@ fn list(names: &[Name]) -> String {
     let shown: Vec<String> = names.iter().take(SHOWN).map(ToString::to_string).collect();
     let mut text = shown.join(", ");
     if names.len() > SHOWN {
-        text.push_str(&format!(" and {} more", names.len() - SHOWN));
+        _ = write!(text, " and {} more", names.len() - SHOWN);
     }
     text
 }
