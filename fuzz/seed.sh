@@ -4,7 +4,7 @@ set -eu
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 data=$here/../testdata
 corpus=$here/corpus
-mkdir -p "$corpus"/{outer,layer,compression,json,reference,metadata}
+mkdir -p "$corpus"/{outer,program,layer,compression,json,reference,metadata}
 
 # libFuzzer reads no more than -max_len bytes of a file; longer seeds would be cut to no purpose.
 limit=65536
@@ -16,6 +16,7 @@ cp_small() { # file, target, name
 for archive in "$data"/broken/*.tar* "$data"/engines/tiny*.tar "$data"/engines/*.tar.*; do
     name=$(basename "$archive")
     cp_small "$archive" outer "$name"
+    cp_small "$archive" program "$name"
     cp_small "$archive" layer "$name"
     cp_small "$archive" compression "$name"
 done
@@ -72,3 +73,11 @@ linux/arm64/v8
 @1
 e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855
 END
+
+# What the tests run is where a fuzzer begins too.
+for target in "$data"/fuzz/*; do
+    cp "$target"/* "$corpus/$(basename "$target")/"
+done
+for archive in "$data"/hostile/*.tar*; do
+    cp_small "$archive" program "hostile-$(basename "$archive")"
+done

@@ -97,9 +97,7 @@ fn of_load(error: &LoadError) -> Class {
     match error {
         LoadError::Archive(error) => of_archive(error),
         LoadError::Source(error) => of_source(error),
-        LoadError::Description { .. }
-        | LoadError::TooManyDescriptors { .. }
-        | LoadError::TooManyImages { .. } => Class::Input,
+        LoadError::Description { .. } | LoadError::TooMuch { .. } => Class::Input,
     }
 }
 
@@ -141,6 +139,7 @@ fn of_rootfs(error: &RootfsError) -> Class {
         RootfsError::Entry { .. }
         | RootfsError::FlatEntry { .. }
         | RootfsError::NotRootfs { .. }
+        | RootfsError::Limit { .. }
         | RootfsError::DiffId { .. }
         | RootfsError::Image { .. }
         | RootfsError::Expansion { .. }

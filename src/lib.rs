@@ -42,6 +42,7 @@ pub mod digest;
 mod error;
 pub mod image;
 pub mod layer;
+pub mod limits;
 pub mod metadata;
 mod parallel;
 pub mod problem;
@@ -57,6 +58,7 @@ pub mod write;
 use std::path::Path;
 
 pub use error::{Class, Error};
+pub use limits::{Limit, Limits};
 pub use parallel::Jobs;
 
 use archive::Archive;
@@ -69,7 +71,16 @@ use source::Input;
 ///
 /// [`Error`] if the file cannot be read or is no tar.
 pub fn open(path: &Path, progress: &dyn Progress) -> Result<Archive, Error> {
-    Ok(Archive::index(Input::open(path, progress)?)?)
+    open_within(path, Limits::DEFAULT, progress)
+}
+
+/// Opens the archive at `path`, which may ask for as much as `limits` say.
+///
+/// # Errors
+///
+/// [`Error`] if the file cannot be read or is no tar.
+pub fn open_within(path: &Path, limits: Limits, progress: &dyn Progress) -> Result<Archive, Error> {
+    Ok(Archive::index(Input::open_within(path, limits, progress)?)?)
 }
 
 /// Reads an archive from standard input and indexes its members.
@@ -78,5 +89,14 @@ pub fn open(path: &Path, progress: &dyn Progress) -> Result<Archive, Error> {
 ///
 /// [`Error`] if standard input cannot be read or is no tar.
 pub fn open_stdin(progress: &dyn Progress) -> Result<Archive, Error> {
-    Ok(Archive::index(Input::stdin(progress)?)?)
+    open_stdin_within(Limits::DEFAULT, progress)
+}
+
+/// Reads an archive from standard input, which may ask for as much as `limits` say.
+///
+/// # Errors
+///
+/// [`Error`] if standard input cannot be read or is no tar.
+pub fn open_stdin_within(limits: Limits, progress: &dyn Progress) -> Result<Archive, Error> {
+    Ok(Archive::index(Input::stdin_within(limits, progress)?)?)
 }

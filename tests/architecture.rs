@@ -11,7 +11,7 @@ use imgtar::problem::Code;
 use support::{read, repository, shown};
 
 /// The small modules beside the flow, which any module may use and which use nothing.
-const BESIDE: [&str; 4] = ["digest", "parallel", "problem", "progress"];
+const BESIDE: [&str; 5] = ["digest", "limits", "parallel", "problem", "progress"];
 
 /// The modules of the library in the order in which bytes flow through them, and what each may use
 /// of those above it. Whoever adds a name here changes the architecture, and should say so in
@@ -56,8 +56,13 @@ const FLOW: [(&str, &[&str]); 13] = [
 ];
 
 /// What stands at the root of the library under a name of its own, and which module it comes from.
-const AT_THE_ROOT: [(&str, &str); 3] =
-    [("Error", "error"), ("Class", "error"), ("Jobs", "parallel")];
+const AT_THE_ROOT: [(&str, &str); 5] = [
+    ("Error", "error"),
+    ("Class", "error"),
+    ("Jobs", "parallel"),
+    ("Limit", "limits"),
+    ("Limits", "limits"),
+];
 
 /// How long a file may be, in lines.
 const LONGEST: usize = 600;

@@ -315,3 +315,60 @@ fn up_to_date(path: &str, wanted: &str) {
         different + 1
     );
 }
+
+/// Every limit stands in `docs/security.md` under its name, with its value.
+#[test]
+fn every_limit_is_documented() {
+    let text = fs::read_to_string("docs/security.md").expect("docs/security.md");
+    let rows: Vec<&str> = text
+        .lines()
+        .filter(|line| line.starts_with("| `"))
+        .collect();
+    let documented: Vec<(&str, &str)> = rows
+        .iter()
+        .map(|row| {
+            let cells: Vec<&str> = row.split('|').map(str::trim).collect();
+            (cells[1].trim_matches('`'), cells[2])
+        })
+        .collect();
+    let limits: Vec<(&str, String)> = imgtar::Limit::all()
+        .map(|limit| (limit.name(), shown(limit)))
+        .collect();
+    let limits: Vec<(&str, &str)> = limits.iter().map(|(n, v)| (*n, v.as_str())).collect();
+    assert_eq!(documented, limits);
+}
+
+fn shown(limit: imgtar::Limit) -> String {
+    let value = limit.default_value();
+    let units = [("GiB", 30), ("MiB", 20), ("KiB", 10)];
+    let unit = units
+        .iter()
+        .find(|(_, shift)| value >= 1 << shift && value.is_multiple_of(1 << shift));
+    match unit {
+        // A path is as long as the constant that it follows.
+        Some((unit, shift)) if limit.unit() == imgtar::limits::Unit::Bytes && value > 4096 => {
+            format!("{} {unit}", value >> shift)
+        }
+        _ => value.to_string(),
+    }
+}
+
+/// Every direct dependency has its reason in `docs/dependencies.md`, and nothing else does.
+#[test]
+fn every_dependency_is_documented() {
+    let manifest = fs::read_to_string("Cargo.toml").expect("Cargo.toml");
+    let mut wanted = std::collections::BTreeSet::new();
+    let mut inside = false;
+    for line in manifest.lines() {
+        if line.starts_with('[') {
+            inside = line.trim_end_matches(']').ends_with("dependencies");
+        } else if let Some((name, _)) = line.split_once(" = ").filter(|_| inside) {
+            wanted.insert(name.to_owned());
+        }
+    }
+    assert!(wanted.len() > 20);
+    let text = fs::read_to_string("docs/dependencies.md").expect("the list");
+    let rows = text.lines().filter_map(|line| line.strip_prefix("| `"));
+    let listed = rows.filter_map(|row| Some(row.split_once('`')?.0.to_owned()));
+    assert_eq!(listed.collect::<std::collections::BTreeSet<_>>(), wanted);
+}

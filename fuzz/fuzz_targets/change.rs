@@ -1,39 +1,10 @@
 //! `--change`: instructions onto a config.
-//!
-//! - Nothing panics, whatever the text is; nothing takes long or much memory.
-//! - A config that was changed reads as what it was changed to.
-//! - What is refused leaves the config as it was.
-//! - Several values say what they say joined by newlines.
+//! `fuzz/harness/change.rs` says what must hold; `tests/fuzz_corpus.rs` runs the same on stored inputs.
 #![no_main]
 
-use imgtar::image::{Changes, Config, ConfigDraft, RunConfig};
 use libfuzzer_sys::fuzz_target;
 
-fuzz_target!(|text: &str| {
-    let lines: Vec<&str> = text.split('\n').collect();
-    let Ok(changes) = Changes::parse(&lines) else {
-        assert!(Changes::parse(&[text]).is_err());
-        return;
-    };
-    let before = RunConfig {
-        env: vec!["PATH=/bin:/usr/bin".to_owned(), "EMPTY=".to_owned()],
-        working_dir: "/srv".to_owned(),
-        ..RunConfig::default()
-    };
-    let mut run = before.clone();
-    if changes.apply(&mut run).is_err() {
-        assert_eq!(run, before);
-        return;
-    }
-    let mut joined = before;
-    let whole = Changes::parse(&[text]).map(|changes| changes.apply(&mut joined));
-    assert_eq!((whole, &joined), (Ok(Ok(())), &run));
-    for config in ["{}", r#"{"config":{"Hostname":"","Env":null,"x":1}}"#] {
-        let Ok(mut draft) = ConfigDraft::parse(config.as_bytes()) else {
-            unreachable!("it is a config");
-        };
-        draft.set_run(run.clone());
-        let read = Config::read(&draft.to_bytes()).map(|config| config.run);
-        assert_eq!(read, Ok(run.clone()));
-    }
-});
+#[path = "../harness/change.rs"]
+mod harness;
+
+fuzz_target!(|text: &str| harness::run(text));

@@ -1,30 +1,10 @@
 //! Image configs.
-//!
-//! - Nothing panics, whatever the bytes are.
-//! - What is read as a config is JSON for another parser too, bytes that are no UTF-8 replaced.
-//! - Times and diff IDs are kept as they were written, and parse again to the same.
+//! `fuzz/harness/json.rs` says what must hold; `tests/fuzz_corpus.rs` runs the same on stored inputs.
 #![no_main]
 
-use imgtar::digest::Digest;
-use imgtar::image::{Config, Created};
 use libfuzzer_sys::fuzz_target;
 
-fuzz_target!(|bytes: &[u8]| {
-    let Ok(config) = Config::read(bytes) else {
-        return;
-    };
-    let text = String::from_utf8_lossy(bytes);
-    assert!(serde_json::from_str::<serde_json::Value>(&text).is_ok());
-    let steps = config
-        .history
-        .iter()
-        .filter_map(|step| step.created.as_ref());
-    for created in config.created.iter().chain(steps) {
-        let again: Created = created.as_str().parse().expect("it was parsed before");
-        assert_eq!(again, *created);
-    }
-    for diff_id in config.diff_ids() {
-        let again: Digest = diff_id.to_string().parse().expect("it was parsed before");
-        assert_eq!(again, *diff_id.digest());
-    }
-});
+#[path = "../harness/json.rs"]
+mod harness;
+
+fuzz_target!(|bytes: &[u8]| harness::run(bytes));

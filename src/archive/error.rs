@@ -3,6 +3,7 @@
 use bstr::ByteSlice;
 
 use super::layout::Looks;
+use crate::limits::Exceeded;
 use crate::record::TarError;
 
 /// Why a file cannot be read as an image archive.
@@ -28,12 +29,13 @@ pub enum ArchiveError {
         source: TarError,
     },
     /// More members than an image archive can have reason to hold.
-    #[error("{path} holds more than {limit} members, or names longer than any archive needs")]
+    #[error("{path} holds more members, or longer names of them, than any archive needs")]
     TooManyMembers {
         /// The file.
         path: String,
-        /// The limit.
-        limit: usize,
+        /// The limit that it runs into.
+        #[source]
+        exceeded: Exceeded,
     },
     /// A sound tar that is no image archive.
     #[error("{path} is no image archive: {looks}")]

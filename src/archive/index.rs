@@ -1,19 +1,13 @@
 //! One pass over the headers of the outer tar.
 
 use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
 
 use super::error::{ArchiveError, LookupError};
 use super::member::{Member, MemberKind, MemberName, leaves_root};
+use crate::limits::Limit;
 use crate::record::{Entry, Kind, Positioned, TarError, Walker};
 use crate::source::{Compression, Input, Slice, Source, Span};
-
-/// How many members an archive may have. An image has a few members a layer and engines stop at
-/// some hundred layers; a million leaves room for an archive of thousands of images.
-pub const MEMBER_LIMIT: usize = 1_000_000;
-
-/// How many bytes the names and link targets of all members may have together. A million names of
-/// blobs have 72 MB.
-pub const NAMES_LIMIT: usize = 128 << 20;
 
 /// How many links are followed for one name: what Docker's `safePath` allows (moby/sys `symlink`).
 pub const LINK_LIMIT: usize = 255;
@@ -21,6 +15,10 @@ pub const LINK_LIMIT: usize = 255;
 /// A name longer than this cannot exist on the file systems that engines unpack to (`PATH_MAX`), so
 /// links that spell one lead nowhere.
 const NAME_LIMIT: usize = 4096;
+
+/// How many directories deep a name is followed through links to directories. Deeper ones are looked
+/// up as they are: no writer nests so deep, and each level costs another look.
+const DEPTH_LIMIT: usize = 64;
 
 /// An opened archive and the index of its members.
 #[derive(Debug)]
@@ -31,6 +29,10 @@ pub struct Archive {
     by_name: HashMap<MemberName, usize>,
     /// Members that a later one of the same name hides, with the one that hides them.
     duplicates: Vec<(usize, usize)>,
+    /// Where names with links on the way lead, so that a chain of links is followed once and not
+    /// once for each name that leads into it.
+    known: Mutex<HashMap<MemberName, Led>>,
+    has_symlinks: bool,
     fault: Option<TarError>,
     has_end: bool,
     /// Where the tar ends, its end-of-archive blocks included.
@@ -50,6 +52,8 @@ impl Archive {
             members: Vec::new(),
             by_name: HashMap::new(),
             duplicates: Vec::new(),
+            known: Mutex::default(),
+            has_symlinks: false,
             fault: None,
             has_end: false,
             end: 0,
@@ -77,17 +81,18 @@ impl Archive {
                     return Ok(archive);
                 }
             }
-            if archive.members.len() > MEMBER_LIMIT || names > NAMES_LIMIT {
-                return Err(ArchiveError::TooManyMembers {
-                    path,
-                    limit: MEMBER_LIMIT,
-                });
+            let limits = archive.source().limits();
+            let counted = limits.check_count(Limit::Members, archive.members.len());
+            let within = counted.and_then(|()| limits.check_count(Limit::MemberNames, names));
+            if let Err(exceeded) = within {
+                return Err(ArchiveError::TooManyMembers { path, exceeded });
             }
         }
     }
 
     fn add(&mut self, member: Member) {
         let index = self.members.len();
+        self.has_symlinks |= matches!(member.kind, MemberKind::Symlink(_));
         if let Some(hidden) = self.by_name.insert(member.name.clone(), index) {
             // Directories are repeated by many writers and mean nothing.
             let harmless = |m: &Member| m.kind == MemberKind::Directory;
@@ -184,61 +189,148 @@ impl Archive {
     /// [`LookupError`], with the name as it was asked for.
     pub fn find(&self, name: &[u8]) -> Result<(&Member, Slice), LookupError> {
         let wanted = || name.to_vec();
-        let mut current = MemberName::new(name);
-        if current.as_bytes().len() > NAME_LIMIT {
+        let too_many = || LookupError::TooManyLinks {
+            name: wanted(),
+            limit: LINK_LIMIT,
+        };
+        let start = MemberName::new(name);
+        if start.as_bytes().len() > NAME_LIMIT {
             return Err(LookupError::Absent { name: wanted() });
         }
-        let mut links = 0;
-        loop {
-            let next = match self.member(&current) {
-                Some(member) => match &member.kind {
-                    MemberKind::File(span) => return Ok((member, self.source().slice(*span))),
+        let led = match self.member(&start) {
+            // Nearly every name is this simple, and nothing has to be remembered.
+            Some(Member {
+                kind: MemberKind::File(_),
+                ..
+            }) => {
+                let member = self.by_name.get(&start).copied();
+                member.map_or(Led::nowhere(start), Led::to)
+            }
+            _ => self.follow(start),
+        };
+        match led.end {
+            _ if led.links > LINK_LIMIT => Err(too_many()),
+            End::Member(index) => {
+                let member = &self.members[index];
+                match &member.kind {
+                    MemberKind::File(span) => Ok((member, self.source().slice(*span))),
+                    _ => Err(LookupError::NotAFile { name: wanted() }),
+                }
+            }
+            End::Nowhere(_) if led.links == 0 => Err(LookupError::Absent { name: wanted() }),
+            End::Nowhere(target) => Err(LookupError::Dangling {
+                name: wanted(),
+                target: target.as_bytes().to_vec(),
+            }),
+            End::Further => Err(too_many()),
+        }
+    }
+
+    /// Follows the links that `start` leads through, to their end or until they are too many.
+    fn follow(&self, start: MemberName) -> Led {
+        // A poisoned lock would mean that a thread panicked over this map, which nothing here does.
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut way = Vec::new();
+        let mut current = start;
+        let end = loop {
+            match known.get(&current) {
+                Some(Led {
+                    end: End::Further,
+                    links,
+                }) if way.len() + links <= LINK_LIMIT => {}
+                Some(led) => break led.clone(),
+                None => {}
+            }
+            let next = match self.by_name.get(&current).copied() {
+                Some(index) => match &self.members[index].kind {
                     MemberKind::Symlink(target) => current.linked(target),
                     MemberKind::Hardlink(target) => MemberName::new(target),
-                    MemberKind::Directory | MemberKind::Special => {
-                        return Err(LookupError::NotAFile { name: wanted() });
+                    MemberKind::File(_) | MemberKind::Directory | MemberKind::Special => {
+                        break Led::to(index);
                     }
                 },
                 None => match self.through_linked_directory(&current) {
                     Some(next) => next,
-                    None if links == 0 => return Err(LookupError::Absent { name: wanted() }),
-                    None => {
-                        let target = current.as_bytes().to_vec();
-                        return Err(LookupError::Dangling {
-                            name: wanted(),
-                            target,
-                        });
-                    }
+                    None => break Led::nowhere(current.clone()),
                 },
             };
-            links += 1;
-            if links > LINK_LIMIT || next.as_bytes().len() > NAME_LIMIT {
-                return Err(LookupError::TooManyLinks {
-                    name: wanted(),
-                    limit: LINK_LIMIT,
-                });
+            way.push(current);
+            // Twice as far as is allowed, so that as many names on the way are known to lead too far.
+            let links = match next.as_bytes().len() {
+                len if len > NAME_LIMIT => Some(LINK_LIMIT),
+                _ if way.len() > 2 * LINK_LIMIT => Some(0),
+                _ => None,
+            };
+            if let Some(links) = links {
+                break Led {
+                    end: End::Further,
+                    links,
+                };
             }
             current = next;
+        };
+        let mut led = end;
+        for name in way.into_iter().rev() {
+            led.links += 1;
+            known.insert(name, led.clone());
         }
+        led
     }
 
     /// Follows the first directory of `name` that is a symbolic link.
     fn through_linked_directory(&self, name: &MemberName) -> Option<MemberName> {
+        if !self.has_symlinks {
+            return None;
+        }
         let bytes = name.as_bytes();
         let slashes = bytes
             .iter()
             .enumerate()
             .filter(|(_, b)| **b == b'/')
             .map(|(i, _)| i);
-        slashes.into_iter().find_map(|slash| {
-            let directory = MemberName::new(&bytes[..slash]);
-            match &self.member(&directory)?.kind {
+        slashes.take(DEPTH_LIMIT).find_map(|slash| {
+            let &index = self.by_name.get(&bytes[..slash])?;
+            let directory = &self.members[index];
+            match &directory.kind {
                 MemberKind::Symlink(target) => {
-                    Some(directory.linked(target).join(&bytes[slash + 1..]))
+                    Some(directory.name.linked(target).join(&bytes[slash + 1..]))
                 }
                 _ => None,
             }
         })
+    }
+}
+
+/// Where a name leads, and through how many links.
+#[derive(Clone, Debug)]
+struct Led {
+    end: End,
+    links: usize,
+}
+
+#[derive(Clone, Debug)]
+enum End {
+    /// To the member of this index, which is no link.
+    Member(usize),
+    /// To a name that no member has.
+    Nowhere(MemberName),
+    /// Through at least so many links, and then on.
+    Further,
+}
+
+impl Led {
+    fn to(index: usize) -> Self {
+        Self {
+            end: End::Member(index),
+            links: 0,
+        }
+    }
+
+    fn nowhere(name: MemberName) -> Self {
+        Self {
+            end: End::Nowhere(name),
+            links: 0,
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! Members of the outer tar and their names.
 
+use std::borrow::Borrow;
 use std::fmt;
 
 use bstr::ByteSlice;
@@ -81,6 +82,13 @@ impl MemberName {
     /// The name as text, with what is no UTF-8 replaced: for messages only.
     pub fn to_lossy(&self) -> String {
         self.0.to_str_lossy().into_owned()
+    }
+}
+
+/// A name is looked up by bytes that are normal already.
+impl Borrow<[u8]> for MemberName {
+    fn borrow(&self) -> &[u8] {
+        &self.0
     }
 }
 

@@ -22,6 +22,6 @@ mod layout;
 mod member;
 
 pub use error::{ArchiveError, LookupError};
-pub use index::{Archive, LINK_LIMIT, MEMBER_LIMIT, NAMES_LIMIT};
+pub use index::{Archive, LINK_LIMIT};
 pub use layout::{Evidence, Layout, Looks, V1Root};
 pub use member::{Member, MemberKind, MemberName};

@@ -2,10 +2,12 @@
 
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
 use clap::{Args, ValueEnum};
 use imgtar::archive::Archive;
 use imgtar::image::{Platform, Selector};
+use imgtar::limits::{Limit, Limits, Unit};
 use imgtar::progress::Progress;
 use imgtar::source::Input;
 
@@ -34,6 +36,68 @@ pub(crate) struct Global {
         help_heading = "Global options"
     )]
     pub(crate) jobs: Option<NonZeroUsize>,
+
+    /// Let archives ask for more, or for less
+    ///
+    /// No archive can make imgtar take more time, memory or room than its limits allow. Sizes may end
+    /// in KiB, MiB, GiB or TiB; `none` lifts a limit. docs/security.md lists them with their reasons.
+    /// May be repeated.
+    #[arg(
+        long = "limit",
+        global = true,
+        value_name = "NAME=VALUE",
+        help_heading = "Global options"
+    )]
+    limits: Vec<Raised>,
+}
+
+impl Global {
+    /// What the archives may ask for.
+    pub(crate) fn limits(&self) -> Limits {
+        self.limits.iter().fold(Limits::DEFAULT, |limits, raised| {
+            limits.with(raised.limit, raised.value)
+        })
+    }
+}
+
+/// A limit that is set on the command line.
+#[derive(Clone, Copy, Debug)]
+struct Raised {
+    limit: Limit,
+    value: u64,
+}
+
+impl FromStr for Raised {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let form = || "NAME=VALUE is wanted, such as expanded=64GiB".to_owned();
+        let (name, value) = text.split_once('=').ok_or_else(form)?;
+        let limit: Limit = name.parse().map_err(|why| {
+            let names: Vec<&str> = Limit::all().map(Limit::name).collect();
+            format!("{why}; there are {}", names.join(", "))
+        })?;
+        let value = parse_value(value, limit.unit()).ok_or_else(|| match limit.unit() {
+            Unit::Bytes => {
+                format!("`{value}` is no size; 1000, 64KiB, 20MiB, 16GiB or none would be one")
+            }
+            Unit::Count => format!("`{value}` is no number; 1000 or none would be one"),
+        })?;
+        Ok(Self { limit, value })
+    }
+}
+
+fn parse_value(text: &str, unit: Unit) -> Option<u64> {
+    const SUFFIXES: [(&str, u32); 4] = [("KiB", 10), ("MiB", 20), ("GiB", 30), ("TiB", 40)];
+    if text == "none" {
+        return Some(u64::MAX);
+    }
+    for (suffix, shift) in SUFFIXES {
+        if let Some(number) = text.strip_suffix(suffix).filter(|_| unit == Unit::Bytes) {
+            return number.parse::<u64>().ok()?.checked_mul(1 << shift);
+        }
+    }
+    text.parse().ok()
 }
 
 /// When to use colour.
@@ -56,23 +120,28 @@ pub(crate) struct ArchiveArg {
 }
 
 impl ArchiveArg {
-    pub(crate) fn open(&self, progress: &dyn Progress) -> Result<Archive, Failure> {
-        open(&self.archive, progress)
+    pub(crate) fn open(&self, limits: Limits, progress: &dyn Progress) -> Result<Archive, Failure> {
+        open(&self.archive, limits, progress)
     }
 }
 
 /// Opens an archive, or standard input for `-`.
-pub(crate) fn open(path: &Path, progress: &dyn Progress) -> Result<Archive, Failure> {
-    Ok(try_open(path, progress)??)
+pub(crate) fn open(
+    path: &Path,
+    limits: Limits,
+    progress: &dyn Progress,
+) -> Result<Archive, Failure> {
+    Ok(try_open(path, limits, progress)??)
 }
 
 /// The same, for a caller to whom the library's error means something.
 pub(crate) fn try_open(
     path: &Path,
+    limits: Limits,
     progress: &dyn Progress,
 ) -> Result<Result<Archive, imgtar::Error>, Failure> {
     if path.as_os_str() != "-" {
-        return Ok(imgtar::open(path, progress));
+        return Ok(imgtar::open_within(path, limits, progress));
     }
     if output::stdin_is_terminal() {
         return Err(
@@ -80,11 +149,15 @@ pub(crate) fn try_open(
                 .hint("pipe one in, as in `docker save app | imgtar images -`, or give a path"),
         );
     }
-    Ok(imgtar::open_stdin(progress))
+    Ok(imgtar::open_stdin_within(limits, progress))
 }
 
 /// Opens a rootfs tar, compressed or not, or standard input for `-`.
-pub(crate) fn open_rootfs(path: &Path, progress: &dyn Progress) -> Result<Input, Failure> {
+pub(crate) fn open_rootfs(
+    path: &Path,
+    limits: Limits,
+    progress: &dyn Progress,
+) -> Result<Input, Failure> {
     if path.as_os_str() == "-" {
         if output::stdin_is_terminal() {
             return Err(Failure::usage(
@@ -92,9 +165,9 @@ pub(crate) fn open_rootfs(path: &Path, progress: &dyn Progress) -> Result<Input,
             )
             .hint("pipe one in, as `docker export` writes it, or give a path"));
         }
-        return Ok(Input::stdin(progress)?);
+        return Ok(Input::stdin_within(limits, progress)?);
     }
-    Ok(Input::open(path, progress)?)
+    Ok(Input::open_within(path, limits, progress)?)
 }
 
 /// One image of an archive.

@@ -32,7 +32,7 @@ pub(crate) struct OutputArg {
 pub(crate) enum Destination {
     /// A temporary file beside the one that is wanted.
     New {
-        file: NamedTempFile,
+        file: Unfinished,
         path: PathBuf,
         force: bool,
     },
@@ -40,6 +40,127 @@ pub(crate) enum Destination {
     Special(File),
     /// Standard output.
     Stdout(StdoutLock<'static>),
+}
+
+/// A file that is not yet what it is to be called.
+#[derive(Debug)]
+pub(crate) enum Unfinished {
+    /// It has no name (`O_TMPFILE`): whatever ends the process, nothing is left.
+    #[cfg(target_os = "linux")]
+    Unnamed(File),
+    /// It has one of its own, where the file system knows no files without.
+    Named(NamedTempFile),
+}
+
+impl Unfinished {
+    pub(crate) fn file(&self) -> &File {
+        match self {
+            #[cfg(target_os = "linux")]
+            Self::Unnamed(file) => file,
+            Self::Named(file) => file.as_file(),
+        }
+    }
+
+    fn in_directory(directory: &Path) -> io::Result<Self> {
+        #[cfg(target_os = "linux")]
+        if let Some(file) = unnamed::open(directory) {
+            return Ok(Self::Unnamed(file));
+        }
+        clean_up_on_signals();
+        let file = builder().tempfile_in(directory)?;
+        remember(file.path());
+        Ok(Self::Named(file))
+    }
+
+    /// Gives it its name. Only `force` replaces what has that name.
+    fn place(self, path: &Path, force: bool) -> io::Result<()> {
+        let placed = match self {
+            #[cfg(target_os = "linux")]
+            Self::Unnamed(file) => return unnamed::place(&file, path, force),
+            Self::Named(file) => {
+                let temporary = file.path().to_owned();
+                let placed = if force {
+                    file.persist(path)
+                } else {
+                    file.persist_noclobber(path)
+                };
+                forget(&temporary);
+                placed
+            }
+        };
+        placed.map(drop).map_err(|e| e.error)
+    }
+}
+
+fn builder() -> tempfile::Builder<'static, 'static> {
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".imgtar-").suffix(".part");
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        // What any program gives a new file; the system takes the umask off.
+        builder.permissions(std::fs::Permissions::from_mode(0o666));
+    }
+    builder
+}
+
+/// Files without a name (open(2), `O_TMPFILE`).
+#[cfg(target_os = "linux")]
+mod unnamed {
+    use std::fs::File;
+    use std::io;
+    use std::os::fd::AsRawFd;
+    use std::path::{Path, PathBuf};
+
+    use rustix::fs::{AtFlags, CWD, Mode, OFlags, linkat, open as open_flags};
+
+    /// Where the system shows an open file, which can be linked from there without privileges.
+    fn shown(file: &File) -> PathBuf {
+        PathBuf::from(format!("/proc/self/fd/{}", file.as_raw_fd()))
+    }
+
+    /// `None` where the file system has none, or where it could not be given a name later.
+    pub(super) fn open(directory: &Path) -> Option<File> {
+        let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
+        let file = File::from(open_flags(directory, flags, Mode::from(0o666)).ok()?);
+        shown(&file).try_exists().unwrap_or(false).then_some(file)
+    }
+
+    fn link(file: &File, path: &Path) -> io::Result<()> {
+        Ok(linkat(
+            CWD,
+            shown(file),
+            CWD,
+            path,
+            AtFlags::SYMLINK_FOLLOW,
+        )?)
+    }
+
+    pub(super) fn place(file: &File, path: &Path, force: bool) -> io::Result<()> {
+        match link(file, path) {
+            Err(error) if force && error.kind() == io::ErrorKind::AlreadyExists => {}
+            placed => return placed,
+        }
+        // Nothing links over a file that is there: it gets a name of its own first, for as long as
+        // it takes to rename it.
+        super::clean_up_on_signals();
+        let named = super::builder().make_in(super::directory_of(path), |other| {
+            super::remember(other);
+            link(file, other)
+        })?;
+        let other = named.path().to_owned();
+        let placed = named.persist(path).map_err(|e| e.error);
+        super::forget(&other);
+        placed.map(drop)
+    }
+}
+
+/// The directory that a file is in.
+fn directory_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
 }
 
 impl OutputArg {
@@ -101,24 +222,10 @@ impl Destination {
     }
 
     fn beside(path: &Path, force: bool) -> Result<Self, Failure> {
-        let directory = match path.parent() {
-            Some(parent) if !parent.as_os_str().is_empty() => parent,
-            _ => Path::new("."),
-        };
-        let failed = |e: io::Error| {
+        let directory = directory_of(path);
+        let file = Unfinished::in_directory(directory).map_err(|e: io::Error| {
             Failure::environment(format!("cannot write to {}", directory.display()), &e)
-        };
-        clean_up_on_signals();
-        let mut builder = tempfile::Builder::new();
-        builder.prefix(".imgtar-").suffix(".part");
-        #[cfg(unix)]
-        {
-            use std::os::unix::fs::PermissionsExt;
-            // What any program gives a new file; the system takes the umask off.
-            builder.permissions(std::fs::Permissions::from_mode(0o666));
-        }
-        let file = builder.tempfile_in(directory).map_err(failed)?;
-        remember(file.path());
+        })?;
         Ok(Self::New {
             file,
             path: path.to_owned(),
@@ -134,7 +241,7 @@ impl Destination {
     /// The file, if it is a new one, which several threads may write at known places.
     pub(crate) fn file(&self) -> Option<&File> {
         match self {
-            Self::New { file, .. } => Some(file.as_file()),
+            Self::New { file, .. } => Some(file.file()),
             Self::Special(_) | Self::Stdout(_) => None,
         }
     }
@@ -143,20 +250,9 @@ impl Destination {
     pub(crate) fn finish(mut self) -> Result<(), Failure> {
         let flushed = self.flush();
         match self {
-            Self::New { file, path, force } => {
-                let temporary = file.path().to_owned();
-                let failed = |e: &io::Error| {
-                    Failure::environment(format!("cannot write {}", path.display()), e)
-                };
-                flushed.map_err(|e| failed(&e))?;
-                let placed = if force {
-                    file.persist(&path)
-                } else {
-                    file.persist_noclobber(&path)
-                };
-                forget(&temporary);
-                placed.map(drop).map_err(|e| failed(&e.error))
-            }
+            Self::New { file, path, force } => flushed
+                .and_then(|()| file.place(&path, force))
+                .map_err(|e| Failure::environment(format!("cannot write {}", path.display()), &e)),
             Self::Special(_) | Self::Stdout(_) => {
                 flushed.map_err(|e| Failure::environment("cannot write the output", &e))
             }
@@ -167,7 +263,7 @@ impl Destination {
 impl Write for Destination {
     fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
         match self {
-            Self::New { file, .. } => file.write(buf),
+            Self::New { file, .. } => file.file().write(buf),
             Self::Special(file) => file.write(buf),
             Self::Stdout(stdout) => stdout.write(buf),
         }
@@ -175,7 +271,8 @@ impl Write for Destination {
 
     fn flush(&mut self) -> io::Result<()> {
         match self {
-            Self::New { file, .. } => file.flush(),
+            // Nothing is held back.
+            Self::New { .. } => Ok(()),
             Self::Special(file) => file.flush(),
             Self::Stdout(stdout) => stdout.flush(),
         }

@@ -1,5 +1,6 @@
 //! What went wrong, worded for people; the only place that gives advice.
 
+use std::borrow::Cow;
 use std::error::Error as StdError;
 use std::fmt::{self, Write as _};
 use std::io;
@@ -8,6 +9,8 @@ use anstyle::{AnsiColor, Style};
 use imgtar::Error;
 use imgtar::archive::{ArchiveError, Looks};
 use imgtar::image::{LoadError, SelectError};
+use imgtar::layer::LayerError;
+use imgtar::limits::Exceeded;
 use imgtar::metadata::MetadataError;
 use imgtar::rebuild::RebuildError;
 use imgtar::rootfs::RootfsError;
@@ -78,10 +81,10 @@ impl Failure {
         let mut text = String::new();
         line(&mut text, ERROR, "error", &self.message);
         for cause in &self.causes {
-            _ = writeln!(text, "  caused by: {}", escaped(cause));
+            _ = writeln!(text, "  caused by: {}", escaped(&cut(cause)));
         }
         for detail in &self.details {
-            _ = writeln!(text, "  {}", escaped(detail));
+            _ = writeln!(text, "  {}", escaped(&cut(detail)));
         }
         for hint in &self.hints {
             line(&mut text, HINT, "hint", hint);
@@ -109,7 +112,23 @@ pub(crate) fn warn(output: Output, message: &str) {
 }
 
 fn line(text: &mut String, style: Style, label: &str, message: &str) {
-    _ = writeln!(text, "{style}{label}:{style:#} {}", escaped(message));
+    let message = cut(message);
+    _ = writeln!(text, "{style}{label}:{style:#} {}", escaped(&message));
+}
+
+/// A message that a person can take in: an archive may hold a name of a megabyte, and its beginning and
+/// end are enough to find it by.
+fn cut(message: &str) -> Cow<'_, str> {
+    const WHOLE: usize = 2000;
+    const END: usize = 500;
+    // Most messages are short in bytes already.
+    if message.len() <= WHOLE || message.chars().count() <= WHOLE {
+        return Cow::Borrowed(message);
+    }
+    let beginning = message.chars().take(WHOLE - END);
+    let mut end: Vec<char> = message.chars().rev().take(END).collect();
+    end.reverse();
+    Cow::Owned(beginning.chain([' ', '…', ' ']).chain(end).collect())
 }
 
 /// An error's causes, each once; a cause that the message above already words is left out.
@@ -133,7 +152,14 @@ impl<E: Into<Error>> From<E> for Failure {
         let error = error.into();
         let mut failure = Self::new(error.class().into(), error.to_string());
         failure.causes = causes(&error);
-        advise(&error, failure)
+        let exceeded = Exceeded::behind(&error).map(|exceeded| exceeded.limit);
+        let failure = advise(&error, failure);
+        match exceeded {
+            None => failure,
+            Some(limit) => failure.hint(format!(
+                "if you trust the archive, --limit {limit}=VALUE lets it have more"
+            )),
+        }
     }
 }
 
@@ -149,6 +175,7 @@ fn advise(error: &Error, failure: Failure) -> Failure {
         }
         Error::Load(LoadError::Description { .. }) => failure.hint(VERIFY),
         Error::Select(error) => advise_select(error, failure),
+        Error::Layer(LayerError::Limit(_)) => failure,
         Error::Layer(error) if !error.is_environment() => failure.hint(VERIFY),
         Error::Write(WriteError::Change(error)) if error.words().ends_with("is not a valid change command") => {
             failure.hint("CMD, ENTRYPOINT, ENV, EXPOSE, HEALTHCHECK, LABEL, ONBUILD, STOPSIGNAL, USER, VOLUME and WORKDIR can change a config")
@@ -247,6 +274,10 @@ fn advise_rootfs(error: &RootfsError, failure: Failure) -> Failure {
         ),
         RootfsError::Image { .. } => failure
             .hint("`imgtar verify` reports everything that is wrong with the archive; --no-verify flattens what is there"),
+        RootfsError::Layer {
+            source: LayerError::Limit(_),
+            ..
+        } => failure,
         RootfsError::Layer { source, .. } if !source.is_environment() => {
             failure.hint("`imgtar verify` reports everything that is wrong with the archive")
         }
@@ -272,9 +303,6 @@ fn advise_source(error: &SourceError, failure: Failure) -> Failure {
         SourceError::Nested { inner, .. } => {
             failure.hint(format!("undo the outer compression first; {inner} inside is then read as it is"))
         }
-        SourceError::Bomb { .. } => failure.hint(
-            "if you trust it, decompress it yourself and give the uncompressed archive",
-        ),
         _ => failure,
     }
 }

@@ -139,9 +139,10 @@ impl FromStr for Digest {
     type Err = DigestError;
 
     fn from_str(text: &str) -> Result<Self, DigestError> {
-        let form = || DigestError::Form(text.to_owned());
+        let form = || DigestError::Form(text.chars().take(LONGEST).collect());
         let (name, encoded) = text.split_once(':').ok_or_else(form)?;
-        if encoded.is_empty() || !encoded.bytes().all(is_encoded_byte) {
+        // No file could be named by a longer one.
+        if encoded.is_empty() || text.len() > LONGEST || !encoded.bytes().all(is_encoded_byte) {
             return Err(form());
         }
         let algorithm = match name {
@@ -153,6 +154,10 @@ impl FromStr for Digest {
         Self::checked(algorithm, encoded)
     }
 }
+
+/// How long a digest may be, in bytes: what a path may have on the file systems of engines, which
+/// keep blobs under their digests.
+const LONGEST: usize = 255;
 
 /// `encoded ::= [a-zA-Z0-9=_-]+` (image-spec `descriptor.md#digests`).
 fn is_encoded_byte(b: u8) -> bool {

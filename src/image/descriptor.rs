@@ -30,6 +30,11 @@ impl Descriptor {
         annotation(&self.annotations, key)
     }
 
+    /// How many bytes of text it holds beside its digest and annotations.
+    pub(crate) fn text_len(&self) -> usize {
+        self.media_type.as_str().len() + self.urls.iter().map(String::len).sum::<usize>()
+    }
+
     pub(crate) fn read(node: &Node<'_>) -> Result<Self, JsonError> {
         let digest = node.field("digest")?;
         let platform = node.field("platform")?;

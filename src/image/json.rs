@@ -9,15 +9,14 @@
 //! - bytes that are no UTF-8 inside strings become U+FFFD;
 //! - `manifest.json` is read by a stream decoder, which stops behind the first value.
 //!
-//! Threats: nesting is limited by the parser (128 deep; engines' JSON is not ten deep), the size by
-//! [`LIMIT`]; a value of the wrong type is an error that says where.
+//! Threats: nesting is limited by the parser (128 deep; engines' JSON is not ten deep); size and number
+//! of values by [`Limit::Json`](crate::Limit::Json) and its like, before anything is parsed; a value
+//! of the wrong type is an error that says where.
 
 use std::fmt;
 
+use crate::limits::Exceeded;
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
-
-/// How large a JSON document may be, in bytes. containerd stops at 20 MiB, podman at 4 MiB.
-pub const LIMIT: u64 = 20 << 20;
 
 /// A JSON value that keeps every member of an object, in order.
 #[derive(Clone, Debug, PartialEq)]
@@ -37,11 +36,13 @@ pub enum JsonError {
     /// It is no JSON, or nested too deep.
     #[error("{0}")]
     Syntax(String),
-    /// Larger than the 20 MiB that engines read.
-    #[error("{size} bytes of JSON are more than the {LIMIT} that engines read")]
+    /// Larger than a description of images has reason to be, alone or with those before it.
+    #[error("it has too much JSON, {size} bytes: {exceeded}")]
     TooLarge {
         /// Its size in bytes.
         size: u64,
+        /// The limit that it runs into.
+        exceeded: Exceeded,
     },
     /// A value has another type than its format asks for.
     #[error("`{at}` should be {wanted}, it is {found}")]
@@ -161,6 +162,29 @@ impl<'de> Deserialize<'de> for Json {
 
         deserializer.deserialize_any(JsonVisitor)
     }
+}
+
+/// At most so many values are in a document: one for each mark that stands before a value. Counted
+/// before it is parsed, because a value of two bytes takes sixteen times as many in memory.
+pub(crate) fn count_values(bytes: &[u8]) -> u64 {
+    let (mut count, mut quoted, mut escaped) = (1, false, false);
+    for &byte in bytes {
+        if quoted {
+            match byte {
+                _ if escaped => escaped = false,
+                b'\\' => escaped = true,
+                b'"' => quoted = false,
+                _ => {}
+            }
+        } else {
+            match byte {
+                b'"' => quoted = true,
+                b',' | b':' | b'[' | b'{' => count += 1,
+                _ => {}
+            }
+        }
+    }
+    count
 }
 
 /// A value and the way to it, for reading fields with messages that say where.
@@ -395,6 +419,29 @@ mod tests {
         );
         assert!(Json::parse(b"[] x").is_err());
         assert!(Json::parse(b"").is_err());
+    }
+
+    #[test]
+    fn values_are_never_more_than_counted() {
+        fn values(json: &Json) -> u64 {
+            1 + match json {
+                Json::Array(items) => items.iter().map(values).sum(),
+                Json::Object(members) => members.iter().map(|(_, value)| values(value) + 1).sum(),
+                _ => 0,
+            }
+        }
+        for text in [
+            r#"{"a":[1,2,{"b":"x,[{:\"\\"}],"c":null}"#,
+            "[]",
+            "0",
+            "[[],[]]",
+        ] {
+            assert!(
+                count_values(text.as_bytes()) >= values(&parse(text)),
+                "{text}"
+            );
+        }
+        assert_eq!(count_values(br#""a,b:c[{\",""#), 1);
     }
 
     #[test]

@@ -39,9 +39,9 @@ pub use config::{Config, Created, Health, HistoryEntry, RootFs, RunConfig};
 pub use descriptor::Descriptor;
 pub use draft::ConfigDraft;
 pub use history::{Pairing, Step};
-pub use json::{JsonError, LIMIT as JSON_LIMIT};
+pub use json::JsonError;
 pub(crate) use load::blob_digest_in_name;
-pub use load::{DEPTH_LIMIT, DESCRIPTOR_LIMIT, LoadError, Unreadable};
+pub use load::{LoadError, Unreadable};
 pub use media_type::MediaType;
 pub use model::{
     Absent, Artifact, ArtifactBlob, ConfigBlob, Identity, Image, ImageSet, Layer, LayerSource,

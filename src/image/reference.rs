@@ -263,6 +263,17 @@ pub enum Name {
 }
 
 impl Name {
+    /// How many bytes of text it holds, without a digest.
+    pub(crate) fn text_len(&self) -> usize {
+        match self {
+            Self::Reference(reference) => {
+                let tag = reference.tag.as_ref().map_or(0, String::len);
+                reference.domain.len() + reference.path.len() + tag
+            }
+            Self::Bare(text) => text.len(),
+        }
+    }
+
     /// Reads an annotation of an OCI index: `org.opencontainers.image.ref.name` may hold a whole
     /// reference or only a tag, and one word without `:`, `/` or `@` is taken for a tag.
     pub fn from_annotation(text: &str) -> Self {

@@ -3,6 +3,7 @@
 use std::io;
 
 use crate::archive::LookupError;
+use crate::limits::Exceeded;
 use crate::record::{TarError, TarFault};
 use crate::source::{Compression, is_environment};
 
@@ -28,6 +29,10 @@ pub enum LayerError {
         /// What the decoder said.
         source: io::Error,
     },
+    /// It asks for more than a limit allows: it expands beyond all reason, or its decoder wants too
+    /// much memory.
+    #[error("the layer asks for too much")]
+    Limit(#[source] Exceeded),
     /// The temporary file for a compressed layer could not be written.
     #[error("the layer cannot be decompressed to {}", std::env::temp_dir().display())]
     Spool(#[source] io::Error),
@@ -52,7 +57,7 @@ impl LayerError {
                 _ => false,
             },
             Self::Decode { source, .. } => source.kind() == io::ErrorKind::UnexpectedEof,
-            Self::Missing(_) | Self::Read(_) | Self::Spool(_) => false,
+            Self::Missing(_) | Self::Limit(_) | Self::Read(_) | Self::Spool(_) => false,
         }
     }
 
@@ -63,7 +68,9 @@ impl LayerError {
         offset: u64,
         len: u64,
     ) -> Self {
-        if is_environment(&error) {
+        if let Some(exceeded) = Exceeded::behind(&error) {
+            Self::Limit(*exceeded)
+        } else if is_environment(&error) {
             Self::Read(error)
         } else {
             Self::Decode {

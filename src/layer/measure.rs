@@ -8,7 +8,7 @@ use crate::image::{Image, Layer, LayerSource};
 use crate::parallel::{self, Jobs};
 use crate::progress::{Progress, Task, Watched};
 use crate::record::{Cursor, Entry, Kind, Positioned, Streamed, Walker};
-use crate::source::{Compression, Decoder, Slice, Span};
+use crate::source::{Compression, Slice, Span};
 
 /// How many compressed bytes are read at a time.
 const READ_BUFFER: usize = 128 * 1024;
@@ -69,8 +69,10 @@ pub fn measure(
         });
     }
     let reader = BufReader::with_capacity(READ_BUFFER, Watched::new(slice.reader(), task));
-    let decoder = Decoder::new(compression, reader).map_err(LayerError::Read)?;
-    let mut walker = Walker::new(Streamed::new(decoder));
+    let decoder = slice
+        .decode(compression, reader)
+        .map_err(LayerError::Read)?;
+    let mut walker = Walker::new(Streamed::new(decoder).within(slice.source().limits()));
     let outcome = walk(&mut walker);
     let mut cursor = walker.into_cursor();
     let drained = if outcome.is_ok() {
@@ -101,8 +103,13 @@ pub fn walk_layer(layer: &Layer, mut see: impl FnMut(&Entry)) -> Result<(), Laye
         see_all(Walker::new(Positioned::new(slice.clone())), &mut see)
     } else {
         let reader = BufReader::with_capacity(READ_BUFFER, slice.reader());
-        let decoder = Decoder::new(compression, reader).map_err(LayerError::Read)?;
-        see_all(Walker::new(Streamed::new(decoder)), &mut see)
+        let decoder = slice
+            .decode(compression, reader)
+            .map_err(LayerError::Read)?;
+        see_all(
+            Walker::new(Streamed::new(decoder).within(slice.source().limits())),
+            &mut see,
+        )
     };
     walked.map_err(|e| LayerError::from_walk(e, compression, 0, slice.len()))
 }

@@ -6,7 +6,7 @@ use super::{Allowance, Inventory, LayerError};
 use crate::digest::{Algorithm, Digest, Hasher, HashingReader};
 use crate::progress::{Task, Watched};
 use crate::record::{Cursor, Positioned, Streamed, TarError, Walker};
-use crate::source::{Compression, Decoder, Slice};
+use crate::source::{Compression, Slice};
 
 /// How much is read and hashed at a time: large enough that system calls cost nothing, small enough
 /// to stay in a core's cache between the read and the hash.
@@ -113,9 +113,12 @@ pub fn sum_and_note(
         hasher: stored_hasher,
     };
     let reader = BufReader::with_capacity(BUFFER, reader);
-    let decoder = Decoder::new(compression, reader).map_err(LayerError::Read)?;
+    let decoder = slice
+        .decode(compression, reader)
+        .map_err(LayerError::Read)?;
     let mut tar = HashingReader::new(decoder, tar_hasher);
-    let mut cursor = Streamed::new(BufReader::with_capacity(BUFFER, &mut tar));
+    let mut cursor =
+        Streamed::new(BufReader::with_capacity(BUFFER, &mut tar)).within(slice.source().limits());
     let mut inventory = Inventory::default();
     let walked = if wanted.is_layer {
         take_stock(&mut cursor, &mut inventory, allowance).map(|end| !end.is_marked)

@@ -6,6 +6,7 @@ use std::path::Path;
 use super::description::{Description, PACK, SCHEMA, names};
 use super::error::{MetadataError, StreamFault};
 use crate::archive::{Archive, ArchiveError, MemberKind, MemberName};
+use crate::limits::Limit;
 use crate::source::{Input, Slice, SliceReader};
 
 /// Writes the members.
@@ -132,9 +133,10 @@ fn slice(archive: &Archive, name: &str) -> Result<Slice, MetadataError> {
 fn describe(archive: &Archive, path: &str) -> Result<Description, MetadataError> {
     let wrong = |why: String| StreamFault::Wrong(why).of(names::DESCRIPTION);
     let slice = slice(archive, names::DESCRIPTION)?;
-    if slice.len() > crate::image::JSON_LIMIT {
-        return Err(wrong(format!("{} bytes are too many", slice.len())));
-    }
+    let limits = archive.source().limits();
+    limits
+        .check(Limit::Json, slice.len())
+        .map_err(|exceeded| wrong(exceeded.to_string()))?;
     let bytes = slice.read_all()?;
     // The version first: a later one may have any form.
     let value: serde_json::Value =

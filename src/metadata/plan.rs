@@ -10,13 +10,14 @@ use super::outer::Outer;
 use super::store::Store;
 use super::sums::Sum;
 use crate::archive::Archive;
+use crate::limits::{Limit, Limits};
 use crate::rootfs::{Body, InodeId, Rootfs};
 use crate::source::{Slice, SourceError};
 
 /// How large a body of the archive may be to become a member of its own; larger ones go to the store,
 /// where they are compressed. Documents become members up to [`DOCUMENT`].
 const SMALL: u64 = 1 << 20;
-const DOCUMENT: u64 = crate::image::JSON_LIMIT;
+const DOCUMENT: u64 = Limits::DEFAULT.of(Limit::Json);
 
 /// The places, as they are given out.
 pub(super) struct Plan {

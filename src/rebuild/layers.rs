@@ -8,6 +8,7 @@ use super::headers::Headers;
 use super::moved::Moved;
 use super::sink::{Out, Sink, SinkError};
 use crate::digest::Digest;
+use crate::limits::Limits;
 use crate::metadata::{
     BodiesReader, Body, Container, LayerDescription, MetadataError, Piece, SplitReader,
     StoreReader, StreamFault, Where, names,
@@ -151,7 +152,8 @@ impl<'p> Parts<'p> {
     /// The merged tree of layers, from their headers alone.
     pub(super) fn tree(&self, layers: &[LayerDescription]) -> Result<Rootfs, RebuildError> {
         let headers = self.headers(layers)?;
-        Rootfs::of_headers(headers).map_err(|error: RootfsError| RebuildError::Tree(error))
+        Rootfs::of_headers(headers, &Limits::default())
+            .map_err(|error: RootfsError| RebuildError::Tree(error))
     }
 
     fn headers(&self, layers: &[LayerDescription]) -> Result<Vec<(Headers, u64)>, RebuildError> {
@@ -190,7 +192,7 @@ impl<'p> Parts<'p> {
                 let lost = by_folder.get(&layers[layer].folder);
                 lost.is_some_and(|lost| lost.contains_key(&offset))
             };
-            let more = Rootfs::dangling_links(self.headers(layers)?, is_lost);
+            let more = Rootfs::dangling_links(self.headers(layers)?, &Limits::default(), is_lost);
             let mut more = more.map_err(RebuildError::Tree)?;
             more.retain(|(layer, _)| !layers[*layer].kept);
             // More rounds than one are for blobs that are used twice.

@@ -13,6 +13,7 @@ use super::layers::{Lost, Made, Parts, Step, Together};
 use super::sink::{Out, Sink, Target, write_at};
 use super::{Rebuilt, RebuiltLayer};
 use crate::digest::{Digest, Hasher, HashingReader};
+use crate::limits::{Limit, Limits};
 use crate::metadata::{Body, LayerDescription, SplitReader, StreamFault, Where, names};
 use crate::parallel::{self, Jobs};
 use crate::progress::Progress;
@@ -294,7 +295,8 @@ fn contents<'b>(
                 let slice = parts.container.slice(name)?;
                 let mut first = [0];
                 slice.read_at(&mut first, 0)?;
-                if matches!(first, [b'{' | b'[']) && slice.len() <= crate::image::JSON_LIMIT {
+                if matches!(first, [b'{' | b'[']) && slice.len() <= Limits::DEFAULT.of(Limit::Json)
+                {
                     let bytes = slice.read_all()?;
                     if Digest::sha256_of(&bytes).encoded() != const_hex::encode(body.sha256) {
                         let why = "it is not what it was".to_owned();

@@ -2,6 +2,7 @@
 
 use std::io::{self, Read};
 
+use crate::limits::Limits;
 use crate::source::Slice;
 
 /// Reads forward and skips.
@@ -22,6 +23,11 @@ pub trait Cursor {
     ///
     /// What the reader below says.
     fn skip(&mut self, count: u64) -> io::Result<u64>;
+
+    /// How large headers may be.
+    fn limits(&self) -> &Limits {
+        const { &Limits::DEFAULT }
+    }
 }
 
 impl<C: Cursor> Cursor for &mut C {
@@ -35,6 +41,10 @@ impl<C: Cursor> Cursor for &mut C {
 
     fn skip(&mut self, count: u64) -> io::Result<u64> {
         (**self).skip(count)
+    }
+
+    fn limits(&self) -> &Limits {
+        (**self).limits()
     }
 }
 
@@ -62,6 +72,14 @@ impl Positioned {
             window: vec![0; WINDOW].into_boxed_slice(),
             window_at: 0,
             window_len: 0,
+        }
+    }
+
+    /// Begins `position` bytes into `slice`, where a header stands.
+    pub fn at(slice: Slice, position: u64) -> Self {
+        Self {
+            position,
+            ..Self::new(slice)
         }
     }
 
@@ -106,6 +124,10 @@ impl Cursor for Positioned {
         self.position += skipped;
         Ok(skipped)
     }
+
+    fn limits(&self) -> &Limits {
+        self.slice.source().limits()
+    }
 }
 
 /// Walks a stream that can only be read, such as a compressed layer.
@@ -114,6 +136,7 @@ pub struct Streamed<R> {
     inner: R,
     position: u64,
     scratch: Box<[u8]>,
+    limits: Limits,
 }
 
 impl<R: Read> Streamed<R> {
@@ -123,7 +146,15 @@ impl<R: Read> Streamed<R> {
             inner,
             position: 0,
             scratch: vec![0; 64 * 1024].into_boxed_slice(),
+            limits: Limits::DEFAULT,
         }
+    }
+
+    /// Lets headers be as large as `limits` say.
+    #[must_use]
+    pub fn within(mut self, limits: &Limits) -> Self {
+        self.limits = *limits;
+        self
     }
 
     /// Reads everything that is left, so that a reader below that digests or counts has seen the
@@ -176,5 +207,9 @@ impl<R: Read> Cursor for Streamed<R> {
         }
         self.position += skipped;
         Ok(skipped)
+    }
+
+    fn limits(&self) -> &Limits {
+        &self.limits
     }
 }

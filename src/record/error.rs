@@ -2,6 +2,8 @@
 
 use std::io;
 
+use crate::limits::Exceeded;
+
 /// A fault of a tar stream, and where it lies.
 #[derive(Debug, thiserror::Error)]
 #[error("at byte {offset}: {fault}")]
@@ -65,15 +67,13 @@ pub enum TarFault {
         /// The value, cut and made printable.
         value: String,
     },
-    /// An extended header or long name beyond [`super::META_LIMIT`].
-    #[error("an extended header of {size} bytes is longer than engines read ({limit})")]
-    MetaTooLong {
-        /// Its size in bytes.
-        size: u64,
-        /// The limit in bytes.
-        limit: u64,
-    },
-    /// A sparse map that overlaps, leaves the file, is malformed or too long.
+    /// An extended header or long name of more bytes than engines read.
+    #[error("an extended header of {0} bytes is longer than engines read")]
+    MetaTooLong(u64, #[source] Exceeded),
+    /// A sparse map of too many spans.
+    #[error("the sparse map has too many spans")]
+    SparseTooLong(#[source] Exceeded),
+    /// A sparse map that overlaps, leaves the file or is malformed.
     #[error("the sparse map is invalid")]
     Sparse,
     /// The bytes below could not be read: the disk failed, or the layer's compression is damaged.

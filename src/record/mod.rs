@@ -12,8 +12,9 @@
 //! - *Readers that disagree where the next header is* (CVE-2025-62518, a PAX `size` beside another
 //!   ustar size; a PAX header before a GNU long name; a size on a header-only type): the order of
 //!   precedence is Go's, stated at [`Walker::next_entry`] and tested.
-//! - *Memory*: PAX records and GNU long names are at most [`META_LIMIT`] bytes, sparse maps at most
-//!   [`SPARSE_LIMIT`] spans; nothing else grows.
+//! - *Memory*: PAX records and GNU long names are at most [`Limit::Header`](crate::Limit::Header)
+//!   bytes, sparse maps at most [`Limit::SparseSpans`](crate::Limit::SparseSpans) spans; nothing
+//!   else grows.
 //! - *Numbers*: negative and overflowing sizes are errors, never wrapped.
 //! - *Global PAX headers*: handed out as [`Kind::Global`], never applied to what follows, as Go does
 //!   (POSIX would apply them; crane re-owns whole images that way).
@@ -30,5 +31,5 @@ mod walk;
 
 pub use cursor::{Cursor, Positioned, Streamed};
 pub use error::{TarError, TarFault};
-pub use sparse::{SPARSE_LIMIT, SparseMap, SparseSpan};
-pub use walk::{Entry, Kind, META_LIMIT, Mtime, Walker};
+pub use sparse::{SparseMap, SparseSpan};
+pub use walk::{Entry, Kind, Mtime, Walker};

@@ -10,10 +10,7 @@ use super::block::{self, BLOCK, Block};
 use super::cursor::Cursor;
 use super::pax::{SparseRecords, decimal};
 use super::{TarFault, walk};
-
-/// How many spans a sparse map may have. A map of a million spans is 24 MB in memory; Go stops at
-/// as many (CVE-2025-58183).
-pub const SPARSE_LIMIT: usize = 1 << 20;
+use crate::limits::{Limit, Limits};
 
 /// A stretch of the logical file that is stored, in bytes; the rest is holes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,31 +65,40 @@ pub(super) fn old_gnu<C: Cursor>(
     }
     let size = header.number(&block::GNU_REALSIZE)?;
     let mut spans = Vec::new();
-    take_spans(&header.bytes()[block::GNU_SPARSE], &mut spans)?;
+    take_spans(
+        &header.bytes()[block::GNU_SPARSE],
+        &mut spans,
+        cursor.limits(),
+    )?;
     let mut extended = header.bytes()[block::GNU_EXTENDED] > 0;
     let mut more = [0; BLOCK];
     while extended {
         walk::fill_block(cursor, &mut more)?;
-        take_spans(&more[block::GNU_MORE_SPARSE], &mut spans)?;
+        take_spans(&more[block::GNU_MORE_SPARSE], &mut spans, cursor.limits())?;
         extended = more[block::GNU_MORE_EXTENDED] > 0;
     }
     Ok((SparseMap::checked(spans, 0, size)?, size))
 }
 
 /// Offset and length, 12 bytes each; an offset that begins with NUL ends the list of this block.
-fn take_spans(bytes: &[u8], spans: &mut Vec<(i64, i64)>) -> Result<(), TarFault> {
+fn take_spans(bytes: &[u8], spans: &mut Vec<(i64, i64)>, limits: &Limits) -> Result<(), TarFault> {
     for pair in bytes.chunks_exact(24).take_while(|pair| pair[0] != 0) {
         let offset = block::number(&pair[..12]).ok_or(TarFault::Sparse)?;
         let len = block::number(&pair[12..]).ok_or(TarFault::Sparse)?;
-        push(spans, offset, len)?;
+        push(spans, offset, len, limits)?;
     }
     Ok(())
 }
 
-fn push(spans: &mut Vec<(i64, i64)>, offset: i64, len: i64) -> Result<(), TarFault> {
-    if spans.len() >= SPARSE_LIMIT {
-        return Err(TarFault::Sparse);
-    }
+fn push(
+    spans: &mut Vec<(i64, i64)>,
+    offset: i64,
+    len: i64,
+    limits: &Limits,
+) -> Result<(), TarFault> {
+    limits
+        .check_count(Limit::SparseSpans, spans.len() + 1)
+        .map_err(TarFault::SparseTooLong)?;
     spans.push((offset, len));
     Ok(())
 }
@@ -126,7 +132,7 @@ impl SparseRecords {
     }
 
     /// The map of formats 0.0 and 0.1.
-    pub(super) fn map(&self, size: i64) -> Result<SparseMap, TarFault> {
+    pub(super) fn map(&self, size: i64, limits: &Limits) -> Result<SparseMap, TarFault> {
         let count = self
             .numblocks
             .as_deref()
@@ -138,7 +144,7 @@ impl SparseRecords {
         while let Some(offset) = numbers.next() {
             let offset = decimal(offset).ok_or(TarFault::Sparse)?;
             let len = numbers.next().and_then(decimal).ok_or(TarFault::Sparse)?;
-            push(&mut spans, offset, len)?;
+            push(&mut spans, offset, len, limits)?;
         }
         if i64::try_from(spans.len()).ok() != Some(count) {
             return Err(TarFault::Sparse);
@@ -162,10 +168,11 @@ pub(super) fn pax_1_0<C: Cursor>(
         read: 0,
     };
     let count = text.number()?;
-    let count = usize::try_from(count)
-        .ok()
-        .filter(|n| *n <= SPARSE_LIMIT)
-        .ok_or(TarFault::Sparse)?;
+    let count = usize::try_from(count).map_err(|_| TarFault::Sparse)?;
+    let limits = text.cursor.limits();
+    limits
+        .check_count(Limit::SparseSpans, count)
+        .map_err(TarFault::SparseTooLong)?;
     let mut spans = Vec::new();
     for _ in 0..count {
         let offset = text.number()?;

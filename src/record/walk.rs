@@ -5,10 +5,10 @@ use super::cursor::Cursor;
 use super::pax::Pax;
 use super::sparse::{self, PaxSparse, SparseMap};
 use super::{TarError, TarFault};
+use crate::limits::Limit;
 
-/// How long a PAX header or a GNU long name may be, in bytes: what Go's reader takes
-/// (`maxSpecialFileSize`), so that nothing an engine loads is refused here.
-pub const META_LIMIT: u64 = 1 << 20;
+/// How much of a PAX header or a GNU long name is read at a time, in bytes.
+const META_PIECE: usize = 1 << 20;
 
 /// What an entry is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -270,7 +270,7 @@ impl<C: Cursor> Walker<C> {
         }
         entry.sparse = Some(match version {
             PaxSparse::InBody => sparse::pax_1_0(&mut self.cursor, entry.stored_size, *size)?,
-            _ => records.map(*size)?,
+            _ => records.map(*size, self.cursor.limits())?,
         });
         Ok(())
     }
@@ -302,19 +302,26 @@ impl<C: Cursor> Walker<C> {
         let at = |fault| TarError { offset, fault };
         let size = header.number(&block::SIZE).map_err(at)?;
         let claimed = u64::try_from(size).map_err(|_| at(TarFault::NegativeSize { size }))?;
-        if claimed > META_LIMIT {
-            return Err(at(TarFault::MetaTooLong {
-                size: claimed,
-                limit: META_LIMIT,
-            }));
+        let limits = self.cursor.limits();
+        limits
+            .check(Limit::Header, claimed)
+            .map_err(|exceeded| at(TarFault::MetaTooLong(claimed, exceeded)))?;
+        // Read piece by piece: where the limit was raised, memory is taken for bytes that are there.
+        let mut body = Vec::new();
+        let mut present = 0;
+        while (present as u64) < claimed {
+            let left = usize::try_from(claimed - present as u64).unwrap_or(usize::MAX);
+            body.resize(present + left.min(META_PIECE), 0);
+            let n = self
+                .cursor
+                .fill(&mut body[present..])
+                .map_err(|e| at(TarFault::Read(e)))?;
+            if n == 0 {
+                break;
+            }
+            present += n;
         }
-        // At most META_LIMIT, so it fits.
-        let mut body = vec![0; usize::try_from(claimed).unwrap_or_default()];
-        let present = self
-            .cursor
-            .fill(&mut body)
-            .map_err(|e| at(TarFault::Read(e)))?;
-        if present < body.len() {
+        if (present as u64) < claimed {
             return Err(at(TarFault::TruncatedBody {
                 claimed,
                 present: present as u64,

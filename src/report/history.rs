@@ -97,7 +97,7 @@ impl HistoryImage {
 
 fn steps(parents: &Parents<'_>, image: &Image, measures: &Measures) -> Vec<HistoryStep> {
     let pairing = image.pairing();
-    let mut ids = step_ids(parents, image).into_iter();
+    let mut ids = step_ids(parents, image, pairing.steps.len()).into_iter();
     let mut steps = Vec::with_capacity(pairing.steps.len());
     for step in pairing.steps.iter().rev() {
         let layer = step.layer.map(|index| &image.layers[index]);
@@ -131,7 +131,7 @@ fn steps(parents: &Parents<'_>, image: &Image, measures: &Measures) -> Vec<Histo
 /// The IDs that Docker shows, newest first: the image's own, then those of its parents as far as
 /// they are known (moby `daemon/images/image_history.go`). An image from before Docker 1.10 knows
 /// them all.
-fn step_ids(parents: &Parents<'_>, image: &Image) -> Vec<String> {
+fn step_ids(parents: &Parents<'_>, image: &Image, steps: usize) -> Vec<String> {
     let own = match &image.identity {
         Identity::Config(id) => id,
         Identity::Legacy(_) => {
@@ -145,8 +145,9 @@ fn step_ids(parents: &Parents<'_>, image: &Image) -> Vec<String> {
     };
     let mut ids = vec![own.to_string()];
     let mut parent = image.parent.as_ref();
-    // A circle of parents would need a circle of digests; the bound is for archives that lie.
-    while let Some(id) = parent.filter(|_| ids.len() <= parents.0.len()) {
+    // No further than they are shown: ten thousand images that are parents of each other would have
+    // fifty million IDs. A circle ends so too.
+    while let Some(id) = parent.filter(|_| ids.len() < steps) {
         ids.push(id.to_string());
         parent = parents.0.get(&Identity::Config(id.clone())).copied();
     }

@@ -1,6 +1,6 @@
 //! `tree`: the layers of all images as one tree.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use serde::Serialize;
 
@@ -55,6 +55,8 @@ struct Entry {
     references: Vec<String>,
     images: Vec<String>,
     children: Vec<usize>,
+    /// What stands in `references` and `images`.
+    known: HashSet<String>,
 }
 
 /// Collects the images of several archives.
@@ -85,12 +87,12 @@ impl TreeBuilder {
         let entry = &mut self.entries[end];
         for name in &image.names {
             let name = name.to_string();
-            if !entry.references.contains(&name) {
+            if entry.known.insert(name.clone()) {
                 entry.references.push(name);
             }
         }
         let id = image.identity.to_string();
-        if image.identity != Identity::Unknown && !entry.images.contains(&id) {
+        if image.identity != Identity::Unknown && entry.known.insert(id.clone()) {
             entry.images.push(id);
         }
     }
@@ -111,6 +113,7 @@ impl TreeBuilder {
             references: Vec::new(),
             images: Vec::new(),
             children: Vec::new(),
+            known: HashSet::new(),
         });
         self.by_key.insert(key, index);
         match parent {

@@ -1,14 +1,17 @@
 //! One layer on top of a tree. Each branch cites its rule in `docs/layers.md`.
 
-use std::cell::OnceCell;
 use std::collections::HashMap;
+use std::rc::Rc;
 
+use super::added::Added;
+use super::budget::extra_len;
 use super::error::RootfsFault;
 use super::path::{LayerPath, NAME_LIMIT};
 use super::tree::{Body, Inode, InodeId, NodeId, ROOT, Rootfs, Xattr};
 use super::warning::WarningKind;
 use super::way::{Found, Way};
 use crate::layer::Whiteout;
+use crate::limits::{Limit, Limits};
 use crate::record::{Entry, Kind, Mtime};
 
 /// Where aufs kept its own things, directly below the root of a layer (L15).
@@ -32,7 +35,7 @@ pub(super) struct Apply<'t> {
     /// What whiteouts of this layer removed, and whether an entry stood before the whiteout.
     whited: HashMap<(NodeId, Box<[u8]>), usize>,
     /// Directories of lower layers that entries of this one lie in, and such an entry.
-    implied: HashMap<NodeId, Box<[u8]>>,
+    implied: HashMap<NodeId, Rc<[u8]>>,
 }
 
 /// An entry and its place in the layer.
@@ -67,41 +70,6 @@ pub(super) fn role(entry: &Entry) -> Role {
     }
 }
 
-/// The entries of a layer that wait for its whiteouts.
-pub(super) struct Added<'e> {
-    entries: &'e [Numbered],
-    /// Their paths, and whether something else than a directory is among the entries of each.
-    paths: OnceCell<HashMap<Vec<&'e [u8]>, bool>>,
-}
-
-impl<'e> Added<'e> {
-    pub(super) fn new(entries: &'e [Numbered]) -> Self {
-        Self {
-            entries,
-            paths: OnceCell::new(),
-        }
-    }
-
-    /// Whether the layer replaces one of these symbolic links: by an entry of its own, or by making
-    /// something else of a directory above it. Asked only where a link is on the way, which is rare,
-    /// so the paths are gathered only then.
-    fn replaces_any(&self, links: &[Vec<Box<[u8]>>]) -> bool {
-        let paths = self.paths.get_or_init(|| {
-            let mut paths: HashMap<Vec<&'e [u8]>, bool> = HashMap::new();
-            for Numbered { entry, .. } in self.entries {
-                let path = LayerPath::new(&entry.path).components().to_vec();
-                *paths.entry(path).or_default() |= entry.kind != Kind::Directory;
-            }
-            paths
-        });
-        links.iter().any(|link| {
-            let link: Vec<&[u8]> = link.iter().map(|name| &**name).collect();
-            let above = |len: usize| paths.get(&link[..len]).is_some_and(|&other| other);
-            paths.contains_key(&link) || (1..link.len()).any(above)
-        })
-    }
-}
-
 impl<'t> Apply<'t> {
     pub(super) fn new(tree: &'t mut Rootfs, layer: u32) -> Self {
         Self {
@@ -116,6 +84,11 @@ impl<'t> Apply<'t> {
         self.tree.warnings.add(kind, self.layer as usize, path);
     }
 
+    /// Counts an entry of the layer.
+    pub(super) fn count(&mut self) -> Fallible<()> {
+        Ok(self.tree.budget.entry()?)
+    }
+
     /// Whether the tree can take no more.
     pub(super) fn is_full(&self) -> bool {
         self.tree.is_full()
@@ -128,7 +101,8 @@ impl<'t> Apply<'t> {
     /// layers: whether a symbolic link on the way is replaced by this layer.
     pub(super) fn whiteout(
         &mut self,
-        Numbered { number, entry }: &Numbered,
+        number: usize,
+        entry: &Entry,
         added: &Added<'_>,
     ) -> Fallible<()> {
         let path = LayerPath::new(&entry.path);
@@ -149,13 +123,15 @@ impl<'t> Apply<'t> {
             return Ok(());
         }
         // A whiteout below something that is not there, or is no directory, hides nothing.
-        let Some(found) = self.existing_directory(parents)? else {
+        let Some(found) = self.existing_directory(Way::new(parents))? else {
             return Ok(());
         };
-        let (directory, through_link) = (found.directory, found.is_through_link());
+        let (directory, through_link) = (found.directory, found.links > 0);
         if through_link {
+            let traced = self.existing_directory(Way::traced(parents))?;
+            let links = traced.map(|found| found.trace).unwrap_or_default();
             // The link is gone with this layer, and below what stands in its place nothing is old.
-            if added.replaces_any(&found.links) {
+            if added.replaces_any(&links) {
                 return Ok(());
             }
             self.warn(WarningKind::WhiteoutBelowSymlink, &entry.path);
@@ -163,7 +139,8 @@ impl<'t> Apply<'t> {
         self.note_implied(directory, parents, through_link, &entry.path);
         if let Some(name) = name {
             self.tree.node_mut(directory).children.remove(name);
-            self.whited.insert((directory, name.into()), *number);
+            self.tree.budget.names(name.len())?;
+            self.whited.insert((directory, name.into()), number);
         } else {
             if directory == ROOT && !self.tree.node(ROOT).children.is_empty() {
                 self.warn(WarningKind::OpaqueRoot, &entry.path);
@@ -192,7 +169,11 @@ impl<'t> Apply<'t> {
             return Err(RootfsFault::NameTooLong(name.len()));
         }
         let found = self.directory(parents)?;
-        let (directory, through_link) = (found.directory, found.is_through_link());
+        let (directory, through_link) = (found.directory, found.links > 0);
+        let len = found.len + name.len();
+        self.tree.budget.path(len)?;
+        self.tree.budget.names(len)?;
+        self.tree.budget.attributes(extra_len(&entry))?;
         if through_link {
             self.warn(WarningKind::BelowSymlink, &entry.path);
         }
@@ -263,6 +244,7 @@ impl<'t> Apply<'t> {
         if matches!(entry.kind, Kind::Directory | Kind::Hardlink) {
             return Ok(());
         }
+        self.tree.budget.attributes(name.len() + extra_len(entry))?;
         let inode = self.inode(entry)?;
         let inode = self.tree.add_inode(inode);
         self.tree.hidden.insert(name.into(), inode);
@@ -283,7 +265,8 @@ impl<'t> Apply<'t> {
         let id = if let [AUFS_LINKS] = parents {
             *self.tree.hidden.get(name).ok_or_else(missing)?
         } else {
-            let found = self.existing_directory(parents)?.ok_or_else(missing)?;
+            let found = self.existing_directory(Way::new(parents))?;
+            let found = found.ok_or_else(missing)?;
             let target = self.tree.node(found.directory).children.get(name).copied();
             let target = target.ok_or_else(missing)?;
             if self.tree.is_directory(target) {
@@ -295,7 +278,7 @@ impl<'t> Apply<'t> {
             self.tree.node(target).inode
         };
         let (uid, gid) = (owner(entry.uid)?, owner(entry.gid)?);
-        let xattrs = self.xattrs(entry);
+        let xattrs = self.xattrs(entry)?;
         if xattrs.is_none() && self.tree.inode(id).xattrs.is_some() {
             self.warn(WarningKind::LinkWithoutXattrs, &entry.path);
         }
@@ -308,12 +291,9 @@ impl<'t> Apply<'t> {
         inode.mtime = entry.mtime;
         if let Some(new) = xattrs {
             let old = inode.xattrs.take().map(<[_]>::into_vec).unwrap_or_default();
-            let old = old
-                .into_iter()
-                .filter(|(name, _)| new.iter().all(|(other, _)| other != name));
-            let mut all: Vec<_> = old.chain(new.iter().cloned()).collect();
-            all.sort();
-            inode.xattrs = Some(all.into());
+            let all = merged(old, new.into_vec());
+            check_xattrs(self.tree.budget.limits(), &all)?;
+            self.tree.inode_mut(id).xattrs = Some(all.into());
         }
         Ok(id)
     }
@@ -324,7 +304,10 @@ impl<'t> Apply<'t> {
             Kind::Directory => Body::Directory,
             Kind::Symlink if entry.link.is_empty() => return Err(RootfsFault::EmptySymlink),
             // L7: targets are kept as they are written, wherever they lead.
-            Kind::Symlink => Body::Symlink(entry.link.as_slice().into()),
+            Kind::Symlink => {
+                self.tree.budget.path(entry.link.len())?;
+                Body::Symlink(entry.link.as_slice().into())
+            }
             Kind::Char => {
                 let (major, minor) = device(entry)?;
                 if (major, minor) == (0, 0) {
@@ -352,7 +335,7 @@ impl<'t> Apply<'t> {
             uid: owner(entry.uid)?,
             gid: owner(entry.gid)?,
             mtime: entry.mtime,
-            xattrs: self.xattrs(entry),
+            xattrs: self.xattrs(entry)?,
             body,
         })
     }
@@ -375,9 +358,9 @@ impl<'t> Apply<'t> {
     }
 
     /// L16: extended attributes, but those that act on overlay file systems.
-    fn xattrs(&mut self, entry: &Entry) -> Option<Box<[Xattr]>> {
+    fn xattrs(&mut self, entry: &Entry) -> Fallible<Option<Box<[Xattr]>>> {
         if entry.xattrs.is_empty() {
-            return None;
+            return Ok(None);
         }
         let mut kept: Vec<Xattr> = Vec::with_capacity(entry.xattrs.len());
         for (name, value) in &entry.xattrs {
@@ -388,7 +371,8 @@ impl<'t> Apply<'t> {
             }
         }
         kept.sort();
-        (!kept.is_empty()).then(|| kept.into())
+        check_xattrs(self.tree.budget.limits(), &kept)?;
+        Ok((!kept.is_empty()).then(|| kept.into()))
     }
 
     /// Remembers that a lower directory is used without an entry for it.
@@ -404,13 +388,16 @@ impl<'t> Apply<'t> {
         }
         // Every directory on the way is meant, not only the last.
         let mut node = ROOT;
+        let mut shared: Option<Rc<[u8]>> = None;
         for name in parents {
             let Some(&next) = self.tree.node(node).children.get(*name) else {
                 return;
             };
             node = next;
             if self.tree.node(node).layer != self.layer {
-                self.implied.entry(node).or_insert_with(|| path.into());
+                // One copy, however many directories it goes through.
+                let path = || Rc::clone(shared.get_or_insert_with(|| path.into()));
+                self.implied.entry(node).or_insert_with(path);
             }
         }
     }
@@ -432,14 +419,22 @@ impl<'t> Apply<'t> {
     /// Reports what can only be known when the whole layer has been seen.
     pub(super) fn finish(mut self) {
         let implied = std::mem::take(&mut self.implied);
-        let mut paths: Vec<Box<[u8]>> = implied
-            .into_iter()
-            .filter(|(node, _)| self.tree.node(*node).layer != self.layer)
-            .map(|(_, path)| path)
-            .collect();
-        paths.sort();
-        for path in paths {
-            self.warn(WarningKind::ImpliedParent, &path);
+        let (mut first, mut count): (Option<Rc<[u8]>>, usize) = (None, 0);
+        for (node, path) in implied {
+            if self.tree.node(node).layer == self.layer {
+                continue;
+            }
+            count += 1;
+            let same = first.as_ref().is_some_and(|first| Rc::ptr_eq(first, &path));
+            if !same && first.as_ref().is_none_or(|first| path < *first) {
+                first = Some(path);
+            }
+        }
+        for _ in 0..count {
+            let path = first.as_deref().unwrap_or_default();
+            self.tree
+                .warnings
+                .add(WarningKind::ImpliedParent, self.layer as usize, path);
         }
     }
 
@@ -462,6 +457,12 @@ impl<'t> Apply<'t> {
                         xattrs: None,
                         body: Body::Directory,
                     };
+                    self.tree.budget.entry()?;
+                    self.tree.budget.path(way.len() + name.len())?;
+                    self.tree.budget.names(way.len() + name.len())?;
+                    if self.is_full() {
+                        return Err(self.tree.budget.limits().exceeded(Limit::Entries).into());
+                    }
                     let inode = self.tree.add_inode(implied);
                     let node = self.tree.add_node(here, &name, inode, self.layer);
                     way.enter(node, name);
@@ -471,20 +472,27 @@ impl<'t> Apply<'t> {
                 }
             }
         }
-        Ok(way.found())
+        let found = way.found();
+        self.tree.budget.link_steps(found.steps)?;
+        Ok(found)
     }
 
     /// Goes to a directory if it is there.
-    fn existing_directory(&self, components: &[&[u8]]) -> Fallible<Option<Found>> {
-        let mut way = Way::new(components);
+    fn existing_directory(&mut self, mut way: Way) -> Fallible<Option<Found>> {
+        let mut there = true;
         while let Some(name) = way.next() {
             let here = way.here();
             match self.step(&mut way, here, name)? {
                 Step::Gone => {}
-                Step::Missing(_) | Step::NotADirectory(_) => return Ok(None),
+                Step::Missing(_) | Step::NotADirectory(_) => {
+                    there = false;
+                    break;
+                }
             }
         }
-        Ok(Some(way.found()))
+        let found = way.found();
+        self.tree.budget.link_steps(found.steps)?;
+        Ok(there.then_some(found))
     }
 
     fn step(&self, way: &mut Way, here: NodeId, name: Box<[u8]>) -> Fallible<Step> {
@@ -505,6 +513,26 @@ enum Step {
     Gone,
     Missing(Box<[u8]>),
     NotADirectory(Box<[u8]>),
+}
+
+/// Both lists, sorted, the new value where both have one. A file may be linked to very often, with one
+/// attribute more each time, so the old ones stay where they are.
+fn merged(mut old: Vec<Xattr>, new: Vec<Xattr>) -> Vec<Xattr> {
+    for (name, value) in new {
+        match old.binary_search_by(|(other, _)| other.cmp(&name)) {
+            Ok(at) => old[at].1 = value,
+            Err(at) => old.insert(at, (name, value)),
+        }
+    }
+    old
+}
+
+/// The kernel lists the names of a file's attributes in 64 KiB (`XATTR_LIST_MAX`), a NUL behind each,
+/// and knows none that are shorter than a prefix and a dot.
+fn check_xattrs(limits: &Limits, xattrs: &[Xattr]) -> Fallible<()> {
+    let len = |(name, _): &Xattr| name.len().max(6) + 1;
+    let listed: usize = xattrs.iter().map(len).sum();
+    Ok(limits.check_count(Limit::Xattrs, listed)?)
 }
 
 /// Permissions, setuid, setgid and sticky; what else the field holds is the type once more.

@@ -2,15 +2,11 @@
 
 use super::error::RootfsError;
 use super::tree::{FileBody, Rootfs};
+use crate::limits::Limit;
 use crate::source::{SourceError, Span};
 
 /// How much of each file is read at a time: two of these stay in a core's cache.
 const BUFFER: usize = 128 * 1024;
-
-/// How far sparse files may expand: this many bytes in any case, or so many times the layers. A header
-/// of 512 bytes can claim a hole of 8 EiB.
-const HOLES_LIMIT: u64 = 16 << 30;
-const HOLES_RATIO: u64 = 200;
 
 impl Rootfs {
     /// Refuses a tree whose sparse files would take more room or time than its layers give reason to.
@@ -19,10 +15,12 @@ impl Rootfs {
     ///
     /// [`RootfsError::Expansion`].
     pub(crate) fn check_expansion(&self) -> Result<(), RootfsError> {
-        let limit = HOLES_LIMIT.max(self.layer_bytes().saturating_mul(HOLES_RATIO));
+        // A header of 512 bytes can claim a hole of 8 EiB.
         let holes = self.holes();
-        if holes > limit {
-            return Err(RootfsError::Expansion { holes, limit });
+        let limits = self.budget.limits();
+        if holes > limits.expansion_of(self.layer_bytes()) {
+            let exceeded = limits.exceeded(Limit::Expanded);
+            return Err(RootfsError::Expansion { holes, exceeded });
         }
         Ok(())
     }

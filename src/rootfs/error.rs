@@ -4,6 +4,7 @@ use bstr::ByteSlice;
 
 use crate::digest::DiffId;
 use crate::layer::LayerError;
+use crate::limits::Exceeded;
 use crate::record::TarError;
 use crate::source::SourceError;
 
@@ -22,6 +23,19 @@ pub enum RootfsError {
         offset: u64,
         /// What is wrong with it.
         fault: RootfsFault,
+    },
+    /// An entry that asks for more than a limit allows.
+    #[error("layer {layer} asks for too much, at `{}` (header at byte {offset} of the layer)", .path.as_bstr())]
+    Limit {
+        /// The layer's index, base first.
+        layer: usize,
+        /// The entry's path as written.
+        path: Vec<u8>,
+        /// Where its header begins in the uncompressed layer, in bytes.
+        offset: u64,
+        /// The limit that it runs into.
+        #[source]
+        exceeded: Exceeded,
     },
     /// A layer whose bytes cannot be read.
     #[error("layer {layer} cannot be read")]
@@ -50,13 +64,14 @@ pub enum RootfsError {
     },
     /// Sparse files whose holes would take more room than the layers give reason to.
     #[error(
-        "the sparse files of the image expand by {holes} bytes, more than the {limit} that its layers give reason to"
+        "the sparse files of the image expand by {holes} bytes, more than its layers give reason to"
     )]
     Expansion {
         /// How many bytes of zeros would be written.
         holes: u64,
-        /// How many may be.
-        limit: u64,
+        /// The limit that it runs into.
+        #[source]
+        exceeded: Exceeded,
     },
     /// An entry of a rootfs tar that no file system can hold, or no layer.
     #[error("the rootfs tar cannot be used: `{}` {fault} (header at byte {offset})", .path.as_bstr())]
@@ -134,6 +149,9 @@ pub enum RootfsFault {
     /// A name that layers give another meaning.
     #[error("is named as a whiteout, and no layer can hold a file of that name")]
     WhiteoutName,
+    /// It asks for more than a limit allows.
+    #[error("asks for too much: {0}")]
+    Limit(#[from] Exceeded),
     /// The root itself is something other than a directory.
     #[error("replaces the root by something that is no directory")]
     Root,

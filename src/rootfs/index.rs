@@ -3,20 +3,26 @@
 use std::collections::HashMap;
 use std::io::{self, BufReader, Read, Write};
 
-use super::apply::{Added, Apply, Numbered, Role, role};
+use super::added::Added;
+use super::apply::{Apply, Numbered, Role, role};
+use super::budget::extra_len;
 use super::error::{RootfsError, RootfsFault};
 use super::path::{LayerPath, is_reserved};
 use super::tree::{LIMIT, ROOT, Rootfs};
 use crate::digest::{DiffId, Digest, Hasher};
 use crate::image::{Image, LayerSource};
 use crate::layer::LayerError;
+use crate::limits::Limits;
 use crate::parallel::{self, Jobs};
 use crate::progress::{Progress, Watched};
-use crate::record::{Cursor, Entry, Kind, Positioned, Walker};
-use crate::source::{Compression, Decoder, Slice, Source, Span};
+use crate::record::{Entry, Kind, Positioned, Walker};
+use crate::source::{Compression, Slice, Span};
 
 /// How much is copied at a time into the spool of a compressed layer.
 const BUFFER: usize = 256 * 1024;
+
+/// How many bytes of entries of one layer wait in memory for its whiteouts.
+const WAITING: usize = 32 << 20;
 
 /// The diff IDs that were computed while compressed layers were decoded, by layer.
 #[derive(Clone, Debug, Default)]
@@ -70,54 +76,12 @@ impl Rootfs {
         progress: &dyn Progress,
     ) -> Result<(Self, Digests), RootfsError> {
         let (slices, digests) = open(image, digests, jobs, progress)?;
-        let mut tree = Self::empty();
+        let mut tree = Self::empty(limits_of(&slices));
         for (layer, slice) in slices.iter().enumerate() {
-            tree.apply(
-                layer,
-                Positioned::new(slice.clone()),
-                slice.len(),
-                &mut Missing::default(),
-            )?;
+            tree.apply(layer, slice)?;
         }
         tree.layers = slices;
         Ok((tree, digests))
-    }
-
-    /// Applies layers of which only the headers are at hand: each is a cursor that can skip bodies, and
-    /// its length in bytes. The tree knows names and attributes, and no bodies.
-    ///
-    /// # Errors
-    ///
-    /// As [`Self::build`].
-    pub fn of_headers<C: Cursor>(
-        layers: impl IntoIterator<Item = (C, u64)>,
-    ) -> Result<Self, RootfsError> {
-        let mut tree = Self::empty();
-        for (layer, (cursor, len)) in layers.into_iter().enumerate() {
-            tree.apply(layer, cursor, len, &mut Missing::default())?;
-        }
-        Ok(tree)
-    }
-
-    /// Applies layers that lack some of their entries, told by the layer's index and where the entry's
-    /// headers begin, and says which hard links then lead to nothing or to a directory.
-    ///
-    /// # Errors
-    ///
-    /// As [`Self::build`].
-    pub(crate) fn dangling_links<C: Cursor>(
-        layers: impl IntoIterator<Item = (C, u64)>,
-        lost: impl Fn(usize, u64) -> bool,
-    ) -> Result<Vec<(usize, u64)>, RootfsError> {
-        let mut tree = Self::empty();
-        let mut missing = Missing {
-            lost: Some(&lost),
-            dangling: Vec::new(),
-        };
-        for (layer, (cursor, len)) in layers.into_iter().enumerate() {
-            tree.apply(layer, cursor, len, &mut missing)?;
-        }
-        Ok(missing.dangling)
     }
 
     /// The trees of the `cut` lowest layers of `image` and of all of them; layers are opened once and
@@ -135,23 +99,14 @@ impl Rootfs {
     ) -> Result<(Self, Self, Digests), RootfsError> {
         let (slices, digests) = open(image, digests, jobs, progress)?;
         let cut = cut.min(slices.len());
-        let mut lower = Self::empty();
-        let mut upper = Self::empty();
+        let limits = limits_of(&slices);
+        let mut lower = Self::empty(limits);
+        let mut upper = Self::empty(limits);
         for (layer, slice) in slices.iter().enumerate() {
             if layer < cut {
-                lower.apply(
-                    layer,
-                    Positioned::new(slice.clone()),
-                    slice.len(),
-                    &mut Missing::default(),
-                )?;
+                lower.apply(layer, slice)?;
             }
-            upper.apply(
-                layer,
-                Positioned::new(slice.clone()),
-                slice.len(),
-                &mut Missing::default(),
-            )?;
+            upper.apply(layer, slice)?;
         }
         lower.layers = slices[..cut].to_vec();
         upper.layers = slices;
@@ -169,7 +124,7 @@ impl Rootfs {
     /// [`RootfsError::Flat`] if it is no tar or damaged, [`RootfsError::FlatEntry`] if it holds what
     /// cannot be a file.
     pub fn from_tar(tar: Slice) -> Result<Self, RootfsError> {
-        let mut tree = Self::empty();
+        let mut tree = Self::empty(*tar.source().limits());
         tree.apply_flat(&tar).map_err(of_flat)?;
         tree.node_mut(ROOT).explicit = false;
         tree.layers = vec![tar];
@@ -182,14 +137,8 @@ impl Rootfs {
     ///
     /// As [`Self::from_tar`].
     pub fn from_layer(layer: Slice) -> Result<Self, RootfsError> {
-        let mut tree = Self::empty();
-        tree.apply(
-            0,
-            Positioned::new(layer.clone()),
-            layer.len(),
-            &mut Missing::default(),
-        )
-        .map_err(of_flat)?;
+        let mut tree = Self::empty(*layer.source().limits());
+        tree.apply(0, &layer).map_err(of_flat)?;
         tree.layers = vec![layer];
         Ok(tree)
     }
@@ -211,118 +160,140 @@ impl Rootfs {
                 });
             }
             number += 1;
+            apply
+                .count()
+                .map_err(|fault| entry_error(0, &entry, fault))?;
             add(&mut apply, 0, Numbered { number, entry })?;
         }
         apply.finish();
         Ok(())
     }
 
-    fn apply<C: Cursor>(
-        &mut self,
-        layer: usize,
-        cursor: C,
-        len: u64,
-        missing: &mut Missing<'_>,
-    ) -> Result<(), RootfsError> {
-        let mut walker = Walker::new(cursor);
+    fn apply(&mut self, layer: usize, slice: &Slice) -> Result<(), RootfsError> {
         let number =
             u32::try_from(layer).map_err(|_| RootfsError::TooManyEntries { limit: LIMIT })?;
         let mut apply = Apply::new(self, number);
-        let mut next = || {
-            walker.next_entry().map_err(|error| {
-                let source = LayerError::from_walk(error, Compression::None, 0, len);
-                RootfsError::Layer { layer, source }
-            })
-        };
-        // Nothing lies below the bottom layer, so its entries need not wait for its whiteouts and
-        // are never held in memory; those of the others do and are.
-        let mut whiteouts = Vec::new();
+        // Nothing lies below the bottom layer, so its entries need not wait for its whiteouts; those
+        // of the others do. A few wait in memory, the rest is read again.
+        let added = Added::new(slice);
         let mut waiting = Vec::new();
-        let mut count = 0;
-        while let Some(entry) = next()? {
-            count += 1;
-            let numbered = Numbered {
-                number: count,
-                entry,
-            };
-            match role(&numbered.entry) {
-                Role::Dropped => {}
-                Role::Whiteout => whiteouts.push(numbered),
-                Role::Entry if missing.is_lost(layer, &numbered.entry) => {}
-                Role::Entry if layer == 0 => missing.add(&mut apply, layer, numbered)?,
-                Role::Entry => waiting.push(numbered),
+        let mut weight = 0;
+        let mut rest = None;
+        let mut walk = LayerWalk::new(layer, slice, 0, 0);
+        while let Some(numbered) = walk.next_entry()? {
+            let Numbered { number, entry } = &numbered;
+            apply
+                .count()
+                .map_err(|fault| entry_error(layer, entry, fault))?;
+            match role(entry) {
+                Role::Whiteout => apply
+                    .whiteout(*number, entry, &added)
+                    .map_err(|fault| entry_error(layer, entry, fault))?,
+                Role::Entry if layer == 0 => add(&mut apply, layer, numbered)?,
+                Role::Entry if rest.is_none() => {
+                    weight += size_of::<Numbered>()
+                        + entry.path.len()
+                        + entry.link.len()
+                        + extra_len(entry);
+                    if weight > WAITING {
+                        rest = Some((entry.header_offset, *number));
+                    } else {
+                        waiting.push(numbered);
+                    }
+                }
+                Role::Dropped | Role::Entry => {}
             }
         }
-        let added = Added::new(&waiting);
-        for numbered in whiteouts {
-            apply.whiteout(&numbered, &added).map_err(|fault| {
-                let Entry {
-                    path,
-                    header_offset: offset,
-                    ..
-                } = numbered.entry;
-                RootfsError::Entry {
-                    layer,
-                    path,
-                    offset,
-                    fault,
-                }
-            })?;
-        }
         for numbered in waiting {
-            missing.add(&mut apply, layer, numbered)?;
+            add(&mut apply, layer, numbered)?;
+        }
+        if let Some((offset, number)) = rest {
+            let mut walk = LayerWalk::new(layer, slice, offset, number - 1);
+            while let Some(numbered) = walk.next_entry()? {
+                if matches!(role(&numbered.entry), Role::Entry) {
+                    add(&mut apply, layer, numbered)?;
+                }
+            }
         }
         apply.finish();
         Ok(())
     }
 }
 
-/// What layers lack of their entries; nothing, unless a caller says so.
-#[derive(Default)]
-struct Missing<'m> {
-    lost: Option<&'m dyn Fn(usize, u64) -> bool>,
-    /// The hard links that lead nowhere for it.
-    dangling: Vec<(usize, u64)>,
+/// How much the archive of these layers may ask for.
+fn limits_of(layers: &[Slice]) -> Limits {
+    let limits = layers.first().map(|layer| *layer.source().limits());
+    limits.unwrap_or_default()
 }
 
-impl Missing<'_> {
-    fn is_lost(&self, layer: usize, entry: &Entry) -> bool {
-        self.lost
-            .is_some_and(|lost| lost(layer, entry.header_offset))
-    }
+/// The entries of a layer, numbered from 1.
+struct LayerWalk {
+    layer: usize,
+    len: u64,
+    walker: Walker<Positioned>,
+    count: usize,
+}
 
-    fn add(
-        &mut self,
-        apply: &mut Apply<'_>,
-        layer: usize,
-        numbered: Numbered,
-    ) -> Result<(), RootfsError> {
-        match add(apply, layer, numbered) {
-            Err(RootfsError::Entry {
-                layer,
-                offset,
-                fault: RootfsFault::LinkTargetMissing(_) | RootfsFault::LinkToDirectory(_),
-                ..
-            }) if self.lost.is_some() => {
-                self.dangling.push((layer, offset));
-                Ok(())
-            }
-            other => other,
+impl LayerWalk {
+    /// Begins with the header at `offset`, which so many entries stand before.
+    fn new(layer: usize, slice: &Slice, offset: u64, count: usize) -> Self {
+        Self {
+            layer,
+            len: slice.len(),
+            walker: Walker::new(Positioned::at(slice.clone(), offset)),
+            count,
         }
     }
+
+    fn next_entry(&mut self) -> Result<Option<Numbered>, RootfsError> {
+        let next = self.walker.next_entry().map_err(|error| {
+            let source = LayerError::from_walk(error, Compression::None, 0, self.len);
+            RootfsError::Layer {
+                layer: self.layer,
+                source,
+            }
+        })?;
+        self.count += 1;
+        Ok(next.map(|entry| Numbered {
+            number: self.count,
+            entry,
+        }))
+    }
 }
 
-fn add(apply: &mut Apply<'_>, layer: usize, numbered: Numbered) -> Result<(), RootfsError> {
+pub(super) fn add(
+    apply: &mut Apply<'_>,
+    layer: usize,
+    numbered: Numbered,
+) -> Result<(), RootfsError> {
     if apply.is_full() {
         return Err(RootfsError::TooManyEntries { limit: LIMIT });
     }
     let (path, offset) = (numbered.entry.path.clone(), numbered.entry.header_offset);
-    apply.add(numbered).map_err(|fault| RootfsError::Entry {
-        layer,
-        path,
-        offset,
-        fault,
-    })
+    apply
+        .add(numbered)
+        .map_err(|fault| fault_at(layer, path, offset, fault))
+}
+
+pub(super) fn entry_error(layer: usize, entry: &Entry, fault: RootfsFault) -> RootfsError {
+    fault_at(layer, entry.path.clone(), entry.header_offset, fault)
+}
+
+fn fault_at(layer: usize, path: Vec<u8>, offset: u64, fault: RootfsFault) -> RootfsError {
+    match fault {
+        RootfsFault::Limit(exceeded) => RootfsError::Limit {
+            layer,
+            path,
+            offset,
+            exceeded,
+        },
+        fault => RootfsError::Entry {
+            layer,
+            path,
+            offset,
+            fault,
+        },
+    }
 }
 
 /// Makes every layer readable by position; layers that share a blob share what is made of it.
@@ -396,7 +367,9 @@ fn decode(
 ) -> Result<(Slice, Option<Digest>), LayerError> {
     let task = progress.begin("decompressing layers", Some(slice.len()));
     let reader = BufReader::with_capacity(BUFFER, Watched::new(slice.reader(), &*task));
-    let mut decoder = Decoder::new(compression, reader).map_err(LayerError::Read)?;
+    let mut decoder = slice
+        .decode(compression, reader)
+        .map_err(LayerError::Read)?;
     let mut file = tempfile::tempfile().map_err(LayerError::Spool)?;
     let mut hasher = digest.then(Hasher::sha256);
     let mut buf = vec![0; BUFFER];
@@ -417,9 +390,8 @@ fn decode(
         file.write_all(&buf[..n]).map_err(LayerError::Spool)?;
         len += n as u64;
     }
-    let label = slice.source().path().to_owned();
     Ok((
-        Source::temporary(file, len, label).whole(),
+        slice.source().derived(file, len).whole(),
         hasher.map(Hasher::finish),
     ))
 }

@@ -15,16 +15,20 @@
 //! - *Symbolic links in circles*: at most [`LINK_LIMIT`] are followed for one path (L10).
 //! - *A file as a directory*, *a hard link to nothing*, *a whiteout of nothing* (`.wh.`): refused.
 //! - *Attributes that act on overlay file systems* (`trusted.overlay.*`): dropped (L16).
-//! - *Memory*: a fixed amount for each entry; names are at most 255 bytes long, warnings are counted
-//!   and only the first of each kind is kept.
+//! - *Memory and time*: a fixed amount for each entry; entries, paths, attributes and the names looked
+//!   up because of links are counted ([`crate::limits`]); names are at most 255 bytes long, warnings
+//!   are counted and only the first of each kind is kept.
 
+mod added;
 mod additions;
 mod apply;
+mod budget;
 mod container;
 mod content;
 mod diff;
 mod error;
 mod export;
+mod headers;
 mod index;
 mod lookup;
 mod path;

@@ -1,10 +1,12 @@
 //! Layers applied to see what becomes of them, without their bytes.
 
-use super::apply::{Added, Apply, Numbered, Role, role};
+use super::added::Added;
+use super::apply::{Apply, Numbered, Role, role};
 use super::error::RootfsFault;
 use super::tree::Rootfs;
 use super::warning::{MORE_PATHS, Warning};
 use crate::layer::Inventory;
+use crate::limits::Limits;
 
 /// Entries of one layer that cannot be applied for one reason.
 #[derive(Clone, Debug)]
@@ -34,8 +36,8 @@ pub struct Survey {
 
 /// Applies the entries of `layers`, base first, by the rules of [`Rootfs`]; an entry that cannot be
 /// applied is noted and left out.
-pub fn survey<'i>(layers: impl IntoIterator<Item = &'i Inventory>) -> Survey {
-    let mut tree = Rootfs::empty();
+pub fn survey<'i>(layers: impl IntoIterator<Item = &'i Inventory>, limits: &Limits) -> Survey {
+    let mut tree = Rootfs::empty(*limits);
     let mut refused = Vec::new();
     for (layer, inventory) in layers.into_iter().enumerate() {
         let Ok(number) = u32::try_from(layer) else {
@@ -74,9 +76,9 @@ pub fn survey<'i>(layers: impl IntoIterator<Item = &'i Inventory>) -> Survey {
                 Role::Entry => waiting.push(numbered),
             }
         }
-        let added = Added::new(&waiting);
+        let added = Added::held(&waiting);
         for whiteout in whiteouts {
-            if let Err(fault) = apply.whiteout(&whiteout, &added) {
+            if let Err(fault) = apply.whiteout(whiteout.number, &whiteout.entry, &added) {
                 refuse(fault, whiteout.entry.path, whiteout.entry.header_offset);
             }
         }

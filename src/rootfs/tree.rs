@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use super::budget::Budget;
 use super::warning::{Warning, Warnings};
+use crate::limits::Limits;
 use crate::record::{Mtime, SparseMap};
 use crate::source::{Slice, Span};
 
@@ -112,10 +114,12 @@ pub struct Rootfs {
     /// Files that aufs kept for hard links to them (L15).
     pub(super) hidden: HashMap<Box<[u8]>, InodeId>,
     pub(super) warnings: Warnings,
+    /// What was spent on it.
+    pub(super) budget: Budget,
 }
 
 impl Rootfs {
-    pub(super) fn empty() -> Self {
+    pub(super) fn empty(limits: Limits) -> Self {
         let root = Inode {
             mode: 0o755,
             uid: 0,
@@ -136,6 +140,7 @@ impl Rootfs {
             layers: Vec::new(),
             hidden: HashMap::new(),
             warnings: Warnings::default(),
+            budget: Budget::new(limits),
         }
     }
 

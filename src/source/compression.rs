@@ -5,6 +5,9 @@ use std::io::{self, BufRead, Read};
 
 use serde::Serialize;
 
+use super::bound::Bound;
+use crate::limits::{Limit, Limits};
+
 /// How bytes are compressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -44,10 +47,6 @@ impl fmt::Display for Compression {
 /// How many bytes [`sniff`] wants to see.
 pub(crate) const MAGIC_LEN: usize = 10;
 
-/// How much memory an xz decoder may take, in bytes. `xz -9` needs 65 MiB; the format allows 4 GiB.
-/// (zstd is limited by its library to windows of 128 MiB, gzip and bzip2 by their formats.)
-const XZ_MEMORY: u64 = 128 << 20;
-
 /// Recognises a compression by its first bytes; names and media types are not asked, because both
 /// lie in the wild.
 ///
@@ -84,7 +83,11 @@ fn is_zstd(head: &[u8]) -> bool {
 }
 
 /// Reads the plain bytes behind any [`Compression`].
-pub struct Decoder<R: BufRead>(Kind<R>);
+pub struct Decoder<R: BufRead> {
+    kind: Kind<R>,
+    bound: Option<Bound>,
+    limits: Limits,
+}
 
 enum Kind<R: BufRead> {
     Plain(R),
@@ -95,27 +98,74 @@ enum Kind<R: BufRead> {
 }
 
 impl<R: BufRead> Decoder<R> {
-    /// Decodes `inner`, which holds `compression` data.
+    /// Decodes `inner`, which holds `compression` data. It takes no more memory than
+    /// [`Limit::DecoderMemory`] allows by default, and gives as much as there is: a caller who keeps
+    /// it goes by [`Slice::decode`](super::Slice::decode).
     ///
     /// # Errors
     ///
     /// If the decoder cannot be set up, which means that memory is short.
     pub fn new(compression: Compression, inner: R) -> io::Result<Self> {
-        Ok(Self(match compression {
+        Self::of(compression, inner, &Limits::DEFAULT, None)
+    }
+
+    pub(super) fn bound(
+        compression: Compression,
+        inner: R,
+        limits: &Limits,
+        bound: Bound,
+    ) -> io::Result<Self> {
+        // What is not compressed does not expand.
+        let bound = (compression != Compression::None).then_some(bound);
+        Self::of(compression, inner, limits, bound)
+    }
+
+    fn of(
+        compression: Compression,
+        inner: R,
+        limits: &Limits,
+        bound: Option<Bound>,
+    ) -> io::Result<Self> {
+        let memory = limits.of(Limit::DecoderMemory);
+        let kind = match compression {
             Compression::None => Kind::Plain(inner),
             Compression::Gzip => Kind::Gzip(GzipMembers::new(inner)),
             Compression::Bzip2 => Kind::Bzip2(bzip2::bufread::MultiBzDecoder::new(inner)),
             Compression::Xz => {
                 let stream = liblzma::stream::Stream::new_stream_decoder(
-                    XZ_MEMORY,
+                    memory,
                     liblzma::stream::CONCATENATED,
                 )?;
                 Kind::Xz(liblzma::bufread::XzDecoder::new_stream(inner, stream))
             }
             Compression::Zstd => {
-                Kind::Zstd(Box::new(zstd::stream::read::Decoder::with_buffer(inner)?))
+                let mut decoder = zstd::stream::read::Decoder::with_buffer(inner)?;
+                decoder.window_log_max(window_log(memory))?;
+                Kind::Zstd(Box::new(decoder))
             }
-        }))
+        };
+        Ok(Self {
+            kind,
+            bound,
+            limits: *limits,
+        })
+    }
+
+    /// A frame or a stream that wants more memory than it may have is not damaged.
+    fn explained(&self, error: io::Error) -> io::Error {
+        let refused = match &self.kind {
+            // The library tells it by its text alone.
+            Kind::Zstd(_) => error.to_string().contains("requires too much memory"),
+            Kind::Xz(_) => {
+                let inner = error.get_ref().and_then(|inner| inner.downcast_ref());
+                matches!(inner, Some(liblzma::stream::Error::MemLimit))
+            }
+            _ => false,
+        };
+        if refused {
+            return io::Error::other(self.limits.exceeded(Limit::DecoderMemory));
+        }
+        error
     }
 
     /// Whether bytes that are no further gzip member follow the last one. Only known once the
@@ -124,7 +174,7 @@ impl<R: BufRead> Decoder<R> {
     /// Docker 20.10 and 26.1 take such layers, containerd, skopeo and podman refuse them.
     pub fn has_trailing_data(&self) -> bool {
         matches!(
-            &self.0,
+            &self.kind,
             Kind::Gzip(GzipMembers {
                 state: GzipState::Trailing(_)
             })
@@ -133,7 +183,7 @@ impl<R: BufRead> Decoder<R> {
 
     /// The reader below.
     pub fn get_ref(&self) -> &R {
-        match &self.0 {
+        match &self.kind {
             Kind::Plain(inner) => inner,
             Kind::Gzip(members) => members.get_ref(),
             Kind::Bzip2(decoder) => decoder.get_ref(),
@@ -144,7 +194,7 @@ impl<R: BufRead> Decoder<R> {
 
     /// The reader below, taken out.
     pub fn into_inner(self) -> R {
-        match self.0 {
+        match self.kind {
             Kind::Plain(inner) => inner,
             Kind::Gzip(members) => members.into_inner(),
             Kind::Bzip2(decoder) => decoder.into_inner(),
@@ -156,19 +206,24 @@ impl<R: BufRead> Decoder<R> {
 
 impl<R: BufRead> Read for Decoder<R> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        match &mut self.0 {
+        let read = match &mut self.kind {
             Kind::Plain(inner) => inner.read(buf),
             Kind::Gzip(members) => members.read(buf),
             Kind::Bzip2(decoder) => decoder.read(buf),
             Kind::Xz(decoder) => decoder.read(buf),
             Kind::Zstd(decoder) => decoder.read(buf),
+        };
+        let n = read.map_err(|error| self.explained(error))?;
+        if let Some(bound) = &mut self.bound {
+            bound.take(n)?;
         }
+        Ok(n)
     }
 }
 
 impl<R: BufRead> fmt::Debug for Decoder<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let compression = match &self.0 {
+        let compression = match &self.kind {
             Kind::Plain(_) => Compression::None,
             Kind::Gzip(_) => Compression::Gzip,
             Kind::Bzip2(_) => Compression::Bzip2,
@@ -177,6 +232,13 @@ impl<R: BufRead> fmt::Debug for Decoder<R> {
         };
         write!(f, "Decoder({compression})")
     }
+}
+
+/// The largest window that fits into so much memory; the format knows 2^10 to 2^41, the library
+/// takes up to 2^31 (2^30 where addresses have 32 bits).
+fn window_log(memory: u64) -> u32 {
+    let most = if usize::BITS < 64 { 30 } else { 31 };
+    memory.max(1).ilog2().clamp(10, most)
 }
 
 /// All members of a gzip file, one after the other.

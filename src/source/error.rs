@@ -3,6 +3,7 @@
 use std::io;
 
 use super::Compression;
+use crate::limits::Exceeded;
 
 /// Why bytes could not be had.
 #[derive(Debug, thiserror::Error)]
@@ -74,9 +75,7 @@ pub enum SourceError {
     },
     /// The outer compression expands beyond all reason: a bomb, or something that should be
     /// decompressed by hand.
-    #[error(
-        "{path} expands to more than {limit} bytes, far more than its {stored} bytes of {compression} give reason to"
-    )]
+    #[error("{path} cannot be decompressed: its {stored} bytes of {compression} ask for too much")]
     Bomb {
         /// The file.
         path: String,
@@ -84,8 +83,9 @@ pub enum SourceError {
         compression: Compression,
         /// The size of the compressed file, in bytes.
         stored: u64,
-        /// How much was decompressed before it was given up, in bytes.
-        limit: u64,
+        /// The limit that it runs into.
+        #[source]
+        exceeded: Exceeded,
     },
     /// The temporary file for a pipe or a compressed archive could not be written.
     #[error("cannot write the temporary copy of {path} to {dir}")]

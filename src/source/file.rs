@@ -2,10 +2,12 @@
 
 use std::fmt;
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, BufRead, Read};
 use std::sync::Arc;
 
-use super::SourceError;
+use super::bound::{Bound, Ledger};
+use super::{Compression, Decoder, SourceError};
+use crate::limits::Limits;
 
 /// A readable file of known length, shared between threads.
 #[derive(Clone)]
@@ -19,6 +21,7 @@ struct Inner {
     path: String,
     /// Whether nobody but this process has the file.
     temporary: bool,
+    ledger: Arc<Ledger>,
 }
 
 /// A stretch of a [`Source`], in bytes.
@@ -31,25 +34,53 @@ pub struct Span {
 }
 
 impl Source {
-    pub(super) fn new(file: File, base: u64, len: u64, path: String) -> Self {
+    pub(super) fn new(file: File, base: u64, len: u64, path: String, limits: Limits) -> Self {
         Self(Arc::new(Inner {
             file,
             base,
             len,
             path,
             temporary: false,
+            ledger: Arc::new(Ledger::new(limits, len)),
         }))
     }
 
     /// A temporary file that was just written, called `path` in messages after what it came from.
     pub(crate) fn temporary(file: File, len: u64, path: String) -> Self {
+        let ledger = Arc::new(Ledger::new(Limits::DEFAULT, len));
+        Self::spooled(file, len, path, ledger)
+    }
+
+    /// A temporary file that was just made of this one: it is called the same in messages, and has
+    /// the same limits.
+    pub(crate) fn derived(&self, file: File, len: u64) -> Self {
+        Self::spooled(file, len, self.0.path.clone(), Arc::clone(&self.0.ledger))
+    }
+
+    fn spooled(file: File, len: u64, path: String, ledger: Arc<Ledger>) -> Self {
         Self(Arc::new(Inner {
             file,
             base: 0,
             len,
             path,
             temporary: true,
+            ledger,
         }))
+    }
+
+    /// How much the archive may ask for.
+    pub fn limits(&self) -> &Limits {
+        self.0.ledger.limits()
+    }
+
+    /// Decodes all of it, read by `inner`, as far as the limits allow.
+    pub(super) fn decode<R: BufRead>(
+        &self,
+        compression: Compression,
+        inner: R,
+    ) -> io::Result<Decoder<R>> {
+        let bound = Bound::new(Arc::clone(&self.0.ledger), None);
+        Decoder::bound(compression, inner, self.limits(), bound)
     }
 
     /// The length in bytes, as it was when the file was opened.
@@ -171,6 +202,16 @@ impl Slice {
     /// Whether it is the same stretch of the same opened file: then its bytes need no comparison.
     pub fn is_same(&self, other: &Self) -> bool {
         self.span == other.span && self.source.identity() == other.source.identity()
+    }
+
+    /// Decodes its bytes, which `inner` reads, as far as the limits of the archive allow.
+    ///
+    /// # Errors
+    ///
+    /// If the decoder cannot be set up, which means that memory is short.
+    pub fn decode<R: BufRead>(&self, compression: Compression, inner: R) -> io::Result<Decoder<R>> {
+        let bound = Bound::new(Arc::clone(&self.source.0.ledger), Some(self.span));
+        Decoder::bound(compression, inner, self.source.limits(), bound)
     }
 
     /// Fills `buf` from `offset` bytes into the slice, up to its end; returns how much was filled.

@@ -6,16 +6,12 @@ use std::path::Path;
 
 use super::compression::MAGIC_LEN;
 use super::file::label;
-use super::{Compression, Decoder, Source, SourceError, sniff};
+use super::{Compression, Source, SourceError, sniff};
+use crate::limits::{Exceeded, Limits};
 use crate::progress::{Progress, Task};
 
 /// How many bytes are copied at a time into a temporary file.
 const COPY_BUFFER: usize = 256 * 1024;
-
-/// How far the outer compression may expand: this many bytes in any case, or so many times the
-/// compressed size. Layers rarely compress tenfold; a bomb of zstd reaches ten thousand.
-const EXPANDED_LIMIT: u64 = 16 << 30;
-const EXPANSION_LIMIT: u64 = 200;
 
 /// An opened archive file: its plain bytes, and what was around them.
 #[derive(Clone, Debug)]
@@ -35,13 +31,26 @@ impl Input {
     ///
     /// [`SourceError`], whichever its variants say.
     pub fn open(path: &Path, progress: &dyn Progress) -> Result<Self, SourceError> {
+        Self::open_within(path, Limits::DEFAULT, progress)
+    }
+
+    /// The same with other limits.
+    ///
+    /// # Errors
+    ///
+    /// [`SourceError`], whichever its variants say.
+    pub fn open_within(
+        path: &Path,
+        limits: Limits,
+        progress: &dyn Progress,
+    ) -> Result<Self, SourceError> {
         let name = path.display().to_string();
         let open = |source| SourceError::Open {
             path: label(&name),
             source,
         };
         let file = File::open(path).map_err(open)?;
-        Self::from_file(file, name.clone(), progress)
+        Self::from_file(file, name.clone(), limits, progress)
     }
 
     /// Takes plain bytes that this process has written itself.
@@ -60,15 +69,24 @@ impl Input {
     /// # Errors
     ///
     /// [`SourceError`], whichever its variants say.
-    #[cfg(unix)]
     pub fn stdin(progress: &dyn Progress) -> Result<Self, SourceError> {
+        Self::stdin_within(Limits::DEFAULT, progress)
+    }
+
+    /// The same with other limits.
+    ///
+    /// # Errors
+    ///
+    /// [`SourceError`], whichever its variants say.
+    #[cfg(unix)]
+    pub fn stdin_within(limits: Limits, progress: &dyn Progress) -> Result<Self, SourceError> {
         use std::os::fd::AsFd;
         let open = |source| SourceError::Open {
             path: label("-"),
             source,
         };
         let fd = io::stdin().as_fd().try_clone_to_owned().map_err(open)?;
-        Self::from_file(File::from(fd), "-".into(), progress)
+        Self::from_file(File::from(fd), "-".into(), limits, progress)
     }
 
     /// Reads standard input, spooled once.
@@ -77,15 +95,16 @@ impl Input {
     ///
     /// [`SourceError`], whichever its variants say.
     #[cfg(not(unix))]
-    pub fn stdin(progress: &dyn Progress) -> Result<Self, SourceError> {
+    pub fn stdin_within(limits: Limits, progress: &dyn Progress) -> Result<Self, SourceError> {
         let task = progress.begin("reading standard input", None);
         let spooled = spool(io::stdin().lock(), "-", &*task)?;
-        Self::from_file(spooled, "-".into(), progress)
+        Self::from_file(spooled, "-".into(), limits, progress)
     }
 
     fn from_file(
         mut file: File,
         path: String,
+        limits: Limits,
         progress: &dyn Progress,
     ) -> Result<Self, SourceError> {
         let open = |source| SourceError::Open {
@@ -109,7 +128,7 @@ impl Input {
         if len == 0 {
             return Err(SourceError::Empty { path: label(&path) });
         }
-        Self::decompressed(Source::new(file, base, len, path), progress)
+        Self::decompressed(Source::new(file, base, len, path, limits), progress)
     }
 
     fn decompressed(stored: Source, progress: &dyn Progress) -> Result<Self, SourceError> {
@@ -183,13 +202,14 @@ fn decompress(
     let path = stored.path().to_owned();
     let reader = BufReader::with_capacity(COPY_BUFFER, stored.whole().reader());
     let mut decoder =
-        Decoder::new(compression, reader).map_err(|source| SourceError::Decompress {
-            path: label(&path),
-            compression,
-            offset: 0,
-            source,
-        })?;
-    let limit = EXPANDED_LIMIT.max(stored.len().saturating_mul(EXPANSION_LIMIT));
+        stored
+            .decode(compression, reader)
+            .map_err(|source| SourceError::Decompress {
+                path: label(&path),
+                compression,
+                offset: 0,
+                source,
+            })?;
     let mut file = spool_file(&path)?;
     let mut buf = vec![0; COPY_BUFFER];
     let mut len = 0;
@@ -200,6 +220,14 @@ fn decompress(
             Ok(n) => n,
             Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
             Err(source) => {
+                if let Some(exceeded) = Exceeded::behind(&source) {
+                    return Err(SourceError::Bomb {
+                        path: label(&path),
+                        compression,
+                        stored: stored.len(),
+                        exceeded: *exceeded,
+                    });
+                }
                 let offset = decoder.get_ref().get_ref().position();
                 return Err(SourceError::Decompress {
                     path: label(&path),
@@ -212,14 +240,6 @@ fn decompress(
         file.write_all(&buf[..n])
             .map_err(|source| spool_failed(&path, source))?;
         len += n as u64;
-        if len > limit {
-            return Err(SourceError::Bomb {
-                path: label(&path),
-                compression,
-                stored: stored.len(),
-                limit,
-            });
-        }
         let position = decoder.get_ref().get_ref().position();
         task.advance(position - told);
         told = position;
@@ -230,7 +250,7 @@ fn decompress(
         });
     }
     let trailing = decoder.has_trailing_data();
-    Ok((Source::new(file, 0, len, path), trailing))
+    Ok((stored.derived(file, len), trailing))
 }
 
 /// Copies everything that `reader` gives into an unnamed temporary file.

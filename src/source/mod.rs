@@ -12,10 +12,12 @@
 //! - *A decompressor that is someone else's program* (GHSA-x86f-5xw2-fm2r): none is ever started;
 //!   all four formats are decoded in this process.
 //! - *Compression in layers of itself*: one outer compression is undone, a second is refused.
-//! - *Bombs*: the outer compression may expand to 16 GiB or 200 times its size, whichever is more;
-//!   decoders may take 128 MiB of memory. Layers are decoded without being kept.
+//! - *Bombs*: what is compressed, the archive and its layers together, may expand to
+//!   [`Limit::Expanded`](crate::Limit::Expanded) or [`Limit::Ratio`](crate::Limit::Ratio) times the
+//!   file, whichever is more; a decoder may take [`Limit::DecoderMemory`](crate::Limit::DecoderMemory).
 //! - *Temporary files that outlive the process*: they have no name from the start.
 
+mod bound;
 mod compression;
 mod error;
 mod file;

@@ -17,6 +17,7 @@ use crate::archive::Archive;
 use crate::digest::{DiffId, Digest};
 use crate::image::{ImageSet, Layer, LayerSource};
 use crate::layer::{Inventory, LayerError};
+use crate::limits::Limits;
 use crate::parallel::{self, Jobs};
 use crate::problem::{Code, Problem, Severity};
 use crate::progress::Progress;
@@ -175,7 +176,7 @@ fn run(
         })
         .collect();
     checker.named_blobs(set);
-    let surveys = survey(set, &blobs, jobs);
+    let surveys = survey(set, &blobs, archive.source().limits(), jobs);
     checker.content(set, &surveys);
     let mut problems = checker.problems;
     problems.sort_by_key(|problem| (problem.severity, problem.image, problem.layer));
@@ -206,7 +207,7 @@ pub fn checksum_mismatch(claimed: &Digest, computed: &Digest) -> Option<Problem>
 const SURVEY_LIMIT: usize = 50_000_000;
 
 /// Applies the layers of each image to each other; nothing for an image that lacks one.
-fn survey(set: &ImageSet, blobs: &Blobs, jobs: Jobs) -> Vec<Option<Survey>> {
+fn survey(set: &ImageSet, blobs: &Blobs, limits: &Limits, jobs: Jobs) -> Vec<Option<Survey>> {
     let mut left = SURVEY_LIMIT;
     let stacks: Vec<Option<Vec<&Inventory>>> = set
         .images
@@ -227,7 +228,7 @@ fn survey(set: &ImageSet, blobs: &Blobs, jobs: Jobs) -> Vec<Option<Survey>> {
         entries.sum::<usize>() as u64
     };
     parallel::map(jobs, &stacks, cost, |stack| {
-        Some(rootfs::survey(stack.as_ref()?.iter().copied()))
+        Some(rootfs::survey(stack.as_ref()?.iter().copied(), limits))
     })
 }
 

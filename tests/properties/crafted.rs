@@ -1,7 +1,8 @@
 //! The walker against the rules of Go's `archive/tar`, which every engine reads tars with, on
 //! headers that no ordinary writer makes.
 
-use imgtar::record::{Entry, Kind, META_LIMIT, SparseSpan};
+use imgtar::Limit;
+use imgtar::record::{Entry, Kind, SparseSpan};
 use proptest::prelude::*;
 
 use crate::craft::{END, Header, file, long, padded, pax, record};
@@ -211,7 +212,7 @@ fn one_zero_block_between_headers_is_refused() {
 
 #[test]
 fn meta_headers_are_limited() {
-    let limit = usize::try_from(META_LIMIT).expect("a megabyte");
+    let limit = usize::try_from(Limit::Header.default_value()).expect("a megabyte");
     let name = vec![b'n'; limit];
     // A long name of exactly the limit, its NUL included, is read.
     let found = entries(&[&long(b'L', &name[1..]), &file(b"f", b""), &END]);

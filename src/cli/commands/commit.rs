@@ -84,13 +84,13 @@ impl Args {
         }
         let created = self.created.time()?;
         let names = self.tags.names(&[]);
-        let loaded = Context::read(args::open(&self.base, &context.progress)?)?;
+        let loaded = Context::read(args::open(&self.base, context.limits, &context.progress)?)?;
         let image = loaded.pick_one(&ImageArg {
             image: self.image.clone(),
             platform: self.platform.clone(),
         })?;
         let destination = self.output.open()?;
-        let rootfs = args::open_rootfs(&self.rootfs, &context.progress)?;
+        let rootfs = args::open_rootfs(&self.rootfs, context.limits, &context.progress)?;
         let options = CommitOptions {
             created,
             message: &self.message,

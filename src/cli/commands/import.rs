@@ -88,7 +88,7 @@ impl Args {
             names: &names,
         };
         let destination = self.output.open()?;
-        let input = args::open_rootfs(&self.rootfs, &context.progress)?;
+        let input = args::open_rootfs(&self.rootfs, context.limits, &context.progress)?;
         refuse_images(&input, &self.rootfs)?;
         let rootfs = input.source().whole();
         let imported = import(&rootfs, options, &context.progress)?;

@@ -77,6 +77,12 @@ impl Args {
             platform: self.platform.clone(),
         };
         let image = loaded.pick_one(&arg)?;
+        if self.is_plain() {
+            let answer = self.plain(image, context)?;
+            context.warn_of_problems(&loaded);
+            context.output.answer(&answer)?;
+            return Ok(Exit::Done);
+        }
         let mut entries = match self.layer {
             Some(layer) => one_layer(image, layer)?,
             None => self.merged(image, context)?,
@@ -96,6 +102,47 @@ impl Args {
         context.warn_of_problems(&loaded);
         context.output.answer(&answer)?;
         Ok(Exit::Done)
+    }
+
+    /// Whether names are all that is wanted, in their order.
+    fn is_plain(&self) -> bool {
+        !(self.json.json || self.long || self.tree || self.sort.is_some() || self.layer.is_some())
+    }
+
+    /// The names alone: nothing is gathered but the text, since an image may have a million of them.
+    fn plain(&self, image: &Image, context: &Context) -> Result<String, Failure> {
+        let tree = build(image, context.jobs, context)?;
+        let mut text = String::new();
+        let all = [String::new()];
+        let paths = if self.paths.is_empty() {
+            &all
+        } else {
+            &self.paths[..]
+        };
+        for path in paths {
+            let node = find(&tree, path.as_bytes(), false)?;
+            let mut full = clean(path.as_bytes());
+            let base = usize::from(node != tree.root());
+            if base > 0 {
+                let inode = tree.inode(tree.inode_id(node));
+                let directory = matches!(inode.body, Body::Directory);
+                text.push_str(&render::name_line(&full, directory));
+                full.push(b'/');
+            }
+            let len = full.len();
+            let limit = self.depth.unwrap_or(usize::MAX);
+            let mut walk = tree.walk(node);
+            while let Some((entry, at)) = walk.next_entry() {
+                if entry.depth >= limit {
+                    continue;
+                }
+                full.truncate(len);
+                full.extend_from_slice(at);
+                let directory = matches!(entry.inode.body, Body::Directory);
+                text.push_str(&render::name_line(&full, directory));
+            }
+        }
+        Ok(text)
     }
 
     fn merged(&self, image: &Image, context: &Context) -> Result<Vec<LsEntry>, Failure> {

@@ -16,13 +16,13 @@ pub(super) mod squash;
 pub(super) mod tree;
 pub(super) mod verify;
 
-use imgtar::Jobs;
 use imgtar::archive::Archive;
 use imgtar::image::{Image, ImageSet};
 use imgtar::layer::Measures;
 use imgtar::problem::Severity;
 use imgtar::report::units;
 use imgtar::rootfs::Warning;
+use imgtar::{Jobs, Limits};
 
 use super::args::{ArchiveArg, Global, ImageArg};
 use super::error::{Failure, causes, warn};
@@ -39,6 +39,7 @@ pub(super) struct Context {
     pub(super) output: Output,
     pub(super) progress: Bars,
     pub(super) jobs: Jobs,
+    pub(super) limits: Limits,
 }
 
 impl Context {
@@ -47,12 +48,13 @@ impl Context {
             output,
             progress: Bars::new(!global.no_progress),
             jobs: global.jobs.map_or_else(Jobs::all_cores, Jobs::new),
+            limits: global.limits(),
         }
     }
 
     /// Opens an archive that must be whole, and reads its descriptions.
     pub(super) fn load(&self, archive: &ArchiveArg) -> Result<Loaded, Failure> {
-        Self::read(archive.open(&self.progress)?)
+        Self::read(archive.open(self.limits, &self.progress)?)
     }
 
     /// Reads the descriptions of an opened archive that must be whole.

@@ -152,7 +152,7 @@ fn exact(
     context: &Context,
 ) -> Result<Exit, Failure> {
     let target = match &mut destination {
-        Destination::New { file, .. } => Target::File(file.as_file()),
+        Destination::New { file, .. } => Target::File(file.file()),
         other => Target::Stream(other),
     };
     let rebuilt = match rebuild(metadata, flat, target, context.jobs, &context.progress) {
@@ -179,14 +179,15 @@ fn copy(archive: &Slice, mut destination: Destination) -> Result<(), Failure> {
 
 fn open(path: &Path, context: &Context) -> Result<Input, Failure> {
     if path.as_os_str() != "-" {
-        return Ok(Input::open(path, &context.progress).map_err(imgtar::Error::from)?);
+        return Ok(Input::open_within(path, context.limits, &context.progress)
+            .map_err(imgtar::Error::from)?);
     }
     if io::stdin().is_terminal() {
         return Err(Failure::usage(
             "standard input is a terminal, a tar is wanted on it",
         ));
     }
-    Ok(Input::stdin(&context.progress).map_err(imgtar::Error::from)?)
+    Ok(Input::stdin_within(context.limits, &context.progress).map_err(imgtar::Error::from)?)
 }
 
 fn note(context: &Context, text: &str) {

@@ -34,7 +34,7 @@ impl Args {
     pub(crate) fn run(&self, context: &Context) -> Result<Exit, Failure> {
         let mut builder = TreeBuilder::default();
         for path in &self.archives {
-            let loaded = Context::read(args::open(path, &context.progress)?)?;
+            let loaded = Context::read(args::open(path, context.limits, &context.progress)?)?;
             loaded.require_images()?;
             let images: Vec<&Image> = loaded.set.images.iter().collect();
             let measures = context.measure(&images)?;

@@ -149,25 +149,26 @@ impl Args {
         claims: Option<&Claims>,
         context: &Context,
     ) -> Result<(VerifyArchive, Option<Digest>), Box<Refused>> {
-        let archive = args::try_open(path, &context.progress)?.map_err(|error| {
-            // What is no tar at all, every engine refuses.
-            let loaders = match &error {
-                imgtar::Error::Archive(ArchiveError::NotTar { .. }) => {
-                    Some(Loaders::all_refuse("archive/tar: invalid tar header"))
-                }
-                imgtar::Error::Source(SourceError::Empty { .. }) => {
-                    Some(Loaders::all_refuse("the archive is empty"))
-                }
-                imgtar::Error::Source(SourceError::Decompress { source, .. }) => {
-                    Some(Loaders::all_refuse(&source.to_string()))
-                }
-                _ => None,
-            };
-            Box::new(Refused {
-                failure: error.into(),
-                loaders,
-            })
-        })?;
+        let archive =
+            args::try_open(path, context.limits, &context.progress)?.map_err(|error| {
+                // What is no tar at all, every engine refuses.
+                let loaders = match &error {
+                    imgtar::Error::Archive(ArchiveError::NotTar { .. }) => {
+                        Some(Loaders::all_refuse("archive/tar: invalid tar header"))
+                    }
+                    imgtar::Error::Source(SourceError::Empty { .. }) => {
+                        Some(Loaders::all_refuse("the archive is empty"))
+                    }
+                    imgtar::Error::Source(SourceError::Decompress { source, .. }) => {
+                        Some(Loaders::all_refuse(&source.to_string()))
+                    }
+                    _ => None,
+                };
+                Box::new(Refused {
+                    failure: error.into(),
+                    loaders,
+                })
+            })?;
         let claimed = claims.map(|claims| claims.of(path)).transpose()?;
         let set = match ImageSet::load(&archive) {
             Ok(set) => set,

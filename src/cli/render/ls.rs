@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use imgtar::report::{FileType, LsEntry, units};
+use imgtar::report::{FileType, LsEntry, Text, units};
 
 use super::problems::lossy;
 
@@ -94,7 +94,7 @@ pub(crate) fn drawn(entries: &[LsEntry]) -> String {
             .rsplit(|&b| b == b'/')
             .next()
             .unwrap_or_default();
-        let base = imgtar::report::Text(base.to_vec());
+        let base = Text(base.to_vec());
         let slash = if entry.kind == FileType::Dir { "/" } else { "" };
         let arrow = entry
             .target
@@ -111,8 +111,17 @@ pub(crate) fn drawn(entries: &[LsEntry]) -> String {
 }
 
 fn name(entry: &LsEntry) -> String {
-    let name = lossy(&entry.path);
-    if entry.kind == FileType::Dir && !name.ends_with('/') {
+    shown(&entry.path, entry.kind == FileType::Dir)
+}
+
+/// The line of one path of the merged tree.
+pub(crate) fn name_line(path: &[u8], directory: bool) -> String {
+    shown(&Text(path.to_vec()), directory) + "\n"
+}
+
+fn shown(path: &Text, directory: bool) -> String {
+    let name = lossy(path);
+    if directory && !name.ends_with('/') {
         name + "/"
     } else {
         name

@@ -15,7 +15,7 @@ use super::output::is_dangerous;
 pub(crate) use columns::Columns;
 pub(crate) use inspect::inspect;
 pub(crate) use layers::{LayerColumns, layers};
-pub(crate) use ls::{drawn, long, names};
+pub(crate) use ls::{drawn, long, name_line, names};
 pub(crate) use tree::tree;
 pub(crate) use verify::verify;
 

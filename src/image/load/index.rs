@@ -9,10 +9,11 @@ use super::super::model::{
 };
 use super::super::platform::Platform;
 use super::super::reference::Name;
-use super::{DEPTH_LIMIT, DESCRIPTOR_LIMIT, LoadError, Loader, Read, assign_diff_ids};
+use super::{LoadError, Loader, Read, assign_diff_ids};
 use super::{Unreadable, blob_digest_in_name};
 use crate::archive::Layout;
 use crate::digest::{BlobDigest, Digest};
+use crate::limits::Limit;
 use crate::problem::{Code, Problem};
 
 /// containerd's and Docker's annotation: the whole reference.
@@ -126,12 +127,15 @@ impl Loader<'_> {
         way: &Way,
     ) -> Result<(), LoadError> {
         walk.descriptors += descriptors.len();
-        if way.depth > DEPTH_LIMIT || walk.descriptors > DESCRIPTOR_LIMIT {
-            return Err(LoadError::TooManyDescriptors {
-                path: self.archive.source().label(),
-            });
-        }
+        let within = self.limits().check_count(Limit::IndexDepth, way.depth);
+        within
+            .and_then(|()| {
+                self.limits()
+                    .check_count(Limit::Descriptors, walk.descriptors)
+            })
+            .map_err(|exceeded| self.too_much(exceeded))?;
         for descriptor in descriptors {
+            self.repeat(way.names.iter().map(Name::text_len).sum())?;
             let mut way = way.clone();
             if way.depth == 0 {
                 way.names = names_of(&descriptor);

@@ -191,8 +191,10 @@ impl Loader<'_> {
         }
         chain.reverse();
         self.count(chain.len())?;
-        let text = chain.iter().map(|node| node.json.step.text_len()).sum();
-        self.count_steps(chain.len(), text)?;
+        let repeated = |node: &&Node| node.json.step.text_len() + 2 * node.id.len();
+        let text = chain.iter().map(repeated).sum();
+        self.count_steps(chain.len())?;
+        self.repeat(text)?;
         let mut layers = Vec::with_capacity(chain.len());
         for (index, node) in chain.iter().enumerate() {
             let member = node.directory.join(b"layer.tar").as_bytes().to_vec();

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use super::super::config::{Created, HistoryEntry};
+use super::super::descriptor::Descriptor;
 use super::super::docker::{ManifestItem, ManifestJson};
 use super::super::model::{Identity, Image, Layer};
 use super::super::platform::Platform;
@@ -50,6 +51,7 @@ impl Loader<'_> {
             let described = diff_ids
                 .get(index)
                 .and_then(|diff_id| item.layer_sources.get(diff_id));
+            self.repeat(described.map_or(0, Descriptor::text_len))?;
             let urls = described.map(|d| d.urls.clone()).unwrap_or_default();
             layers.push(Layer {
                 index,

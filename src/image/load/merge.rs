@@ -4,6 +4,7 @@
 //! containerd store by `index.json`, so one archive can be two different images to two readers.
 
 use std::collections::{HashMap, HashSet};
+use std::fmt::Write as _;
 
 use super::super::docker::read_repositories;
 use super::super::model::{Identity, Image, ImageSet};
@@ -30,6 +31,8 @@ impl Loader<'_> {
             .enumerate()
             .flat_map(|(i, image)| image.names.iter().map(move |name| (name.clone(), i)))
             .collect();
+        // What the images are called, looked at anew only where an image of the index is one of them.
+        let mut names: HashMap<usize, HashSet<Name>> = HashMap::new();
         // Where the images of the index stand in the end.
         let mut moved = Vec::with_capacity(walk.images.len());
         for mut other in walk.images {
@@ -37,7 +40,10 @@ impl Loader<'_> {
             if let Some(i) = same.filter(|_| other.identity != Identity::Unknown) {
                 matched[i] = true;
                 moved.push(i);
-                self.join(&mut images[i], other, i);
+                let own = names
+                    .entry(i)
+                    .or_insert_with(|| images[i].names.iter().cloned().collect());
+                self.join(&mut images[i], other, own);
             } else {
                 other.position = images.len() + only_in_index.len();
                 moved.push(other.position);
@@ -76,26 +82,20 @@ impl Loader<'_> {
         }
     }
 
-    fn join(&mut self, image: &mut Image, other: Image, position: usize) {
-        let (own, described) = (name_set(image), name_set(&other));
+    fn join(&mut self, image: &mut Image, other: Image, own: &mut HashSet<Name>) {
+        let position = image.position;
+        let described: HashSet<&Name> = other.names.iter().collect();
         let extra: Vec<Name> = other
             .names
             .iter()
             .filter(|name| !own.contains(name))
             .cloned()
             .collect();
-        let missing = own.difference(&described).next().is_some();
+        // Counted, not compared: an image may have very many names, and be in the index as often.
+        let missing = described.len() - described_only(&described, own) < own.len();
         let differ = missing || !extra.is_empty();
         if differ && !other.names.is_empty() {
-            let list = |names: Vec<String>| {
-                if names.is_empty() {
-                    "nothing".into()
-                } else {
-                    names.join(", ")
-                }
-            };
-            let by_manifest = list(image.names.iter().map(ToString::to_string).collect());
-            let by_index = list(other.names.iter().map(ToString::to_string).collect());
+            let (by_manifest, by_index) = (list(&image.names), list(&other.names));
             let message = "manifest.json and index.json call the image by different names";
             let problem = Problem::warning(Code::DescriptionsDisagree, message).compared(
                 format!("manifest.json: {by_manifest}"),
@@ -129,6 +129,7 @@ impl Loader<'_> {
         if image.platform.is_unknown() {
             image.platform = other.platform;
         }
+        own.extend(extra.iter().cloned());
         image.names.extend(extra);
         image.manifest = other.manifest;
     }
@@ -139,12 +140,7 @@ impl Loader<'_> {
         match namesake {
             Some(image) if image.platform != other.platform => {}
             Some(image) => {
-                let names = other
-                    .names
-                    .iter()
-                    .map(ToString::to_string)
-                    .collect::<Vec<_>>()
-                    .join(", ");
+                let names = list(&other.names);
                 let message = format!(
                     "manifest.json and index.json mean different images by {names}: what is loaded depends on the reader"
                 );
@@ -247,6 +243,24 @@ impl Loader<'_> {
     }
 }
 
-fn name_set(image: &Image) -> HashSet<&Name> {
-    image.names.iter().collect()
+/// How many of some names are new.
+fn described_only(described: &HashSet<&Name>, own: &HashSet<Name>) -> usize {
+    described
+        .iter()
+        .filter(|name| !own.contains(**name))
+        .count()
+}
+
+/// Names for a message, not all of them if they are many.
+fn list(names: &[Name]) -> String {
+    const SHOWN: usize = 10;
+    if names.is_empty() {
+        return "nothing".into();
+    }
+    let shown: Vec<String> = names.iter().take(SHOWN).map(ToString::to_string).collect();
+    let mut text = shown.join(", ");
+    if names.len() > SHOWN {
+        _ = write!(text, " and {} more", names.len() - SHOWN);
+    }
+    text
 }

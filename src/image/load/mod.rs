@@ -17,24 +17,9 @@ use super::json::{self, JsonError};
 use super::model::{ConfigBlob, Identity, ImageSet, Layer, LayerSource};
 use crate::archive::{Archive, ArchiveError, Evidence, Layout, Looks, LookupError};
 use crate::digest::{BlobDigest, ChainId, DiffId, Digest, Hasher, ImageId};
+use crate::limits::{Exceeded, Limit, Limits};
 use crate::problem::{Code, Problem};
 use crate::source::{Slice, SourceError, Span, sniff};
-
-/// How deep indexes may be nested. Engines write two levels (`index.json` and an image's own).
-pub const DEPTH_LIMIT: usize = 8;
-
-/// How many descriptors all indexes of an archive may hold together.
-pub const DESCRIPTOR_LIMIT: usize = 100_000;
-
-/// How many images an archive may describe. `docker save` of a whole host holds some hundred.
-pub const IMAGE_LIMIT: usize = 10_000;
-
-/// How many layers all images of an archive may have together, shared ones counted each time; and how
-/// many build steps.
-pub const LAYER_LIMIT: usize = 200_000;
-
-/// How many bytes of text may be held for the steps of v1 images, which repeat those of their parents.
-const TEXT_LIMIT: usize = 64 << 20;
 
 /// Why no images can be had from an archive.
 #[derive(Debug, thiserror::Error)]
@@ -56,21 +41,14 @@ pub enum LoadError {
         /// What is wrong with it.
         source: Unreadable,
     },
-    /// It describes more images or layers than an archive can have reason to.
-    #[error(
-        "{path} describes more than {IMAGE_LIMIT} images, or {LAYER_LIMIT} layers or build steps"
-    )]
-    TooManyImages {
+    /// It describes more images, layers, build steps or manifests than an archive can have reason to.
+    #[error("{path} describes more than any archive needs")]
+    TooMuch {
         /// The archive.
         path: String,
-    },
-    /// Its indexes are nested too deep or hold too many descriptors.
-    #[error(
-        "{path} nests indexes deeper than {DEPTH_LIMIT} or lists more than {DESCRIPTOR_LIMIT} manifests"
-    )]
-    TooManyDescriptors {
-        /// The archive.
-        path: String,
+        /// The limit that it runs into.
+        #[source]
+        exceeded: Exceeded,
     },
 }
 
@@ -103,7 +81,9 @@ impl ImageSet {
             images: 0,
             layers: 0,
             steps: 0,
-            text: 0,
+            repeated: 0,
+            json: 0,
+            values: 0,
         };
         let manifest = evidence
             .manifest_json
@@ -186,8 +166,11 @@ struct Loader<'a> {
     images: usize,
     layers: usize,
     steps: usize,
-    /// How many bytes of text v1 images repeat of their parents.
-    text: usize,
+    /// How many bytes of text are there more than once.
+    repeated: usize,
+    /// How many bytes and values of JSON were read.
+    json: u64,
+    values: u64,
 }
 
 /// A config that was read.
@@ -238,38 +221,63 @@ impl Loader<'_> {
     }
 
     /// The bytes of a JSON member.
-    fn document(&self, name: &[u8]) -> Read<Document> {
+    fn document(&mut self, name: &[u8]) -> Read<Document> {
         let slice = match self.archive.find(name) {
             Ok((_, slice)) => slice,
             Err(why) => return Ok(Err(why.into())),
         };
-        if slice.len() > json::LIMIT {
-            return Ok(Err(JsonError::TooLarge { size: slice.len() }.into()));
+        let size = slice.len();
+        let too_large = |exceeded| Ok(Err(JsonError::TooLarge { size, exceeded }.into()));
+        let limits = *self.limits();
+        let total = self.json.saturating_add(size);
+        let within = limits.check(Limit::Json, size);
+        if let Err(exceeded) = within.and_then(|()| limits.check(Limit::JsonTotal, total)) {
+            return too_large(exceeded);
         }
         let bytes = slice.read_all()?;
+        let values = self.values.saturating_add(json::count_values(&bytes));
+        if let Err(exceeded) = limits.check(Limit::JsonValues, values) {
+            return too_large(exceeded);
+        }
+        (self.json, self.values) = (total, values);
         Ok(Ok(Document { slice, bytes }))
+    }
+
+    fn limits(&self) -> &Limits {
+        self.archive.source().limits()
+    }
+
+    fn too_much(&self, exceeded: Exceeded) -> LoadError {
+        let path = self.archive.source().label();
+        LoadError::TooMuch { path, exceeded }
     }
 
     /// Counts an image with so many layers.
     fn count(&mut self, layers: usize) -> Result<(), LoadError> {
         self.images += 1;
         self.layers = self.layers.saturating_add(layers);
-        if self.images > IMAGE_LIMIT || self.layers > LAYER_LIMIT {
-            let path = self.archive.source().label();
-            return Err(LoadError::TooManyImages { path });
-        }
-        Ok(())
+        let within = self.limits().check_count(Limit::Images, self.images);
+        within
+            .and_then(|()| self.limits().check_count(Limit::Layers, self.layers))
+            .map_err(|exceeded| self.too_much(exceeded))
     }
 
-    /// Counts build steps, and bytes of text that are held once more for them.
-    fn count_steps(&mut self, steps: usize, text: usize) -> Result<(), LoadError> {
+    /// Counts build steps.
+    fn count_steps(&mut self, steps: usize) -> Result<(), LoadError> {
         self.steps = self.steps.saturating_add(steps);
-        self.text = self.text.saturating_add(text);
-        if self.steps > LAYER_LIMIT || self.text > TEXT_LIMIT {
-            let path = self.archive.source().label();
-            return Err(LoadError::TooManyImages { path });
-        }
-        Ok(())
+        let within = self.limits().check_count(Limit::Layers, self.steps);
+        within.map_err(|exceeded| self.too_much(exceeded))
+    }
+
+    /// Counts bytes of text that are held or shown once more: of a config that images share, a
+    /// descriptor that layers share, a step that v1 images inherit. A name of ten megabytes is one
+    /// thing, a name of ten megabytes for each of ten thousand images another.
+    fn repeat(&mut self, bytes: usize) -> Result<(), LoadError> {
+        self.repeated = self.repeated.saturating_add(bytes);
+        let within = self
+            .limits()
+            .check_count(Limit::RepeatedText, self.repeated);
+        within.map_err(|exceeded| self.too_much(exceeded))
     }
 
     /// Reads a config and compares its digest with `claimed`.
@@ -311,7 +319,7 @@ impl Loader<'_> {
         let identity = Identity::Config(ImageId::from(read.computed));
         match read.config {
             Ok(config) => {
-                self.count_steps(config.view.history.len(), 0)?;
+                self.count_steps(config.view.history.len())?;
                 Ok((identity, Some(config)))
             }
             Err(why) => {
@@ -327,8 +335,10 @@ impl Loader<'_> {
             Ok((_, slice)) => slice.span(),
             Err(why) => return Ok(Err(why.into())),
         };
-        if let Some(read) = self.configs.get(&span) {
-            return Ok(Ok(read.clone()));
+        if let Some(read) = self.configs.get(&span).cloned() {
+            let size = read.config.as_ref().map_or(0, |config| config.raw.len());
+            self.repeat(size)?;
+            return Ok(Ok(read));
         }
         let Document { bytes, .. } = match self.document(name)? {
             Ok(document) => document,

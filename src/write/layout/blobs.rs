@@ -9,7 +9,7 @@ use crate::digest::{Algorithm, BlobDigest, DiffId, Digest};
 use crate::layer::{LayerError, LayerSum, SumWanted, sum};
 use crate::parallel::{self, Jobs};
 use crate::progress::{Progress, Watched};
-use crate::source::{Compression, Decoder, Slice, Span};
+use crate::source::{Compression, Slice, Span};
 use crate::write::{LayerSpool, WriteError};
 
 /// How much is decoded at a time, in bytes.
@@ -193,8 +193,9 @@ fn decode(layer: &OutputLayer, progress: &dyn Progress) -> Result<OutputLayer, U
     let (blob, compression) = (&layer.blob, layer.compression);
     let task = progress.begin("decompressing layers", Some(blob.len()));
     let reader = BufReader::with_capacity(BUFFER, Watched::new(blob.reader(), &*task));
-    let mut decoder =
-        Decoder::new(compression, reader).map_err(|e| Undecoded::Layer(LayerError::Read(e)))?;
+    let mut decoder = blob
+        .decode(compression, reader)
+        .map_err(|e| Undecoded::Layer(LayerError::Read(e)))?;
     let mut spool = LayerSpool::new().map_err(Undecoded::Write)?;
     let mut buf = vec![0; BUFFER];
     loop {

@@ -1,0 +1,130 @@
+//! The paths that a layer adds, for the one question that cannot be put to the lower layers.
+
+use std::cell::OnceCell;
+use std::collections::HashMap;
+
+use super::apply::{Numbered, Role, role};
+use super::path::LayerPath;
+use crate::limits::Limit;
+use crate::record::{Entry, Kind, Positioned, Walker};
+use crate::source::Slice;
+
+/// The entries of a layer, gathered only if somebody asks, which is rare.
+pub(super) struct Added<'s> {
+    entries: Listed<'s>,
+    paths: OnceCell<Paths>,
+}
+
+/// Where the entries are.
+enum Listed<'s> {
+    /// In the layer, to be walked once more.
+    Layer(&'s Slice),
+    /// In memory.
+    Held(&'s [Numbered]),
+}
+
+/// Every path of the entries and of the directories above them.
+#[derive(Default)]
+struct Paths {
+    children: HashMap<(u32, Box<[u8]>), u32>,
+    nodes: Vec<Named>,
+}
+
+/// What the entries say of one path.
+#[derive(Clone, Copy, Default)]
+struct Named {
+    /// There is an entry for it.
+    listed: bool,
+    /// One of them is something else than a directory.
+    other: bool,
+}
+
+impl<'s> Added<'s> {
+    pub(super) fn new(layer: &'s Slice) -> Self {
+        Self {
+            entries: Listed::Layer(layer),
+            paths: OnceCell::new(),
+        }
+    }
+
+    /// Of entries that are at hand, which are those that add to the tree.
+    pub(super) fn held(entries: &'s [Numbered]) -> Self {
+        Self {
+            entries: Listed::Held(entries),
+            paths: OnceCell::new(),
+        }
+    }
+
+    /// Whether the layer replaces one of these symbolic links: by an entry of its own, or by making
+    /// something else of a directory above it.
+    pub(super) fn replaces_any(&self, links: &[Vec<Box<[u8]>>]) -> bool {
+        let paths = self.paths.get_or_init(|| match self.entries {
+            Listed::Layer(layer) => Paths::of(layer),
+            Listed::Held(entries) => {
+                let mut paths = Paths::none();
+                for held in entries {
+                    paths.add(&held.entry);
+                }
+                paths
+            }
+        });
+        links.iter().any(|link| paths.replaces(link))
+    }
+}
+
+impl Paths {
+    fn none() -> Self {
+        Self {
+            nodes: vec![Named::default()],
+            ..Self::default()
+        }
+    }
+
+    /// A layer that is damaged further on ends here; whoever applies it meets the damage too.
+    fn of(layer: &Slice) -> Self {
+        let most = layer.source().limits().of(Limit::Entries);
+        let mut paths = Self::none();
+        let mut walker = Walker::new(Positioned::new(layer.clone()));
+        while let Ok(Some(entry)) = walker.next_entry() {
+            if !matches!(role(&entry), Role::Entry) {
+                continue;
+            }
+            paths.add(&entry);
+            // The tree would have as many, and is refused for it.
+            if paths.nodes.len() as u64 > most {
+                break;
+            }
+        }
+        paths
+    }
+
+    fn add(&mut self, entry: &Entry) {
+        let mut node = 0;
+        for name in LayerPath::new(&entry.path).components() {
+            let next = u32::try_from(self.nodes.len()).unwrap_or(u32::MAX);
+            node = *self.children.entry((node, (*name).into())).or_insert(next);
+            if node == next {
+                self.nodes.push(Named::default());
+            }
+        }
+        let named = &mut self.nodes[node as usize];
+        named.listed = true;
+        named.other |= entry.kind != Kind::Directory;
+    }
+
+    fn replaces(&self, link: &[Box<[u8]>]) -> bool {
+        let mut node = 0;
+        for (i, name) in link.iter().enumerate() {
+            let Some(&next) = self.children.get(&(node, name.clone())) else {
+                return false;
+            };
+            node = next;
+            let named = self.nodes[node as usize];
+            let last = i + 1 == link.len();
+            if named.other || (last && named.listed) {
+                return true;
+            }
+        }
+        false
+    }
+}

@@ -1,0 +1,344 @@
+//! What happens when the surroundings fail: the disk is full, the file shrinks, the reader has gone, the
+//! process is ended. A clear error and the right exit code, nothing half written, nothing left behind.
+#![cfg(unix)]
+
+#[path = "support/forge.rs"]
+mod forge;
+mod support;
+
+use std::fs::{self, File};
+use std::io::{Read as _, Write as _};
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use imgtar::image::ImageSet;
+use imgtar::progress::Silent;
+use imgtar::{Class, Error, Jobs};
+
+use support::{engines, imgtar, repository, shown};
+
+fn program() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_imgtar"));
+    command
+        .env("NO_COLOR", "1")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    command
+}
+
+fn entries(directory: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(directory).expect("a directory");
+    entries.map(|e| e.expect("an entry").path()).collect()
+}
+
+#[track_caller]
+fn fails(output: &Output, words: &[&str]) {
+    let err = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(4), "{err}");
+    for word in ["error: "].iter().chain(words) {
+        assert!(err.contains(word), "`{word}` is not in: {err}");
+    }
+}
+
+/// A file system of so many bytes, which goes with the value; `None` without the right to mount one.
+struct Small(tempfile::TempDir);
+
+impl Small {
+    fn of(bytes: usize) -> Option<Self> {
+        let directory = tempfile::tempdir().expect("a directory");
+        let mut mount = Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", &format!("size={bytes}"), "tmpfs"]);
+        let mounted = mount.arg(directory.path()).output();
+        if mounted.is_ok_and(|output| output.status.success()) {
+            return Some(Self(directory));
+        }
+        // Past the capturing of `cargo test`.
+        _ = writeln!(
+            std::io::stderr(),
+            "SKIPPED: a full file system, because none can be mounted here"
+        );
+        None
+    }
+
+    fn path(&self) -> &Path {
+        self.0.path()
+    }
+}
+
+impl Drop for Small {
+    fn drop(&mut self) {
+        _ = Command::new("umount").arg(self.0.path()).status();
+    }
+}
+
+// --- full ----------------------------------------------------------------------------------------------------
+
+#[test]
+fn a_full_device_is_an_error() {
+    let archive = engines("tiny26.tar");
+    let full = || File::options().write(true).open("/dev/full");
+    let Ok(device) = full() else { return };
+    drop(device);
+    for args in [
+        &["images", &archive][..],
+        &["verify", &archive, "--json"],
+        &["flatten", &archive],
+        &["cat", &archive, "etc/passwd"],
+    ] {
+        let output = program()
+            .args(args)
+            .stdout(full().expect("it was there"))
+            .output()
+            .expect("imgtar starts");
+        // A file that the image lacks is asked for in vain, whatever the device.
+        if output.status.code() != Some(3) {
+            fails(&output, &["cannot write", "No space left on device"]);
+        }
+    }
+    let output = program()
+        .args(["flatten", &archive, "-o", "/dev/full"])
+        .output()
+        .expect("imgtar starts");
+    fails(
+        &output,
+        &["cannot write the output", "No space left on device"],
+    );
+    assert!(Path::new("/dev/full").exists());
+}
+
+#[test]
+fn a_full_file_system_gets_no_part_of_the_output() {
+    let Some(small) = Small::of(16 * 1024) else {
+        return;
+    };
+    let out = small.path().join("rootfs.tar");
+    let archive = engines("docker20-one.tar");
+    let output = program()
+        .args(["flatten", &archive, "-o", &shown(&out)])
+        .output()
+        .expect("imgtar starts");
+    fails(
+        &output,
+        &["cannot write the output", "No space left on device"],
+    );
+    assert!(entries(small.path()).is_empty());
+    // What was there is still there.
+    fs::write(&out, "mine").expect("room for four bytes");
+    let output = program()
+        .args(["flatten", &archive, "--force", "-o", &shown(&out)])
+        .output()
+        .expect("imgtar starts");
+    fails(&output, &["No space left on device"]);
+    assert_eq!(fs::read(&out).expect("the file"), b"mine");
+    assert_eq!(entries(small.path()), [out]);
+}
+
+#[test]
+fn a_full_directory_for_temporary_files_is_an_error() {
+    let Some(small) = Small::of(64 * 1024) else {
+        return;
+    };
+    for archive in ["docker20-one.tar.gz", "docker20-one.tar.zst"] {
+        let output = program()
+            .args(["images", &engines(archive)])
+            .env("TMPDIR", small.path())
+            .output()
+            .expect("imgtar starts");
+        fails(&output, &["temporary copy", "No space left", "TMPDIR"]);
+        assert!(entries(small.path()).is_empty());
+    }
+}
+
+#[test]
+fn a_missing_directory_for_temporary_files_is_an_error() {
+    let output = program()
+        .args(["images", &engines("docker20-one.tar.gz")])
+        .env("TMPDIR", "/nonexistent")
+        .output()
+        .expect("imgtar starts");
+    fails(&output, &["/nonexistent", "TMPDIR"]);
+}
+
+#[test]
+fn an_output_that_cannot_be_made_is_an_error() {
+    let archive = engines("tiny26.tar");
+    let output = program()
+        .args(["flatten", &archive, "-o", "/nonexistent/rootfs.tar"])
+        .output()
+        .expect("imgtar starts");
+    fails(&output, &["/nonexistent"]);
+    // proc holds no files that anybody could make.
+    if Path::new("/proc/self").exists() {
+        let output = program()
+            .args(["flatten", &archive, "-o", "/proc/rootfs.tar"])
+            .output()
+            .expect("imgtar starts");
+        fails(&output, &["/proc"]);
+    }
+}
+
+// --- input ---------------------------------------------------------------------------------------------------
+
+#[test]
+fn an_input_that_cannot_be_read_is_an_error() {
+    imgtar(&["images", "/nonexistent.tar"]).exits(4);
+    // A process's memory cannot be read at its beginning.
+    if Path::new("/proc/self/mem").exists() {
+        let run = imgtar(&["images", "/proc/self/mem"]);
+        assert!([3, 4].contains(&run.code), "{run}");
+    }
+}
+
+/// A file that becomes shorter while it is read is no damaged archive.
+#[test]
+fn an_input_that_shrinks_is_told_for_what_it_is() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("shrinking.tar");
+    fs::copy(engines("docker26-one.tar"), &path).expect("room for a copy");
+    let archive = imgtar::open(&path, &Silent).expect("an archive");
+    let set = ImageSet::load(&archive).expect("images");
+    let len = path.metadata().expect("a file").len();
+    let file = File::options().write(true).open(&path).expect("our file");
+    file.set_len(len / 2).expect("our file");
+    let failed = imgtar::verify::verify(&archive, &set, Jobs::all_cores(), &Silent);
+    let error = Error::from(failed.expect_err("half of it is gone"));
+    assert_eq!(error.class(), Class::Environment);
+    let mut text = String::new();
+    let mut next: Option<&dyn std::error::Error> = Some(&error);
+    while let Some(error) = next {
+        text.push_str(&error.to_string());
+        next = error.source();
+    }
+    assert!(text.contains("became shorter while it was read"), "{text}");
+}
+
+// --- signals and pipes ----------------------------------------------------------------------------------------
+
+/// An archive whose image takes a while to write: a compressed layer with a file of 100 MB.
+fn slow(directory: &Path) -> String {
+    let file = forge::Entry::new(b'0', b"file");
+    let body = vec![b'x'; 100_000_000];
+    let layer = forge::layer(&[forge::Entry { body, ..file }]);
+    let path = directory.join("slow.tar");
+    let archive = forge::archive(&[layer], forge::Form::Compressed);
+    fs::write(&path, archive).expect("room for the archive");
+    shown(&path)
+}
+
+/// Waits until a process has a file open in this directory, with a name or without.
+fn until_it_writes(child: &mut Child, directory: &Path) {
+    let open = format!("/proc/{}/fd", child.id());
+    let begun = Instant::now();
+    while begun.elapsed() < Duration::from_secs(60) && child.try_wait().expect("ours").is_none() {
+        let links = fs::read_dir(&open).into_iter().flatten().flatten();
+        let mut targets = links.filter_map(|link| fs::read_link(link.path()).ok());
+        if targets.any(|target| target.starts_with(directory)) {
+            return;
+        }
+        thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// Whatever ends the process, nothing is left of what it wrote, and what was there stays.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_process_that_is_ended_leaves_nothing() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let archive = slow(directory.path());
+    let mut ended = 0;
+    for (i, signal) in ["-KILL", "-KILL", "-KILL", "-TERM", "-INT", "-HUP"]
+        .iter()
+        .enumerate()
+    {
+        for force in [false, true] {
+            let out = tempfile::tempdir().expect("a directory");
+            let target = out.path().join("rootfs.tar");
+            if force {
+                fs::write(&target, "mine").expect("room");
+            }
+            let mut command = program();
+            command.args(["flatten", &archive, "-o", &shown(&target)]);
+            if force {
+                command.arg("--force");
+            }
+            let mut child = command.spawn().expect("imgtar starts");
+            until_it_writes(&mut child, out.path());
+            // Early, and later.
+            thread::sleep(Duration::from_millis(20 * i as u64));
+            let id = child.id().to_string();
+            _ = Command::new("kill").args([signal, &*id]).output();
+            let status = child.wait().expect("our child");
+            if status.success() {
+                // It was faster than the signal.
+                continue;
+            }
+            ended += 1;
+            assert!(
+                status.code() == Some(130) || status.signal().is_some(),
+                "{status}"
+            );
+            if force {
+                assert_eq!(entries(out.path()), [target.clone()], "{signal}");
+                assert_eq!(fs::read(&target).expect("the file"), b"mine");
+            } else {
+                assert!(entries(out.path()).is_empty(), "{signal}");
+            }
+        }
+    }
+    assert!(ended > 0, "imgtar was always faster");
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_failure() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let archive = slow(directory.path());
+    for args in [
+        &["flatten", &archive][..],
+        &["cat", &archive, "file"],
+        &["flatten", &archive, "-o", "-"],
+    ] {
+        let mut child = program().args(args).spawn().expect("imgtar starts");
+        let mut stdout = child.stdout.take().expect("a pipe");
+        let mut some = [0; 100];
+        stdout.read_exact(&mut some).expect("a beginning");
+        drop(stdout);
+        let output = child.wait_with_output().expect("our child");
+        let err = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success() && err.is_empty(), "{args:?}: {err}");
+    }
+}
+
+// --- the file that is wanted -----------------------------------------------------------------------------------
+
+/// The output has the mode that any program gives a new file, under its own name alone, and replaces
+/// what is there only if it may.
+#[test]
+fn the_output_appears_whole_and_alone() {
+    use std::os::unix::fs::PermissionsExt;
+    let directory = tempfile::tempdir().expect("a directory");
+    let out = directory.path().join("rootfs.tar");
+    let archive = engines("tiny26.tar");
+    let flatten =
+        |more: &[&str]| imgtar(&[&["flatten", &archive, "-o", &shown(&out)], more].concat());
+    flatten(&[]).exits(0);
+    let plain = directory.path().join("plain");
+    File::create(&plain).expect("a file");
+    let mode = |path: &Path| path.metadata().expect("a file").permissions().mode();
+    assert_eq!(mode(&out), mode(&plain));
+    fs::remove_file(&plain).expect("our file");
+    let first = fs::read(&out).expect("the output");
+    flatten(&[]).exits(2);
+    fs::write(&out, "old").expect("our file");
+    flatten(&["--force"]).exits(0);
+    assert_eq!(fs::read(&out).expect("the output"), first);
+    assert_eq!(entries(directory.path()), [out.clone()]);
+    // A layer that is not what it claims to be gives no file.
+    let broken = repository("testdata/broken/layer-bit-flipped.tar");
+    fs::remove_file(&out).expect("our file");
+    imgtar(&["flatten", &broken, "-o", &shown(&out)]).exits(3);
+    assert!(entries(directory.path()).is_empty());
+}
