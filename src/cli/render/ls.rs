@@ -94,7 +94,7 @@ pub(crate) fn drawn(entries: &[LsEntry]) -> String {
             .rsplit(|&b| b == b'/')
             .next()
             .unwrap_or_default();
-        let base = imgtar::report::Text(base.to_vec());
+        let base = Text(base.to_vec());
         let slash = if entry.kind == FileType::Dir { "/" } else { "" };
         let arrow = entry
             .target
