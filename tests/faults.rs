@@ -282,7 +282,7 @@ fn a_process_that_is_ended_leaves_nothing() {
                 "{status}"
             );
             if force {
-                assert_eq!(entries(out.path()), [target.clone()], "{signal}");
+                assert_eq!(entries(out.path()), std::slice::from_ref(&target));
                 assert_eq!(fs::read(&target).expect("the file"), b"mine");
             } else {
                 assert!(entries(out.path()).is_empty(), "{signal}");
@@ -335,7 +335,7 @@ fn the_output_appears_whole_and_alone() {
     fs::write(&out, "old").expect("our file");
     flatten(&["--force"]).exits(0);
     assert_eq!(fs::read(&out).expect("the output"), first);
-    assert_eq!(entries(directory.path()), [out.clone()]);
+    assert_eq!(entries(directory.path()), std::slice::from_ref(&out));
     // A layer that is not what it claims to be gives no file.
     let broken = repository("testdata/broken/layer-bit-flipped.tar");
     fs::remove_file(&out).expect("our file");

@@ -20,6 +20,9 @@ use imgtar::write::WriteError;
 use super::exit::Exit;
 use super::output::{Output, escaped};
 
+/// How many details stand below a message, candidates among them; an archive may have ten thousand.
+const DETAILS_SHOWN: usize = 100;
+
 const ERROR: Style = AnsiColor::Red.on_default().bold();
 const WARNING: Style = AnsiColor::Yellow.on_default().bold();
 const HINT: Style = AnsiColor::Cyan.on_default().bold();
@@ -83,8 +86,11 @@ impl Failure {
         for cause in &self.causes {
             _ = writeln!(text, "  caused by: {}", escaped(&cut(cause)));
         }
-        for detail in &self.details {
+        for detail in self.details.iter().take(DETAILS_SHOWN) {
             _ = writeln!(text, "  {}", escaped(&cut(detail)));
+        }
+        if let Some(more) = self.details.len().checked_sub(DETAILS_SHOWN + 1) {
+            _ = writeln!(text, "  … and {} more", more + 1);
         }
         for hint in &self.hints {
             line(&mut text, HINT, "hint", hint);
