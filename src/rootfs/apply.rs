@@ -4,7 +4,7 @@ use std::cell::OnceCell;
 use std::collections::HashMap;
 
 use super::error::RootfsFault;
-use super::path::{LayerPath, NAME_LIMIT};
+use super::path::{LayerPath, NAME_LIMIT, PATH_LIMIT};
 use super::tree::{Body, Inode, InodeId, NodeId, ROOT, Rootfs, Xattr};
 use super::warning::WarningKind;
 use super::way::{Found, Way};
@@ -192,6 +192,10 @@ impl<'t> Apply<'t> {
             return Err(RootfsFault::NameTooLong(name.len()));
         }
         let found = self.directory(parents)?;
+        let len = found.path_len + name.len();
+        if len > PATH_LIMIT {
+            return Err(RootfsFault::PathTooLong(len));
+        }
         let (directory, through_link) = (found.directory, found.is_through_link());
         if through_link {
             self.warn(WarningKind::BelowSymlink, &entry.path);

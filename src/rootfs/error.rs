@@ -85,6 +85,16 @@ pub enum RootfsError {
         /// Why its bytes cannot be read.
         source: SourceError,
     },
+    /// A working directory that no container can have.
+    #[error(
+        "no container can be made of the image: the path of its working directory has {len} bytes, {limit} is the most"
+    )]
+    WorkingDirectory {
+        /// How long the path is, in bytes.
+        len: usize,
+        /// What Linux takes.
+        limit: usize,
+    },
     /// More names or inodes than can be counted.
     #[error("the image has more than {limit} entries")]
     TooManyEntries {
@@ -113,6 +123,9 @@ pub enum RootfsFault {
     /// A name longer than file systems take.
     #[error("has a name of {0} bytes, 255 is the most")]
     NameTooLong(usize),
+    /// A path longer than Linux takes, symbolic links on its way resolved.
+    #[error("has a path of {0} bytes, 4095 is the most")]
+    PathTooLong(usize),
     /// A whiteout that names nothing, its own directory or the one above (L4).
     #[error("is a whiteout of nothing")]
     InvalidWhiteout,

@@ -15,8 +15,8 @@
 //! - *Symbolic links in circles*: at most [`LINK_LIMIT`] are followed for one path (L10).
 //! - *A file as a directory*, *a hard link to nothing*, *a whiteout of nothing* (`.wh.`): refused.
 //! - *Attributes that act on overlay file systems* (`trusted.overlay.*`): dropped (L16).
-//! - *Memory*: a fixed amount for each entry; names are at most 255 bytes long, warnings are counted
-//!   and only the first of each kind is kept.
+//! - *Memory*: a fixed amount for each entry; names are at most 255 bytes long and paths 4095 (L23),
+//!   warnings are counted and only the first of each kind is kept.
 
 mod additions;
 mod apply;
@@ -39,7 +39,7 @@ pub use diff::{Change, ChangeKind, Delta, difference};
 pub use error::{RootfsError, RootfsFault};
 pub use index::Digests;
 pub use path::LayerPath;
-pub(crate) use path::is_reserved;
+pub(crate) use path::{PATH_LIMIT, is_reserved};
 pub use survey::{Refused, Survey, survey};
 pub use tree::{Body, FileBody, Inode, InodeId, NodeId, Rootfs, Walk, WalkEntry, Xattr};
 pub use warning::{Warning, WarningKind};

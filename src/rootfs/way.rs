@@ -14,6 +14,8 @@ pub(super) struct Found {
     pub(super) directory: NodeId,
     /// The path of every link that was followed, links on the way to it resolved.
     pub(super) links: Vec<Vec<Name>>,
+    /// How long the directory's path is, in bytes with a slash behind each name.
+    pub(super) path_len: usize,
 }
 
 impl Found {
@@ -91,6 +93,7 @@ impl Way {
     pub(super) fn found(self) -> Found {
         Found {
             directory: self.here(),
+            path_len: self.stack.iter().map(|(_, name)| name.len() + 1).sum(),
             links: self.links,
         }
     }
