@@ -143,6 +143,7 @@ fn of_rootfs(error: &RootfsError) -> Class {
         | RootfsError::DiffId { .. }
         | RootfsError::Image { .. }
         | RootfsError::Expansion { .. }
+        | RootfsError::WorkingDirectory { .. }
         | RootfsError::TooManyEntries { .. } => Class::Input,
     }
 }

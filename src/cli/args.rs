@@ -183,6 +183,19 @@ pub(crate) struct ImageArg {
     pub(crate) platform: Option<Platform>,
 }
 
+/// The one image of an archive that is worked on.
+#[derive(Debug, Args)]
+pub(crate) struct OneImageArg {
+    /// Which image: a reference, an image ID or a prefix of one, or @N for the Nth from 0
+    /// [default: the only one]
+    #[arg(value_name = "IMAGE", value_parser = clap::value_parser!(Selector))]
+    pub(crate) image: Option<Selector>,
+
+    /// Which platform, such as linux/arm64
+    #[arg(long, value_name = "PLATFORM")]
+    pub(crate) platform: Option<Platform>,
+}
+
 /// How to answer.
 #[derive(Debug, Args)]
 pub(crate) struct JsonArg {

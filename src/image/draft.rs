@@ -216,15 +216,30 @@ impl ConfigDraft {
     /// Replaces the build step `index`, counted from the oldest. Fields of it that [`HistoryEntry`]
     /// does not have stay as they are. Nothing happens if there is no such step.
     pub fn replace_history(&mut self, index: usize, entry: HistoryEntry) {
+        let mut entry = Some(entry);
+        self.change_history(|i, _| if i == index { entry.take() } else { None });
+    }
+
+    /// Replaces each build step for which `change` gives another, as [`Self::replace_history`] does:
+    /// the text is taken apart and put together once for all.
+    pub fn change_history(
+        &mut self,
+        mut change: impl FnMut(usize, &HistoryEntry) -> Option<HistoryEntry>,
+    ) {
         let mut entries = self.history_texts();
-        let (Some(text), Some(view)) = (entries.get_mut(index), self.view.history.get_mut(index))
-        else {
-            return;
-        };
-        let members = Members::parse(text).unwrap_or_default();
-        *text = write_history(&members, &entry);
-        *view = entry;
-        self.put("history", array(entries));
+        let mut changed = false;
+        let steps = entries.iter_mut().zip(&mut self.view.history);
+        for (i, (text, view)) in steps.enumerate() {
+            if let Some(entry) = change(i, view) {
+                let members = Members::parse(text).unwrap_or_default();
+                *text = write_history(&members, &entry);
+                *view = entry;
+                changed = true;
+            }
+        }
+        if changed {
+            self.put("history", array(entries));
+        }
     }
 
     /// Takes the build steps from `index` on, counted from the oldest, out.

@@ -4,7 +4,10 @@
 //! tar lacks, to be stored. What is held in memory is a record for each body and a path for each file
 //! of the flat tar.
 
+use std::collections::HashSet;
 use std::io::Write;
+
+use tempfile::SpooledTempFile;
 
 use super::blobs::{self, Blob};
 use super::bodies::{BodiesWriter, Body, Where};
@@ -26,6 +29,9 @@ use crate::parallel::{self, Jobs};
 use crate::progress::Progress;
 use crate::rootfs::Rootfs;
 use crate::source::{Compression, Slice, Span};
+
+/// Of how many layers the streams are made before they are written.
+const BATCH: usize = 16;
 
 /// What goes into metadata.
 #[derive(Clone, Debug)]
@@ -127,19 +133,25 @@ pub fn collect<W: Write>(
     let mut container = ContainerWriter::new(out);
     container.description(&description)?;
     write_outer(&mut container, archive, &outer_sums, &documents)?;
-    let streams = parallel::map(
-        options.jobs,
-        &(0..blobs.len()).collect::<Vec<_>>(),
-        |&n| blobs[n].sums.len() as u64,
-        |&n| layer_streams(&blobs[n], &places[n]),
-    );
-    for (folder, streams) in streams.into_iter().enumerate() {
-        let (split, bodies) = streams?;
-        container.member(&names::layer_split(folder), &split)?;
-        container.member(&names::layer_bodies(folder), &bodies)?;
+    for batch in (0..blobs.len()).collect::<Vec<_>>().chunks(BATCH) {
+        let streams = parallel::map(
+            options.jobs,
+            batch,
+            |&n| blobs[n].sums.len() as u64,
+            |&n| streams(&blobs[n].tar, &blobs[n].sums, &places[n]),
+        );
+        for (&folder, streams) in batch.iter().zip(streams) {
+            let (split, bodies) = streams?;
+            container.stream(&names::layer_split(folder), split)?;
+            container.member(&names::layer_bodies(folder), &bodies)?;
+        }
     }
+    // Blobs that lie in several places of the archive with the same bytes are kept once.
+    let mut kept = HashSet::new();
     for (folder, blob) in blobs.iter().enumerate().filter(|(_, blob)| blob.kept) {
-        if let Some(sha256) = stored(folder) {
+        if let Some(sha256) = stored(folder)
+            && kept.insert(sha256)
+        {
             container.slice(&names::blob(&const_hex::encode(sha256)), &blob.stored)?;
         }
     }
@@ -210,7 +222,7 @@ fn write_outer<W: Write>(
     let whole = archive.source().whole();
     let bodies: Vec<Where> = places.iter().map(|(place, _)| place.clone()).collect();
     let (split, bodies) = streams(&whole, sums, &bodies)?;
-    container.member(names::ARCHIVE_SPLIT, &split)?;
+    container.stream(names::ARCHIVE_SPLIT, split)?;
     container.member(names::ARCHIVE_BODIES, &bodies)?;
     for (place, bytes) in places {
         if let (Where::Member(name), Some(bytes)) = (place, bytes) {
@@ -220,16 +232,12 @@ fn write_outer<W: Write>(
     Ok(())
 }
 
-fn layer_streams(blob: &Blob, places: &[Where]) -> Result<(Vec<u8>, Vec<u8>), MetadataError> {
-    streams(&blob.tar, &blob.sums, places)
-}
-
 /// Both streams of a tar: its pieces, and where its bodies are.
 fn streams(
     tar: &Slice,
     sums: &[Sum],
     places: &[Where],
-) -> Result<(Vec<u8>, Vec<u8>), MetadataError> {
+) -> Result<((SpooledTempFile, u64), Vec<u8>), MetadataError> {
     let mut split = SplitWriter::new();
     let mut bodies = BodiesWriter::new();
     let mut known = sums.iter().zip(places);

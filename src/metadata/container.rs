@@ -33,6 +33,15 @@ impl<W: Write> ContainerWriter<W> {
         self.append(name, slice.len(), reader)
     }
 
+    /// Adds a member of `len` bytes.
+    pub(super) fn stream(
+        &mut self,
+        name: &str,
+        (bytes, len): (impl Read, u64),
+    ) -> Result<(), MetadataError> {
+        self.append(name, len, bytes)
+    }
+
     fn append(&mut self, name: &str, size: u64, body: impl Read) -> Result<(), MetadataError> {
         let mut header = tar::Header::new_ustar();
         header.set_size(size);

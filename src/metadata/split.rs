@@ -12,13 +12,14 @@
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
-use std::io::{self, BufRead, BufReader, Read, Write};
+use std::io::{self, BufRead, BufReader, Read, Seek as _, Write};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use flate2::bufread::GzDecoder;
 use flate2::write::GzEncoder;
 use serde::Deserialize;
+use tempfile::SpooledTempFile;
 
 use super::error::StreamFault;
 use crate::record::{Kind, Positioned, TarError, Walker};
@@ -47,10 +48,14 @@ pub(crate) enum Piece<'p> {
 
 // --- writing --------------------------------------------------------------------------------------
 
+/// Up to which size the lines are held in memory, compressed. The stored bytes of sparse files and what
+/// follows the end of a tar are in them, so they can become as large as the tar.
+const HELD: usize = 256 << 10;
+
 /// Writes the lines, compressed by gzip.
 #[derive(Debug)]
 pub(crate) struct SplitWriter {
-    out: GzEncoder<Vec<u8>>,
+    out: GzEncoder<SpooledTempFile>,
     line: String,
     position: u64,
 }
@@ -58,7 +63,7 @@ pub(crate) struct SplitWriter {
 impl SplitWriter {
     pub(crate) fn new() -> Self {
         Self {
-            out: GzEncoder::new(Vec::new(), flate2::Compression::default()),
+            out: GzEncoder::new(SpooledTempFile::new(HELD), flate2::Compression::default()),
             line: String::new(),
             position: 0,
         }
@@ -112,8 +117,12 @@ impl SplitWriter {
         self.out.write_all(self.line.as_bytes())
     }
 
-    pub(crate) fn finish(self) -> io::Result<Vec<u8>> {
-        self.out.finish()
+    /// The compressed lines, and how many bytes they have.
+    pub(crate) fn finish(self) -> io::Result<(SpooledTempFile, u64)> {
+        let mut out = self.out.finish()?;
+        let len = out.stream_position()?;
+        out.rewind()?;
+        Ok((out, len))
     }
 }
 
@@ -365,7 +374,10 @@ mod tests {
             .expect("memory");
         writer.file(b"n\xff", 0, 0).expect("memory");
         writer.raw(b"").expect("memory");
-        let bytes = writer.finish().expect("memory");
+        let (mut file, len) = writer.finish().expect("memory");
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes).expect("memory");
+        assert_eq!(bytes.len() as u64, len);
         let mut text = String::new();
         GzDecoder::new(&*bytes)
             .read_to_string(&mut text)

@@ -103,15 +103,31 @@ fn is_hex(b: u8) -> bool {
     matches!(b, b'0'..=b'9' | b'a'..=b'f')
 }
 
-/// Whether a document describes images: a config, a manifest, an index, `manifest.json`.
-fn is_description(text: &[u8]) -> bool {
+/// Whether a document describes images: a config, a manifest, an index, `manifest.json`,
+/// `repositories`.
+pub(super) fn is_description(text: &[u8]) -> bool {
     match serde_json::from_slice::<serde_json::Value>(text) {
         Ok(serde_json::Value::Array(_)) => true,
-        Ok(serde_json::Value::Object(object)) => ["rootfs", "layers", "manifests", "schemaVersion"]
-            .iter()
-            .any(|key| object.contains_key(*key)),
+        Ok(serde_json::Value::Object(object)) => {
+            let keys = ["rootfs", "layers", "manifests", "schemaVersion"];
+            keys.iter().any(|key| object.contains_key(*key)) || is_repositories(&object)
+        }
         _ => false,
     }
+}
+
+/// Whether every value is an object of tags, each with the hex digits of what it stands for: since Docker
+/// 25 that is the diff ID of the image's top layer.
+fn is_repositories(object: &serde_json::Map<String, serde_json::Value>) -> bool {
+    let is_id = |id: &serde_json::Value| {
+        let hex = id.as_str().map(str::as_bytes);
+        hex.is_some_and(|hex| hex.len() == 64 && hex.iter().all(|&b| is_hex(b)))
+    };
+    let is_tags = |tags: &serde_json::Value| {
+        let tags = tags.as_object();
+        tags.is_some_and(|tags| !tags.is_empty() && tags.values().all(is_id))
+    };
+    !object.is_empty() && object.values().all(is_tags)
 }
 
 /// A number that becomes another.
@@ -214,7 +230,13 @@ mod tests {
         )
         .into_bytes();
         let statement = format!("{{\"_type\":\"x\",\"subject\":\"{old}\"}}").into_bytes();
-        let changed = renames.follow(&[index.clone(), manifest, statement.clone()]);
+        let repositories = format!("{{\"a/b\":{{\"1\":\"{}\"}}}}\n", old.encoded());
+        let changed = renames.follow(&[
+            index.clone(),
+            manifest,
+            statement.clone(),
+            repositories.clone().into_bytes(),
+        ]);
         let wanted = format!(
             "{{\"schemaVersion\": 2, \"layers\" : [ {{ \"digest\":\"{new}\",\n \"size\" : 9, \"x\":{{\"size\":1}} }} ]}}"
         )
@@ -228,6 +250,8 @@ mod tests {
         .into_bytes();
         assert_eq!(changed[0], wanted);
         assert_eq!(changed[2], statement);
+        let wanted = repositories.replace(old.encoded(), new.encoded());
+        assert_eq!(changed[3], wanted.into_bytes());
         let name = format!("blobs/sha256/{}", old.encoded());
         let wanted = format!("blobs/sha256/{}", new.encoded());
         assert_eq!(renames.apply(name.as_bytes()), wanted.as_bytes());

@@ -156,14 +156,21 @@ impl<'p> Parts<'p> {
             .map_err(|error: RootfsError| RebuildError::Tree(error))
     }
 
-    fn headers(&self, layers: &[LayerDescription]) -> Result<Vec<(Headers, u64)>, RebuildError> {
-        let mut headers = Vec::with_capacity(layers.len());
+    /// The headers of each layer and its length in bytes. One layer is open at a time, since each takes
+    /// room for its buffers.
+    fn headers(
+        &self,
+        layers: &[LayerDescription],
+    ) -> Result<impl Iterator<Item = (Headers, u64)> + use<>, RebuildError> {
+        let mut streams = Vec::with_capacity(layers.len());
         for layer in layers {
-            let name = names::layer_split(layer.folder);
-            let reader = SplitReader::new(self.container.reader(&name)?);
-            headers.push((Headers::new(reader, layer.size), layer.size));
+            let stream = self.container.slice(&names::layer_split(layer.folder))?;
+            streams.push((stream, layer.size));
         }
-        Ok(headers)
+        Ok(streams.into_iter().map(|(stream, size)| {
+            let reader = SplitReader::new(stream.reader());
+            (Headers::new(reader, size), size)
+        }))
     }
 
     /// Which entries of layers are lost: those whose bytes are, and hard links to them.
@@ -304,11 +311,13 @@ impl<'p> Parts<'p> {
                 // What is skipped may end inside the stretch.
                 let cut = skip.saturating_sub(from).min(bytes.len() as u64);
                 let bytes = &bytes[usize::try_from(cut).unwrap_or(bytes.len())..];
-                if lost.peek().is_some() {
-                    held.extend_from_slice(bytes);
-                } else {
-                    sink.bytes(bytes).map_err(RebuildError::Write)?;
-                }
+                // A stretch can also have the stored bytes of sparse files, so nothing before the
+                // headers of the next lost entry waits.
+                let ahead = lost.peek().map_or(u64::MAX, |lost| lost.offset);
+                let ahead = ahead.saturating_sub(from + cut).min(bytes.len() as u64);
+                let (now, later) = bytes.split_at(usize::try_from(ahead).unwrap_or(bytes.len()));
+                sink.bytes(now).map_err(RebuildError::Write)?;
+                held.extend_from_slice(later);
                 Ok(())
             }
             Step::Entry(body) => {

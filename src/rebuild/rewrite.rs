@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Seek as _, Write};
 
-use super::documents::Renames;
+use super::documents::{Renames, is_description};
 use super::error::RebuildError;
 use super::flat::Changes;
 use super::headers::Headers;
@@ -23,6 +23,10 @@ use crate::write::{HeaderFields, encode_header};
 
 /// How much is read or written at a time around a temporary file.
 const BUFFER: usize = 256 << 10;
+
+/// How many bytes all documents of an archive that describe images may have together: they are held in
+/// memory, since each may have to be changed.
+const DOCUMENTS_LIMIT: u64 = 256 << 20;
 
 /// A layer's blob as it will be.
 struct Blob<'l> {
@@ -275,6 +279,7 @@ fn contents<'b>(
     let layers = &parts.container.description().layers;
     let mut contents = Vec::with_capacity(bodies.len());
     let mut documents = Vec::new();
+    let mut total = 0;
     for body in bodies {
         let Some(body) = body else {
             contents.push(None);
@@ -301,6 +306,16 @@ fn contents<'b>(
                     if Digest::sha256_of(&bytes).encoded() != const_hex::encode(body.sha256) {
                         let why = "it is not what it was".to_owned();
                         return Err(StreamFault::Wrong(why).of(name).into());
+                    }
+                    if !is_description(&bytes) {
+                        contents.push(Some(Content::Other(body)));
+                        continue;
+                    }
+                    // Metadata can name one member as the body of any number of others.
+                    total += slice.len();
+                    if total > DOCUMENTS_LIMIT {
+                        let why = format!("its documents have more than {DOCUMENTS_LIMIT} bytes");
+                        return Err(StreamFault::Wrong(why).of(names::ARCHIVE_BODIES).into());
                     }
                     documents.push(bytes);
                     Content::Bytes(Vec::new())

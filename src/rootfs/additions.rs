@@ -46,20 +46,28 @@ impl Additions {
         directories.extend(PODMAN_DIRECTORIES.iter().map(|path| path.to_vec()));
         let names = working_dir.split(|&b| b == b'/');
         directories.push(names.filter(|name| !name.is_empty()).collect());
-        // The deepest first, as a directory may hold nothing but what is found.
-        let mut all: Vec<Vec<&[u8]>> = Vec::new();
-        for path in directories {
-            all.extend((1..=path.len()).map(|len| path[..len].to_vec()));
+        // The deepest first, as a directory may hold nothing but what is found. A config can name a
+        // working directory of any length, so no path is followed further than the container has it.
+        let mut made: Vec<(usize, NodeId, NodeId)> = Vec::new();
+        for path in &directories {
+            let mut below = Some(base.root());
+            let mut parent = container.root();
+            for (depth, name) in path.iter().enumerate() {
+                let Some(node) = container.child(parent, name) else {
+                    break;
+                };
+                below = below.and_then(|node| base.child(node, name));
+                if !below.is_some_and(|node| base.is_directory(node)) {
+                    made.push((depth, node, parent));
+                }
+                parent = node;
+            }
         }
-        all.sort_by_key(|path| std::cmp::Reverse(path.len()));
-        for path in all {
-            let in_base = base
-                .at_names(&path)
-                .is_some_and(|node| base.is_directory(node));
-            if !in_base {
-                let is_made = |node| found.is_made_directory(container, node);
-                let node = container.at_names(&path).filter(|&node| is_made(node));
-                found.take(container, &path, node);
+        made.sort_by_key(|(depth, ..)| std::cmp::Reverse(*depth));
+        for (_, node, parent) in made {
+            if found.is_made_directory(container, node) {
+                found.names.insert(node);
+                found.parents.insert(parent);
             }
         }
         found

@@ -1,6 +1,7 @@
 //! What an engine adds to the tree of an image when it makes a container of it
 //! (moby `daemon/initlayer/setup_unix.go`, `daemon/create_unix.go`).
 
+use super::path::PATH_LIMIT;
 use super::tree::{Body, Inode, NodeId, ROOT, Rootfs};
 use crate::record::Mtime;
 
@@ -23,6 +24,9 @@ impl Rootfs {
     /// Adds what a created, never started container has: the files and directories that Docker
     /// mounts over, `/etc/mtab`, and the working directory if the image lacks it. Everything new is
     /// of `time`, and so are the directories that got something new.
+    ///
+    /// A working directory whose path is longer than Linux takes is left out: no engine can make a
+    /// container of such an image.
     pub fn add_container_files(&mut self, working_dir: &[u8], time: Mtime) {
         let layer = u32::try_from(self.layers.len()).unwrap_or(u32::MAX);
         let mut add = Additions {
@@ -46,7 +50,9 @@ impl Rootfs {
             );
         }
         add.put(MTAB, Body::Symlink(MTAB_TARGET.into()), 0o777);
-        add.working_directory(working_dir);
+        if working_dir.len() <= PATH_LIMIT {
+            add.working_directory(working_dir);
+        }
         // The empty files need bytes to point at, if only none.
         if let Some(none) = self
             .layers

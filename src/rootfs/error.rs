@@ -100,6 +100,16 @@ pub enum RootfsError {
         /// Why its bytes cannot be read.
         source: SourceError,
     },
+    /// A working directory that no container can have.
+    #[error(
+        "no container can be made of the image: the path of its working directory has {len} bytes, {limit} is the most"
+    )]
+    WorkingDirectory {
+        /// How long the path is, in bytes.
+        len: usize,
+        /// What Linux takes.
+        limit: usize,
+    },
     /// More names or inodes than can be counted.
     #[error("the image has more than {limit} entries")]
     TooManyEntries {

@@ -43,6 +43,7 @@ pub use diff::{Change, ChangeKind, Delta, difference};
 pub use error::{RootfsError, RootfsFault};
 pub use index::Digests;
 pub use path::LayerPath;
+pub(crate) use path::PATH_LIMIT;
 pub(crate) use path::is_reserved;
 pub use survey::{Refused, Survey, survey};
 pub use tree::{Body, FileBody, Inode, InodeId, NodeId, Rootfs, Walk, WalkEntry, Xattr};

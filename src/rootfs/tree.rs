@@ -292,9 +292,13 @@ impl Rootfs {
 
     /// The same for a path that was split into its names.
     pub(super) fn at_names(&self, path: &[&[u8]]) -> Option<NodeId> {
-        path.iter().try_fold(ROOT, |node, name| {
-            self.node(node).children.get(*name).copied()
-        })
+        path.iter()
+            .try_fold(ROOT, |node, name| self.child(node, name))
+    }
+
+    /// What a directory has under a name.
+    pub(super) fn child(&self, directory: NodeId, name: &[u8]) -> Option<NodeId> {
+        self.node(directory).children.get(name).copied()
     }
 
     /// The root's name.

@@ -189,11 +189,6 @@ impl Slice {
         self.span.len == 0
     }
 
-    /// Whether `other` is the same stretch of the same source.
-    pub(crate) fn is(&self, other: &Self) -> bool {
-        self.span == other.span && Arc::ptr_eq(&self.source.0, &other.source.0)
-    }
-
     /// The source it is part of.
     pub fn source(&self) -> &Source {
         &self.source

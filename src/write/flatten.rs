@@ -9,13 +9,13 @@ use super::WriteError;
 use super::entries::Entries;
 use super::placed;
 use super::tar::TarWriter;
-use crate::digest::DiffId;
+use crate::digest::{Algorithm, DiffId, Digest, Hasher};
 use crate::image::{Identity, Image, Layer};
-use crate::layer::digest;
+use crate::layer::{SumWanted, sum};
 use crate::parallel::{self, Jobs};
 use crate::progress::Progress;
 use crate::record::Mtime;
-use crate::rootfs::{Digests, Inode, Rootfs, RootfsError, Warning};
+use crate::rootfs::{Digests, Inode, PATH_LIMIT, Rootfs, RootfsError, Warning};
 use crate::source::Span;
 
 /// How to flatten.
@@ -121,6 +121,10 @@ impl<'i> Merged<'i> {
         tree.check_expansion()?;
         if let Some(time) = options.as_container {
             let working_dir = image.view().map_or("", |config| &config.run.working_dir);
+            if working_dir.len() > PATH_LIMIT {
+                let (len, limit) = (working_dir.len(), PATH_LIMIT);
+                return Err(RootfsError::WorkingDirectory { len, limit }.into());
+            }
             tree.add_container_files(working_dir.as_bytes(), time);
         }
         Ok(Self {
@@ -179,22 +183,29 @@ impl<'i> Merged<'i> {
     ) -> Result<Flattened, WriteError> {
         let (image, options) = (self.image, self.options);
         let (tree, digests) = (self.tree, self.digests);
-        let unproven = if options.verify {
-            unproven(image, &digests)
+        // Writing computes SHA-256 alone.
+        let (alongside, rest): (Vec<_>, Vec<_>) = if options.verify {
+            let unproven = unproven(image, &digests).into_iter();
+            unproven.partition(|claim| *claim.algorithm == Algorithm::Sha256)
         } else {
-            Vec::new()
+            (Vec::new(), Vec::new())
         };
+        let hashed: HashSet<usize> = alongside.iter().map(|claim| claim.layer).collect();
         let placed = placed::write(
             &Entries::new(&tree),
             tree.layers(),
-            |layer| unproven.iter().any(|(index, _)| *index == layer),
+            |layer| hashed.contains(&layer),
             file,
             options.jobs,
             progress,
         )?;
-        let computed = |(index, span)| Some((span, placed.digests.get(&index)?.clone()));
-        let computed = unproven.into_iter().filter_map(computed).collect();
         if options.verify {
+            let mut computed = hash_all(image, &rest, options.jobs, progress)?;
+            for claim in alongside {
+                if let Some(id) = placed.digests.get(&claim.layer) {
+                    computed.insert((claim.span, claim.algorithm), id.clone());
+                }
+            }
             compare(image, &digests, &computed)?;
         }
         Ok(Flattened {
@@ -227,19 +238,44 @@ fn require_claims(image: &Image) -> Result<(), RootfsError> {
             config.diff_ids().len()
         ));
     }
+    let claimed = config.diff_ids().iter().map(DiffId::digest);
+    let mut algorithms = claimed.map(Digest::algorithm).enumerate();
+    let other = algorithms.find(|(_, algorithm)| Hasher::for_algorithm(algorithm).is_none());
+    if let Some((layer, algorithm)) = other {
+        let name = algorithm.name();
+        return refuse(&format!(
+            "the diff ID of layer {layer} is a digest by `{name}`, which cannot be computed"
+        ));
+    }
     Ok(())
 }
 
-/// The layers whose digests nobody has computed yet, by index and stretch of the archive, each stretch
+/// What is claimed of a layer and not proven yet.
+struct Unproven<'i> {
+    layer: usize,
+    span: Span,
+    algorithm: &'i Algorithm,
+}
+
+/// Diff IDs by stretch of the archive and algorithm.
+type Computed<'i> = HashMap<(Span, &'i Algorithm), DiffId>;
+
+/// The layers whose digests nobody has computed yet, each stretch of the archive and each algorithm
 /// once.
-fn unproven(image: &Image, digests: &Digests) -> Vec<(usize, Span)> {
+fn unproven<'i>(image: &'i Image, digests: &Digests) -> Vec<Unproven<'i>> {
     let mut seen = HashSet::new();
-    let unproven = |layer: &&Layer| layer.diff_id.is_some() && digests.of(layer.index).is_none();
-    let layers = image.layers.iter().filter(unproven);
-    layers
-        .filter_map(|layer| Some((layer.index, layer.span()?)))
-        .filter(|(_, span)| seen.insert(*span))
-        .collect()
+    let unproven = |layer: &'i Layer| {
+        let algorithm = layer.diff_id.as_ref()?.digest().algorithm();
+        let known = digests.of(layer.index);
+        let is_known = known.is_some_and(|id| id.digest().algorithm() == algorithm);
+        let span = layer.span().filter(|_| !is_known)?;
+        seen.insert((span, algorithm)).then_some(Unproven {
+            layer: layer.index,
+            span,
+            algorithm,
+        })
+    };
+    image.layers.iter().filter_map(unproven).collect()
 }
 
 /// Hashes the layers that are not hashed yet, and compares all.
@@ -249,45 +285,56 @@ fn check_layers(
     jobs: Jobs,
     progress: &dyn Progress,
 ) -> Result<(), RootfsError> {
-    let unproven = unproven(image, digests);
-    let computed = parallel::map(
+    let computed = hash_all(image, &unproven(image, digests), jobs, progress)?;
+    compare(image, digests, &computed)
+}
+
+fn hash_all<'i>(
+    image: &Image,
+    unproven: &[Unproven<'i>],
+    jobs: Jobs,
+    progress: &dyn Progress,
+) -> Result<Computed<'i>, RootfsError> {
+    let sums = parallel::map(
         jobs,
-        &unproven,
-        |(_, span)| span.len,
-        |&(layer, _)| {
+        unproven,
+        |claim| claim.span.len,
+        |&Unproven {
+             layer, algorithm, ..
+         }| {
             let Some((slice, compression)) = image.layers[layer].present() else {
                 return Ok(None);
             };
             let task = progress.begin("verifying layers", Some(slice.len()));
-            digest(slice, compression, &*task)
-                .map(|digest| Some(DiffId::from(digest)))
+            let wanted = SumWanted {
+                tar: algorithm.clone(),
+                ..SumWanted::diff_id()
+            };
+            sum(slice, compression, &wanted, &*task)
+                .map(|sum| Some(DiffId::from(sum.tar)))
                 .map_err(|source| RootfsError::Layer { layer, source })
         },
     );
-    let mut by_span = HashMap::new();
-    for ((_, span), id) in unproven.into_iter().zip(computed) {
-        if let Some(id) = id? {
-            by_span.insert(span, id);
+    let mut computed = HashMap::new();
+    for (claim, sum) in unproven.iter().zip(sums) {
+        if let Some(id) = sum? {
+            computed.insert((claim.span, claim.algorithm), id);
         }
     }
-    compare(image, digests, &by_span)
+    Ok(computed)
 }
 
 /// Holds every layer against its diff ID.
-fn compare(
-    image: &Image,
-    digests: &Digests,
-    computed: &HashMap<Span, DiffId>,
-) -> Result<(), RootfsError> {
+fn compare(image: &Image, digests: &Digests, computed: &Computed<'_>) -> Result<(), RootfsError> {
     for layer in &image.layers {
-        let computed = digests
-            .of(layer.index)
-            .or_else(|| computed.get(&layer.span()?));
-        let (Some(claimed), Some(computed)) = (&layer.diff_id, computed) else {
+        let Some(claimed) = &layer.diff_id else {
             continue;
         };
-        // Another algorithm cannot be compared with what was computed.
-        if claimed.digest().algorithm() == computed.digest().algorithm() && claimed != computed {
+        let algorithm = claimed.digest().algorithm();
+        let known = digests.of(layer.index);
+        let known = known.filter(|id| id.digest().algorithm() == algorithm);
+        let computed = known.or_else(|| computed.get(&(layer.span()?, algorithm)));
+        if let Some(computed) = computed.filter(|computed| *computed != claimed) {
             return Err(RootfsError::DiffId {
                 layer: layer.index,
                 claimed: claimed.clone(),

@@ -170,6 +170,12 @@ fn pieces(
     let all = hashing.map(|(layer, _)| layer.len() * HASH).sum::<u64>();
     let all = all + plan.large * COPY + plan.rest;
     let share = all / jobs.count() as u64;
+    // Several layers of an image can be one blob.
+    let place = |layer: &Slice| (layer.source().identity(), layer.span());
+    let mut users: HashMap<(usize, Span), usize> = HashMap::new();
+    for layer in layers {
+        *users.entry(place(layer)).or_default() += 1;
+    }
     let mut pieces = vec![(plan.rest, Piece::Rest)];
     for (layer, moves) in plan.moves.into_iter().enumerate() {
         let copy = moves.iter().map(|m| m.from.len).sum::<u64>() * COPY;
@@ -180,7 +186,7 @@ fn pieces(
         };
         // A layer is hashed from its first byte to its last by one thread. If that alone is more than
         // a fair share of all the work, other threads copy what is in it.
-        let alone = layers.iter().filter(|l| l.is(&layers[layer])).count() == 1;
+        let alone = users[&place(&layers[layer])] == 1;
         if digest > 0 && digest + copy <= share {
             pieces.push((digest + copy, Piece::Layer(layer, moves, alone)));
             continue;

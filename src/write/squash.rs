@@ -157,19 +157,16 @@ fn squashed_config(
     draft.set_diff_ids(&diff_ids);
     // Entries with a layer belong to the layers in their order.
     let mut next = 0;
-    for (i, entry) in draft.history().to_vec().into_iter().enumerate() {
+    draft.change_history(|_, entry| {
         if entry.empty_layer {
-            continue;
-        }
-        if next >= from {
-            let entry = HistoryEntry {
-                empty_layer: true,
-                ..entry
-            };
-            draft.replace_history(i, entry);
+            return None;
         }
         next += 1;
-    }
+        (next > from).then(|| HistoryEntry {
+            empty_layer: true,
+            ..entry.clone()
+        })
+    });
     let created = Created::from(options.created);
     // A history that tells of fewer layers than lie below cannot tell of this one.
     let told = next >= from;

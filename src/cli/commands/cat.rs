@@ -8,7 +8,7 @@ use imgtar::write::{WriteError, write_file};
 
 use super::ls::{build, find};
 use super::{Context, Exit, Failure};
-use crate::cli::args::{ArchiveArg, ImageArg};
+use crate::cli::args::{ArchiveArg, OneImageArg};
 
 /// Print files of an image
 ///
@@ -38,7 +38,7 @@ pub(crate) struct Args {
 impl Args {
     pub(crate) fn run(&self, context: &Context) -> Result<Exit, Failure> {
         let loaded = context.load(&self.archive)?;
-        let arg = ImageArg {
+        let arg = OneImageArg {
             image: self.image.clone(),
             platform: self.platform.clone(),
         };

@@ -3,11 +3,12 @@
 use std::path::PathBuf;
 
 use imgtar::image::{Changes, Platform, Selector};
+use imgtar::rootfs::ChangeKind;
 use imgtar::write::{CommitOptions, commit};
 
 use super::{Context, Exit, Failure};
 use crate::cli::archive_output::{ArchiveOutputArg, CreatedArg, TagArg};
-use crate::cli::args::{self, ImageArg};
+use crate::cli::args::{self, OneImageArg};
 use crate::cli::error::warn;
 
 /// Add what changed in a container to its image as one layer
@@ -85,7 +86,7 @@ impl Args {
         let created = self.created.time()?;
         let names = self.tags.names(&[]);
         let loaded = Context::read(args::open(&self.base, context.limits, &context.progress)?)?;
-        let image = loaded.pick_one(&ImageArg {
+        let image = loaded.pick_one(&OneImageArg {
             image: self.image.clone(),
             platform: self.platform.clone(),
         })?;
@@ -108,7 +109,8 @@ impl Args {
             let what = warning.kind.describe();
             warn(context.output, &format!("rootfs tar: `{path}` {what}"));
         }
-        if committed.kept == 0 && !committed.delta.is_empty() {
+        // An image of nothing has nothing to leave.
+        if committed.kept == 0 && committed.delta.count(ChangeKind::Removed) > 0 {
             warn(
                 context.output,
                 "nothing of the image is left: is this the tar of a container of it?",

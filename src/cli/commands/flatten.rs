@@ -11,7 +11,7 @@ use imgtar::write::{FlattenOptions, Merged, WriteError};
 
 use super::{Context, Exit, Failure, Loaded};
 use crate::cli::archive_output::asked_time;
-use crate::cli::args::{ArchiveArg, ImageArg};
+use crate::cli::args::{ArchiveArg, OneImageArg};
 use crate::cli::destination::{Destination, OutputArg};
 
 /// Merge the layers of an image into one rootfs tar
@@ -30,7 +30,7 @@ pub(crate) struct Args {
     #[command(flatten)]
     archive: ArchiveArg,
     #[command(flatten)]
-    image: ImageArg,
+    image: OneImageArg,
     #[command(flatten)]
     output: OutputArg,
 

@@ -10,7 +10,7 @@ use imgtar::report::{FileType, Ls, LsEntry};
 use imgtar::rootfs::{Body, InodeId, Rootfs};
 
 use super::{Context, Exit, Failure};
-use crate::cli::args::{ArchiveArg, ImageArg, JsonArg};
+use crate::cli::args::{ArchiveArg, JsonArg, OneImageArg};
 use crate::cli::render;
 
 /// List the files of an image as a container of it would see them
@@ -72,7 +72,7 @@ enum Sort {
 impl Args {
     pub(crate) fn run(&self, context: &Context) -> Result<Exit, Failure> {
         let loaded = context.load(&self.archive)?;
-        let arg = ImageArg {
+        let arg = OneImageArg {
             image: self.image.clone(),
             platform: self.platform.clone(),
         };

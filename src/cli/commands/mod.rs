@@ -24,7 +24,7 @@ use imgtar::report::units;
 use imgtar::rootfs::Warning;
 use imgtar::{Jobs, Limits};
 
-use super::args::{ArchiveArg, Global, ImageArg};
+use super::args::{ArchiveArg, Global, ImageArg, OneImageArg};
 use super::error::{Failure, causes, warn};
 use super::exit::Exit;
 use super::output::Output;
@@ -156,7 +156,7 @@ impl Loaded {
     }
 
     /// The image to work on: the one that was asked for, or the only one.
-    pub(super) fn pick_one(&self, arg: &ImageArg) -> Result<&Image, Failure> {
+    pub(super) fn pick_one(&self, arg: &OneImageArg) -> Result<&Image, Failure> {
         self.require_images()?;
         Ok(self
             .set

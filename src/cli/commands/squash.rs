@@ -4,7 +4,7 @@ use imgtar::write::{SquashOptions, squash};
 
 use super::{Context, Exit, Failure};
 use crate::cli::archive_output::{ArchiveOutputArg, CreatedArg, TagArg};
-use crate::cli::args::{ArchiveArg, ImageArg};
+use crate::cli::args::{ArchiveArg, OneImageArg};
 use crate::cli::error::warn;
 
 /// Merge layers of an image into one
@@ -23,7 +23,7 @@ pub(crate) struct Args {
     #[command(flatten)]
     archive: ArchiveArg,
     #[command(flatten)]
-    image: ImageArg,
+    image: OneImageArg,
     #[command(flatten)]
     output: ArchiveOutputArg,
 

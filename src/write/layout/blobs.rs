@@ -155,7 +155,7 @@ fn named(
                 decoded.digest.clone(),
                 &decoded.blob,
                 Compression::None,
-                true,
+                diff_id.digest().algorithm() == decoded.diff_id.digest().algorithm(),
             )
         }
     };
@@ -260,8 +260,9 @@ impl OutputImage {
     ) -> Result<(), WriteError> {
         let mut claims = Vec::new();
         for (index, layer) in self.layers.iter().enumerate().skip(from) {
-            if let Some(computed) = known(index) {
-                let claimed = layer.diff_id.digest();
+            let claimed = layer.diff_id.digest();
+            let known = known(index).filter(|id| id.digest().algorithm() == claimed.algorithm());
+            if let Some(computed) = known {
                 compare(self, index, "diff ID", claimed, computed.digest())?;
             } else if !layer.computed {
                 claims.push(Claim {
@@ -312,6 +313,16 @@ fn check_claims<'c>(
     for (claim, sum) in plans.iter().zip(sums) {
         let sum = sum?;
         let (image, layer) = (claim.image, claim.layer);
+        let algorithm = claim.diff_id.digest().algorithm();
+        if algorithm != sum.tar.algorithm() {
+            let name = algorithm.name();
+            return Err(WriteError::Image {
+                image: image.display_name(),
+                why: format!(
+                    "the diff ID of layer {layer} is a digest by `{name}`, which cannot be computed"
+                ),
+            });
+        }
         compare(image, layer, "diff ID", claim.diff_id.digest(), &sum.tar)?;
         if let (Some(claimed), Some(computed)) = (claim.digest, &sum.stored) {
             compare(image, layer, "digest", claimed.digest(), computed)?;
