@@ -315,9 +315,9 @@ impl<'p> Parts<'p> {
                 // headers of the next lost entry waits.
                 let ahead = lost.peek().map_or(u64::MAX, |lost| lost.offset);
                 let ahead = ahead.saturating_sub(from + cut).min(bytes.len() as u64);
-                let (now, later) = bytes.split_at(usize::try_from(ahead).unwrap_or(bytes.len()));
+                let (now, rest) = bytes.split_at(usize::try_from(ahead).unwrap_or(bytes.len()));
                 sink.bytes(now).map_err(RebuildError::Write)?;
-                held.extend_from_slice(later);
+                held.extend_from_slice(rest);
                 Ok(())
             }
             Step::Entry(body) => {
