@@ -108,7 +108,7 @@ fn long_paths() {
     let work = Work::new();
     let deep = |len: usize| {
         let mut name = "d/".repeat(len / 2);
-        name.push_str(if len % 2 == 0 { "" } else { "f" });
+        name.push_str(if len.is_multiple_of(2) { "" } else { "f" });
         name
     };
     let flat = work.path("flat");
