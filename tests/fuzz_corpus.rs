@@ -19,6 +19,8 @@ mod compression;
 mod json;
 #[path = "../fuzz/harness/layer.rs"]
 mod layer;
+#[path = "../fuzz/harness/metadata.rs"]
+mod metadata;
 #[path = "../fuzz/harness/outer.rs"]
 mod outer;
 #[path = "../fuzz/harness/program.rs"]
@@ -86,6 +88,11 @@ fn json() {
 #[test]
 fn layer() {
     try_all("layer", layer::run);
+}
+
+#[test]
+fn metadata() {
+    try_all("metadata", metadata::run);
 }
 
 #[test]
