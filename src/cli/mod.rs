@@ -25,8 +25,8 @@ use error::Failure;
 use exit::Exit;
 use output::Output;
 
-/// Looks inside container image archives, checks and flattens them: tar files alone, no daemon, no
-/// registry, no root
+/// Looks inside container image archives, checks, flattens and makes them: tar files alone, no daemon,
+/// no registry, no root
 #[derive(Debug, Parser)]
 #[command(
     name = "imgtar",
@@ -39,6 +39,7 @@ use output::Output;
   docker save app:1.2 | imgtar verify -
   imgtar history app.tar.gz app:1.2 --no-trunc
   imgtar flatten app.tar -o rootfs.tar
+  imgtar import rootfs.tar -o app.tar -t app:2 -c 'CMD [\"app\"]'
 
 An ARCHIVE is a path, or - for standard input. Every layout and compression is recognised by its
 bytes: docker save of every age, OCI image layouts, both compressed with gzip, bzip2, xz or zstd.
