@@ -238,10 +238,10 @@ emit('pax-records-many.tar.zst', one(pax([('k%d' % i, 'v') for i in range(70000)
      '70,000 records in one PAX header')
 emit('long-names-many.tar.zst', one(long_name(b'n' * 200) * 50000 + header('a', magic=b'ustar  \0')), 0, 0, 0, '',
      '50,000 GNU long names before one entry')
-emit('path-of-a-megabyte.tar.zst', one(pax({'path': 'a/' * 500000 + 'f'}) + file('x')), 0, 0, 3, 'path',
+emit('path-of-a-megabyte.tar.zst', one(pax({'path': 'a/' * 500000 + 'f'}) + file('x')), 0, 1, 3, 'path',
      'a path 500,000 directories deep')
 emit('paths-deep.tar.zst', one(b''.join(pax({'path': 'd%d/' % i + 'a/' * 2000 + 'f'}) + file('x')
-     for i in range(5000))), 0, 0, 3, 'entries', '5,000 paths 2,000 directories deep, none of them listed')
+     for i in range(5000))), 0, 0, 3, 'names', '5,000 paths 2,000 directories deep, none of them listed')
 SPANS = b''.join(b'%d\n1\n' % (2 * i) for i in range(MIB // 16))
 SPARSE = {'GNU.sparse.major': '1', 'GNU.sparse.minor': '0', 'GNU.sparse.name': 's', 'GNU.sparse.realsize': str(4 * MIB)}
 MAP = pad(b'%d\n' % (MIB // 16) + SPANS)

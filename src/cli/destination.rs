@@ -183,9 +183,15 @@ impl OutputArg {
         self.force
     }
 
-    /// Whether the output goes to this path.
+    /// Whether the output goes to this path, however it is spelled.
     pub(crate) fn is(&self, path: &Path) -> bool {
-        self.output.as_deref() == Some(path)
+        let place = |path: &Path| {
+            let directory = directory_of(path).canonicalize().ok()?;
+            Some(directory.join(path.file_name()?))
+        };
+        self.output.as_deref().is_some_and(|output| {
+            output == path || place(output).is_some_and(|p| place(path) == Some(p))
+        })
     }
 
     /// Whether the output goes to standard output.

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 
 use super::apply::{Numbered, Role, role};
 use super::path::LayerPath;
+use crate::layer::Inventory;
 use crate::limits::Limit;
 use crate::record::{Entry, Kind, Positioned, Walker};
 use crate::source::Slice;
@@ -21,6 +22,8 @@ enum Listed<'s> {
     Layer(&'s Slice),
     /// In memory.
     Held(&'s [Numbered]),
+    /// Noted when the layer was read.
+    Noted(&'s Inventory),
 }
 
 /// Every path of the entries and of the directories above them.
@@ -55,6 +58,14 @@ impl<'s> Added<'s> {
         }
     }
 
+    /// Of entries that were noted.
+    pub(super) fn noted(entries: &'s Inventory) -> Self {
+        Self {
+            entries: Listed::Noted(entries),
+            paths: OnceCell::new(),
+        }
+    }
+
     /// Whether the layer replaces one of these symbolic links: by an entry of its own, or by making
     /// something else of a directory above it.
     pub(super) fn replaces_any(&self, links: &[Vec<Box<[u8]>>]) -> bool {
@@ -64,6 +75,14 @@ impl<'s> Added<'s> {
                 let mut paths = Paths::none();
                 for held in entries {
                     paths.add(&held.entry);
+                }
+                paths
+            }
+            Listed::Noted(inventory) => {
+                let mut paths = Paths::none();
+                let added = |entry: &Entry| matches!(role(entry), Role::Entry);
+                for entry in inventory.entries().filter(added) {
+                    paths.add(&entry);
                 }
                 paths
             }

@@ -6,7 +6,7 @@ use super::error::RootfsFault;
 use super::tree::Rootfs;
 use super::warning::{MORE_PATHS, Warning};
 use crate::layer::Inventory;
-use crate::limits::Limits;
+use crate::limits::{Limit, Limits};
 
 /// Entries of one layer that cannot be applied for one reason.
 #[derive(Clone, Debug)]
@@ -66,35 +66,54 @@ pub fn survey<'i>(layers: impl IntoIterator<Item = &'i Inventory>, limits: &Limi
                 }),
             }
         };
-        let mut whiteouts = Vec::new();
-        let mut waiting = Vec::new();
+        // Twice over what was noted, so that nothing waits in memory.
+        let added = Added::noted(inventory);
+        let mut spent = false;
         for (number, entry) in inventory.entries().enumerate() {
-            let numbered = Numbered { number, entry };
-            match role(&numbered.entry) {
-                Role::Dropped => {}
-                Role::Whiteout => whiteouts.push(numbered),
-                Role::Entry => waiting.push(numbered),
+            let applied = match role(&entry) {
+                Role::Whiteout => apply.whiteout(number, &entry, &added),
+                Role::Dropped | Role::Entry => Ok(()),
+            };
+            if let Err(fault) = apply.count().and(applied) {
+                spent |= is_spent(&fault);
+                refuse(fault, entry.path, entry.header_offset);
             }
-        }
-        let added = Added::held(&waiting);
-        for whiteout in whiteouts {
-            if let Err(fault) = apply.whiteout(whiteout.number, &whiteout.entry, &added) {
-                refuse(fault, whiteout.entry.path, whiteout.entry.header_offset);
-            }
-        }
-        for numbered in waiting {
-            if apply.is_full() {
+            if spent {
                 break;
             }
-            let (path, offset) = (numbered.entry.path.clone(), numbered.entry.header_offset);
-            if let Err(fault) = apply.add(numbered) {
+        }
+        for (number, entry) in inventory.entries().enumerate() {
+            if spent || apply.is_full() {
+                break;
+            }
+            if !matches!(role(&entry), Role::Entry) {
+                continue;
+            }
+            let (path, offset) = (entry.path.clone(), entry.header_offset);
+            if let Err(fault) = apply.add(Numbered { number, entry }) {
+                spent |= is_spent(&fault);
                 refuse(fault, path, offset);
             }
         }
         apply.finish();
+        if spent {
+            break;
+        }
     }
     Survey {
         refused,
         warnings: tree.warnings().to_vec(),
     }
+}
+
+/// Whether a limit of the whole image is reached, so that nothing more can be applied; other limits
+/// concern one entry.
+fn is_spent(fault: &RootfsFault) -> bool {
+    let RootfsFault::Limit(exceeded) = fault else {
+        return false;
+    };
+    matches!(
+        exceeded.limit,
+        Limit::Entries | Limit::Names | Limit::Attributes | Limit::LinkSteps
+    )
 }

@@ -5,6 +5,7 @@
 //! entry: Docker lets the kernel follow symbolic links, so one that leads nowhere in the layer's own
 //! directory is an error; containerd resolves them itself and makes what is missing.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::fmt;
 
@@ -41,6 +42,12 @@ pub(super) struct Rules {
 const NAME_LIMIT: usize = 255;
 const PATH_LIMIT: usize = 4095;
 
+/// How much is done to foretell what becomes of one layer: directories and files made, names looked up
+/// because of links. Beyond it, far beyond what anybody builds, nothing is foretold; a tree that
+/// large is an error of its own, by the limits of `rootfs`.
+const NODE_LIMIT: usize = 1_000_000;
+const STEP_LIMIT: usize = 10_000_000;
+
 const NOT_A_DIRECTORY: &str = "not a directory";
 const NO_SUCH_FILE: &str = "no such file or directory";
 
@@ -72,6 +79,7 @@ impl fmt::Display for Shown<'_> {
 struct Tree<'p> {
     nodes: Vec<Node<'p>>,
     children: HashMap<(usize, &'p [u8]), usize>,
+    steps: Cell<usize>,
 }
 
 const ROOT: usize = 0;
@@ -84,6 +92,7 @@ pub(super) fn unpack<'p>(
     let mut tree = Tree {
         nodes: vec![Node::Directory],
         children: HashMap::new(),
+        steps: Cell::new(0),
     };
     let mut seen = std::collections::HashSet::new();
     let unique = rules.is_layer && rules.engine == Engine::Docker;
@@ -94,7 +103,11 @@ pub(super) fn unpack<'p>(
             return Err("duplicates of file paths not supported".to_owned());
         }
         if piece.kind != Kind::Global {
-            tree.put(piece, rules)?;
+            let put = tree.put(piece, rules);
+            if tree.is_spent() {
+                return Ok(());
+            }
+            put?;
         }
     }
     Ok(())
@@ -143,6 +156,10 @@ impl<'p> Tree<'p> {
         };
         self.add(parent, name, node);
         Ok(())
+    }
+
+    fn is_spent(&self) -> bool {
+        self.nodes.len() > NODE_LIMIT || self.steps.get() > STEP_LIMIT
     }
 
     fn add(&mut self, parent: usize, name: &'p [u8], node: Node<'p>) -> usize {
@@ -231,6 +248,11 @@ impl<'p> Tree<'p> {
         let mut stack = vec![ROOT];
         let mut links = 0;
         while let Some(name) = ahead.pop() {
+            self.steps.set(self.steps.get() + 1);
+            if self.is_spent() {
+                // Whoever began this looks whether it was given up.
+                return Err(NO_SUCH_FILE);
+            }
             let here = *stack.last().unwrap_or(&ROOT);
             match name.as_slice() {
                 b"" | b"." => continue,
