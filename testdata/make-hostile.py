@@ -238,10 +238,10 @@ emit('pax-records-many.tar.zst', one(pax([('k%d' % i, 'v') for i in range(70000)
      '70,000 records in one PAX header')
 emit('long-names-many.tar.zst', one(long_name(b'n' * 200) * 50000 + header('a', magic=b'ustar  \0')), 0, 0, 0, '',
      '50,000 GNU long names before one entry')
-emit('path-of-a-megabyte.tar.zst', one(pax({'path': 'a/' * 500000 + 'f'}) + file('x')), 0, 1, 3, 'path',
+emit('path-of-a-megabyte.tar.zst', one(pax({'path': 'a/' * 500000 + 'f'}) + file('x')), 1, 0, 3, 'path',
      'a path 500,000 directories deep')
 emit('paths-deep.tar.zst', one(b''.join(pax({'path': 'd%d/' % i + 'a/' * 2000 + 'f'}) + file('x')
-     for i in range(5000))), 0, 0, 3, 'names', '5,000 paths 2,000 directories deep, none of them listed')
+     for i in range(5000))), 1, 0, 3, 'names', '5,000 paths 2,000 directories deep, none of them listed')
 SPANS = b''.join(b'%d\n1\n' % (2 * i) for i in range(MIB // 16))
 SPARSE = {'GNU.sparse.major': '1', 'GNU.sparse.minor': '0', 'GNU.sparse.name': 's', 'GNU.sparse.realsize': str(4 * MIB)}
 MAP = pad(b'%d\n' % (MIB // 16) + SPANS)
@@ -252,7 +252,7 @@ emit('sparse-spans-more.tar.zst', one(pax(SPARSE) + header('s', 2 * MIB) + pad(b
 emit('sparse-size-huge.tar', one(pax({**SPARSE, 'GNU.sparse.realsize': str(1 << 62)}) + header('s', 512) + pad(b'1\n0\n0\n')),
      0, 0, 3, 'expanded', 'a sparse file of 4 EiB in one block')
 emit('xattrs-growing.tar.zst', one(file('f') + b''.join(pax({'SCHILY.xattr.user.a%06d' % i: 'v'}) + hardlink('l%d' % i, 'f')
-     for i in range(6000))), 0, 0, 3, 'xattrs', '6,000 hard links to one file, each with one attribute more')
+     for i in range(6000))), 1, 0, 3, 'xattrs', '6,000 hard links to one file, each with one attribute more')
 emit('xattrs-large.tar.zst', one(b''.join(pax({'SCHILY.xattr.user.a': b'x' * (MIB - 100)}) + file('f%d' % i) for i in range(300))),
      0, 0, 3, 'attributes', '300 files with an attribute of a megabyte each')
 
@@ -262,9 +262,9 @@ emit('names-escape.tar', one(file('../../evil', b'x') + file('/abs', b'x') + sym
      + file('up/evil2', b'x') + hardlink('passwd', 'up/up/evil2')), 0, 0, 0, '', 'names and links that leave the root')
 emit('names-terminal.tar', one(file('\x1b]0;pwned\x07\x1b[2J', b'x') + file('a\rb\n\u202egpj.exe', b'x')
      + file(b'\xff\xfe', b'x')), 0, 0, 0, '', 'names that act on a terminal')
-emit('link-cycle.tar', one(symlink('a', 'b') + symlink('b', 'a') + file('a/f', b'x')), 0, 0, 3, 'loop',
+emit('link-cycle.tar', one(symlink('a', 'b') + symlink('b', 'a') + file('a/f', b'x')), 1, 0, 3, 'loop',
      'symbolic links that lead to each other')
-emit('link-grows.tar', one(symlink('a', 'a/a/a') + file('a/f', b'x')), 0, 0, 3, 'loop',
+emit('link-grows.tar', one(symlink('a', 'a/a/a') + file('a/f', b'x')), 1, 0, 3, 'loop',
      'a symbolic link that leads through itself')
 CHAIN = b''.join(symlink('l%d' % i, 'l%d' % (i + 1)) for i in range(254)) + directory('l254')
 emit('link-chain-long.tar.zst', one(CHAIN + b''.join(file('l0/%d' % i) for i in range(10000))), 0, 0, 0, '',
@@ -272,11 +272,11 @@ emit('link-chain-long.tar.zst', one(CHAIN + b''.join(file('l0/%d' % i) for i in 
 DEEP = 'd/' * 40
 WINDING = directory(DEEP) + b''.join(symlink('l%d' % i, DEEP + '../' * 40 + 'l%d' % (i + 1)) for i in range(250)) \
     + symlink('l250', DEEP)
-emit('link-chain-winding.tar.zst', one(WINDING + b''.join(file('l0/%d' % i) for i in range(3000))), 0, 0, 3, 'link-steps',
+emit('link-chain-winding.tar.zst', one(WINDING + b''.join(file('l0/%d' % i) for i in range(3000))), 1, 0, 3, 'link-steps',
      'a chain of links that each go through 40 directories and back')
 CLIMB = directory('a/' * 40) + symlink('b0', 'a/' * 40)
 emit('links-deepen.tar.zst', one(b''.join(symlink('s%d' % i, 's%d/' % (i - 1) + 'a/' * 40 if i else 'a/' * 40)
-     + file('s%d/' % i + 'a/' * 30 + 'f') for i in range(200))), 0, 0, 3, 'path', 'paths that grow longer through links')
+     + file('s%d/' % i + 'a/' * 30 + 'f') for i in range(200))), 1, 0, 3, 'path', 'paths that grow longer through links')
 emit('hard-links-many.tar.zst', one(file('f', bytes(MIB)) + b''.join(hardlink('l%d' % i, 'f') for i in range(20000))), 0, 0, 0,
      '', '20,000 hard links to one file of a megabyte')
 LOWER = directory('d') + b''.join(file('d/%d' % i) for i in range(10000))
@@ -322,7 +322,7 @@ emit('manifest-images-many.tar.zst', manifest(js([ITEM] * 50000)), 3, 3, 3, 'ima
 emit('manifest-layers-many.tar.zst', archive([EMPTY], order=[0] * 10000), 0, 0, 0, '', 'an image of 10,000 layers')
 emit('manifest-layers-more.tar.zst', manifest(js([dict(ITEM, Layers=['0/layer.tar'] * 200000)])), 3, 3, 3, 'layers',
      'an image of 200,000 layers')
-emit('manifest-layers-entries.tar.zst', archive([plain(b''.join(file('f%d' % i) for i in range(20000)))], order=[0] * 400), 0, 0, 3,
+emit('manifest-layers-entries.tar.zst', archive([plain(b''.join(file('f%d' % i) for i in range(20000)))], order=[0] * 400), 1, 0, 3,
      'entries', 'a layer of 20,000 files, 400 times')
 emit('manifest-traversal.tar', manifest(js([{'Config': '../../../../etc/passwd', 'RepoTags': ['hostile:1'],
      'Layers': ['../../../../etc/shadow', '/etc/hostname', '0/../../layer.tar']}])), 1, 3, 3, 'etc/', 'members named outside the archive')

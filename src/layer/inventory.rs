@@ -14,9 +14,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::record::{Entry, Kind, Mtime};
 
-/// How many bytes the inventories of one archive may take. Four hundred thousand entries with names of
-/// 60 bytes fit; applying them takes five times as much for as long as it lasts.
-const ALLOWANCE: u64 = 40 << 20;
+/// How many bytes the inventories of one archive may take. A quarter of a million entries with names of
+/// 60 bytes fit; applying them takes several times as much for as long as it lasts.
+const ALLOWANCE: u64 = 24 << 20;
 
 /// The longest extended attribute that Linux takes, in bytes (`XATTR_SIZE_MAX`).
 const XATTR_LIMIT: usize = 64 << 10;

@@ -8,6 +8,10 @@ use super::warning::{MORE_PATHS, Warning};
 use crate::layer::Inventory;
 use crate::limits::{Limit, Limits};
 
+/// How many entries of one image are applied at the most, directories that they imply included. No more
+/// than a third of that is ever listed, because an [`Inventory`] is limited too.
+const MOST: u64 = 1_000_000;
+
 /// Entries of one layer that cannot be applied for one reason.
 #[derive(Clone, Debug)]
 pub struct Refused {
@@ -37,7 +41,10 @@ pub struct Survey {
 /// Applies the entries of `layers`, base first, by the rules of [`Rootfs`]; an entry that cannot be
 /// applied is noted and left out.
 pub fn survey<'i>(layers: impl IntoIterator<Item = &'i Inventory>, limits: &Limits) -> Survey {
-    let mut tree = Rootfs::empty(*limits);
+    // Directories that nobody listed are cheap to ask for, and take as much memory as others.
+    let most = limits.of(Limit::Entries).min(MOST);
+    let limits = limits.with(Limit::Entries, most);
+    let mut tree = Rootfs::empty(limits);
     let mut refused = Vec::new();
     for (layer, inventory) in layers.into_iter().enumerate() {
         let Ok(number) = u32::try_from(layer) else {

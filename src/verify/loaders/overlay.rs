@@ -45,7 +45,7 @@ const PATH_LIMIT: usize = 4095;
 /// How much is done to foretell what becomes of one layer: directories and files made, names looked up
 /// because of links. Beyond it, far beyond what anybody builds, nothing is foretold; a tree that
 /// large is an error of its own, by the limits of `rootfs`.
-const NODE_LIMIT: usize = 1_000_000;
+const NODE_LIMIT: usize = 500_000;
 const STEP_LIMIT: usize = 10_000_000;
 
 const NOT_A_DIRECTORY: &str = "not a directory";
