@@ -12,7 +12,7 @@
 //! - *Links in circles*: at most [`LINK_LIMIT`] links are followed for one name.
 //! - *Two members of one name*: readers disagree which counts (Docker and containerd the last,
 //!   skopeo and crane the first). The last counts here, and [`Archive::duplicates`] names them all.
-//! - *Memory*: at most [`MEMBER_LIMIT`] members with [`NAMES_LIMIT`] bytes of names.
+//! - *Memory*: members and their names are limited ([`crate::limits`]).
 //! - *An end before the end*: what was indexed stays usable and [`Archive::fault`] says what is
 //!   wrong, so that `verify` can report it; everything else asks [`Archive::require_whole`] first.
 
