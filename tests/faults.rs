@@ -342,3 +342,26 @@ fn the_output_appears_whole_and_alone() {
     imgtar(&["flatten", &broken, "-o", &shown(&out)]).exits(3);
     assert!(entries(directory.path()).is_empty());
 }
+
+/// A reader who has had enough is no error; metadata that was asked for and is not there is one.
+#[test]
+fn metadata_is_not_lost_in_silence() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let metadata = shown(&directory.path().join("metadata"));
+    let archive = engines("docker26-one.tar");
+    for (options, code) in [(&[][..], 0), (&["--metadata", &metadata], 4)] {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_imgtar"))
+            .args(["flatten", &archive, "-o", "-"])
+            .args(options)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("imgtar starts");
+        drop(child.stdout.take());
+        let output = child.wait_with_output().expect("imgtar ends");
+        let err = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{err}");
+        assert_eq!(err.contains("the metadata was not written"), code == 4);
+        assert_eq!(fs::read_dir(directory.path()).expect("it").count(), 0);
+    }
+}

@@ -166,6 +166,12 @@ impl Args {
         let flattened = match flattened {
             Ok(flattened) => flattened,
             Err(WriteError::Write(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => {
+                // Whoever reads has had enough, which is no error; a file that was asked for and is not
+                // there is one.
+                if metadata.is_some() {
+                    let message = "the output was closed before it was whole, so the metadata was not written";
+                    return Err(Failure::environment(message, &error));
+                }
                 return Ok(Exit::Done);
             }
             Err(error) => return Err(error.into()),
