@@ -6,8 +6,8 @@
 //! removed between the rounds, and not on the clock.
 //!
 //! Targets: without verification at most 1.2 times `cp` of the output; with it at most the larger of
-//! that and 1.2 times the SHA-256 of the layers on all cores, in pieces, which no program that
-//! computes digests can reach; with compressed layers at most 1.2 times inflating them on all cores.
+//! that and 1.2 times the SHA-256 of the layers on all cores, in pieces, one after the other on each;
+//! with compressed layers at most 1.2 times inflating them on all cores.
 //! Less than 128 MB of memory.
 //!
 //! `IMGTAR_BENCH_ARCHIVE` names another archive than the synthetic one; it has to hold one image.

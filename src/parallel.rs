@@ -2,7 +2,6 @@
 
 use std::num::NonZeroUsize;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 /// How many threads work at once.
@@ -37,30 +36,95 @@ pub fn map<T: Sync, R: Send>(
     cost: impl Fn(&T) -> u64,
     work: impl Fn(&T) -> R + Sync,
 ) -> Vec<R> {
+    share(jobs, items, cost, |queue| {
+        let each = std::iter::from_fn(|| queue.take());
+        each.map(|(i, item)| (i, work(item))).collect()
+    })
+}
+
+/// As [`map`], but that each thread takes from the queue what it wants, and works at several items at
+/// once if it likes: `work` is called once by each thread, goes on until the queue is empty, and
+/// returns each result with the number that the queue gave its item.
+pub fn share<'t, T: Sync, R: Send>(
+    jobs: Jobs,
+    items: &'t [T],
+    cost: impl Fn(&T) -> u64,
+    work: impl Fn(&Queue<'t, T>) -> Vec<(usize, R)> + Sync,
+) -> Vec<R> {
     let threads = jobs.0.get().min(items.len());
+    let queue = Queue::new(items, cost, threads);
+    let mut done = Vec::with_capacity(items.len());
     if threads <= 1 {
-        return items.iter().map(work).collect();
+        done = work(&queue);
+    } else {
+        thread::scope(|scope| {
+            let threads: Vec<_> = (0..threads).map(|_| scope.spawn(|| work(&queue))).collect();
+            for thread in threads {
+                // A panic there is a bug and passed on.
+                let results = thread.join();
+                done.extend(results.unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+            }
+        });
     }
-    let mut order: Vec<usize> = (0..items.len()).collect();
-    order.sort_by_key(|&i| std::cmp::Reverse(cost(&items[i])));
-    let next = AtomicUsize::new(0);
-    let done: Mutex<Vec<(usize, R)>> = Mutex::new(Vec::with_capacity(items.len()));
-    thread::scope(|scope| {
-        for _ in 0..threads {
-            scope.spawn(|| {
-                while let Some(&i) = order.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let result = work(&items[i]);
-                    // A poisoned lock means that another worker panicked; the scope passes that on.
-                    if let Ok(mut done) = done.lock() {
-                        done.push((i, result));
-                    }
-                }
-            });
-        }
-    });
-    let mut done = done.into_inner().unwrap_or_default();
     done.sort_unstable_by_key(|(i, _)| *i);
     done.into_iter().map(|(_, result)| result).collect()
+}
+
+/// Items that wait for a thread, the costliest first.
+#[derive(Debug)]
+pub struct Queue<'t, T> {
+    items: &'t [T],
+    threads: usize,
+    waiting: Mutex<Waiting>,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    /// Numbers and costs of the items, the next one last.
+    items: Vec<(usize, u64)>,
+    /// What all of them cost together.
+    cost: u64,
+}
+
+impl<'t, T> Queue<'t, T> {
+    fn new(items: &'t [T], cost: impl Fn(&T) -> u64, threads: usize) -> Self {
+        let mut order: Vec<(usize, u64)> = items.iter().map(cost).enumerate().collect();
+        let cost = order
+            .iter()
+            .fold(0_u64, |all, (_, cost)| all.saturating_add(*cost));
+        // Of equal ones the first comes first.
+        order.sort_by_key(|(_, cost)| std::cmp::Reverse(*cost));
+        order.reverse();
+        Self {
+            items,
+            threads,
+            waiting: Mutex::new(Waiting { items: order, cost }),
+        }
+    }
+
+    /// How many threads take from it.
+    pub fn threads(&self) -> usize {
+        self.threads
+    }
+
+    /// The next item, with its number.
+    pub fn take(&self) -> Option<(usize, &'t T)> {
+        self.take_if(|_, _| true)
+    }
+
+    /// The next item if it is `wanted`, which is asked with the item and the cost of all that wait.
+    pub fn take_if(&self, wanted: impl FnOnce(&T, u64) -> bool) -> Option<(usize, &'t T)> {
+        // A poisoned lock means that another thread panicked, which is passed on by `share`.
+        let mut waiting = self.waiting.lock().ok()?;
+        let (i, cost) = *waiting.items.last()?;
+        let item = &self.items[i];
+        if !wanted(item, waiting.cost) {
+            return None;
+        }
+        waiting.items.pop();
+        waiting.cost = waiting.cost.saturating_sub(cost);
+        Some((i, item))
+    }
 }
 
 #[cfg(test)]
@@ -75,5 +139,20 @@ mod tests {
             let squares = map(jobs, &items, |i| i % 13, |i| i * i);
             assert_eq!(squares, items.iter().map(|i| i * i).collect::<Vec<_>>());
         }
+    }
+
+    #[test]
+    fn the_costliest_item_comes_first_and_is_left_if_it_is_not_wanted() {
+        let items = [3_u64, 9, 9, 1];
+        let queue = Queue::new(&items, |i| *i, 1);
+        assert_eq!(queue.take(), Some((1, &9)));
+        assert_eq!(queue.take_if(|item, left| *item == 9 && left < 13), None);
+        assert_eq!(
+            queue.take_if(|item, left| *item == 9 && left == 13),
+            Some((2, &9))
+        );
+        assert_eq!(queue.take(), Some((0, &3)));
+        assert_eq!(queue.take(), Some((3, &1)));
+        assert_eq!(queue.take(), None);
     }
 }

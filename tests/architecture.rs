@@ -291,19 +291,25 @@ fn the_command_line_uses_the_public_library() {
     }
 }
 
-/// There is no unsafe code, and none can be allowed by an attribute.
+/// There is one call of unsafe code, into what is compiled for the SHA instructions of a processor, and
+/// an attribute is needed for any more.
 #[test]
-fn nothing_is_unsafe() {
+fn one_call_alone_is_unsafe() {
+    let mut found = Vec::new();
     for file in sources() {
         let code = file.code();
         for after in [" ", "{", "\n"] {
-            let mut uses = code.match_indices("unsafe").filter(|(at, word)| {
+            let uses = code.match_indices("unsafe").filter(|(at, word)| {
                 !code[..*at].ends_with(is_word) && code[at + word.len()..].starts_with(after)
             });
-            assert!(uses.next().is_none(), "src/{}", file.path.display());
+            found.extend(uses.map(|_| file.path.clone()));
         }
+        let allowed = code.matches("unsafe_code").count();
+        let here = file.path.ends_with("digest/pair.rs");
+        assert_eq!(allowed, usize::from(here), "src/{}", file.path.display());
     }
-    assert!(read(&repository("Cargo.toml")).contains("unsafe_code = \"forbid\""));
+    assert_eq!(found, [Path::new("digest/pair.rs")]);
+    assert!(read(&repository("Cargo.toml")).contains("unsafe_code = \"deny\""));
 }
 
 /// No file is longer than can be read in one go.

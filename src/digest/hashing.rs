@@ -2,8 +2,9 @@
 
 use std::io::{self, Read};
 
-use sha2::{Digest as _, Sha256, Sha512};
+use sha2::{Digest as _, Sha512};
 
+use super::sha256::Sha256;
 use super::value::{Algorithm, Digest};
 
 /// Computes one digest over bytes given piece by piece.
@@ -39,10 +40,22 @@ impl Hasher {
         }
     }
 
+    /// Takes in the next bytes of two streams at once. Where both are SHA-256 and the processor has
+    /// instructions for it, that takes two thirds of the time of one after the other, for as many
+    /// bytes as both have.
+    pub fn update_both(one: &mut Self, left: &[u8], other: &mut Self, right: &[u8]) {
+        if let (State::Sha256(one), State::Sha256(other)) = (&mut one.0, &mut other.0) {
+            Sha256::update_both(one, left, other, right);
+        } else {
+            one.update(left);
+            other.update(right);
+        }
+    }
+
     /// The digest of everything taken in.
     pub fn finish(self) -> Digest {
         match self.0 {
-            State::Sha256(state) => Digest::from_sha256(state.finalize().into()),
+            State::Sha256(state) => Digest::from_sha256(state.finish()),
             State::Sha512(state) => Digest::from_sha512(state.finalize().into()),
         }
     }

@@ -24,6 +24,8 @@
 
 mod hashing;
 mod ids;
+mod pair;
+mod sha256;
 mod value;
 
 pub use hashing::{Hasher, HashingReader};

@@ -10,12 +10,13 @@
 mod error;
 mod inventory;
 mod measure;
+pub(crate) mod passes;
 mod sum;
 mod whiteout;
 
 pub use error::LayerError;
 pub use inventory::{Allowance, Inventory, Item};
 pub use measure::{Measure, Measures, measure, walk_layer};
-pub(crate) use sum::first_set_byte;
 pub use sum::{LayerSum, SumWanted, digest, sum, sum_and_note};
+pub(crate) use sum::{first_set_byte, sum_of_plain};
 pub use whiteout::Whiteout;

@@ -193,6 +193,33 @@ fn plain(
         (Some(_), Some(other)) => Some(other.finish()),
         (Some(algorithm), None) => Some(tar.clone()).filter(|tar| tar.algorithm() == algorithm),
     };
+    look_at_plain(slice, tar, stored, wanted, allowance)
+}
+
+/// What [`sum_and_note`] says of uncompressed bytes whose digest is known: `tar`, by the algorithm that
+/// is wanted of them; one for the stored bytes is not computed, they are the same.
+///
+/// # Errors
+///
+/// [`LayerError::Read`] if the operating system fails.
+pub(crate) fn sum_of_plain(
+    slice: &Slice,
+    tar: Digest,
+    wanted: &SumWanted,
+    allowance: &Allowance,
+) -> Result<LayerSum, LayerError> {
+    let is_wanted = wanted.stored.as_ref() == Some(tar.algorithm());
+    let stored = is_wanted.then(|| tar.clone());
+    look_at_plain(slice, tar, stored, wanted, allowance)
+}
+
+fn look_at_plain(
+    slice: &Slice,
+    tar: Digest,
+    stored: Option<Digest>,
+    wanted: &SumWanted,
+    allowance: &Allowance,
+) -> Result<LayerSum, LayerError> {
     // The headers are walked by position, which costs little beside the hashing: bodies are skipped,
     // and what is read was read a moment ago.
     let mut inventory = Inventory::default();
@@ -212,7 +239,7 @@ fn plain(
     Ok(LayerSum {
         stored,
         tar,
-        tar_size: offset,
+        tar_size: slice.len(),
         trailing: false,
         after_tar,
         tar_fault,

@@ -6,8 +6,9 @@ use std::io;
 use crate::archive::{Archive, MemberKind};
 use crate::digest::{Algorithm, Digest, Hasher};
 use crate::image::ImageSet;
-use crate::layer::{Allowance, LayerError, LayerSum, SumWanted, sum, sum_and_note};
-use crate::parallel::{self, Jobs};
+use crate::layer::passes::{self, Begun, Plain, Read, Work};
+use crate::layer::{Allowance, LayerError, LayerSum, SumWanted, sum, sum_and_note, sum_of_plain};
+use crate::parallel::Jobs;
 use crate::progress::{Progress, Silent};
 use crate::source::{Compression, Slice, SourceError, Span};
 
@@ -70,7 +71,7 @@ pub(super) struct Blobs {
 }
 
 /// One thing to read.
-enum Work<'p> {
+enum Item<'p> {
     File,
     Blob(&'p Plan),
 }
@@ -79,6 +80,73 @@ enum Work<'p> {
 enum Done {
     File(Result<Digest, SourceError>),
     Blob(Box<Result<LayerSum, LayerError>>, Option<Digest>),
+}
+
+/// How the blobs are read.
+struct Reading<'a> {
+    archive: &'a Archive,
+    allowance: &'a Allowance,
+    progress: &'a dyn Progress,
+}
+
+impl<'t, 'p: 't> Work<'t, Item<'p>> for Reading<'_> {
+    type Pass = Plain<'t>;
+    type Done = Done;
+
+    fn is_pass(&self, item: &Item<'p>) -> bool {
+        matches!(item, Item::Blob(plan) if plan.hasher().is_some())
+    }
+
+    fn cost(&self, bytes: u64) -> u64 {
+        bytes
+    }
+
+    fn begin(&self, item: &'t Item<'p>) -> Begun<Plain<'t>, Done> {
+        match item {
+            Item::File => {
+                let source = self.archive.stored();
+                let task = self.progress.begin("the whole file", Some(source.len()));
+                Begun::Done(Done::File(super::checksum::of_file(source, &*task)))
+            }
+            Item::Blob(plan) => {
+                if let Some(hasher) = plan.hasher() {
+                    let name = String::from_utf8_lossy(&plan.member);
+                    let task = self.progress.begin(&name, Some(plan.slice.len()));
+                    return Begun::Pass(Plain::new(&plan.slice, task), hasher);
+                }
+                let (sum, stored_alone) = execute(plan, self.allowance, self.progress);
+                Begun::Done(Done::Blob(Box::new(sum), stored_alone))
+            }
+        }
+    }
+
+    fn end(&self, item: &'t Item<'p>, read: Read<Plain<'t>>) -> Done {
+        let digest = read.map(|(_, digest)| digest);
+        match item {
+            Item::File => Done::File(digest),
+            Item::Blob(plan) => {
+                let digest = digest.map_err(|e| LayerError::Read(io::Error::other(e)));
+                let sum = digest.and_then(|digest| {
+                    sum_of_plain(&plan.slice, digest, &plan.wanted, self.allowance)
+                });
+                Done::Blob(Box::new(sum), None)
+            }
+        }
+    }
+}
+
+impl Plan {
+    /// What digests the blob, where one digest of its bytes as they are stored is all that is wanted.
+    fn hasher(&self) -> Option<Hasher> {
+        let one = self
+            .wanted
+            .stored
+            .as_ref()
+            .is_none_or(|a| *a == self.wanted.tar);
+        (one && self.compression == Compression::None)
+            .then(|| Hasher::for_algorithm(&self.wanted.tar))
+            .flatten()
+    }
 }
 
 impl Blobs {
@@ -102,31 +170,26 @@ impl Blobs {
     ) -> Result<Self, LayerError> {
         let plans = plan(archive, set);
         let allowance = Allowance::full();
-        let file = file.then_some(Work::File);
-        let work: Vec<Work<'_>> = file
+        let file = file.then_some(Item::File);
+        let work: Vec<Item<'_>> = file
             .into_iter()
-            .chain(plans.iter().map(Work::Blob))
+            .chain(plans.iter().map(Item::Blob))
             .collect();
-        let has_file = matches!(work.first(), Some(Work::File));
+        let has_file = matches!(work.first(), Some(Item::File));
         // The largest blob first. Beside the whole file, which one thread reads from its beginning to
         // its end, the blobs are read in the order of the file: both then stand near each other, and
         // what one of them has read from the disk the other finds in memory.
-        let cost = |work: &Work<'_>| match work {
-            Work::File => u64::MAX,
-            Work::Blob(plan) if has_file => u64::MAX - 1 - plan.slice.span().offset,
-            Work::Blob(plan) => plan.slice.len(),
+        let cost = |work: &Item<'_>| match work {
+            Item::File => u64::MAX,
+            Item::Blob(plan) if has_file => u64::MAX - 1 - plan.slice.span().offset,
+            Item::Blob(plan) => plan.slice.len(),
         };
-        let read = parallel::map(jobs, &work, cost, |work| match work {
-            Work::File => {
-                let source = archive.stored();
-                let task = progress.begin("the whole file", Some(source.len()));
-                Done::File(super::checksum::of_file(source, &*task))
-            }
-            Work::Blob(plan) => {
-                let (sum, stored_alone) = execute(plan, &allowance, progress);
-                Done::Blob(Box::new(sum), stored_alone)
-            }
-        });
+        let reading = Reading {
+            archive,
+            allowance: &allowance,
+            progress,
+        };
+        let read = passes::map(jobs, &work, cost, &reading);
         let mut file = None;
         let mut sums = Vec::with_capacity(plans.len());
         for done in read {

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
-use std::io::Write;
+use std::io::{self, Write};
 use std::thread;
 
 use super::WriteError;
@@ -11,12 +11,13 @@ use super::placed;
 use super::tar::TarWriter;
 use crate::digest::{Algorithm, DiffId, Digest, Hasher};
 use crate::image::{Identity, Image, Layer};
-use crate::layer::{SumWanted, sum};
-use crate::parallel::{self, Jobs};
-use crate::progress::Progress;
+use crate::layer::passes::{self, Begun, Plain, Read, Work};
+use crate::layer::{LayerError, SumWanted, sum};
+use crate::parallel::Jobs;
+use crate::progress::{Progress, Task};
 use crate::record::Mtime;
 use crate::rootfs::{Digests, Inode, PATH_LIMIT, Rootfs, RootfsError, Warning};
-use crate::source::Span;
+use crate::source::{Compression, Slice, Span};
 
 /// How to flatten.
 #[derive(Clone, Copy, Debug)]
@@ -295,26 +296,9 @@ fn hash_all<'i>(
     jobs: Jobs,
     progress: &dyn Progress,
 ) -> Result<Computed<'i>, RootfsError> {
-    let sums = parallel::map(
-        jobs,
-        unproven,
-        |claim| claim.span.len,
-        |&Unproven {
-             layer, algorithm, ..
-         }| {
-            let Some((slice, compression)) = image.layers[layer].present() else {
-                return Ok(None);
-            };
-            let task = progress.begin("verifying layers", Some(slice.len()));
-            let wanted = SumWanted {
-                tar: algorithm.clone(),
-                ..SumWanted::diff_id()
-            };
-            sum(slice, compression, &wanted, &*task)
-                .map(|sum| Some(DiffId::from(sum.tar)))
-                .map_err(|source| RootfsError::Layer { layer, source })
-        },
-    );
+    let work = Hashing { image, progress };
+    let cost = |claim: &Unproven<'_>| claim.span.len;
+    let sums = passes::map(jobs, unproven, cost, &work);
     let mut computed = HashMap::new();
     for (claim, sum) in unproven.iter().zip(sums) {
         if let Some(id) = sum? {
@@ -322,6 +306,64 @@ fn hash_all<'i>(
         }
     }
     Ok(computed)
+}
+
+/// How the layers of an image are hashed.
+struct Hashing<'i, 'p> {
+    image: &'i Image,
+    progress: &'p dyn Progress,
+}
+
+impl<'i> Hashing<'i, '_> {
+    /// The stored bytes of a layer, and what hears how far its hashing has come.
+    fn open(&self, claim: &Unproven<'_>) -> Option<(&'i Slice, Compression, Box<dyn Task>)> {
+        let (slice, compression) = self.image.layers[claim.layer].present()?;
+        let task = self.progress.begin("verifying layers", Some(slice.len()));
+        Some((slice, compression, task))
+    }
+}
+
+impl<'t, 'i: 't> Work<'t, Unproven<'i>> for Hashing<'i, '_> {
+    type Pass = Plain<'t>;
+    type Done = Result<Option<DiffId>, RootfsError>;
+
+    fn is_pass(&self, claim: &Unproven<'i>) -> bool {
+        let layer = self.image.layers[claim.layer].present();
+        layer.is_some_and(|(_, compression)| compression == Compression::None)
+    }
+
+    fn cost(&self, bytes: u64) -> u64 {
+        bytes
+    }
+
+    fn begin(&self, claim: &'t Unproven<'i>) -> Begun<Plain<'t>, Self::Done> {
+        let Some((slice, compression, task)) = self.open(claim) else {
+            return Begun::Done(Ok(None));
+        };
+        let hasher = Hasher::for_algorithm(claim.algorithm);
+        if let (Compression::None, Some(hasher)) = (compression, hasher) {
+            return Begun::Pass(Plain::new(slice, task), hasher);
+        }
+        let wanted = SumWanted {
+            tar: claim.algorithm.clone(),
+            ..SumWanted::diff_id()
+        };
+        let layer = claim.layer;
+        Begun::Done(
+            sum(slice, compression, &wanted, &*task)
+                .map(|sum| Some(DiffId::from(sum.tar)))
+                .map_err(|source| RootfsError::Layer { layer, source }),
+        )
+    }
+
+    fn end(&self, claim: &'t Unproven<'i>, read: Read<Plain<'t>>) -> Self::Done {
+        let layer = claim.layer;
+        read.map(|(_, digest)| Some(DiffId::from(digest)))
+            .map_err(|error| {
+                let source = LayerError::Read(io::Error::other(error));
+                RootfsError::Layer { layer, source }
+            })
+    }
 }
 
 /// Holds every layer against its diff ID.

@@ -7,13 +7,16 @@
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, Write};
+use std::iter::{Copied, Peekable};
+use std::slice;
 
 use super::WriteError;
 use super::entries::Entries;
 use super::header::encode_header;
 use super::tar::TarWriter;
 use crate::digest::{DiffId, Hasher};
-use crate::parallel::{self, Jobs};
+use crate::layer::passes::{self, Begun, Pass, Read, Work};
+use crate::parallel::Jobs;
 use crate::progress::{Progress, Task};
 use crate::source::{Slice, Span};
 
@@ -127,22 +130,13 @@ pub(super) fn write(
     let plan = Plan::new(entries, layers.len())?;
     let task = progress.begin("writing", Some(plan.large));
     let pieces = pieces(plan, layers, hash, jobs);
-    let done = parallel::map(
-        jobs,
-        &pieces,
-        |(cost, _)| *cost,
-        |(_, piece)| match piece {
-            Piece::Rest => write_rest(entries, file),
-            Piece::Layer(layer, moves, last) => {
-                let id = read_layer(&layers[*layer], moves, *last, file, &*task)?;
-                Ok(Done::Digest(*layer, id))
-            }
-            Piece::Bodies(layer, moves, last) => {
-                copy_bodies(&layers[*layer], moves, *last, file, &*task)?;
-                Ok(Done::Nothing)
-            }
-        },
-    );
+    let writing = Writing {
+        entries,
+        layers,
+        file,
+        task: &*task,
+    };
+    let done = passes::map(jobs, &pieces, |(cost, _)| *cost, &writing);
     let mut placed = Placed {
         entries: 0,
         bytes: 0,
@@ -246,52 +240,109 @@ fn write_rest(entries: &Entries<'_>, file: &File) -> Result<Done, WriteError> {
     })
 }
 
-/// Reads a layer from its first byte to its last: hashes it and writes what belongs in the tar. If nobody
-/// reads those bytes after it, and they are in a temporary file, their room goes back to the system, which
-/// uses the same pages for the output while they are warm.
-fn read_layer(
-    layer: &Slice,
-    moves: &[Move],
+/// How the pieces are worked at.
+struct Writing<'w> {
+    entries: &'w Entries<'w>,
+    layers: &'w [Slice],
+    file: &'w File,
+    task: &'w dyn Task,
+}
+
+impl<'t, 'w> Work<'t, (u64, Piece)> for Writing<'w> {
+    type Pass = Reading<'t, 'w>;
+    type Done = Result<Done, WriteError>;
+
+    fn is_pass(&self, (_, piece): &(u64, Piece)) -> bool {
+        matches!(piece, Piece::Layer(..))
+    }
+
+    fn cost(&self, bytes: u64) -> u64 {
+        bytes.saturating_mul(HASH)
+    }
+
+    fn begin(&self, (_, piece): &'t (u64, Piece)) -> Begun<Self::Pass, Self::Done> {
+        match piece {
+            Piece::Rest => Begun::Done(write_rest(self.entries, self.file)),
+            Piece::Layer(layer, moves, last) => {
+                let reading = Reading {
+                    layer: &self.layers[*layer],
+                    moves: moves.iter().copied().peekable(),
+                    last: *last,
+                    file: self.file,
+                    task: self.task,
+                    offset: 0,
+                };
+                Begun::Pass(reading, Hasher::sha256())
+            }
+            Piece::Bodies(layer, moves, last) => {
+                let copied = copy_bodies(&self.layers[*layer], moves, *last, self.file, self.task);
+                Begun::Done(copied.map(|()| Done::Nothing))
+            }
+        }
+    }
+
+    fn end(&self, (_, piece): &'t (u64, Piece), read: Read<Self::Pass>) -> Self::Done {
+        let digest = DiffId::from(read?.1);
+        Ok(match piece {
+            Piece::Layer(layer, ..) => Done::Digest(*layer, digest),
+            _ => Done::Nothing,
+        })
+    }
+}
+
+/// A layer that is read from its first byte to its last: it is hashed, and what belongs in the tar is
+/// written. If nobody reads those bytes after it, and they are in a temporary file, their room goes back
+/// to the system, which uses the same pages for the output while they are warm.
+struct Reading<'t, 'w> {
+    layer: &'w Slice,
+    moves: Peekable<Copied<slice::Iter<'t, Move>>>,
     last: bool,
-    file: &File,
-    task: &dyn Task,
-) -> Result<DiffId, WriteError> {
-    let mut hasher = Hasher::sha256();
-    let mut buffer = vec![0; BUFFER];
-    let mut moves = moves.iter().copied().peekable();
-    let mut offset = 0;
-    while offset < layer.len() {
-        let n = layer.read_at(&mut buffer, offset)?;
-        let end = offset + n as u64;
-        hasher.update(&buffer[..n]);
-        while let Some(next) = moves.peek_mut() {
+    file: &'w File,
+    task: &'w dyn Task,
+    offset: u64,
+}
+
+impl Pass for Reading<'_, '_> {
+    type Error = WriteError;
+
+    fn left(&self) -> u64 {
+        self.layer.len() - self.offset
+    }
+
+    fn read(&mut self, buf: &mut [u8]) -> Result<usize, WriteError> {
+        Ok(self.layer.read_at(buf, self.offset)?)
+    }
+
+    fn hashed(&mut self, bytes: &[u8]) -> Result<(), WriteError> {
+        let end = self.offset + bytes.len() as u64;
+        while let Some(next) = self.moves.peek_mut() {
             if next.from.offset >= end {
                 break;
             }
-            let start = next.from.offset - offset;
+            let start = next.from.offset - self.offset;
             let len = next.from.len.min(end - next.from.offset);
-            // Both lie within the buffer, so they fit.
-            let bytes = &buffer[usize_of(start)..usize_of(start + len)];
-            write_at(file, bytes, next.to).map_err(WriteError::Write)?;
-            if last {
+            // Both lie within what was read, so they fit.
+            let bytes = &bytes[usize_of(start)..usize_of(start + len)];
+            write_at(self.file, bytes, next.to).map_err(WriteError::Write)?;
+            if self.last {
                 let written = Span { len, ..next.from };
-                layer.slice(written).discard();
+                self.layer.slice(written).discard();
             }
-            task.advance(len);
+            self.task.advance(len);
             next.from.offset += len;
             next.from.len -= len;
             next.to += len;
             if next.from.len > 0 {
                 break;
             }
-            moves.next();
+            self.moves.next();
         }
-        offset = end;
+        self.offset = end;
+        Ok(())
     }
-    Ok(DiffId::from(hasher.finish()))
 }
 
-/// Copies some bodies of a layer, and gives back their room as [`read_layer`] does.
+/// Copies some bodies of a layer, and gives back their room as [`Reading`] does.
 fn copy_bodies(
     layer: &Slice,
     moves: &[Move],
@@ -323,8 +374,8 @@ fn usize_of(small: u64) -> usize {
 
 /// Writes to a file from a position on, which other threads do not move.
 #[derive(Debug)]
-struct At<'f> {
-    file: &'f File,
+struct At<'w> {
+    file: &'w File,
     position: u64,
 }
 
