@@ -230,7 +230,15 @@ impl Destination {
     fn beside(path: &Path, force: bool) -> Result<Self, Failure> {
         let directory = directory_of(path);
         let file = Unfinished::in_directory(directory).map_err(|e: io::Error| {
-            Failure::environment(format!("cannot write to {}", directory.display()), &e)
+            let shown = directory.display();
+            if e.kind() == io::ErrorKind::NotFound && !directory.exists() {
+                let message = format!("cannot write {}", path.display());
+                let cause = io::Error::other(format!("there is no directory {shown}"));
+                return Failure::environment(message, &cause);
+            }
+            // The error itself names the temporary file, which means nothing to anybody.
+            let cause = io::Error::from(e.kind());
+            Failure::environment(format!("cannot write to {shown}"), &cause)
         })?;
         Ok(Self::New {
             file,

@@ -229,6 +229,14 @@ impl Slice {
         }
     }
 
+    /// Copies its first bytes to a place of `file` without bringing them into this process. Returns how
+    /// many these were: fewer where the system likes, none where it cannot do that or fails.
+    pub(crate) fn copy_in_kernel(&self, file: &File, at: u64) -> u64 {
+        let inner = &*self.source.0;
+        let from = inner.base + self.span.offset;
+        copy_in_kernel(&inner.file, from, file, at, self.span.len)
+    }
+
     /// The stretch `span` of it, counted from its beginning and cut to what it holds.
     #[must_use]
     pub fn slice(&self, span: Span) -> Self {
@@ -306,6 +314,33 @@ fn positioned_read(file: &File, buf: &mut [u8], offset: u64) -> io::Result<usize
 #[cfg(windows)]
 fn positioned_read(file: &File, buf: &mut [u8], offset: u64) -> io::Result<usize> {
     std::os::windows::fs::FileExt::seek_read(file, buf, offset)
+}
+
+/// Copies up to so many bytes between two files of one file system (`copy_file_range(2)`).
+#[cfg(target_os = "linux")]
+fn copy_in_kernel(from: &File, mut offset: u64, to: &File, mut at: u64, len: u64) -> u64 {
+    let len = usize::try_from(len).unwrap_or(usize::MAX);
+    let copied = rustix::fs::copy_file_range(from, Some(&mut offset), to, Some(&mut at), len);
+    copied.map_or(0, |n| n as u64)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn copy_in_kernel(_: &File, _: u64, _: &File, _: u64, _: u64) -> u64 {
+    0
+}
+
+/// Whether copies to `file` are worth being made in the kernel. Not where files are kept in memory: there
+/// the kernel copies page by page, and reading and writing is as fast or faster.
+#[cfg(target_os = "linux")]
+pub(crate) fn is_copied_to_in_kernel(file: &File) -> bool {
+    /// `TMPFS_MAGIC` of `linux/magic.h`.
+    const TMPFS: rustix::fs::FsWord = 0x0102_1994;
+    rustix::fs::fstatfs(file).is_ok_and(|stat| stat.f_type != TMPFS)
+}
+
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn is_copied_to_in_kernel(_: &File) -> bool {
+    false
 }
 
 /// Only a hint: where it fails nothing is lost but room.

@@ -26,5 +26,6 @@ mod input;
 pub(crate) use compression::MAGIC_LEN;
 pub use compression::{Compression, Decoder, sniff};
 pub use error::{SourceError, is_environment};
+pub(crate) use file::is_copied_to_in_kernel;
 pub use file::{Slice, SliceReader, Source, Span};
 pub use input::Input;

@@ -18,13 +18,15 @@ use crate::digest::{DiffId, Hasher};
 use crate::layer::passes::{self, Begun, Pass, Read, Work};
 use crate::parallel::Jobs;
 use crate::progress::{Progress, Task};
-use crate::source::{Slice, Span};
+use crate::source::{Slice, Span, is_copied_to_in_kernel};
 
 /// Bodies from this size on, in bytes, are written by whoever reads their layer. Below it a system
 /// call for each costs more than reading the bytes a second time.
 const LARGE: u64 = 32 << 10;
 /// How much is read, hashed and written at a time: it stays in a core's cache in between.
 const BUFFER: usize = 256 << 10;
+/// How much the kernel is asked to copy at a time, in bytes: little enough for a bar to move.
+const KERNEL: u64 = 4 << 20;
 /// How much of what needs no hash one piece of work copies, in bytes.
 const PIECE: u64 = 32 << 20;
 /// What work costs, each in the same unit: hashing and copying a byte, a header.
@@ -350,19 +352,32 @@ fn copy_bodies(
     file: &File,
     task: &dyn Task,
 ) -> Result<(), WriteError> {
-    let mut buffer = vec![0; BUFFER];
+    let mut buffer = Vec::new();
+    let mut in_kernel = is_copied_to_in_kernel(file);
     for Move { from, to } in moves {
         let slice = layer.slice(*from);
         let mut offset = 0;
         while offset < slice.len() {
-            let n = slice.read_at(&mut buffer, offset)?;
-            write_at(file, &buffer[..n], to + offset).map_err(WriteError::Write)?;
+            let len = (slice.len() - offset).min(KERNEL);
+            let rest = slice.slice(Span { offset, len });
+            let mut copied = 0;
+            if in_kernel {
+                copied = rest.copy_in_kernel(file, to + offset);
+                // What goes wrong is found out once more by reading and writing, and told there.
+                in_kernel = copied > 0;
+            }
+            if copied == 0 {
+                buffer.resize(BUFFER, 0);
+                let n = rest.read_at(&mut buffer, 0)?;
+                write_at(file, &buffer[..n], to + offset).map_err(WriteError::Write)?;
+                copied = n as u64;
+            }
             if last {
-                let len = n as u64;
+                let len = copied;
                 slice.slice(Span { offset, len }).discard();
             }
-            offset += n as u64;
-            task.advance(n as u64);
+            offset += copied;
+            task.advance(copied);
         }
     }
     Ok(())
