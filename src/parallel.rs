@@ -29,7 +29,7 @@ impl Jobs {
 /// of threads.
 ///
 /// Items with the greatest `cost` are begun first, so that one big item does not start last and
-/// keep all other threads waiting.
+/// keep all other threads waiting; a single thread takes them in their own order.
 pub fn map<T: Sync, R: Send>(
     jobs: Jobs,
     items: &[T],
@@ -45,14 +45,14 @@ pub fn map<T: Sync, R: Send>(
 /// As [`map`], but that each thread takes from the queue what it wants, and works at several items at
 /// once if it likes: `work` is called once by each thread, goes on until the queue is empty, and
 /// returns each result with the number that the queue gave its item.
-pub fn share<'t, T: Sync, R: Send>(
+pub fn share<'t, T: Sync, R: Send, C: Into<Cost>>(
     jobs: Jobs,
     items: &'t [T],
-    cost: impl Fn(&T) -> u64,
+    cost: impl Fn(&T) -> C,
     work: impl Fn(&Queue<'t, T>) -> Vec<(usize, R)> + Sync,
 ) -> Vec<R> {
     let threads = jobs.0.get().min(items.len());
-    let queue = Queue::new(items, cost, threads);
+    let queue = Queue::new(items, |item| cost(item).into(), threads);
     let mut done = Vec::with_capacity(items.len());
     if threads <= 1 {
         done = work(&queue);
@@ -70,7 +70,23 @@ pub fn share<'t, T: Sync, R: Send>(
     done.into_iter().map(|(_, result)| result).collect()
 }
 
-/// Items that wait for a thread, the costliest first.
+/// What an item costs, in a unit of the caller's, and how early it is begun: the greatest rank first.
+#[derive(Clone, Copy, Debug)]
+pub struct Cost {
+    /// Its rank.
+    pub rank: u64,
+    /// Its cost.
+    pub cost: u64,
+}
+
+impl From<u64> for Cost {
+    /// The costliest first.
+    fn from(cost: u64) -> Self {
+        Self { rank: cost, cost }
+    }
+}
+
+/// Items that wait for a thread, by rank; for a single thread in their own order.
 #[derive(Debug)]
 pub struct Queue<'t, T> {
     items: &'t [T],
@@ -87,14 +103,17 @@ struct Waiting {
 }
 
 impl<'t, T> Queue<'t, T> {
-    fn new(items: &'t [T], cost: impl Fn(&T) -> u64, threads: usize) -> Self {
-        let mut order: Vec<(usize, u64)> = items.iter().map(cost).enumerate().collect();
+    fn new(items: &'t [T], cost: impl Fn(&T) -> Cost, threads: usize) -> Self {
+        let mut order: Vec<(usize, Cost)> = items.iter().map(cost).enumerate().collect();
+        // Of equal ones the first comes first.
+        if threads > 1 {
+            order.sort_by_key(|(_, cost)| std::cmp::Reverse(cost.rank));
+        }
+        let order = order.into_iter().rev();
+        let order: Vec<(usize, u64)> = order.map(|(i, cost)| (i, cost.cost)).collect();
         let cost = order
             .iter()
             .fold(0_u64, |all, (_, cost)| all.saturating_add(*cost));
-        // Of equal ones the first comes first.
-        order.sort_by_key(|(_, cost)| std::cmp::Reverse(*cost));
-        order.reverse();
         Self {
             items,
             threads,
@@ -144,7 +163,7 @@ mod tests {
     #[test]
     fn the_costliest_item_comes_first_and_is_left_if_it_is_not_wanted() {
         let items = [3_u64, 9, 9, 1];
-        let queue = Queue::new(&items, |i| *i, 1);
+        let queue = Queue::new(&items, |i| Cost::from(*i), 2);
         assert_eq!(queue.take(), Some((1, &9)));
         assert_eq!(queue.take_if(|item, left| *item == 9 && left < 13), None);
         assert_eq!(

@@ -190,6 +190,34 @@ fn diff_ids_by_sha512() {
     }
 }
 
+/// The bytes of an archive that is compressed as a whole are in a temporary file, whose room is given back
+/// while the output is written: what is checked by SHA-512 was checked after that.
+#[test]
+fn diff_ids_by_sha512_in_a_compressed_archive() {
+    use sha2::{Digest as _, Sha512};
+
+    let work = Work::new();
+    let large: Vec<u8> = (0..2_000_000_u32)
+        .map(|i| (i % 251).to_le_bytes()[0])
+        .collect();
+    let layers = ["a", "b"].map(|name| layer(&[Entry::file(name, &large)]));
+    let ids = [
+        format!("sha512:{}", const_hex::encode(Sha512::digest(&layers[0]))),
+        sha256(&layers[1]),
+    ];
+    let archive = work.archive(&config(&ids), &[&layers[0], &layers[1]]);
+    let whole = work.path("whole.tar.gz");
+    fs::write(&whole, gzip(&bytes(&archive))).expect("written");
+    let out = work.path("out");
+    let piped = imgtar(&["flatten", &archive, "-o", "-"]).exits(0).stdout;
+    for archive in [&archive, &whole] {
+        for jobs in ["-j1", "-j2", "-j3"] {
+            imgtar(&["flatten", archive, "-f", "-o", &out, jobs]).exits(0);
+            assert!(bytes(&out) == piped, "{archive} {jobs}");
+        }
+    }
+}
+
 /// Blobs of the same bytes in two places were written into the metadata twice, which `rebuild` refuses.
 #[test]
 fn one_blob_in_two_places() {

@@ -236,8 +236,9 @@ impl Destination {
                 let cause = io::Error::other(format!("there is no directory {shown}"));
                 return Failure::environment(message, &cause);
             }
-            // The error itself names the temporary file, which means nothing to anybody.
-            let cause = io::Error::from(e.kind());
+            // The error names the temporary file, which means nothing to anybody.
+            let text = e.to_string();
+            let cause = io::Error::other(text.split(" at path ").next().unwrap_or_default());
             Failure::environment(format!("cannot write to {shown}"), &cause)
         })?;
         Ok(Self::New {

@@ -1,7 +1,7 @@
 //! Bytes that are digested while they are read, two streams at a time on each core.
 
 use crate::digest::{Digest, Hasher};
-use crate::parallel::{self, Jobs, Queue};
+use crate::parallel::{self, Cost, Jobs, Queue};
 use crate::progress::Task;
 use crate::source::{Slice, SourceError};
 
@@ -79,10 +79,10 @@ impl<'t, T, P: Pass> Lane<'t, T, P> {
 ///
 /// A thread works at two streams at a time, whose bytes are hashed together, which is faster than one
 /// after the other.
-pub(crate) fn map<'t, T: Sync, W>(
+pub(crate) fn map<'t, T: Sync, W, C: Into<Cost>>(
     jobs: Jobs,
     items: &'t [T],
-    cost: impl Fn(&T) -> u64,
+    cost: impl Fn(&T) -> C,
     work: &W,
 ) -> Vec<W::Done>
 where
@@ -332,7 +332,7 @@ mod tests {
     #[test]
     fn nothing_to_do_is_done_at_once() {
         let jobs = Jobs::new(NonZeroUsize::new(2).expect("not zero"));
-        assert!(map(jobs, &[], |_| 0, &Hashing).is_empty());
+        assert!(map(jobs, &[], |_| 0_u64, &Hashing).is_empty());
     }
 
     #[test]

@@ -8,7 +8,7 @@ use crate::digest::{Algorithm, Digest, Hasher};
 use crate::image::ImageSet;
 use crate::layer::passes::{self, Begun, Plain, Read, Work};
 use crate::layer::{Allowance, LayerError, LayerSum, SumWanted, sum, sum_and_note, sum_of_plain};
-use crate::parallel::Jobs;
+use crate::parallel::{Cost, Jobs};
 use crate::progress::{Progress, Silent};
 use crate::source::{Compression, Slice, SourceError, Span};
 
@@ -179,10 +179,16 @@ impl Blobs {
         // The largest blob first. Beside the whole file, which one thread reads from its beginning to
         // its end, the blobs are read in the order of the file: both then stand near each other, and
         // what one of them has read from the disk the other finds in memory.
-        let cost = |work: &Item<'_>| match work {
-            Item::File => u64::MAX,
-            Item::Blob(plan) if has_file => u64::MAX - 1 - plan.slice.span().offset,
-            Item::Blob(plan) => plan.slice.len(),
+        let cost = |item: &Item<'_>| match item {
+            Item::File => Cost {
+                rank: u64::MAX,
+                cost: archive.stored().len(),
+            },
+            Item::Blob(plan) if has_file => Cost {
+                rank: u64::MAX - 1 - plan.slice.span().offset,
+                cost: plan.slice.len(),
+            },
+            Item::Blob(plan) => Cost::from(plan.slice.len()),
         };
         let reading = Reading {
             archive,

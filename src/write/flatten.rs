@@ -184,25 +184,27 @@ impl<'i> Merged<'i> {
     ) -> Result<Flattened, WriteError> {
         let (image, options) = (self.image, self.options);
         let (tree, digests) = (self.tree, self.digests);
-        // Writing computes SHA-256 alone.
-        let (alongside, rest): (Vec<_>, Vec<_>) = if options.verify {
-            let unproven = unproven(image, &digests).into_iter();
-            unproven.partition(|claim| *claim.algorithm == Algorithm::Sha256)
+        let unproven = if options.verify {
+            unproven(image, &digests)
         } else {
-            (Vec::new(), Vec::new())
+            Vec::new()
         };
-        let hashed: HashSet<usize> = alongside.iter().map(|claim| claim.layer).collect();
+        // Afterwards the bytes of layers may be gone: what is to be known of them is computed alongside.
+        let algorithms: HashMap<usize, &Algorithm> = unproven
+            .iter()
+            .map(|claim| (claim.layer, claim.algorithm))
+            .collect();
         let placed = placed::write(
             &Entries::new(&tree),
             tree.layers(),
-            |layer| hashed.contains(&layer),
+            |layer| Hasher::for_algorithm(algorithms.get(&layer)?),
             file,
             options.jobs,
             progress,
         )?;
         if options.verify {
-            let mut computed = hash_all(image, &rest, options.jobs, progress)?;
-            for claim in alongside {
+            let mut computed = Computed::new();
+            for claim in unproven {
                 if let Some(id) = placed.digests.get(&claim.layer) {
                     computed.insert((claim.span, claim.algorithm), id.clone());
                 }

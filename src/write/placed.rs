@@ -99,7 +99,7 @@ enum Piece {
     Rest,
     /// A whole layer is read for its digest, and what belongs in the tar is written on the way; the flag
     /// says that nobody else reads that.
-    Layer(usize, Vec<Move>, bool),
+    Layer(usize, Vec<Move>, bool, Hasher),
     /// Some bodies of a layer are copied; the flag says that nobody else reads them.
     Bodies(usize, Vec<Move>, bool),
 }
@@ -120,11 +120,11 @@ pub(super) struct Placed {
 }
 
 /// Writes `entries`, whose bodies are in `layers`, to `file`, which is empty; of the layers that
-/// `hash` picks, the digests are computed.
+/// `hash` has a hasher for, the digests are computed.
 pub(super) fn write(
     entries: &Entries<'_>,
     layers: &[Slice],
-    hash: impl Fn(usize) -> bool,
+    hash: impl Fn(usize) -> Option<Hasher>,
     file: &File,
     jobs: Jobs,
     progress: &dyn Progress,
@@ -158,11 +158,14 @@ pub(super) fn write(
 fn pieces(
     plan: Plan,
     layers: &[Slice],
-    hash: impl Fn(usize) -> bool,
+    hash: impl Fn(usize) -> Option<Hasher>,
     jobs: Jobs,
 ) -> Vec<(u64, Piece)> {
-    let hash: Vec<bool> = (0..layers.len()).map(hash).collect();
-    let hashing = layers.iter().zip(&hash).filter(|(_, hash)| **hash);
+    let mut hashers: Vec<Option<Hasher>> = (0..layers.len()).map(hash).collect();
+    let hashing = layers
+        .iter()
+        .zip(&hashers)
+        .filter(|(_, hasher)| hasher.is_some());
     let all = hashing.map(|(layer, _)| layer.len() * HASH).sum::<u64>();
     let all = all + plan.large * COPY + plan.rest;
     let share = all / jobs.count() as u64;
@@ -175,24 +178,25 @@ fn pieces(
     let mut pieces = vec![(plan.rest, Piece::Rest)];
     for (layer, moves) in plan.moves.into_iter().enumerate() {
         let copy = moves.iter().map(|m| m.from.len).sum::<u64>() * COPY;
-        let digest = if hash[layer] {
-            layers[layer].len() * HASH
-        } else {
-            0
-        };
         // A layer is hashed from its first byte to its last by one thread. If that alone is more than
         // a fair share of all the work, other threads copy what is in it.
         let alone = users[&place(&layers[layer])] == 1;
-        if digest > 0 && digest + copy <= share {
-            pieces.push((digest + copy, Piece::Layer(layer, moves, alone)));
-            continue;
-        }
-        if digest > 0 {
-            pieces.push((digest, Piece::Layer(layer, Vec::new(), false)));
+        let hasher = hashers[layer].take();
+        let is_hashed = hasher.is_some();
+        let mut moves = moves;
+        if let Some(hasher) = hasher {
+            let digest = layers[layer].len() * HASH;
+            let (cost, here) = if digest + copy <= share {
+                (digest + copy, std::mem::take(&mut moves))
+            } else {
+                (digest, Vec::new())
+            };
+            let last = alone && moves.is_empty();
+            pieces.push((cost, Piece::Layer(layer, here, last, hasher)));
         }
         for group in groups(moves) {
             let cost = group.iter().map(|m| m.from.len).sum::<u64>() * COPY;
-            pieces.push((cost, Piece::Bodies(layer, group, alone && digest == 0)));
+            pieces.push((cost, Piece::Bodies(layer, group, alone && !is_hashed)));
         }
     }
     pieces
@@ -265,7 +269,7 @@ impl<'t, 'w> Work<'t, (u64, Piece)> for Writing<'w> {
     fn begin(&self, (_, piece): &'t (u64, Piece)) -> Begun<Self::Pass, Self::Done> {
         match piece {
             Piece::Rest => Begun::Done(write_rest(self.entries, self.file)),
-            Piece::Layer(layer, moves, last) => {
+            Piece::Layer(layer, moves, last, hasher) => {
                 let reading = Reading {
                     layer: &self.layers[*layer],
                     moves: moves.iter().copied().peekable(),
@@ -274,7 +278,7 @@ impl<'t, 'w> Work<'t, (u64, Piece)> for Writing<'w> {
                     task: self.task,
                     offset: 0,
                 };
-                Begun::Pass(reading, Hasher::sha256())
+                Begun::Pass(reading, hasher.clone())
             }
             Piece::Bodies(layer, moves, last) => {
                 let copied = copy_bodies(&self.layers[*layer], moves, *last, self.file, self.task);
