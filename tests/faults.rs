@@ -365,3 +365,17 @@ fn metadata_is_not_lost_in_silence() {
         assert_eq!(fs::read_dir(directory.path()).expect("it").count(), 0);
     }
 }
+
+/// What the system said is passed on, but not the name of a temporary file that nobody asked for.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_directory_that_takes_no_files() {
+    let archive = repository("testdata/engines/tiny20.tar");
+    let output = program()
+        .args(["flatten", &archive, "-o", "/proc/rootfs.tar"])
+        .output()
+        .expect("imgtar runs");
+    fails(&output, &["cannot write to /proc\n", "(os error "]);
+    let err = String::from_utf8_lossy(&output.stderr);
+    assert!(!err.contains(".imgtar-"), "{err}");
+}
