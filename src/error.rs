@@ -11,8 +11,10 @@ use crate::source::{SourceError, is_environment};
 use crate::write::WriteError;
 
 /// Why imgtar could not do what was asked.
+///
+/// This enum and those in it are exhaustive, so that whoever sorts them or gives advice on them hears of
+/// every new variant from the compiler.
 #[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
 pub enum Error {
     /// The file or standard input could not be read.
     #[error(transparent)]
@@ -76,7 +78,7 @@ impl Error {
             Self::Rebuild(error) => match error {
                 RebuildError::Metadata(error) => of_metadata(error),
                 RebuildError::Source(error) => of_source(error),
-                RebuildError::Flat { source, .. } => of_fault(&source.fault),
+                RebuildError::Flat { source, .. } => of_tar(source),
                 RebuildError::Tree(error) => of_rootfs(error),
                 RebuildError::Archive(error) => of_archive(error),
                 RebuildError::Load(error) => of_load(error),
@@ -149,10 +151,7 @@ fn of_rootfs(error: &RootfsError) -> Class {
 }
 
 fn of_tar(error: &TarError) -> Class {
-    match &error.fault {
-        TarFault::Read(error) if is_environment(error) => Class::Environment,
-        _ => Class::Input,
-    }
+    of_fault(&error.fault)
 }
 
 fn of_archive(error: &ArchiveError) -> Class {
@@ -167,7 +166,18 @@ fn of_archive(error: &ArchiveError) -> Class {
 fn of_fault(fault: &TarFault) -> Class {
     match fault {
         TarFault::Read(error) if is_environment(error) => Class::Environment,
-        _ => Class::Input,
+        TarFault::Read(_)
+        | TarFault::TruncatedHeader
+        | TarFault::TruncatedBody { .. }
+        | TarFault::Checksum { .. }
+        | TarFault::StrayZeroBlock
+        | TarFault::Number { .. }
+        | TarFault::NegativeSize { .. }
+        | TarFault::PaxRecord { .. }
+        | TarFault::PaxValue { .. }
+        | TarFault::MetaTooLong(..)
+        | TarFault::SparseTooLong(_)
+        | TarFault::Sparse => Class::Input,
     }
 }
 

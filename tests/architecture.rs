@@ -325,6 +325,39 @@ fn no_file_is_too_long() {
     }
 }
 
+/// Whoever adds an error decides what a person should do about it, and what it exits with: nothing
+/// falls into an arm for the rest.
+#[test]
+fn every_error_has_its_hint_and_its_class_decided() {
+    let mut seen = 0;
+    for file in sources() {
+        if !file.path.starts_with("cli/advice") && file.path != Path::new("error.rs") {
+            continue;
+        }
+        seen += 1;
+        for arm in ["_ =>", "_ if "] {
+            let line = file
+                .code()
+                .lines()
+                .map(str::trim)
+                .find(|l| l.starts_with(arm))
+                .map(str::to_owned);
+            assert_eq!(line, None, "src/{}", file.path.display());
+        }
+    }
+    assert!(seen > 4, "the files are somewhere else now");
+    let enums = sources()
+        .iter()
+        .filter(|file| file.path.ends_with("error.rs") && file.is_library())
+        .filter(|file| file.text.contains("thiserror::Error)]\n#[non_exhaustive]"))
+        .map(|file| file.path.clone())
+        .collect::<Vec<_>>();
+    assert!(
+        enums.is_empty(),
+        "the compiler cannot ask for new variants of {enums:?}"
+    );
+}
+
 /// Every problem code has a sentence in the source and a place in the published JSON Schema.
 #[test]
 fn every_problem_code_is_documented() {

@@ -167,6 +167,13 @@ fn a_refusal_says_what_the_file_is() {
                 run.err().contains("hint: "),
                 "what to do next is missing: {run}"
             );
+            let err = run.err();
+            let lines: Vec<&str> = err.lines().collect();
+            for pair in lines.windows(2) {
+                if let Some(cause) = pair[1].strip_prefix("  caused by: ") {
+                    assert!(!pair[0].contains(cause), "the cause is told twice: {run}");
+                }
+            }
         }
     }
 }

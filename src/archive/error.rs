@@ -8,7 +8,6 @@ use crate::record::TarError;
 
 /// Why a file cannot be read as an image archive.
 #[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
 pub enum ArchiveError {
     /// The very first header is none.
     #[error("{path} is no tar archive")]
@@ -49,7 +48,6 @@ pub enum ArchiveError {
 
 /// Why a name leads to no file in the archive.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
 pub enum LookupError {
     /// No member has this name.
     #[error("the archive has no member `{}`", .name.as_bstr())]

@@ -1,5 +1,6 @@
 //! Arguments in, answers out. The only folder that knows of terminals.
 
+mod advice;
 mod archive_output;
 mod args;
 mod commands;

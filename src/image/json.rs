@@ -31,7 +31,6 @@ pub(crate) enum Json {
 
 /// Why a document cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
 pub enum JsonError {
     /// It is no JSON, or nested too deep.
     #[error("{0}")]

@@ -34,7 +34,7 @@ mod reference;
 mod select;
 pub(crate) mod v1;
 
-pub use change::{ChangeDoubt, ChangeError, Changes};
+pub use change::{ChangeDoubt, ChangeError, Changes, Refused};
 pub use config::{Config, Created, Health, HistoryEntry, RootFs, RunConfig};
 pub use descriptor::Descriptor;
 pub use draft::ConfigDraft;

@@ -19,7 +19,6 @@ pub struct Selector {
 
 /// Why no image can be picked.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
 pub enum SelectError {
     /// Nothing in the archive is called so.
     #[error("the archive holds no image `{wanted}`")]

@@ -9,7 +9,6 @@ use crate::source::{Compression, is_environment};
 
 /// Why a layer's bytes or entries cannot be had.
 #[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
 pub enum LayerError {
     /// The archive does not hold it.
     #[error("the layer is missing")]

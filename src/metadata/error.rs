@@ -9,7 +9,6 @@ use crate::source::SourceError;
 
 /// Why metadata cannot be written or read.
 #[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
 pub enum MetadataError {
     /// The bytes cannot be had.
     #[error(transparent)]
@@ -75,11 +74,10 @@ pub enum MetadataError {
 
 /// What is wrong with a member of the metadata.
 #[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
 pub enum StreamFault {
     /// It cannot be read, or its compression is damaged.
-    #[error("{0}")]
-    Read(#[source] io::Error),
+    #[error(transparent)]
+    Read(io::Error),
     /// A line is longer than any can be.
     #[error("line {line} is too long")]
     LongLine {

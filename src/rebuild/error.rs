@@ -15,7 +15,6 @@ use crate::write::WriteError;
 
 /// Why an archive cannot be rebuilt.
 #[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
 pub enum RebuildError {
     /// The metadata is not what it should be.
     #[error(transparent)]

@@ -1,23 +1,34 @@
 //! What makes bytes no tar.
 
-use std::io;
+use std::error::Error;
+use std::{fmt, io};
 
 use crate::limits::Exceeded;
 
 /// A fault of a tar stream, and where it lies.
-#[derive(Debug, thiserror::Error)]
-#[error("at byte {offset}: {fault}")]
+#[derive(Debug)]
 pub struct TarError {
     /// Where the faulty header or body begins, in bytes from the beginning of the (uncompressed) tar.
     pub offset: u64,
     /// What is wrong there.
-    #[source]
     pub fault: TarFault,
+}
+
+impl fmt::Display for TarError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "at byte {}: {}", self.offset, self.fault)
+    }
+}
+
+impl Error for TarError {
+    /// What caused the fault: the fault's own words are in the message already.
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.fault.source()
+    }
 }
 
 /// The ways in which a tar stream can be faulty.
 #[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
 pub enum TarFault {
     /// The stream ends inside a header.
     #[error("the tar ends inside a header")]

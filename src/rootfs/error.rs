@@ -10,7 +10,6 @@ use crate::source::SourceError;
 
 /// Why an image cannot be flattened, and where.
 #[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
 pub enum RootfsError {
     /// An entry that no engine can apply.
     #[error("layer {layer} cannot be applied: `{}` {fault} (header at byte {offset} of the layer)", .path.as_bstr())]
@@ -127,7 +126,6 @@ impl RootfsError {
 
 /// Faults of one entry.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
 pub enum RootfsFault {
     /// A directory on its way is a file (L11).
     #[error("lies below `{}`, which is no directory", .0.as_bstr())]
@@ -161,8 +159,15 @@ pub enum RootfsFault {
     WhiteoutName,
     /// It asks for more than a limit allows.
     #[error("asks for too much: {0}")]
-    Limit(#[from] Exceeded),
+    Limit(Exceeded),
     /// The root itself is something other than a directory.
     #[error("replaces the root by something that is no directory")]
     Root,
+}
+
+// Not a source: the message has its words.
+impl From<Exceeded> for RootfsFault {
+    fn from(exceeded: Exceeded) -> Self {
+        Self::Limit(exceeded)
+    }
 }

@@ -7,7 +7,6 @@ use crate::limits::Exceeded;
 
 /// Why bytes could not be had.
 #[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
 pub enum SourceError {
     /// The operating system would not open the file.
     #[error("cannot open {path}")]

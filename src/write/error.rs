@@ -12,7 +12,6 @@ use crate::source::SourceError;
 
 /// Why a tar could not be written.
 #[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
 pub enum WriteError {
     /// The image's layers cannot be applied, or are not what they should be.
     #[error(transparent)]

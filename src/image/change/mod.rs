@@ -62,12 +62,29 @@ struct Place {
 pub struct ChangeError {
     words: String,
     place: Place,
+    refused: Refused,
+}
+
+/// What about a change is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refused {
+    /// Its instruction is none that changes a config.
+    Instruction,
+    /// What stands around or behind the instruction: quotes, words, their number.
+    Syntax,
+    /// A value, once its variables are expanded.
+    Value,
 }
 
 impl ChangeError {
     /// The words that Docker refuses it with.
     pub fn words(&self) -> &str {
         &self.words
+    }
+
+    /// What about the change is refused.
+    pub fn refused(&self) -> Refused {
+        self.refused
     }
 
     /// Which of the given changes it is about, counted from 1.
@@ -98,6 +115,17 @@ struct Fault {
     words: String,
 }
 
+impl Fault {
+    /// The error for callers, `place` says where lines are.
+    fn error(self, refused: Refused, place: impl Fn(usize) -> Place) -> ChangeError {
+        ChangeError {
+            words: self.words,
+            place: place(self.line),
+            refused,
+        }
+    }
+}
+
 impl Changes {
     /// Parses the values of `--change`, in their order. No value is no change.
     ///
@@ -115,17 +143,15 @@ impl Changes {
             .join("\n");
         let starts = starts(changes);
         let place = |line| place(&starts, line);
-        let failed = |fault: Fault| ChangeError {
-            words: fault.words,
-            place: place(fault.line),
-        };
-        let (nodes, escape) = lines::parse(&text).map_err(failed)?;
+        let syntax = |fault: Fault| fault.error(Refused::Syntax, place);
+        let (nodes, escape) = lines::parse(&text).map_err(syntax)?;
         for node in &nodes {
             if !Instruction::is_change(&node.name) {
-                return Err(failed(Fault {
+                let fault = Fault {
                     line: node.line,
                     words: format!("{} is not a valid change command", node.name),
-                }));
+                };
+                return Err(fault.error(Refused::Instruction, place));
             }
         }
         let mut instructions = Vec::with_capacity(nodes.len());
@@ -140,7 +166,7 @@ impl Changes {
                 });
             }
             let instruction =
-                Instruction::read(node).map_err(|words| failed(Fault { line, words }))?;
+                Instruction::read(node).map_err(|words| syntax(Fault { line, words }))?;
             instructions.push((place(line), instruction));
         }
         Ok(Self {
@@ -172,6 +198,7 @@ impl Changes {
             state.apply(instruction).map_err(|words| ChangeError {
                 words,
                 place: *place,
+                refused: Refused::Value,
             })?;
         }
         *run = changed;

@@ -23,7 +23,6 @@ use crate::source::{Slice, SourceError, Span, sniff};
 
 /// Why no images can be had from an archive.
 #[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
 pub enum LoadError {
     /// It is no image archive.
     #[error(transparent)]
@@ -54,7 +53,6 @@ pub enum LoadError {
 
 /// Why a document of an archive cannot be read.
 #[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
 pub enum Unreadable {
     /// It is not there.
     #[error(transparent)]

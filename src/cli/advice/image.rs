@@ -1,0 +1,56 @@
+//! On images that cannot be read or picked.
+
+use imgtar::archive::LookupError;
+use imgtar::image::{JsonError, LoadError, SelectError, Unreadable};
+
+use super::{Advice, VERIFY, allow, archive};
+
+pub(super) fn on_load(error: &LoadError) -> Advice {
+    match error {
+        LoadError::Archive(error) => archive::on_archive(error),
+        LoadError::Source(error) => archive::on_source(error),
+        LoadError::Description { source, .. } => on_unreadable(source),
+        // The limit's own hint follows.
+        LoadError::TooMuch { .. } => Advice::none(),
+    }
+}
+
+fn on_unreadable(error: &Unreadable) -> Advice {
+    match error {
+        Unreadable::Lookup(
+            LookupError::Absent { .. }
+            | LookupError::Dangling { .. }
+            | LookupError::TooManyLinks { .. }
+            | LookupError::NotAFile { .. },
+        )
+        | Unreadable::Json(
+            JsonError::Syntax(_) | JsonError::Type { .. } | JsonError::Value { .. },
+        ) => Advice::hint(VERIFY),
+        Unreadable::Json(JsonError::TooLarge { exceeded, .. }) => Advice::hint(allow(exceeded)),
+    }
+}
+
+pub(super) fn on_select(error: &SelectError) -> Advice {
+    match error {
+        SelectError::Unknown { candidates, .. } | SelectError::Several { candidates } => {
+            Advice::below(
+                candidates.iter().cloned(),
+                "name one of these, by reference, ID or position",
+            )
+        }
+        SelectError::Ambiguous { candidates, .. } => Advice::below(
+            candidates.iter().cloned(),
+            "write more of the ID, or pick one with --platform or by position",
+        ),
+        SelectError::NoPlatform { candidates, .. } => Advice::below(
+            candidates.iter().cloned(),
+            "pick one of these with --platform, or leave the option out to see all",
+        ),
+        SelectError::OutOfRange { .. } => {
+            Advice::hint("`imgtar images ARCHIVE` lists the images with their positions")
+        }
+        SelectError::Position(_) => {
+            Advice::hint("write @0, @1, … for a position, or a reference or an ID without the @")
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! On layers that cannot be read or applied.
+
+use imgtar::layer::LayerError;
+use imgtar::record::{TarError, TarFault};
+use imgtar::rootfs::RootfsError;
+
+use super::{Advice, READ_FAILED, VERIFY, archive, no_room_for};
+
+const EXPORTS: &str =
+    "`docker export` writes the tar of a container's files, `imgtar flatten` that of an image's";
+
+pub(super) fn on_layer(error: &LayerError) -> Advice {
+    match error {
+        LayerError::Missing(_) | LayerError::Tar(_) | LayerError::Decode { .. } => {
+            Advice::hint(VERIFY)
+        }
+        // The limit's own hint follows.
+        LayerError::Limit(_) => Advice::none(),
+        LayerError::Spool(_) => no_room_for("the uncompressed layer"),
+        LayerError::Read(_) => Advice::hint(READ_FAILED),
+    }
+}
+
+pub(super) fn on_rootfs(error: &RootfsError) -> Advice {
+    match error {
+        RootfsError::DiffId { .. } => Advice::hint(
+            "the layer was changed or damaged; `imgtar verify` says what else is, --no-verify flattens it all the same",
+        ),
+        RootfsError::Entry { .. } => Advice::hint(
+            "no engine can apply this layer either; `imgtar ls --layer` shows its entries",
+        ),
+        RootfsError::NotRootfs { .. } => Advice::hint(EXPORTS),
+        RootfsError::Flat(error) => on_flat(error),
+        RootfsError::FlatEntry { .. } => {
+            Advice::hint("no container can have such a file; leave it out of the tar")
+        }
+        RootfsError::Image { .. } => Advice::hint(
+            "`imgtar verify` reports everything that is wrong with the archive; --no-verify flattens what is there",
+        ),
+        RootfsError::Layer { source, .. } => on_layer(source),
+        // The limit's own hint follows; more entries than can be counted have no limit to raise.
+        RootfsError::Limit { .. }
+        | RootfsError::Expansion { .. }
+        | RootfsError::TooManyEntries { .. } => Advice::none(),
+        RootfsError::Compare { source, .. } => archive::on_source(source),
+        RootfsError::WorkingDirectory { .. } => {
+            Advice::hint("no engine starts this image; another WORKDIR makes one that does")
+        }
+    }
+}
+
+/// On a tar that should have been that of a container's files.
+fn on_flat(error: &TarError) -> Advice {
+    match &error.fault {
+        TarFault::Read(_) => Advice::hint(READ_FAILED),
+        TarFault::TruncatedHeader
+        | TarFault::TruncatedBody { .. }
+        | TarFault::Checksum { .. }
+        | TarFault::StrayZeroBlock
+        | TarFault::Number { .. }
+        | TarFault::NegativeSize { .. }
+        | TarFault::PaxRecord { .. }
+        | TarFault::PaxValue { .. }
+        | TarFault::MetaTooLong(..)
+        | TarFault::SparseTooLong(_)
+        | TarFault::Sparse => Advice::hint(EXPORTS),
+    }
+}

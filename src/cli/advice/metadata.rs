@@ -1,0 +1,64 @@
+//! On metadata that cannot be used, and on archives that cannot be rebuilt from it.
+
+use imgtar::metadata::MetadataError;
+use imgtar::rebuild::RebuildError;
+
+use super::{Advice, archive, image, layer, no_room_for, on_output, write};
+
+const DAMAGED: &str = "the metadata was damaged or changed; flatten the archive again";
+
+pub(super) fn on_metadata(error: &MetadataError) -> Advice {
+    match error {
+        MetadataError::Source(error) => archive::on_source(error),
+        // It is metadata that should have been a tar, and not an image archive.
+        MetadataError::Archive(_) | MetadataError::NotMetadata { .. } => {
+            Advice::hint("`imgtar flatten app.tar -o rootfs.tar --metadata FILE` writes metadata")
+        }
+        MetadataError::Version { .. } | MetadataError::Unknown { .. } => Advice::hint(
+            "it was written by another version of imgtar; docs/metadata.md describes the form of this one",
+        ),
+        MetadataError::Missing { .. } | MetadataError::Member { .. } => Advice::hint(
+            "the file was damaged or changed; compare its checksum with the sender's, or flatten the archive again",
+        ),
+        MetadataError::Layer { source, .. } => layer::on_layer(source),
+        MetadataError::Changed(_) => Advice::hint(
+            "something else writes to the archive; wait until it is complete, then try again",
+        ),
+        MetadataError::Write(error) => on_output(error),
+    }
+}
+
+pub(super) fn on_rebuild(error: &RebuildError) -> Advice {
+    match error {
+        RebuildError::Metadata(error) => on_metadata(error),
+        RebuildError::Source(error) => archive::on_source(error),
+        RebuildError::Flat { .. } => {
+            Advice::hint("the flat tar comes first: imgtar rebuild ROOTFS.tar --metadata FILE")
+        }
+        RebuildError::Tree(_) | RebuildError::DiffId { .. } => Advice::hint(DAMAGED),
+        RebuildError::Changed { changes, count, .. } => Advice::below(
+            further(changes, *count),
+            "give the flat tar as `flatten` wrote it, with the metadata that was written beside it; --accept-changes makes one more layer of what was changed",
+        ),
+        RebuildError::Lost { bodies, count, .. } => Advice::below(
+            further(bodies, *count),
+            "metadata has no copy of what the flat tar holds; `imgtar commit ARCHIVE ROOTFS.tar` makes the same layer from the original archive alone",
+        ),
+        RebuildError::Expansion { .. } => {
+            Advice::hint("no archive that was flattened comes to this; do not trust the file")
+        }
+        RebuildError::Spool(_) => no_room_for("the compressed layers"),
+        RebuildError::SpoolArchive(_) => no_room_for("the archive"),
+        RebuildError::Archive(error) => archive::on_archive(error),
+        RebuildError::Load(error) => image::on_load(error),
+        RebuildError::Layer(error) => write::on_write(error),
+        RebuildError::Write(error) => on_output(error),
+    }
+}
+
+/// Those that the message does not name; it has the first of `count`.
+fn further<T: ToString>(named: &[T], count: u64) -> impl Iterator<Item = String> {
+    let left = count.saturating_sub(named.len() as u64);
+    let left = (left > 0).then(|| format!("and {left} more"));
+    named.iter().skip(1).map(T::to_string).chain(left)
+}

@@ -1,0 +1,110 @@
+//! What to do about an error: a hint for whoever reads the message, or the decision that there is none.
+//!
+//! One file for each group of error enums. No match in here has a `_` arm, and `tests/architecture.rs`
+//! sees to that: a new variant does not compile until somebody has decided what a person should do next.
+
+mod archive;
+mod image;
+mod layer;
+mod metadata;
+mod write;
+
+use std::borrow::Cow;
+use std::io;
+
+use imgtar::Error;
+use imgtar::limits::Exceeded;
+
+/// What stands below an error's message and its causes.
+#[derive(Debug, Default)]
+pub(super) struct Advice {
+    /// Lines of their own, such as candidates.
+    pub(super) details: Vec<String>,
+    /// What to do next.
+    pub(super) hints: Vec<String>,
+}
+
+impl Advice {
+    /// The advice on an error.
+    pub(super) fn on(error: &Error) -> Self {
+        let advice = match error {
+            Error::Source(error) => archive::on_source(error),
+            Error::Archive(error) => archive::on_archive(error),
+            Error::Load(error) => image::on_load(error),
+            Error::Select(error) => image::on_select(error),
+            Error::Layer(error) => layer::on_layer(error),
+            Error::Rootfs(error) => layer::on_rootfs(error),
+            Error::Write(error) => write::on_write(error),
+            Error::Metadata(error) => metadata::on_metadata(error),
+            Error::Rebuild(error) => metadata::on_rebuild(error),
+        };
+        match Exceeded::behind(error) {
+            None => advice,
+            Some(exceeded) => advice.and(allow(exceeded)),
+        }
+    }
+
+    /// The message and its causes say everything: nothing is left to be added.
+    fn none() -> Self {
+        Self::default()
+    }
+
+    /// One hint.
+    fn hint(hint: impl Into<String>) -> Self {
+        Self::none().and(hint)
+    }
+
+    /// One more hint.
+    fn and(mut self, hint: impl Into<String>) -> Self {
+        self.hints.push(hint.into());
+        self
+    }
+
+    /// The hint `below`, under these lines.
+    fn below(details: impl IntoIterator<Item = String>, below: impl Into<String>) -> Self {
+        Self {
+            details: details.into_iter().collect(),
+            hints: vec![below.into()],
+        }
+    }
+}
+
+/// For damage inside the archive.
+const VERIFY: &str = "`imgtar verify` reports everything that is wrong with the archive";
+
+/// For whoever took something else for an image archive.
+const WHAT_WRITES_ONE: &str =
+    "an image archive is what `docker save`, `podman save` or `skopeo copy` writes";
+
+/// For a file that could be opened and then not be read.
+const READ_FAILED: &str =
+    "the disk or the network under the file failed; copy the file to another disk and try again";
+
+/// For a limit that was met.
+fn allow(exceeded: &Exceeded) -> String {
+    format!(
+        "if you trust the archive, --limit {}=VALUE lets it have more",
+        exceeded.limit
+    )
+}
+
+/// For a temporary file that could not be written.
+fn no_room_for(what: &str) -> Advice {
+    Advice::hint(format!("set TMPDIR to a directory with room for {what}"))
+}
+
+/// For an output that could not be written.
+fn on_output(error: &io::Error) -> Advice {
+    let hint: Cow<'_, str> = match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            "free some space, or name a file on another disk with -o".into()
+        }
+        io::ErrorKind::FileTooLarge => {
+            "`ulimit -f` or the file system allows no larger file; name one elsewhere with -o"
+                .into()
+        }
+        // The system's own words are all there is.
+        _other_kind => return Advice::none(),
+    };
+    Advice::hint(hint)
+}

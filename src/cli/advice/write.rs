@@ -1,0 +1,35 @@
+//! On archives that cannot be written.
+
+use imgtar::image::{ChangeError, Refused};
+use imgtar::write::WriteError;
+
+use super::{Advice, archive, layer, no_room_for, on_output};
+
+pub(super) fn on_write(error: &WriteError) -> Advice {
+    match error {
+        WriteError::Rootfs(error) => layer::on_rootfs(error),
+        WriteError::Read(error) => archive::on_source(error),
+        WriteError::Change(error) => on_change(error),
+        WriteError::WhiteoutName { .. } => {
+            Advice::hint("rename the file or leave it out; no image can hold a file of that name")
+        }
+        WriteError::Write(error) => on_output(error),
+        WriteError::Spool { .. } => no_room_for("the new layer, uncompressed"),
+        WriteError::Layer { source, .. } => layer::on_layer(source),
+        WriteError::Digest { .. } => Advice::hint(
+            "the layer was changed or damaged, and the new archive would say that it was not; `imgtar verify` says what else is",
+        ),
+        WriteError::NoLayer { .. } => Advice::hint("`imgtar layers` lists the layers"),
+        WriteError::Image { .. } => Advice::hint(super::VERIFY),
+    }
+}
+
+fn on_change(error: &ChangeError) -> Advice {
+    match error.refused() {
+        Refused::Instruction => Advice::hint(
+            "CMD, ENTRYPOINT, ENV, EXPOSE, HEALTHCHECK, LABEL, ONBUILD, STOPSIGNAL, USER, VOLUME and WORKDIR can change a config",
+        ),
+        // Docker's words say what it wants instead.
+        Refused::Syntax | Refused::Value => Advice::none(),
+    }
+}
