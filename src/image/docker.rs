@@ -40,7 +40,7 @@ impl ManifestJson {
         let root = Node::root(&json, "manifest.json");
         if !root.is_present() {
             // moby: "invalid manifest, manifest cannot be null (but can be [])"
-            return Err(root.invalid("it is null, an array is wanted"));
+            return Err(root.null("an array"));
         }
         let items = root.items()?.unwrap_or_default();
         let items = items.iter().map(read_item).collect::<Result<_, _>>()?;

@@ -53,6 +53,14 @@ pub enum JsonError {
         /// What stands there.
         found: String,
     },
+    /// A document is `null`: Go reads nothing from it, and each engine makes something else of that.
+    #[error("`{at}`: it is null, {wanted} is wanted")]
+    Null {
+        /// Which value, as a path through the document.
+        at: String,
+        /// What the format asks for.
+        wanted: &'static str,
+    },
     /// A value has the right type but breaks its own grammar.
     #[error("`{at}`: {why}")]
     Value {
@@ -230,6 +238,14 @@ impl<'j> Node<'j> {
         JsonError::Value {
             at: self.at.clone(),
             why: why.to_string(),
+        }
+    }
+
+    /// An error about a value that is `null` or absent and may not be.
+    pub(crate) fn null(&self, wanted: &'static str) -> JsonError {
+        JsonError::Null {
+            at: self.at.clone(),
+            wanted,
         }
     }
 

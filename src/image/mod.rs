@@ -47,6 +47,7 @@ pub use model::{
     Absent, Artifact, ArtifactBlob, ConfigBlob, Identity, Image, ImageSet, Layer, LayerSource,
     Manifest,
 };
+pub(crate) use model::{RefusedTag, TagFault};
 pub use platform::{Platform, PlatformError};
 pub use reference::{Name, Reference, ReferenceError};
 pub use select::{SelectError, Selector};

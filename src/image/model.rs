@@ -7,9 +7,10 @@ use std::sync::Arc;
 use super::config::Config;
 use super::descriptor::Descriptor;
 use super::history::Pairing;
+use super::load::Unreadable;
 use super::media_type::MediaType;
 use super::platform::Platform;
-use super::reference::Name;
+use super::reference::{Name, Reference, ReferenceError};
 use crate::archive::{Layout, LookupError};
 use crate::digest::{BlobDigest, ChainId, DiffId, Digest, ImageId, LegacyId};
 use crate::problem::Problem;
@@ -28,12 +29,38 @@ pub struct ImageSet {
     pub absent: Vec<Absent>,
     /// What did not hold while the descriptions were read.
     pub problems: Vec<Problem>,
+    /// Descriptions that cannot be read although another one could be, and why not.
+    pub(crate) unreadable: Vec<(&'static str, Unreadable)>,
+    /// The tags of `manifest.json` that engines refuse.
+    pub(crate) refused_tags: Vec<RefusedTag>,
     /// How many of the images `manifest.json` describes; they are the first.
     pub(crate) from_manifest_json: usize,
     /// How many descriptors `index.json` itself has.
     pub(crate) in_index_json: usize,
     /// Blobs whose digest was computed while they were read.
     pub(crate) checked: HashSet<Span>,
+}
+
+/// A tag of `manifest.json` that engines refuse.
+#[derive(Clone, Debug)]
+pub(crate) struct RefusedTag {
+    /// The image's position.
+    pub(crate) image: usize,
+    /// The tag as written.
+    pub(crate) text: String,
+    /// Why it is refused.
+    pub(crate) why: TagFault,
+}
+
+/// Why a tag of `manifest.json` is refused.
+#[derive(Clone, Debug, thiserror::Error)]
+pub(crate) enum TagFault {
+    /// It is a reference without a tag.
+    #[error("it has no tag")]
+    NoTag(Reference),
+    /// It is not a reference.
+    #[error(transparent)]
+    Grammar(ReferenceError),
 }
 
 /// What an image is called by its engine.

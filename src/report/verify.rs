@@ -8,7 +8,7 @@ use super::text::Text;
 use crate::archive::Archive;
 use crate::image::ImageSet;
 use crate::problem::{Code, Problem, Severity};
-use crate::verify::{Loaders, Verdict, Verification};
+use crate::verify::{Loaders, Refusal, Verdict, Verification};
 
 /// The answer of `verify`.
 #[derive(Clone, Debug, Serialize)]
@@ -70,15 +70,19 @@ pub struct VerifyLoaders {
 pub struct VerifyLoader {
     /// Whether it takes it.
     pub accepts: bool,
-    /// Why not, as nearly in its words as can be foretold.
+    /// Why not.
     pub reason: Option<String>,
+    /// Whether `reason` is what the engine itself says, with `…` for what the archive does not decide, such
+    /// as the name of a temporary directory. Otherwise it is in the words of imgtar.
+    pub quoted: bool,
 }
 
 impl From<&Loaders> for VerifyLoaders {
     fn from(loaders: &Loaders) -> Self {
         let of = |verdict: &Verdict| VerifyLoader {
             accepts: verdict.accepts(),
-            reason: verdict.refusal.clone(),
+            reason: verdict.refusal.as_ref().map(|why| why.text().to_owned()),
+            quoted: matches!(verdict.refusal, Some(Refusal::Says(_))),
         };
         Self {
             docker: of(&loaders.docker),

@@ -27,7 +27,7 @@ use blobs::{Blob, Blobs};
 use loaders::Facts;
 
 pub use checksum::{ChecksumError, ChecksumLine, LIMIT as CHECKSUM_LIMIT, read_checksums};
-pub use loaders::{Loaders, Verdict};
+pub use loaders::{Loaders, Refusal, Verdict};
 
 /// What became of the checks of one archive.
 #[derive(Debug)]
@@ -103,7 +103,7 @@ impl Verification {
 /// Checked are: the digest and size of every blob that has one, every diff ID, every config's
 /// digest, the numbers of layers, diff IDs and history steps, whether each layer is a sound tar whose
 /// entries can be applied, and whether the archive's descriptions agree. What engines would make of
-/// it is foretold from the same facts. `docs/verify.md` says what no check covers.
+/// it is predicted from the same facts. `docs/verify.md` says what no check covers.
 ///
 /// # Errors
 ///

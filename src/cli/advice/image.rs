@@ -24,7 +24,10 @@ fn on_unreadable(error: &Unreadable) -> Advice {
             | LookupError::NotAFile { .. },
         )
         | Unreadable::Json(
-            JsonError::Syntax(_) | JsonError::Type { .. } | JsonError::Value { .. },
+            JsonError::Syntax(_)
+            | JsonError::Type { .. }
+            | JsonError::Null { .. }
+            | JsonError::Value { .. },
         ) => Advice::hint(VERIFY),
         Unreadable::Json(JsonError::TooLarge { exceeded, .. }) => Advice::hint(allow(exceeded)),
     }

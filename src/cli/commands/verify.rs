@@ -22,7 +22,7 @@ use crate::cli::transfer::{Claims, Transfer};
 ///
 /// Every byte is read once: diff IDs, blob digests and sizes, config digests are recomputed; layer
 /// counts, histories, manifest.json, index.json and repositories are held against each other; names,
-/// links and whiteouts inside the layers are looked at; and it is foretold whether Docker, containerd
+/// links and whiteouts inside the layers are looked at; and it is predicted whether Docker, containerd
 /// and podman would load the archive. All problems are reported, not only the first. Exits with 1 if
 /// anything is not what is claimed. `docs/verify.md` explains every problem.
 #[derive(Debug, clap::Args)]
@@ -151,16 +151,14 @@ impl Args {
     ) -> Result<(VerifyArchive, Option<Digest>), Box<Refused>> {
         let archive =
             args::try_open(path, context.limits, &context.progress)?.map_err(|error| {
-                // What is no tar at all, every engine refuses.
+                // Every engine refuses what is not a tar at all.
                 let loaders = match &error {
-                    imgtar::Error::Archive(ArchiveError::NotTar { .. }) => {
-                        Some(Loaders::all_refuse("archive/tar: invalid tar header"))
+                    imgtar::Error::Archive(ArchiveError::NotTar { source, .. }) => {
+                        Some(Loaders::of_no_tar(source))
                     }
-                    imgtar::Error::Source(SourceError::Empty { .. }) => {
-                        Some(Loaders::all_refuse("the archive is empty"))
-                    }
+                    imgtar::Error::Source(SourceError::Empty { .. }) => Some(Loaders::of_nothing()),
                     imgtar::Error::Source(SourceError::Decompress { source, .. }) => {
-                        Some(Loaders::all_refuse(&source.to_string()))
+                        Some(Loaders::of_damaged_compression(source))
                     }
                     _ => None,
                 };
@@ -174,10 +172,7 @@ impl Args {
             Ok(set) => set,
             Err(error) => {
                 let problem = damage(&archive, &error);
-                let why = problem
-                    .as_ref()
-                    .map_or_else(|| error.to_string(), |problem| problem.message.clone());
-                let loaders = Some(Loaders::of_unreadable(&archive, &why));
+                let loaders = Some(Loaders::of_unreadable(&archive, &error));
                 return match problem {
                     Some(problem) => {
                         let mut problems = vec![problem];

@@ -107,7 +107,17 @@ fn loaders(text: &mut String, loaders: &VerifyLoaders) {
     }
     for (name, loader) in all {
         if let Some(reason) = &loader.reason {
-            _ = writeln!(text, "  {BAD}{name} refuses it:{BAD:#} {}", escaped(reason));
+            let reason = escaped(reason);
+            // Quotation marks stand around what the engine itself says, and nothing else.
+            let (open, close) = if loader.quoted {
+                ("“", "”")
+            } else {
+                ("", "")
+            };
+            _ = writeln!(
+                text,
+                "  {BAD}{name} refuses it:{BAD:#} {open}{reason}{close}"
+            );
         }
     }
 }

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use super::super::config::{Created, HistoryEntry};
 use super::super::descriptor::Descriptor;
 use super::super::docker::{ManifestItem, ManifestJson};
-use super::super::model::{Identity, Image, Layer};
+use super::super::model::{Identity, Image, Layer, RefusedTag, TagFault};
 use super::super::platform::Platform;
 use super::super::reference::{Name, Reference};
 use super::{LoadError, Loader, Read, assign_diff_ids, blob_digest_in_name, digest_in_name};
@@ -145,16 +145,31 @@ impl Loader<'_> {
     fn repo_tag(&mut self, text: &str, image: usize) -> Name {
         let why = match text.parse::<Reference>() {
             Ok(reference) if reference.tag().is_some() => return Name::Reference(reference),
-            Ok(_) => "it has no tag".to_owned(),
-            Err(why) => why.to_string(),
+            Ok(reference) => TagFault::NoTag(reference),
+            Err(why) => TagFault::Grammar(why),
         };
         let message = format!("engines refuse the name `{text}`: {why}");
+        self.refused_tag(RefusedTag {
+            image,
+            text: text.to_owned(),
+            why,
+        });
         self.problem(
             Problem::error(Code::ReferenceInvalid, message),
             b"manifest.json",
             image,
         );
         Name::Bare(text.to_owned())
+    }
+
+    /// Keeps the first of each kind for an image: an engine stops at it.
+    fn refused_tag(&mut self, tag: RefusedTag) {
+        let kind = std::mem::discriminant(&tag.why);
+        let of_image = self.refused_tags.iter().rev();
+        let mut of_image = of_image.take_while(|known| known.image == tag.image);
+        if !of_image.any(|known| std::mem::discriminant(&known.why) == kind) {
+            self.refused_tags.push(tag);
+        }
     }
 }
 

@@ -14,7 +14,7 @@ pub(super) use keys::unknown_keys;
 
 use super::config::Config;
 use super::json::{self, JsonError};
-use super::model::{ConfigBlob, Identity, ImageSet, Layer, LayerSource};
+use super::model::{ConfigBlob, Identity, ImageSet, Layer, LayerSource, RefusedTag};
 use crate::archive::{Archive, ArchiveError, Evidence, Layout, Looks, LookupError};
 use crate::digest::{BlobDigest, ChainId, DiffId, Digest, Hasher, ImageId};
 use crate::limits::{Exceeded, Limit, Limits};
@@ -52,7 +52,7 @@ pub enum LoadError {
 }
 
 /// Why a document of an archive cannot be read.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unreadable {
     /// It is not there.
     #[error(transparent)]
@@ -74,6 +74,8 @@ impl ImageSet {
         let mut loader = Loader {
             archive,
             problems: Vec::new(),
+            unreadable: Vec::new(),
+            refused_tags: Vec::new(),
             checked: HashSet::new(),
             configs: HashMap::new(),
             images: 0,
@@ -104,13 +106,13 @@ impl ImageSet {
                 set
             }
             (Some(Ok(manifest)), Some(Err(fault))) => {
-                loader.report_invalid("index.json", &fault);
+                loader.report_invalid("index.json", fault);
                 Loader::set(Layout::DockerOci, manifest)
             }
             (Some(Ok(manifest)), None) => Loader::set(Layout::Docker, manifest),
             (manifest, Some(Ok(index))) => {
                 if let Some(Err(fault)) = manifest {
-                    loader.report_invalid("manifest.json", &fault);
+                    loader.report_invalid("manifest.json", fault);
                 }
                 loader.check_oci_layout();
                 Loader::oci_set(index)
@@ -132,6 +134,8 @@ impl ImageSet {
             loader.check_repositories(&set)?;
         }
         set.problems = std::mem::take(&mut loader.problems);
+        set.unreadable = std::mem::take(&mut loader.unreadable);
+        set.refused_tags = std::mem::take(&mut loader.refused_tags);
         for (position, image) in set.images.iter_mut().enumerate() {
             image.position = position;
         }
@@ -156,6 +160,9 @@ impl ImageSet {
 struct Loader<'a> {
     archive: &'a Archive,
     problems: Vec<Problem>,
+    /// Descriptions that cannot be read, where another can, and tags that engines refuse.
+    unreadable: Vec<(&'static str, Unreadable)>,
+    refused_tags: Vec<RefusedTag>,
     /// Blobs whose digest was computed here already.
     checked: HashSet<Span>,
     /// Configs by where they lie: images may share one, and it is read once.
@@ -197,6 +204,8 @@ impl Loader<'_> {
             artifacts: Vec::new(),
             absent: Vec::new(),
             problems: Vec::new(),
+            unreadable: Vec::new(),
+            refused_tags: Vec::new(),
             from_manifest_json: 0,
             in_index_json: 0,
             checked: HashSet::new(),
@@ -211,11 +220,12 @@ impl Loader<'_> {
         }
     }
 
-    fn report_invalid(&mut self, member: &str, fault: &Unreadable) {
+    fn report_invalid(&mut self, member: &'static str, fault: Unreadable) {
         let message =
             format!("{member} cannot be read, so readers that go by it find no image: {fault}");
         self.problems
             .push(Problem::error(Code::ManifestInvalid, message).in_member(member.as_bytes()));
+        self.unreadable.push((member, fault));
     }
 
     /// The bytes of a JSON member.

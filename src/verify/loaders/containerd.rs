@@ -7,63 +7,56 @@
 
 use std::collections::HashSet;
 
-use super::docker::config_message;
+use super::docker::{ConfigFault, config_fault, grammar};
 use super::overlay::{Engine, Piece, Rules, unpack};
-use super::{Facts, Outcome, layer_message, shown, wrong_diff_id};
+use super::{Facts, Outcome, Refusal, because, layer_message, says, shown, wrong_diff_id};
 use crate::archive::{MemberKind, MemberName};
 use crate::digest::{ChainId, Digest};
-use crate::image::{Image, Layer};
-use crate::problem::Code;
+use crate::image::{Image, Layer, TagFault};
+use crate::problem::{Code, Severity};
 use crate::rootfs::RootfsFault;
 use crate::source::Compression;
 
+/// What is said where no description is found.
+pub(super) const UNRECOGNIZED: &str = "unrecognized image format";
+
 pub(super) fn load(facts: &Facts<'_>) -> Outcome {
-    facts.outer()?;
+    // The member that is cut short is named first.
+    facts.outer().map_err(|refusal| refusal.within("…"))?;
     for member in facts.archive.members() {
         let name = member.name.as_bytes();
         if matches!(member.kind, MemberKind::File(_)) && std::str::from_utf8(name).is_err() {
-            return Err(format!(
-                "failed to ingest {:?}: failed to open writer: grpc: error while marshaling: string field contains invalid UTF-8",
-                shown(name)
+            return Err(says(
+                "failed to ingest …: failed to open writer: grpc: error while marshaling: string field contains invalid UTF-8…",
             ));
         }
     }
     let manifest_json = facts.is_file(b"manifest.json");
-    if manifest_json {
-        // Parsed as soon as it is met, whichever description counts.
-        if let Some(why) = facts.unreadable(b"manifest.json")
-            && !why.contains("is null")
-        {
-            return Err(format!("untar manifest \"manifest.json\": {why}"));
-        }
+    // Parsed as soon as it is met, whichever description counts.
+    if manifest_json && !facts.manifest_is_null() {
+        facts.readable("manifest.json")?;
     }
     if facts.is_file(b"oci-layout") {
         return layout(facts);
     }
-    if !manifest_json {
-        return Err("unrecognized image format".to_owned());
+    if !manifest_json || facts.manifest_is_null() {
+        return Err(says(UNRECOGNIZED));
     }
-    match facts.set {
-        Err(why) if why.contains("null") => Err("unrecognized image format".to_owned()),
-        Err(why) => Err(format!("untar manifest \"manifest.json\": {why}")),
-        Ok(_) => docker(facts),
-    }
+    docker(facts)
 }
 
 /// An OCI image layout.
 fn layout(facts: &Facts<'_>) -> Outcome {
     if let Some(problem) = facts.problem(Code::ManifestInvalid, b"oci-layout") {
-        return Err(format!("unsupported OCI version: {}", problem.message));
+        return Err(because(problem.message.clone()));
     }
     if !facts.is_file(b"index.json") {
-        return Err("missing index.json in OCI layout 1.0.0".to_owned());
+        return Err(says("missing index.json in OCI layout 1.0.0"));
     }
-    let set = facts.set.map_err(str::to_owned)?;
-    if let Some(why) = facts.unreadable(b"index.json") {
-        return Err(why.to_owned());
-    }
+    facts.readable("index.json")?;
+    let set = facts.set()?;
     if set.in_index_json == 0 {
-        return Err("image might be filtered out".to_owned());
+        return Err(says("image might be filtered out"));
     }
     let mut unpacked = HashSet::new();
     for image in &set.images {
@@ -109,11 +102,11 @@ fn docker(facts: &Facts<'_>) -> Outcome {
         if let MemberKind::Symlink(target) = &member.kind {
             let found = member.name.linked(target);
             if target.starts_with(b"/") || !is_blob(facts, &found) {
-                return Err(format!(
+                return Err(says(format!(
                     "no target for symlink layer from {:?} to {:?}",
                     member.name.to_lossy(),
-                    shown(target)
-                ));
+                    joined(&member.name.to_lossy(), &shown(target))
+                )));
             }
         }
     }
@@ -122,32 +115,31 @@ fn docker(facts: &Facts<'_>) -> Outcome {
         let config = image.config.as_ref().map(|config| &config.member);
         let found = config.is_none_or(|name| stored(facts, name));
         if image.config.is_none() || !found {
-            let why = config_message(facts, image);
-            return Err(match why.strip_prefix("open ") {
-                Some(rest) => {
-                    let name = rest.split(": ").next().unwrap_or(rest);
-                    format!("image config {name:?} not found")
+            return Err(match (config, config_fault(facts, image)) {
+                // A link that other readers follow.
+                (Some(name), _) => says(format!("image config {:?} not found", shown(name))),
+                (None, ConfigFault::Missing(name)) => {
+                    says(format!("image config {name:?} not found"))
                 }
-                None => format!("unable to resolve platform: {why}"),
+                (None, ConfigFault::Unreadable(why)) => because(why),
             });
         }
         for layer in &image.layers {
             if !stored(facts, &layer.member) {
-                return Err(format!(
+                return Err(says(format!(
                     "failed to resolve layers: layer {:?} not found",
                     shown(&layer.member)
-                ));
+                )));
             }
         }
     }
-    let set = facts.set.map_err(str::to_owned)?;
-    let name = set.problems.iter().find(|problem| {
-        problem.code == Code::ReferenceInvalid
-            && problem.member.as_deref() == Some(b"manifest.json")
-            && !problem.message.contains("it has no tag")
-    });
-    if let Some(problem) = name {
-        return Err(format!("normalize image ref: {}", problem.message));
+    facts.set()?;
+    for tag in images.iter().flat_map(|image| facts.refused_tags(image)) {
+        // A name without a tag gets one.
+        if let TagFault::Grammar(why) = &tag.why {
+            let why = grammar(why);
+            return Err(says(format!("normalize image ref {:?}: {why}", tag.text)));
+        }
     }
     let mut unpacked = HashSet::new();
     // A docker archive names files, not digests.
@@ -155,6 +147,26 @@ fn docker(facts: &Facts<'_>) -> Outcome {
         unpack_image(facts, image, false, &mut unpacked)?;
     }
     Ok(())
+}
+
+/// Where a link leads, as Go's `path.Join` puts it: it may leave the root.
+fn joined(name: &str, target: &str) -> String {
+    let directory = name.rsplit_once('/').map_or("", |(directory, _)| directory);
+    let mut path: Vec<&str> = Vec::new();
+    for part in directory.split('/').chain(target.split('/')) {
+        match part {
+            "" | "." => {}
+            ".." if path.last().is_some_and(|last| *last != "..") => {
+                path.pop();
+            }
+            part => path.push(part),
+        }
+    }
+    if path.is_empty() {
+        ".".to_owned()
+    } else {
+        path.join("/")
+    }
 }
 
 /// Whether a name leads to a file: itself, or a symbolic link to one.
@@ -177,10 +189,15 @@ fn unpack_image<'f>(
     by_digest: bool,
     unpacked: &mut HashSet<&'f ChainId>,
 ) -> Outcome {
-    let failed = |why: &str| Err(format!("failed to unpack loaded image: {why}"));
+    let failed = |why: Refusal| Err(why.within("failed to unpack loaded image: "));
     let diff_ids = image.view().map_or(0, |view| view.diff_ids().len());
     if diff_ids != image.layers.len() {
-        return failed("mismatched image rootfs and manifest layers");
+        if by_digest && layers_disagree(facts, image) {
+            return Err(because(
+                "manifest.json and index.json give the image different layers",
+            ));
+        }
+        return failed(says("mismatched image rootfs and manifest layers"));
     }
     for layer in &image.layers {
         let chain = layer.chain_id.as_ref();
@@ -188,7 +205,7 @@ fn unpack_image<'f>(
             continue;
         }
         if let Err(why) = self::layer(facts, layer, by_digest) {
-            return failed(&why);
+            return failed(why);
         }
         unpacked.extend(chain);
     }
@@ -202,20 +219,37 @@ fn unpack_image<'f>(
             .any(|refused| refused.fault == RootfsFault::Loop)
     });
     if circle {
-        return failed("too many links");
+        return failed(says("… too many links…"));
     }
     Ok(())
 }
 
+/// Whether the layers of an image are those of `manifest.json` and not of the manifest that counts here.
+fn layers_disagree(facts: &Facts<'_>, image: &Image) -> bool {
+    let problems = facts.set.map_or(&[][..], |set| &set.problems);
+    problems.iter().any(|problem| {
+        problem.code == Code::DescriptionsDisagree
+            && problem.severity == Severity::Error
+            && problem.image == Some(image.position)
+    })
+}
+
 fn layer(facts: &Facts<'_>, layer: &Layer, by_digest: bool) -> Outcome {
-    let name = layer
-        .digest
-        .as_ref()
-        .map_or_else(|| shown(&layer.member), ToString::to_string);
+    let diff_id = layer.diff_id.as_ref().map(ToString::to_string);
+    let extracting = format!(
+        "failed to extract layer {}: …",
+        diff_id.as_deref().unwrap_or("…")
+    );
+    // The container that runs the snapshotter puts its own words around some.
+    let failed = |why: Refusal| Err(why.within(&extracting).then("…"));
     let not_found = || {
-        Err(format!(
-            "failed to extract layer: failed to get reader from content store: content digest {name}: not found"
-        ))
+        let name = layer
+            .digest
+            .as_ref()
+            .map_or_else(|| "…".to_owned(), ToString::to_string);
+        let why =
+            format!("failed to get reader from content store: content digest {name}: not found");
+        Err(says(why).within(&extracting))
     };
     let Some((_, compression)) = layer.present() else {
         return not_found();
@@ -230,12 +264,11 @@ fn layer(facts: &Facts<'_>, layer: &Layer, by_digest: bool) -> Outcome {
             return not_found();
         }
     }
-    let failed = |why: &str| Err(format!("failed to extract layer: {why}"));
     if matches!(compression, Compression::Bzip2 | Compression::Xz) {
-        return failed("archive/tar: invalid tar header");
+        return failed(says("archive/tar: invalid tar header"));
     }
     let sum = match &blob.sum {
-        Err(error) => return failed(&layer_message(error)),
+        Err(error) => return failed(layer_message(error)),
         Ok(sum) => sum,
     };
     let pieces = sum.inventory.items().map(|item| Piece {
@@ -249,21 +282,18 @@ fn layer(facts: &Facts<'_>, layer: &Layer, by_digest: bool) -> Outcome {
         is_layer: true,
     };
     if let Err(why) = unpack(pieces, rules) {
-        return failed(&why);
+        return failed(why);
     }
-    if let Some(error) = &sum.tar_fault {
-        return failed(&layer_message(error));
-    }
-    if let Some(error) = &sum.tail_fault {
-        return failed(&layer_message(error));
+    if let Some(error) = sum.tar_fault.as_ref().or(sum.tail_fault.as_ref()) {
+        return failed(layer_message(error));
     }
     if sum.trailing {
-        return failed("gzip: invalid header");
+        return failed(says("gzip: invalid header"));
     }
     if let Some((_, computed)) = wrong_diff_id(layer, &sum.tar) {
-        return Err(format!(
+        return Err(says(format!(
             "wrong diff id calculated on extraction \"{computed}\""
-        ));
+        )));
     }
     Ok(())
 }

@@ -6,10 +6,10 @@
 use std::collections::{BTreeSet, HashSet};
 
 use super::overlay::{Engine, Piece, Rules, unpack};
-use super::{Facts, Outcome, layer_message, shown, wrong_diff_id};
-use crate::archive::{LookupError, Member, MemberKind};
+use super::{Facts, Outcome, Refusal, because, layer_message, says, shown, wrong_diff_id};
+use crate::archive::{LookupError, Member, MemberKind, MemberName};
 use crate::digest::ChainId;
-use crate::image::{Image, Layer, LayerSource};
+use crate::image::{Image, Layer, LayerSource, ReferenceError, TagFault};
 use crate::problem::{Code, Severity};
 use crate::record::Kind;
 
@@ -26,26 +26,42 @@ pub(super) fn load(facts: &Facts<'_>) -> Outcome {
     match facts.archive.find(b"manifest.json") {
         Ok(_) => {}
         Err(LookupError::Absent { .. } | LookupError::Dangling { .. }) => return legacy(facts),
-        Err(why) => return Err(why.to_string()),
+        Err(why @ (LookupError::TooManyLinks { .. } | LookupError::NotAFile { .. })) => {
+            return Err(because(why.to_string()));
+        }
     }
-    let set = facts.set.map_err(str::to_owned)?;
-    if let Some(why) = facts.unreadable(b"manifest.json") {
-        return Err(why.to_owned());
+    if facts.manifest_is_null() {
+        return Err(says(
+            "invalid manifest, manifest cannot be null (but can be [])",
+        ));
     }
+    facts.readable("manifest.json")?;
+    let set = facts.set()?;
     // A layer that was loaded is not read again, whatever file is named for it.
     let mut loaded: HashSet<&ChainId> = HashSet::new();
     for image in &set.images[..set.from_manifest_json] {
         self::image(facts, image, &mut loaded)?;
-        let name = set.problems.iter().find(|problem| {
-            problem.code == Code::ReferenceInvalid
-                && problem.image == Some(image.position)
-                && problem.member.as_deref() == Some(b"manifest.json")
-        });
-        if let Some(problem) = name {
-            return Err(problem.message.clone());
+        if let Some(tag) = facts.refused_tags(image).next() {
+            return Err(says(match &tag.why {
+                TagFault::NoTag(_) => format!("invalid tag {:?}", tag.text),
+                TagFault::Grammar(why) => grammar(why),
+            }));
         }
     }
     Ok(())
+}
+
+/// What the reference parser says.
+pub(super) fn grammar(why: &ReferenceError) -> String {
+    match why {
+        ReferenceError::Format(_) => "invalid reference format".to_owned(),
+        other => other.to_string(),
+    }
+}
+
+/// What is said of a file that should be below the directory that the archive is unpacked into.
+pub(super) fn no_such_file(name: &str) -> Refusal {
+    says(format!("open …/{name}: no such file or directory"))
 }
 
 /// A member as something to unpack.
@@ -70,19 +86,22 @@ pub(super) fn piece(member: &Member) -> Piece<'_> {
 
 fn image<'f>(facts: &Facts<'f>, image: &'f Image, loaded: &mut HashSet<&'f ChainId>) -> Outcome {
     let Some(view) = image.view() else {
-        return Err(config_message(facts, image));
+        return Err(match config_fault(facts, image) {
+            ConfigFault::Missing(name) => no_such_file(&name),
+            ConfigFault::Unreadable(why) => because(why),
+        });
     };
     if view.platform.os == "windows" {
-        return Err("cannot load windows image on linux".to_owned());
+        return Err(says("cannot load windows image on linux"));
     }
     let Some(rootfs) = &view.rootfs else {
-        return Err("invalid image JSON, no RootFS key".to_owned());
+        return Err(says("invalid image JSON, no RootFS key"));
     };
     let (wanted, given) = (image.layers.len(), rootfs.diff_ids.len());
     if wanted != given {
-        return Err(format!(
+        return Err(says(format!(
             "invalid manifest, layers length mismatch: expected {wanted}, got {given}"
-        ));
+        )));
     }
     for layer in &image.layers {
         if layer
@@ -96,13 +115,21 @@ fn image<'f>(facts: &Facts<'f>, image: &'f Image, loaded: &mut HashSet<&'f Chain
         loaded.extend(layer.chain_id.as_ref());
     }
     if image.pairing().missing_layers > 0 {
-        return Err("too many non-empty layers in History section".to_owned());
+        return Err(says("too many non-empty layers in History section"));
     }
     Ok(())
 }
 
 /// Why an image has no config.
-pub(super) fn config_message(facts: &Facts<'_>, image: &Image) -> String {
+pub(super) enum ConfigFault {
+    /// The archive has no such member.
+    Missing(String),
+    /// What is wrong with it, in our words.
+    Unreadable(String),
+}
+
+/// Why `image` has no config.
+pub(super) fn config_fault(facts: &Facts<'_>, image: &Image) -> ConfigFault {
     let problems = facts.set.map_or(&[][..], |set| &set.problems);
     let found = problems.iter().find(|problem| {
         problem.image == Some(image.position)
@@ -111,11 +138,10 @@ pub(super) fn config_message(facts: &Facts<'_>, image: &Image) -> String {
     });
     match found {
         Some(problem) if problem.code == Code::MemberMissing => {
-            let name = problem.member.as_deref().map(shown).unwrap_or_default();
-            format!("open {name}: no such file or directory")
+            ConfigFault::Missing(problem.member.as_deref().map(shown).unwrap_or_default())
         }
-        Some(problem) => problem.message.clone(),
-        None => "the config cannot be read".to_owned(),
+        Some(problem) => ConfigFault::Unreadable(problem.message.clone()),
+        None => ConfigFault::Unreadable("the config cannot be read".to_owned()),
     }
 }
 
@@ -124,14 +150,16 @@ fn layer(facts: &Facts<'_>, layer: &Layer) -> Outcome {
         let name = shown(&layer.member);
         return Err(match why {
             LookupError::TooManyLinks { .. } => {
-                format!("evalSymlinksInScope: too many links in {name}")
+                says(format!("evalSymlinksInScope: too many links in …/{name}"))
             }
-            LookupError::NotAFile { .. } => format!("read {name}: is a directory"),
-            _ => format!("open {name}: no such file or directory"),
+            LookupError::NotAFile { .. } => says(format!("read …/{name}: is a directory")),
+            LookupError::Absent { .. } => no_such_file(&name),
+            // Where the link leads is what cannot be opened.
+            LookupError::Dangling { target, .. } => no_such_file(&shown(target)),
         });
     }
     if layer.index >= DEPTH {
-        return Err("max depth exceeded".to_owned());
+        return Err(says("max depth exceeded"));
     }
     let Some(blob) = facts.blob(layer) else {
         return Ok(());
@@ -156,10 +184,10 @@ fn layer(facts: &Facts<'_>, layer: &Layer) -> Outcome {
         return Err(layer_message(error));
     }
     if let Some((claimed, computed)) = wrong_diff_id(layer, &sum.tar) {
-        return Err(format!(
+        return Err(says(format!(
             "invalid diffID for layer {}: expected \"{claimed}\", got \"{computed}\"",
             layer.index
-        ));
+        )));
     }
     Ok(())
 }
@@ -169,14 +197,13 @@ fn legacy(facts: &Facts<'_>) -> Outcome {
     for directory in directories(facts) {
         let json = [directory, b"/json"].concat();
         if facts.archive.find(&json).is_err() {
-            let json = shown(&json);
-            return Err(format!("open {json}: no such file or directory"));
+            return Err(no_such_file(&shown(&json)));
         }
     }
     if facts.archive.find(b"repositories").is_err() {
-        return Err("open repositories: no such file or directory".to_owned());
+        return Err(no_such_file("repositories"));
     }
-    let set = facts.set.map_err(str::to_owned)?;
+    let set = facts.set()?;
     let broken = set.problems.iter().find(|problem| {
         problem.severity == Severity::Error
             && matches!(
@@ -185,7 +212,7 @@ fn legacy(facts: &Facts<'_>) -> Outcome {
             )
     });
     if let Some(problem) = broken {
-        return Err(problem.message.clone());
+        return Err(because(problem.message.clone()));
     }
     for layer in set.images.iter().flat_map(|image| &image.layers) {
         self::layer(facts, layer)?;
@@ -204,5 +231,10 @@ fn directories<'f>(facts: &'f Facts<'_>) -> BTreeSet<&'f [u8]> {
             None => None,
         }
     };
-    members.filter_map(first).collect()
+    // What came later may have replaced it.
+    let is_directory = |name: &&[u8]| {
+        let member = facts.archive.member(&MemberName::new(name));
+        member.is_none_or(|member| member.kind == MemberKind::Directory)
+    };
+    members.filter_map(first).filter(is_directory).collect()
 }

@@ -1,10 +1,12 @@
-//! What the engines would make of an archive: taken or refused, and in which words.
+//! What the engines would make of an archive: taken or refused, and why.
 //!
 //! Each engine has a file of rules, in the order in which the engine comes to them, so that the reason
 //! given is the one that a user would see. The rules are those of Docker 26.1 (its own store, overlay2),
 //! of Docker 26.1 with the containerd store, and of podman 5.4; they were read in the engines' sources
-//! and held against what the engines did with real and crafted archives (`tests/loaders.rs`,
+//! and compared with what the engines did and said with real and crafted archives (`tests/loaders.rs`,
 //! `docs/verify.md`). Nothing is read for them that `verify` has not read.
+//!
+//! A [`Refusal`] keeps apart what the engine says and what only we say about it.
 //!
 //! What a host has already is not known here: Docker does not read a layer that it has, so a damaged
 //! archive may load where its layers are.
@@ -14,22 +16,67 @@ mod docker;
 mod overlay;
 mod podman;
 
+use std::io;
+
 use super::blobs::{Blob, Blobs};
 use crate::archive::{Archive, MemberKind};
 use crate::digest::{DiffId, Digest};
-use crate::image::{Image, ImageSet, Layer};
+use crate::image::{Image, ImageSet, JsonError, Layer, LoadError, RefusedTag, Unreadable};
 use crate::layer::LayerError;
 use crate::parallel::{self, Jobs};
-use crate::problem::{Code, Problem, Severity};
+use crate::problem::{Code, Problem};
 use crate::record::{TarError, TarFault};
 use crate::rootfs::Survey;
 use crate::source::Compression;
 
+/// Why an engine refuses an archive.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// What the engine says. `…` stands for what the archive does not decide, such as the name of a
+    /// temporary directory, or for nothing.
+    Says(String),
+    /// Why it refuses, in our words: its own cannot be predicted.
+    Because(String),
+}
+
+impl Refusal {
+    /// The text, whosever it is.
+    pub fn text(&self) -> &str {
+        match self {
+            Self::Says(text) | Self::Because(text) => text,
+        }
+    }
+
+    /// Puts what the engine says first before what it says then; our words stay as they are.
+    fn within(self, first: &str) -> Self {
+        match self {
+            Self::Says(then) => Self::Says(format!("{first}{then}")),
+            because @ Self::Because(_) => because,
+        }
+    }
+
+    /// The same at the end.
+    fn then(self, last: &str) -> Self {
+        match self {
+            Self::Says(text) => Self::Says(format!("{text}{last}")),
+            because @ Self::Because(_) => because,
+        }
+    }
+}
+
+fn says(text: impl Into<String>) -> Refusal {
+    Refusal::Says(text.into())
+}
+
+fn because(why: impl Into<String>) -> Refusal {
+    Refusal::Because(why.into())
+}
+
 /// Whether an engine takes an archive.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Verdict {
-    /// Why it refuses, as nearly in its words as can be foretold; `None` if it takes the archive.
-    pub refusal: Option<String>,
+    /// Why it refuses; `None` if it takes the archive.
+    pub refusal: Option<Refusal>,
 }
 
 impl Verdict {
@@ -39,8 +86,8 @@ impl Verdict {
     }
 }
 
-impl From<Result<(), String>> for Verdict {
-    fn from(result: Result<(), String>) -> Self {
+impl From<Outcome> for Verdict {
+    fn from(result: Outcome) -> Self {
         Self {
             refusal: result.err(),
         }
@@ -59,20 +106,43 @@ pub struct Loaders {
 }
 
 impl Loaders {
-    /// What every engine says in the same words.
-    pub fn all_refuse(reason: &str) -> Self {
-        let verdict = Verdict {
-            refusal: Some(reason.to_owned()),
-        };
+    fn all_refuse(refusal: &Refusal) -> Self {
+        let [docker, containerd, podman] = [(); 3].map(|()| Err(refusal.clone()).into());
         Self {
-            docker: verdict.clone(),
-            containerd: verdict.clone(),
-            podman: verdict,
+            docker,
+            containerd,
+            podman,
         }
     }
 
-    /// What the engines make of a file that is no tar, or of one whose images cannot be read.
-    pub fn of_unreadable(archive: &Archive, why: &str) -> Self {
+    /// What the engines make of a file that is not a tar.
+    pub fn of_no_tar(why: &TarError) -> Self {
+        let why = tar_message(why);
+        Self {
+            podman: Err(why
+                .clone()
+                .within("loading tar component \"manifest.json\": "))
+            .into(),
+            ..Self::all_refuse(&why)
+        }
+    }
+
+    /// What the engines make of a file without a byte.
+    pub fn of_nothing() -> Self {
+        Self {
+            docker: Err(docker::no_such_file("repositories")).into(),
+            containerd: Err(says(containerd::UNRECOGNIZED)).into(),
+            podman: Err(podman::no_index()).into(),
+        }
+    }
+
+    /// What the engines make of a file whose compression is damaged at its beginning.
+    pub fn of_damaged_compression(why: &io::Error) -> Self {
+        Self::all_refuse(&because(why.to_string()))
+    }
+
+    /// What the engines make of an archive whose images cannot be read.
+    pub fn of_unreadable(archive: &Archive, why: &LoadError) -> Self {
         Facts {
             archive,
             set: Err(why),
@@ -87,13 +157,13 @@ impl Loaders {
 pub(super) struct Facts<'f> {
     pub(super) archive: &'f Archive,
     /// The images, or why there are none.
-    pub(super) set: Result<&'f ImageSet, &'f str>,
+    pub(super) set: Result<&'f ImageSet, &'f LoadError>,
     pub(super) blobs: &'f Blobs,
     /// What becomes of the layers of each image; absent where they could not be applied.
     pub(super) surveys: &'f [Option<Survey>],
 }
 
-type Outcome = Result<(), String>;
+type Outcome = Result<(), Refusal>;
 
 impl Facts<'_> {
     /// Asks every engine's rules, several at once: the first two go through all entries.
@@ -119,6 +189,25 @@ impl Facts<'_> {
             .map_or(Ok(()), |error| Err(tar_message(error)))
     }
 
+    /// The images; where there are none, no engine's words are known for it.
+    fn set(&self) -> Result<&ImageSet, Refusal> {
+        self.set.map_err(|error| {
+            because(match error {
+                LoadError::Description { member, source, .. } => unread(member, source),
+                LoadError::Archive(_) | LoadError::Source(_) | LoadError::TooMuch { .. } => {
+                    super::describe(error)
+                }
+            })
+        })
+    }
+
+    /// Refuses a description that cannot be read; the engines' words for what is wrong with JSON are
+    /// Go's, and not known here.
+    fn readable(&self, member: &str) -> Outcome {
+        self.unreadable(member)
+            .map_or(Ok(()), |why| Err(because(unread(member, why))))
+    }
+
     /// The first problem of a kind that was found in a member while the images were read.
     fn problem(&self, code: Code, member: &[u8]) -> Option<&Problem> {
         let mut problems = self.set.ok()?.problems.iter();
@@ -126,14 +215,33 @@ impl Facts<'_> {
     }
 
     /// Why a description cannot be read at all.
-    fn unreadable(&self, member: &[u8]) -> Option<&str> {
-        let mut problems = self.set.ok()?.problems.iter();
-        let found = problems.find(|problem| {
-            problem.code == Code::ManifestInvalid
-                && problem.severity == Severity::Error
-                && problem.member.as_deref() == Some(member)
-        });
-        found.map(|problem| problem.message.as_str())
+    fn unreadable(&self, member: &str) -> Option<&Unreadable> {
+        match self.set {
+            Ok(set) => {
+                let mut unreadable = set.unreadable.iter();
+                unreadable
+                    .find(|(name, _)| *name == member)
+                    .map(|(_, why)| why)
+            }
+            Err(LoadError::Description {
+                member: name,
+                source,
+                ..
+            }) => (name == member).then_some(source),
+            Err(LoadError::Archive(_) | LoadError::Source(_) | LoadError::TooMuch { .. }) => None,
+        }
+    }
+
+    /// Whether `manifest.json` is `null`, which every engine takes in another way.
+    fn manifest_is_null(&self) -> bool {
+        let why = self.unreadable("manifest.json");
+        matches!(why, Some(Unreadable::Json(JsonError::Null { .. })))
+    }
+
+    /// The tags of an image of `manifest.json` that engines refuse.
+    fn refused_tags(&self, image: &Image) -> impl Iterator<Item = &RefusedTag> {
+        let tags = self.set.map_or(&[][..], |set| &set.refused_tags);
+        tags.iter().filter(|tag| tag.image == image.position)
     }
 
     /// Whether a member of this name is a regular file itself: not every reader follows links.
@@ -150,30 +258,42 @@ impl Facts<'_> {
     }
 }
 
-/// The words of Go's tar reader for a fault.
-fn tar_message(error: &TarError) -> String {
+/// A description that cannot be read, in our words.
+fn unread(member: &str, why: &Unreadable) -> String {
+    format!("{member} cannot be read: {why}")
+}
+
+/// What Go's tar reader says of a fault.
+fn tar_message(error: &TarError) -> Refusal {
     match &error.fault {
-        TarFault::TruncatedHeader | TarFault::TruncatedBody { .. } => "unexpected EOF".to_owned(),
-        TarFault::MetaTooLong { .. } => "archive/tar: header field too long".to_owned(),
-        TarFault::Read(why) => why.to_string(),
-        _ => "archive/tar: invalid tar header".to_owned(),
+        TarFault::TruncatedHeader | TarFault::TruncatedBody { .. } => says("unexpected EOF"),
+        TarFault::MetaTooLong(..) => says("archive/tar: header field too long"),
+        TarFault::Read(why) => because(why.to_string()),
+        TarFault::Checksum { .. }
+        | TarFault::StrayZeroBlock
+        | TarFault::Number { .. }
+        | TarFault::NegativeSize { .. }
+        | TarFault::PaxRecord { .. }
+        | TarFault::PaxValue { .. }
+        | TarFault::SparseTooLong(_)
+        | TarFault::Sparse => says("archive/tar: invalid tar header"),
     }
 }
 
-/// The words for a layer that cannot be read.
-fn layer_message(error: &LayerError) -> String {
+/// What the engines say of a layer that cannot be read.
+fn layer_message(error: &LayerError) -> Refusal {
     match error {
         LayerError::Tar(error) => tar_message(error),
         LayerError::Decode {
             compression: Compression::Gzip,
             source,
             ..
-        } => match source.kind() {
-            std::io::ErrorKind::UnexpectedEof => "unexpected EOF".to_owned(),
-            _ => "gzip: invalid checksum".to_owned(),
-        },
-        LayerError::Decode { source, .. } => source.to_string(),
-        other => other.to_string(),
+        } if source.kind() == io::ErrorKind::UnexpectedEof => says("unexpected EOF"),
+        LayerError::Decode { .. }
+        | LayerError::Missing(_)
+        | LayerError::Limit(_)
+        | LayerError::Spool(_)
+        | LayerError::Read(_) => because(super::describe(error)),
     }
 }
 

@@ -9,6 +9,7 @@ use std::cell::Cell;
 use std::collections::HashMap;
 use std::fmt;
 
+use super::{Outcome, Refusal, because, says};
 use crate::layer::Whiteout;
 use crate::record::Kind;
 use crate::rootfs::{LINK_LIMIT, LayerPath};
@@ -18,6 +19,16 @@ use crate::rootfs::{LINK_LIMIT, LayerPath};
 pub(super) enum Engine {
     Docker,
     Containerd,
+}
+
+impl Engine {
+    fn shown<'s>(self, names: &'s [&'s [u8]]) -> Shown<'s> {
+        let root = match self {
+            Self::Docker => "",
+            Self::Containerd => "…",
+        };
+        Shown { names, root }
+    }
 }
 
 /// One thing to unpack.
@@ -42,14 +53,35 @@ pub(super) struct Rules {
 const NAME_LIMIT: usize = 255;
 const PATH_LIMIT: usize = 4095;
 
-/// How much is done to foretell what becomes of one layer: directories and files made, names looked up
-/// because of links. Beyond it, far beyond what anybody builds, nothing is foretold; a tree that
+/// How much is done to predict what becomes of one layer: directories and files made, names looked up
+/// because of links. Beyond it, far beyond what anybody builds, nothing is predicted; a tree that
 /// large is an error of its own, by the limits of `rootfs`.
 const NODE_LIMIT: usize = 500_000;
 const STEP_LIMIT: usize = 10_000_000;
 
-const NOT_A_DIRECTORY: &str = "not a directory";
-const NO_SUCH_FILE: &str = "no such file or directory";
+/// What the kernel says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Errno {
+    NoSuchFile,
+    NotADirectory,
+    TooManyLinks,
+    Exists,
+    NotPermitted,
+    NameTooLong,
+}
+
+impl fmt::Display for Errno {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NoSuchFile => "no such file or directory",
+            Self::NotADirectory => "not a directory",
+            Self::TooManyLinks => "too many levels of symbolic links",
+            Self::Exists => "file exists",
+            Self::NotPermitted => "operation not permitted",
+            Self::NameTooLong => "file name too long",
+        })
+    }
+}
 
 enum Node<'p> {
     Directory,
@@ -57,20 +89,24 @@ enum Node<'p> {
     Other,
 }
 
-/// An absolute path for an error, put together only if there is one.
+/// An absolute path for an error, put together only if there is one. Docker unpacks in a root of its own,
+/// containerd names the directory that it unpacks into.
 #[derive(Clone, Copy, Debug)]
-struct Shown<'s>(&'s [&'s [u8]]);
+struct Shown<'s> {
+    names: &'s [&'s [u8]],
+    root: &'static str,
+}
 
 impl Shown<'_> {
     /// Its length in bytes.
     fn len(self) -> usize {
-        self.0.iter().map(|name| name.len() + 1).sum()
+        self.names.iter().map(|name| name.len() + 1).sum()
     }
 }
 
 impl fmt::Display for Shown<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "/{}", super::shown(&self.0.join(&b'/')))
+        write!(f, "{}/{}", self.root, super::shown(&self.names.join(&b'/')))
     }
 }
 
@@ -85,10 +121,7 @@ struct Tree<'p> {
 const ROOT: usize = 0;
 
 /// Unpacks everything; the first error, in the engine's words.
-pub(super) fn unpack<'p>(
-    pieces: impl IntoIterator<Item = Piece<'p>>,
-    rules: Rules,
-) -> Result<(), String> {
+pub(super) fn unpack<'p>(pieces: impl IntoIterator<Item = Piece<'p>>, rules: Rules) -> Outcome {
     let mut tree = Tree {
         nodes: vec![Node::Directory],
         children: HashMap::new(),
@@ -100,7 +133,7 @@ pub(super) fn unpack<'p>(
         // tar-split records every header and refuses a path that it has met, spelled in any way
         // (tar-split `storage/packer.go`).
         if unique && !seen.insert(LayerPath::new(piece.path).components().join(&b'/')) {
-            return Err("duplicates of file paths not supported".to_owned());
+            return Err(says("duplicates of file paths not supported"));
         }
         if piece.kind != Kind::Global {
             let put = tree.put(piece, rules);
@@ -114,12 +147,12 @@ pub(super) fn unpack<'p>(
 }
 
 impl<'p> Tree<'p> {
-    fn put(&mut self, piece: Piece<'p>, rules: Rules) -> Result<(), String> {
+    fn put(&mut self, piece: Piece<'p>, rules: Rules) -> Outcome {
         let path = LayerPath::new(piece.path);
         let Some((name, parents)) = path.components().split_last() else {
             return Ok(());
         };
-        let shown = Shown(path.components());
+        let shown = rules.engine.shown(path.components());
         let parent = match rules.engine {
             Engine::Docker => self.implied(parents, shown)?,
             Engine::Containerd => self.made(parents, shown)?,
@@ -129,9 +162,9 @@ impl<'p> Tree<'p> {
         {
             return self.whiteout(parent, whiteout, shown, rules.engine);
         }
-        let failed = |verb: &str, why: &str| Err(format!("{verb} {shown}: {why}"));
+        let failed = |verb: &str, why: Errno| Err(says(format!("{verb} {shown}: {why}")));
         if name.len() > NAME_LIMIT || shown.len() > PATH_LIMIT {
-            return failed("open", "file name too long");
+            return failed("open", Errno::NameTooLong);
         }
         let existing = self.children.get(&(parent, *name)).copied();
         let node = match piece.kind {
@@ -141,17 +174,17 @@ impl<'p> Tree<'p> {
                 }
                 Node::Directory
             }
-            Kind::Symlink if piece.link.is_empty() => return failed("symlink", NO_SUCH_FILE),
+            Kind::Symlink if piece.link.is_empty() => return failed("symlink", Errno::NoSuchFile),
             Kind::Symlink => Node::Symlink(piece.link),
             Kind::Hardlink => {
                 self.children.remove(&(parent, *name));
                 return self.hard_link(parent, name, piece, shown);
             }
             Kind::File if piece.typeflag == b'S' => {
-                return Err("unhandled tar header type 83".to_owned());
+                return Err(says("unhandled tar header type 83"));
             }
             Kind::File | Kind::Char | Kind::Block | Kind::Fifo => Node::Other,
-            Kind::Other(flag) => return Err(format!("unhandled tar header type {flag}")),
+            Kind::Other(flag) => return Err(says(format!("unhandled tar header type {flag}"))),
             Kind::Global => return Ok(()),
         };
         self.add(parent, name, node);
@@ -175,7 +208,7 @@ impl<'p> Tree<'p> {
         whiteout: Whiteout<'p>,
         shown: Shown<'_>,
         engine: Engine,
-    ) -> Result<(), String> {
+    ) -> Outcome {
         let Whiteout::Path(name) = whiteout else {
             return Ok(());
         };
@@ -187,10 +220,12 @@ impl<'p> Tree<'p> {
         let shown = shown.to_string();
         let (directory, base) = shown.rsplit_once('/').unwrap_or(("", &shown));
         if invalid && engine == Engine::Containerd {
-            return Err(format!("invalid whiteout name: {base}: invalid archive"));
+            return Err(says(format!(
+                "invalid whiteout name: {base}: invalid archive"
+            )));
         }
         let hidden = super::shown(name);
-        Err(match engine {
+        Err(says(match engine {
             // `.wh.` would make a device of its own directory.
             Engine::Docker if invalid => {
                 format!("failed to mknod({directory:?}, S_IFCHR, 0): file exists")
@@ -200,7 +235,7 @@ impl<'p> Tree<'p> {
                 format!("{directory}/{hidden}")
             ),
             Engine::Containerd => format!("failed to convert whiteout file {base:?}: file exists"),
-        })
+        }))
     }
 
     fn hard_link(
@@ -209,22 +244,25 @@ impl<'p> Tree<'p> {
         name: &'p [u8],
         piece: Piece<'p>,
         shown: Shown<'_>,
-    ) -> Result<(), String> {
+    ) -> Outcome {
         let target = LayerPath::new(piece.link);
-        let shown_target = Shown(target.components());
-        let failed = |why: &str| Err(format!("link {shown_target} {shown}: {why}"));
+        let shown_target = Shown {
+            names: target.components(),
+            ..shown
+        };
+        let failed = |why: Errno| Err(says(format!("link {shown_target} {shown}: {why}")));
         let Some((last, parents)) = target.components().split_last() else {
-            return failed("operation not permitted");
+            return failed(Errno::NotPermitted);
         };
         let found = self
             .resolve(parents)
             .ok()
             .and_then(|directory| self.children.get(&(directory, *last)).copied());
         let Some(found) = found else {
-            return failed(NO_SUCH_FILE);
+            return failed(Errno::NoSuchFile);
         };
         if matches!(self.nodes[found], Node::Directory) {
-            return failed("operation not permitted");
+            return failed(Errno::NotPermitted);
         }
         // One more name of the same node.
         self.children.insert((parent, name), found);
@@ -232,18 +270,18 @@ impl<'p> Tree<'p> {
     }
 
     /// Where names lead, links followed inside the root.
-    fn resolve(&self, names: &[&[u8]]) -> Result<usize, &'static str> {
+    fn resolve(&self, names: &[&[u8]]) -> Result<usize, Errno> {
         self.follow(names).and_then(|(node, missing)| {
             if missing.is_empty() {
                 Ok(node)
             } else {
-                Err(NO_SUCH_FILE)
+                Err(Errno::NoSuchFile)
             }
         })
     }
 
     /// Goes as far along `names` as there is something; where it came to, and what is missing.
-    fn follow(&self, names: &[&[u8]]) -> Result<(usize, Vec<Vec<u8>>), &'static str> {
+    fn follow(&self, names: &[&[u8]]) -> Result<(usize, Vec<Vec<u8>>), Errno> {
         let mut ahead: Vec<Vec<u8>> = names.iter().rev().map(|name| name.to_vec()).collect();
         let mut stack = vec![ROOT];
         let mut links = 0;
@@ -251,7 +289,7 @@ impl<'p> Tree<'p> {
             self.steps.set(self.steps.get() + 1);
             if self.is_spent() {
                 // Whoever began this looks whether it was given up.
-                return Err(NO_SUCH_FILE);
+                return Err(Errno::NoSuchFile);
             }
             let here = *stack.last().unwrap_or(&ROOT);
             match name.as_slice() {
@@ -274,14 +312,14 @@ impl<'p> Tree<'p> {
                 Node::Symlink(target) => {
                     links += 1;
                     if links > LINK_LIMIT {
-                        return Err("too many levels of symbolic links");
+                        return Err(Errno::TooManyLinks);
                     }
                     if target.starts_with(b"/") {
                         stack.truncate(1);
                     }
                     ahead.extend(target.rsplit(|&b| b == b'/').map(<[u8]>::to_vec));
                 }
-                Node::Other => return Err(NOT_A_DIRECTORY),
+                Node::Other => return Err(Errno::NotADirectory),
             }
         }
         Ok((*stack.last().unwrap_or(&ROOT), Vec::new()))
@@ -289,7 +327,7 @@ impl<'p> Tree<'p> {
 
     /// Docker: the parents are made if the last of them is not there, by its own name; then the kernel
     /// goes there.
-    fn implied(&mut self, parents: &[&'p [u8]], shown: Shown<'_>) -> Result<usize, String> {
+    fn implied(&mut self, parents: &[&'p [u8]], shown: Shown<'_>) -> Result<usize, Refusal> {
         let Some((last, above)) = parents.split_last() else {
             return Ok(ROOT);
         };
@@ -301,7 +339,7 @@ impl<'p> Tree<'p> {
         if let Some(here) = parents.iter().try_fold(ROOT, directory) {
             return Ok(here);
         }
-        let failed = |why: &str| format!("open {shown}: {why}");
+        let failed = |why: Errno| says(format!("open {shown}: {why}"));
         let there = self
             .resolve(above)
             .ok()
@@ -315,8 +353,8 @@ impl<'p> Tree<'p> {
             here = match self.children.get(&(here, *name)) {
                 None => self.add(here, name, Node::Directory),
                 Some(_) => self.resolve(&parents[..=depth]).map_err(|why| {
-                    failed(if why == NO_SUCH_FILE {
-                        "file exists"
+                    failed(if why == Errno::NoSuchFile {
+                        Errno::Exists
                     } else {
                         why
                     })
@@ -327,7 +365,7 @@ impl<'p> Tree<'p> {
     }
 
     /// containerd: links are resolved first, then what is missing is made.
-    fn made(&mut self, parents: &[&'p [u8]], shown: Shown<'_>) -> Result<usize, String> {
+    fn made(&mut self, parents: &[&'p [u8]], shown: Shown<'_>) -> Result<usize, Refusal> {
         // The usual case: every parent is a directory here, or missing below one that is.
         let mut here = ROOT;
         for name in parents {
@@ -340,10 +378,20 @@ impl<'p> Tree<'p> {
         Ok(here)
     }
 
-    fn made_through_links(&mut self, parents: &[&[u8]], shown: Shown<'_>) -> Result<usize, String> {
+    fn made_through_links(
+        &mut self,
+        parents: &[&[u8]],
+        shown: Shown<'_>,
+    ) -> Result<usize, Refusal> {
         let (node, missing) = self.follow(parents).map_err(|why| match why {
-            NOT_A_DIRECTORY => format!("mkparent {shown}: {why}"),
-            _ => "too many links".to_owned(),
+            Errno::NotADirectory => because(format!(
+                "{shown} lies below something that is not a directory"
+            )),
+            Errno::NoSuchFile
+            | Errno::TooManyLinks
+            | Errno::Exists
+            | Errno::NotPermitted
+            | Errno::NameTooLong => says("too many links"),
         })?;
         if missing.is_empty() {
             return Ok(node);

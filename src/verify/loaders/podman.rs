@@ -5,18 +5,25 @@
 //! what either reader takes, and the reason given is that of the reader that fits. Layers are applied
 //! to the tree of those below them, as [`crate::rootfs`] does it.
 
-use super::docker::{config_message, piece};
+use super::docker::{ConfigFault, config_fault, grammar, no_such_file, piece};
 use super::overlay::{Engine, Rules, unpack};
-use super::{Facts, Outcome, layer_message, shown, wrong_diff_id};
+use super::{Facts, Outcome, Refusal, because, layer_message, says, shown, wrong_diff_id};
 use crate::archive::{LookupError, MemberKind, MemberName};
-use crate::image::{Image, ImageSet, Layer, MediaType, Name, Platform};
+use crate::digest::Digest;
+use crate::image::{
+    Artifact, Descriptor, Image, ImageSet, Layer, LayerSource, MediaType, Name, Platform,
+    ReferenceError, RefusedTag, TagFault,
+};
 use crate::problem::Code;
 use crate::rootfs::{Survey, WarningKind};
 
 pub(super) fn load(facts: &Facts<'_>) -> Outcome {
-    facts.outer()?;
+    // Which member was wanted is said first.
+    facts.outer().map_err(|refusal| refusal.within("…"))?;
     if facts.archive.has_trailing_data() {
-        return Err("copying contents to temporary file: gzip: invalid header".to_owned());
+        return Err(says(
+            "copying contents to temporary file …: gzip: invalid header",
+        ));
     }
     let index = facts.archive.find(b"index.json").is_ok();
     let manifest = facts.archive.find(b"manifest.json").is_ok();
@@ -25,33 +32,49 @@ pub(super) fn load(facts: &Facts<'_>) -> Outcome {
         (true, true) => oci(facts).or_else(|_| docker(facts)),
         (false, true) => docker(facts),
         (false, false) => {
-            Err("loading index: open index.json: no such file or directory".to_owned())
+            untarred(facts)?;
+            Err(match facts.archive.find(b"index.json") {
+                Err(LookupError::NotAFile { .. }) => {
+                    says("loading index: read …/index.json: is a directory")
+                }
+                _ => no_index(),
+            })
         }
     }
 }
 
 // --- as an OCI image layout -----------------------------------------------------------------------
 
-fn oci(facts: &Facts<'_>) -> Outcome {
+/// The archive is unpacked before anything is looked at.
+fn untarred(facts: &Facts<'_>) -> Outcome {
     for member in facts.archive.members() {
         if member.left_root {
             let name = member.name.to_lossy();
-            return Err(format!("untarring file: \"../{name}\" is outside of it"));
+            return Err(says(format!(
+                "creating temp directory: untarring file …: \"../{name}\" is outside of …"
+            )));
         }
     }
     let rules = Rules {
         engine: Engine::Docker,
         is_layer: false,
     };
-    unpack(facts.archive.members().iter().map(piece), rules)?;
-    let set = facts.set.map_err(str::to_owned)?;
-    if let Some(why) = facts.unreadable(b"index.json") {
-        return Err(format!("loading index: {why}"));
-    }
+    unpack(facts.archive.members().iter().map(piece), rules)
+        .map_err(|refusal| refusal.within("creating temp directory: untarring file …: "))
+}
+
+fn oci(facts: &Facts<'_>) -> Outcome {
+    untarred(facts)?;
+    facts.readable("index.json")?;
+    let set = facts.set()?;
     match set.in_index_json {
         1 => {}
-        0 => return Err("loading index: no image in oci".to_owned()),
-        _ => return Err("loading index: more than one image in oci, choose an image".to_owned()),
+        0 => return Err(says("loading index: no image in oci")),
+        _ => {
+            return Err(says(
+                "loading index: more than one image in oci, choose an image",
+            ));
+        }
     }
     let listed = || set.images.iter().filter(|image| image.manifest.is_some());
     let nested = listed().any(|image| {
@@ -72,36 +95,39 @@ fn oci(facts: &Facts<'_>) -> Outcome {
     };
     match (chosen, set.artifacts.first(), set.absent.first()) {
         (Some(image), ..) => oci_image(facts, image),
-        (None, Some(artifact), _) => artifact_refused(facts, artifact),
-        (None, None, Some(absent)) => Err(format!(
-            "determining manifest MIME type: open blobs/{}: no such file or directory",
-            absent.descriptor.digest.to_string().replace(':', "/")
+        (None, Some(artifact), _) => Err(artifact_refused(artifact)),
+        (None, None, Some(absent)) => Err(no_blob(&absent.descriptor)),
+        (None, None, None) => Err(because(
+            set.problems
+                .iter()
+                .find(|problem| problem.code == Code::ManifestInvalid)
+                .map_or("the index names no image", |problem| &problem.message),
         )),
-        (None, None, None) => Err(set
-            .problems
-            .iter()
-            .find(|problem| problem.code == Code::ManifestInvalid)
-            .map_or_else(
-                || "no image found in the index".to_owned(),
-                |problem| problem.message.clone(),
-            )),
     }
 }
 
-fn no_platform(set: &ImageSet) -> String {
+/// What is said where there is neither description.
+pub(super) fn no_index() -> Refusal {
+    says("loading index: open …/index.json: no such file or directory")
+}
+
+/// What is said of a blob that an index names and the archive lacks. What it was wanted for comes first.
+fn no_blob(descriptor: &Descriptor) -> Refusal {
+    let blob = descriptor.digest.to_string().replace(':', "/");
+    says(format!("…open …/blobs/{blob}: no such file or directory"))
+}
+
+fn no_platform(set: &ImageSet) -> Refusal {
     let named = set
         .absent
         .iter()
         .find(|absent| absent.descriptor.platform.as_ref().is_some_and(is_for_host));
     match named {
-        Some(absent) => format!(
-            "open blobs/{}: no such file or directory",
-            absent.descriptor.digest.to_string().replace(':', "/")
-        ),
-        None => format!(
-            "no image found in image index for architecture {:?}, variant \"\", OS \"linux\"",
+        Some(absent) => no_blob(&absent.descriptor),
+        None => says(format!(
+            "…no image found in image index for architecture {:?}, variant …, OS \"linux\"",
             Platform::host().architecture
-        ),
+        )),
     }
 }
 
@@ -110,32 +136,32 @@ fn is_for_host(platform: &Platform) -> bool {
     platform.os == "linux" && platform.architecture == Platform::host().architecture
 }
 
-/// A manifest of something else is refused for its config's type, or for a layer's.
-fn artifact_refused(_facts: &Facts<'_>, artifact: &crate::image::Artifact) -> Outcome {
-    let config = artifact
-        .blobs
-        .first()
-        .map(|blob| &blob.descriptor.media_type);
-    match config {
-        Some(config) if !config.is_config() => Err(format!(
-            "parsing image configuration: unsupported image-specific operation on artifact with type {:?}",
-            config.as_str()
-        )),
-        _ => Err(format!(
-            "unsupported media type of a layer: {:?}",
+/// A manifest of something else is refused for its type, or for a layer's.
+fn artifact_refused(artifact: &Artifact) -> Refusal {
+    let config = artifact.blobs.first();
+    if config.is_none_or(|config| config.descriptor.media_type.is_config()) {
+        return because(format!(
+            "it does not know the media type of a layer of the artifact `{}`",
             artifact.kind
-        )),
+        ));
     }
+    says(format!(
+        "parsing image configuration: unsupported image-specific operation on artifact with type {:?}",
+        artifact.kind
+    ))
 }
 
 fn oci_image(facts: &Facts<'_>, image: &Image) -> Outcome {
     for name in &image.names {
         if let Name::Bare(text) = name
-            && text.parse::<crate::image::Reference>().is_err()
+            && let Err(why) = text.parse::<crate::image::Reference>()
         {
-            return Err(format!(
-                "normalizing name {text:?}: invalid reference format"
-            ));
+            let why = match why {
+                // podman's parser is older, and does not repeat the name.
+                ReferenceError::Uppercase(_) => "…repository name must be lowercase".to_owned(),
+                why => grammar(&why),
+            };
+            return Err(says(format!("normalizing name {text:?}: {why}")));
         }
     }
     let manifest = image.manifest.as_ref();
@@ -146,30 +172,31 @@ fn oci_image(facts: &Facts<'_>, image: &Image) -> Outcome {
             && docker_manifest
             && media_type.as_str().starts_with("application/vnd.oci.")
         {
-            return Err(format!(
+            return Err(says(format!(
                 "unsupported docker v2s2 media type: {:?}",
                 media_type.as_str()
-            ));
+            )));
         }
     }
     let problems = facts.set.map_or(&[][..], |set| &set.problems);
-    let member_of = |digest: &crate::digest::Digest| {
-        format!("blobs/{}", digest.to_string().replace(':', "/")).into_bytes()
-    };
+    let member_of =
+        |digest: &Digest| format!("blobs/{}", digest.to_string().replace(':', "/")).into_bytes();
     if let Some(manifest) = manifest {
         let member = member_of(&manifest.descriptor.digest);
         let lies = problems.iter().any(|p| {
             p.code == Code::BlobDigestMismatch && p.member.as_deref() == Some(member.as_slice())
         });
         if lies {
-            return Err("manifest does not match its digest".to_owned());
+            return Err(because("its manifest does not match its digest"));
         }
     }
     if image.config.is_none() {
-        return Err(format!(
-            "parsing image configuration: {}",
-            config_message(facts, image)
-        ));
+        return Err(match config_fault(facts, image) {
+            ConfigFault::Missing(name) => {
+                no_such_file(&name).within("parsing image configuration: ")
+            }
+            ConfigFault::Unreadable(why) => because(why),
+        });
     }
     apply(facts, image, false)?;
     let config = image.config.as_ref().map(|config| config.member.as_slice());
@@ -179,10 +206,10 @@ fn oci_image(facts: &Facts<'_>, image: &Image) -> Outcome {
             .any(|p| p.code == code && p.member.as_deref() == config)
     };
     if of_config(Code::BlobSizeMismatch) {
-        return Err("writing blob: blob size mismatch".to_owned());
+        return Err(says("writing blob: blob size mismatch"));
     }
     if of_config(Code::ConfigDigestMismatch) {
-        return Err("writing blob: Digest did not match".to_owned());
+        return Err(says("writing blob: …Digest did not match…"));
     }
     Ok(())
 }
@@ -190,36 +217,40 @@ fn oci_image(facts: &Facts<'_>, image: &Image) -> Outcome {
 // --- as a docker archive --------------------------------------------------------------------------
 
 fn docker(facts: &Facts<'_>) -> Outcome {
-    let set = match facts.set {
-        Ok(set) => set,
-        // No image is no fault.
-        Err(why) if why.contains("null") => return Ok(()),
-        Err(why) => return Err(format!("decoding tar manifest.json: {why}")),
-    };
-    let trailing = facts.problem(Code::TrailingData, b"manifest.json");
-    let trailing = trailing.map(|problem| problem.message.as_str());
-    if let Some(why) = facts.unreadable(b"manifest.json").or(trailing) {
-        return Err(format!("decoding tar manifest.json: {why}"));
+    // No image is no fault.
+    if facts.manifest_is_null() {
+        return Ok(());
+    }
+    facts.readable("manifest.json")?;
+    let set = facts.set()?;
+    if facts
+        .problem(Code::TrailingData, b"manifest.json")
+        .is_some()
+    {
+        return Err(says(
+            "decoding tar manifest.json: invalid character … after top-level value",
+        ));
     }
     for image in &set.images[..set.from_manifest_json] {
-        if let Some(problem) = set.problems.iter().find(|problem| {
-            problem.code == Code::ReferenceInvalid
-                && problem.image == Some(image.position)
-                && problem.member.as_deref() == Some(b"manifest.json")
-        }) {
-            return Err(format!("Invalid tag in manifest item: {}", problem.message));
+        if let Some(tag) = facts.refused_tags(image).next() {
+            return Err(invalid_tag(tag));
         }
         let Some(view) = image.view() else {
-            return Err(config_message(facts, image));
+            return Err(match config_fault(facts, image) {
+                ConfigFault::Missing(name) => says(format!(
+                    "…loading tar component {name:?}: file does not exist"
+                )),
+                ConfigFault::Unreadable(why) => because(why),
+            });
         };
         let Some(rootfs) = &view.rootfs else {
-            return Err("Invalid image config (rootFS is not set)".to_owned());
+            return Err(says("…Invalid image config (rootFS is not set): …"));
         };
         let (listed, claimed) = (image.layers.len(), rootfs.diff_ids.len());
         if listed != claimed {
-            return Err(format!(
-                "Inconsistent layer count: {listed} in manifest, {claimed} in config"
-            ));
+            return Err(says(format!(
+                "…Inconsistent layer count: {listed} in manifest, {claimed} in config"
+            )));
         }
         for layer in &image.layers {
             reachable(facts, layer)?;
@@ -229,25 +260,40 @@ fn docker(facts: &Facts<'_>) -> Outcome {
     Ok(())
 }
 
+fn invalid_tag(tag: &RefusedTag) -> Refusal {
+    says(match &tag.why {
+        TagFault::NoTag(reference) => format!(
+            "Invalid tag {:?} ({}/{}): does not contain a tag",
+            tag.text,
+            reference.domain(),
+            reference.path()
+        ),
+        // Which one, and which fault of it, is for its parser to say, and it is an older one.
+        TagFault::Grammar(_) => {
+            "Invalid tag … in manifest item …: invalid reference format…".to_owned()
+        }
+    })
+}
+
 /// One symbolic link is followed; a hard link has no bytes of its own.
 fn reachable(facts: &Facts<'_>, layer: &Layer) -> Outcome {
     let name = MemberName::new(&layer.member);
-    let missing = || Err("Some layer tarfiles are missing in the tarball".to_owned());
+    let missing = || Err(says("…Some layer tarfiles are missing in the tarball"));
     let Some(member) = facts.archive.member(&name) else {
         return missing();
     };
     match &member.kind {
         MemberKind::File(_) => Ok(()),
-        MemberKind::Hardlink(_) => Err("reading blob: Digest did not match".to_owned()),
+        MemberKind::Hardlink(_) => Err(says("reading blob …: Digest did not match…")),
         MemberKind::Symlink(target) => {
             let target = name.linked(target);
             match facts.archive.member(&target).map(|member| &member.kind) {
                 Some(MemberKind::File(_)) => Ok(()),
-                Some(_) => Err(format!(
-                    "Error reading tar archive component {:?}: not a regular file",
+                Some(_) => Err(says(format!(
+                    "reading blob …: Error reading tar archive component {:?}: not a regular file",
                     target.to_lossy()
-                )),
-                None => Err("reading blob: file does not exist".to_owned()),
+                ))),
+                None => Err(says("reading blob …: file does not exist")),
             }
         }
         MemberKind::Directory | MemberKind::Special => missing(),
@@ -264,28 +310,41 @@ fn apply(facts: &Facts<'_>, image: &Image, is_docker: bool) -> Outcome {
     let Some(Some(survey)) = facts.surveys.get(position) else {
         return Ok(());
     };
-    if let Some(why) = refused(survey) {
-        return Err(format!("writing blob: adding layer: ApplyLayer: {why}"));
+    match refused(survey) {
+        Some(why) => Err(why.within(APPLYING).then("…")),
+        None => Ok(()),
     }
-    let mut layers = image.layers.iter();
-    layers.try_for_each(|layer| differs(facts, layer, is_docker))
+}
+
+/// What is said before the words of the process that applies a layer.
+const APPLYING: &str = "writing blob: adding layer with blob …: ApplyLayer stdout: … stderr: ";
+
+/// A layer that the archive lacks.
+fn missing(layer: &Layer) -> Refusal {
+    let absent = matches!(
+        &layer.source,
+        LayerSource::Missing {
+            why: LookupError::Absent { .. },
+            ..
+        }
+    );
+    says(if absent {
+        let name = shown(&layer.member);
+        format!("reading blob …: open …/{name}: no such file or directory")
+    } else {
+        "reading blob …: file does not exist".to_owned()
+    })
+}
+
+fn digest_differs(claimed: &Digest, computed: &Digest) -> Refusal {
+    says(format!(
+        "writing blob: …: happened during read: Digest did not match, expected {claimed}, got {computed}"
+    ))
 }
 
 fn layer(facts: &Facts<'_>, layer: &Layer, is_docker: bool) -> Outcome {
     if layer.present().is_none() {
-        let missing = matches!(
-            &layer.source,
-            crate::image::LayerSource::Missing {
-                why: LookupError::Absent { .. },
-                ..
-            }
-        );
-        let name = shown(&layer.member);
-        return Err(if missing {
-            format!("reading blob: open {name}: no such file or directory")
-        } else {
-            format!("reading blob: {name}: file does not exist")
-        });
+        return Err(missing(layer));
     }
     let Some(blob) = facts.blob(layer) else {
         return Ok(());
@@ -294,65 +353,56 @@ fn layer(facts: &Facts<'_>, layer: &Layer, is_docker: bool) -> Outcome {
         let claimed = claimed.digest();
         let computed = blob.stored_digest(claimed.algorithm());
         if let Some(computed) = computed.filter(|computed| computed != claimed) {
-            return Err(format!(
-                "writing blob: happened during read: Digest did not match, expected {claimed}, got {computed}"
-            ));
+            return Err(digest_differs(claimed, &computed));
         }
     }
     // containers/image knows zstd by its frame alone.
     if blob.begins_with_skippable_frame() {
-        return Err("writing blob: happened during read: Digest did not match".to_owned());
+        return Err(says(
+            "writing blob: …happened during read: Digest did not match…",
+        ));
     }
     let sum = match &blob.sum {
-        Err(error) => return Err(format!("writing blob: {}", layer_message(error))),
+        Err(error) => return Err(layer_message(error).within("…")),
         Ok(sum) => sum,
     };
     if let Some(error) = &sum.tail_fault {
-        return Err(format!("writing blob: {}", layer_message(error)));
+        return Err(layer_message(error).within("…"));
     }
     if sum.trailing {
-        return Err("writing blob: gzip: invalid header".to_owned());
+        return Err(says("…gzip: invalid header…"));
     }
-    if let (true, Some((claimed, computed))) = (is_docker, wrong_diff_id(layer, &sum.tar)) {
-        return Err(format!(
-            "writing blob: happened during read: Digest did not match, expected {claimed}, got {computed}"
-        ));
+    if let Some((claimed, computed)) = wrong_diff_id(layer, &sum.tar) {
+        // A layer of a layout is named by its blob, and its diff ID is looked at before it is applied.
+        return Err(if is_docker {
+            digest_differs(claimed.digest(), computed.digest())
+        } else {
+            says(format!(
+                "writing blob: layer {} … does not match config's DiffID \"{claimed}\"",
+                layer.index
+            ))
+        });
     }
     if let Some(error) = &sum.tar_fault {
-        return Err(format!(
-            "writing blob: adding layer: ApplyLayer: {}",
-            layer_message(error)
-        ));
+        return Err(layer_message(error).within(APPLYING).then("…"));
     }
     Ok(())
 }
 
-/// Layers of a layout are held against the config once they are stored.
-fn differs(facts: &Facts<'_>, layer: &Layer, is_docker: bool) -> Outcome {
-    let sum = facts.blob(layer).and_then(|blob| blob.sum.as_ref().ok());
-    match sum.and_then(|sum| wrong_diff_id(layer, &sum.tar)) {
-        Some((claimed, _)) if !is_docker => Err(format!(
-            "writing blob: layer {} does not match config's DiffID \"{claimed}\"",
-            layer.index
-        )),
-        _ => Ok(()),
-    }
-}
-
 /// Why the layers cannot be applied to each other, if they cannot.
-fn refused(survey: &Survey) -> Option<String> {
+fn refused(survey: &Survey) -> Option<Refusal> {
     let fault = survey
         .refused
         .first()
-        .map(|refused| format!("{} {}", shown(&refused.path), refused.fault));
+        .map(|refused| because(format!("`{}` {}", shown(&refused.path), refused.fault)));
     fault.or_else(|| {
         survey.warnings.iter().find_map(|warning| {
-            Some(match warning.kind {
-                WarningKind::DuplicatePath => "duplicates of file paths not supported".to_owned(),
-                WarningKind::OldSparse => "unhandled tar header type 83".to_owned(),
-                WarningKind::ContiguousFile => "unhandled tar header type 55".to_owned(),
+            Some(says(match warning.kind {
+                WarningKind::DuplicatePath => "duplicates of file paths not supported",
+                WarningKind::OldSparse => "unhandled tar header type 83",
+                WarningKind::ContiguousFile => "unhandled tar header type 55",
                 _ => return None,
-            })
+            }))
         })
     })
 }
