@@ -159,7 +159,9 @@ fn of_archive(error: &ArchiveError) -> Class {
         ArchiveError::NotTar { source, .. } | ArchiveError::Damaged { source, .. } => {
             of_tar(source)
         }
-        ArchiveError::TooManyMembers { .. } | ArchiveError::NotAnImage { .. } => Class::Input,
+        ArchiveError::Foreign { .. }
+        | ArchiveError::TooManyMembers { .. }
+        | ArchiveError::NotAnImage { .. } => Class::Input,
     }
 }
 

@@ -149,7 +149,7 @@ fn a_refusal_says_what_the_file_is() {
         ("gzip-damaged.tar.gz", "gzip data around"),
         ("gzip-in-gzip.tar.gz", "compressed twice"),
         ("index-missing.tar", "without index.json"),
-        ("not-a-tar.txt", "no tar archive"),
+        ("not-a-tar.txt", "it is text"),
         ("oci-one-directory-deep.tar", "one directory too deep"),
         ("zero-bytes.tar", "is empty"),
     ]);

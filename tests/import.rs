@@ -275,8 +275,8 @@ fn what_is_wrong_is_said_and_where() {
         ),
         ("sum", broken, &["byte 512", "checksum"]),
         (
-            "text",
-            b"no tar\n".repeat(200),
+            "noise",
+            b"\xe3\x91\xfa\x04".repeat(200),
             &["byte 0", "no tar header"],
         ),
         ("link", layer(&[link]), &["`hard`", "`nowhere`", "byte 0"]),

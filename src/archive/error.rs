@@ -2,20 +2,36 @@
 
 use bstr::ByteSlice;
 
-use super::layout::Looks;
+use super::foreign::{Damage, Foreign};
+use super::looks::Looks;
 use crate::limits::Exceeded;
 use crate::record::TarError;
+use crate::source::Compression;
 
 /// Why a file cannot be read as an image archive.
 #[derive(Debug, thiserror::Error)]
 pub enum ArchiveError {
-    /// The very first header is none.
-    #[error("{path} is no tar archive")]
+    /// The very first header cannot be read.
+    #[error("{path} is not a tar archive{}", cause(damage.as_ref()))]
     NotTar {
         /// The file.
         path: String,
+        /// What happened to it, if that can be told.
+        damage: Option<Damage>,
         /// What is wrong with the header.
         source: TarError,
+    },
+    /// The very first header cannot be read, because the file is something else.
+    #[error("{path} cannot be read as a tar archive: {} {foreign}", is(*compression))]
+    Foreign {
+        /// The file.
+        path: String,
+        /// The compression around it, which was undone.
+        compression: Compression,
+        /// What it is.
+        foreign: Box<Foreign>,
+        /// What engines meet; nothing, where zeros make it a tar without members to them.
+        fault: Option<TarError>,
     },
     /// A header or body further on is damaged or missing.
     #[error("{path} is damaged or cut short behind its member no. {members}")]
@@ -37,13 +53,26 @@ pub enum ArchiveError {
         exceeded: Exceeded,
     },
     /// A sound tar that is no image archive.
-    #[error("{path} is no image archive: {looks}")]
+    #[error("{path} is not an image archive: {looks}")]
     NotAnImage {
         /// The file.
         path: String,
         /// What it is instead.
         looks: Looks,
     },
+}
+
+/// What happened to an archive, behind what is wrong with it.
+fn cause(damage: Option<&Damage>) -> String {
+    damage.map_or_else(String::new, |damage| format!(": {damage}"))
+}
+
+/// What a file is, or what the compression around it holds.
+fn is(compression: Compression) -> String {
+    match compression {
+        Compression::None => "it is".to_owned(),
+        compression => format!("inside its {compression} compression is"),
+    }
 }
 
 /// Why a name leads to no file in the archive.

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
 use super::error::{ArchiveError, LookupError};
+use super::foreign::{not_tar, refuse_zeros};
 use super::member::{Member, MemberKind, MemberName, leaves_root};
 use crate::limits::Limit;
 use crate::record::{Entry, Kind, Positioned, TarError, Walker};
@@ -44,7 +45,7 @@ impl Archive {
     ///
     /// # Errors
     ///
-    /// [`ArchiveError::NotTar`] if not even the first header can be read;
+    /// [`ArchiveError::NotTar`] or [`ArchiveError::Foreign`] if not even the first header can be read;
     /// [`ArchiveError::TooManyMembers`]. Damage further on is no error here, see [`Self::fault`].
     pub fn index(input: Input) -> Result<Self, ArchiveError> {
         let path = input.source().label();
@@ -69,12 +70,15 @@ impl Archive {
                     archive.add(member(entry));
                 }
                 Ok(None) => {
+                    if archive.members.is_empty() {
+                        refuse_zeros(&archive.input)?;
+                    }
                     archive.has_end = walker.end_is_marked();
                     archive.end = walker.position();
                     return Ok(archive);
                 }
                 Err(source) if archive.members.is_empty() => {
-                    return Err(ArchiveError::NotTar { path, source });
+                    return Err(not_tar(&archive.input, source));
                 }
                 Err(fault) => {
                     archive.fault = Some(fault);
@@ -88,6 +92,44 @@ impl Archive {
                 return Err(ArchiveError::TooManyMembers { path, exceeded });
             }
         }
+    }
+
+    /// The archive that would be packed of what lies below `directory`. Its members lie where they lie
+    /// in this one; hard links lose the directory, as they do when it is unpacked and packed again.
+    pub(crate) fn below(&self, directory: &MemberName) -> Self {
+        let below = |name: &MemberName| {
+            let rest = name.as_bytes().strip_prefix(directory.as_bytes())?;
+            Some(MemberName::new(rest.strip_prefix(b"/")?))
+        };
+        let mut archive = Self {
+            members: Vec::new(),
+            by_name: HashMap::new(),
+            duplicates: Vec::new(),
+            known: Mutex::default(),
+            has_symlinks: false,
+            fault: None,
+            has_end: self.has_end,
+            end: self.end,
+            input: self.input.clone(),
+        };
+        for member in &self.members {
+            let Some(name) = below(&member.name) else {
+                continue;
+            };
+            let kind = match &member.kind {
+                MemberKind::Hardlink(target) => match below(&MemberName::new(target)) {
+                    Some(target) => MemberKind::Hardlink(target.as_bytes().into()),
+                    None => continue,
+                },
+                kind => kind.clone(),
+            };
+            archive.add(Member {
+                name,
+                kind,
+                ..member.clone()
+            });
+        }
+        archive
     }
 
     fn add(&mut self, member: Member) {

@@ -17,11 +17,19 @@
 //!   wrong, so that `verify` can report it; everything else asks [`Archive::require_whole`] first.
 
 mod error;
+mod foreign;
 mod index;
+mod inner;
 mod layout;
+mod looks;
 mod member;
 
 pub use error::{ArchiveError, LookupError};
+pub use foreign::{
+    Cipher, Compressor, Content, Damage, Encoding, Foreign, Format, JsonText, TextForm, require_tar,
+};
 pub use index::{Archive, LINK_LIMIT};
-pub use layout::{Evidence, Layout, Looks, V1Root};
+pub use inner::{InnerArchive, InnerContent};
+pub use layout::{Evidence, Layout, V1Root};
+pub use looks::Looks;
 pub use member::{Member, MemberKind, MemberName};

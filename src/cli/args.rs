@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use clap::{Args, ValueEnum};
-use imgtar::archive::Archive;
+use imgtar::archive::{Archive, require_tar};
 use imgtar::image::{Platform, Selector};
 use imgtar::limits::{Limit, Limits, Unit};
 use imgtar::progress::Progress;
-use imgtar::source::Input;
+use imgtar::source::{Input, SourceError};
 
 use super::error::Failure;
 use super::output;
@@ -165,9 +165,16 @@ pub(crate) fn open_rootfs(
             )
             .hint("pipe one in, as `docker export` writes it, or give a path"));
         }
-        return Ok(Input::stdin_within(limits, progress)?);
+        return rootfs(Input::stdin_within(limits, progress));
     }
-    Ok(Input::open_within(path, limits, progress)?)
+    rootfs(Input::open_within(path, limits, progress))
+}
+
+/// Refuses what cannot be a rootfs tar, and says what it is.
+pub(crate) fn rootfs(input: Result<Input, SourceError>) -> Result<Input, Failure> {
+    let input = input.map_err(Failure::of_rootfs)?;
+    require_tar(&input).map_err(Failure::of_rootfs)?;
+    Ok(input)
 }
 
 /// One image of an archive.

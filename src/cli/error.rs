@@ -7,6 +7,7 @@ use std::io;
 
 use anstyle::{AnsiColor, Style};
 use imgtar::Error;
+use imgtar::archive::Looks;
 
 use super::advice::Advice;
 use super::exit::Exit;
@@ -59,6 +60,28 @@ impl Failure {
         failure
     }
 
+    fn advised(error: &Error, advice: Advice) -> Self {
+        Self {
+            exit: error.class().into(),
+            message: error.to_string(),
+            causes: causes(error),
+            details: advice.details,
+            hints: advice.hints,
+        }
+    }
+
+    /// What was given for the tar of a root file system cannot be one.
+    pub(crate) fn of_rootfs(error: impl Into<Error>) -> Self {
+        let error = error.into();
+        Self::advised(&error, Advice::on_rootfs(&error))
+    }
+
+    /// Adds the advice on what a tar looks like.
+    pub(crate) fn looking_like(mut self, path: &str, looks: &Looks) -> Self {
+        self.hints.extend(Advice::on_looks(path, looks).hints);
+        self
+    }
+
     /// Adds a line below the message.
     pub(crate) fn detail(mut self, line: impl Into<String>) -> Self {
         self.details.push(line.into());
@@ -73,8 +96,18 @@ impl Failure {
 
     /// Prints it and says what to exit with.
     pub(crate) fn report(&self, output: Output) -> Exit {
+        self.print(output, ERROR, "error");
+        self.exit
+    }
+
+    /// Prints it as a warning: what was asked for is done all the same.
+    pub(crate) fn warn(&self, output: Output) {
+        self.print(output, WARNING, "warning");
+    }
+
+    fn print(&self, output: Output, style: Style, label: &str) {
         let mut text = String::new();
-        line(&mut text, ERROR, "error", &self.message);
+        line(&mut text, style, label, &self.message);
         for cause in &self.causes {
             _ = writeln!(text, "  caused by: {}", escaped(&cut(cause)));
         }
@@ -88,7 +121,6 @@ impl Failure {
             line(&mut text, HINT, "hint", hint);
         }
         output.complain(&text);
-        self.exit
     }
 }
 
@@ -143,13 +175,6 @@ pub(crate) fn causes(error: &dyn StdError) -> Vec<String> {
 impl<E: Into<Error>> From<E> for Failure {
     fn from(error: E) -> Self {
         let error = error.into();
-        let advice = Advice::on(&error);
-        Self {
-            exit: error.class().into(),
-            message: error.to_string(),
-            causes: causes(&error),
-            details: advice.details,
-            hints: advice.hints,
-        }
+        Self::advised(&error, Advice::on(&error))
     }
 }

@@ -80,7 +80,9 @@ impl Container {
             wanted: names::DESCRIPTION,
         };
         let mut archive = match Archive::index(input) {
-            Err(ArchiveError::NotTar { .. }) => return Err(not_metadata()),
+            Err(ArchiveError::NotTar { .. } | ArchiveError::Foreign { .. }) => {
+                return Err(not_metadata());
+            }
             archive => archive?,
         };
         let first = archive.members().first();

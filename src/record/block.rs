@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::TarFault;
 
 /// The unit of a tar stream, in bytes.
-pub(super) const BLOCK: usize = 512;
+pub(crate) const BLOCK: usize = 512;
 
 /// Where a field lies in a header block. The v7 fields come first and are the same in every format;
 /// the layout is that of POSIX.1-1988 and of GNU tar's `tar.h`.
@@ -80,8 +80,11 @@ impl Block {
             signed = signed - i32::from(b.cast_signed()) + i32::from(b' ');
         }
         let claimed = &bytes[CHECKSUM.at];
-        let sum = octal(claimed);
-        if sum != Some(u64::from(unsigned)) && sum != u64::try_from(signed).ok() {
+        // A field without a number is no sum, not even where the signed one is negative.
+        let is_sum = octal(claimed).is_some_and(|sum| {
+            sum == u64::from(unsigned) || u64::try_from(signed).is_ok_and(|signed| sum == signed)
+        });
+        if !is_sum {
             let claimed = String::from_utf8_lossy(claimed)
                 .trim_matches(['\0', ' '])
                 .escape_default()
@@ -119,6 +122,14 @@ impl Block {
     pub(super) fn number(&self, field: &Field) -> Result<i64, TarFault> {
         number(&self.bytes()[field.at.clone()]).ok_or(TarFault::Number { field: field.name })
     }
+}
+
+/// Whether `bytes` begin with a header: a block with the right checksum and a name. Chance makes none.
+pub(crate) fn is_header(bytes: &[u8]) -> bool {
+    let Some(block) = bytes.first_chunk::<BLOCK>() else {
+        return false;
+    };
+    block[0] != 0 && Block::checked(block).is_ok()
 }
 
 /// The bytes before the first NUL, or all of them.

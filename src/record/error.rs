@@ -91,3 +91,10 @@ pub enum TarFault {
     #[error("cannot read on")]
     Read(#[source] io::Error),
 }
+
+impl TarFault {
+    /// Whether the tar ends where more of it should follow.
+    pub fn is_truncation(&self) -> bool {
+        matches!(self, Self::TruncatedHeader | Self::TruncatedBody { .. })
+    }
+}

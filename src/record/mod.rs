@@ -29,6 +29,7 @@ mod pax;
 mod sparse;
 mod walk;
 
+pub(crate) use block::{BLOCK, is_header};
 pub use cursor::{Cursor, Positioned, Streamed};
 pub use error::{TarError, TarFault};
 pub use sparse::{SparseMap, SparseSpan};

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use super::Compression;
+use super::{Compression, DirectoryLooks};
 use crate::limits::Exceeded;
 
 /// Why bytes could not be had.
@@ -17,10 +17,12 @@ pub enum SourceError {
         source: io::Error,
     },
     /// A directory was given where a file was wanted.
-    #[error("{path} is a directory, not an archive")]
+    #[error("{path} is a directory, not an archive{}", holding(*looks))]
     Directory {
         /// The directory.
         path: String,
+        /// What it holds.
+        looks: DirectoryLooks,
     },
     /// The file has no bytes at all.
     #[error("{path} is empty: no bytes, no archive")]
@@ -96,6 +98,20 @@ pub enum SourceError {
         /// What the system said.
         source: io::Error,
     },
+}
+
+/// What is known of a directory.
+fn holding(looks: DirectoryLooks) -> &'static str {
+    match looks {
+        DirectoryLooks::OciLayout => ": it holds an OCI image layout",
+        DirectoryLooks::DockerArchive => ": it holds an image archive that was unpacked",
+        DirectoryLooks::SkopeoDir => ": skopeo wrote it with `dir:`",
+        DirectoryLooks::DockerRoot => ": Docker keeps its images in it",
+        DirectoryLooks::ContainerdRoot => ": containerd keeps its images in it",
+        DirectoryLooks::ContainersStorage => ": podman keeps its images in it",
+        DirectoryLooks::Rootfs => ": it holds a root file system",
+        DirectoryLooks::Other => "",
+    }
 }
 
 impl SourceError {

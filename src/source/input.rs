@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::compression::MAGIC_LEN;
 use super::file::label;
-use super::{Compression, Source, SourceError, sniff};
+use super::{Compression, DirectoryLooks, Source, SourceError, sniff};
 use crate::limits::{Exceeded, Limits};
 use crate::progress::{Progress, Task};
 
@@ -113,7 +113,10 @@ impl Input {
         };
         let mut metadata = file.metadata().map_err(open)?;
         if metadata.is_dir() {
-            return Err(SourceError::Directory { path: label(&path) });
+            return Err(SourceError::Directory {
+                path: label(&path),
+                looks: DirectoryLooks::of(Path::new(&path)),
+            });
         }
         let mut base = 0;
         if metadata.is_file() {

@@ -19,12 +19,14 @@
 
 mod bound;
 mod compression;
+mod directory;
 mod error;
 mod file;
 mod input;
 
 pub(crate) use compression::MAGIC_LEN;
 pub use compression::{Compression, Decoder, sniff};
+pub use directory::DirectoryLooks;
 pub use error::{SourceError, is_environment};
 pub(crate) use file::is_copied_to_in_kernel;
 pub use file::{Slice, SliceReader, Source, Span};

@@ -2,16 +2,20 @@
 
 use std::io;
 
-use imgtar::archive::{ArchiveError, Looks};
+use imgtar::archive::ArchiveError;
+use imgtar::record::TarError;
 use imgtar::source::SourceError;
 
-use super::{Advice, READ_FAILED, WHAT_WRITES_ONE, no_room_for};
+use super::foreign::{Wanted, on_directory, on_foreign, on_looks};
+use super::{Advice, READ_FAILED, no_room_for};
 
-pub(super) fn on_source(error: &SourceError) -> Advice {
+/// For a file that ends too early.
+const JOIN: &str =
+    "or join the parts in order if it is the first of several: cat PART1 PART2 … > whole";
+
+pub(super) fn on_source(error: &SourceError, wanted: Wanted) -> Advice {
     match error {
-        SourceError::Directory { path } => Advice::hint(format!(
-            "an OCI image layout that is a directory can be packed first: tar -C {path} -cf layout.tar ."
-        )),
+        SourceError::Directory { path, looks } => on_directory(path, *looks, wanted),
         SourceError::Open { path, source } => on_open(path, source),
         SourceError::Empty { .. } => {
             Advice::hint("was the command that should have written it successful?")
@@ -20,9 +24,9 @@ pub(super) fn on_source(error: &SourceError) -> Advice {
         SourceError::Shrank { .. } => Advice::hint(
             "something else writes to the file; wait until it is complete, then try again",
         ),
-        SourceError::Decompress { .. } => Advice::hint(
-            "the file is damaged or was cut short on its way; compare its checksum with the sender's",
-        ),
+        SourceError::Decompress { .. } => Advice::hint(format!(
+            "the file is damaged or was cut short on its way; compare its checksum with the sender's, {JOIN}"
+        )),
         SourceError::Nested { inner, .. } => Advice::hint(format!(
             "undo the outer compression first; {inner} inside is then read as it is"
         )),
@@ -50,30 +54,27 @@ fn looks_like_reference(path: &str) -> bool {
         && path.parse::<imgtar::image::Reference>().is_ok()
 }
 
-pub(super) fn on_archive(error: &ArchiveError) -> Advice {
+pub(super) fn on_archive(error: &ArchiveError, wanted: Wanted) -> Advice {
     match error {
-        ArchiveError::NotTar { .. } => Advice::hint(WHAT_WRITES_ONE),
-        ArchiveError::Damaged { .. } => Advice::hint(
-            "`imgtar verify` reports what is left of it; copy or save the archive again",
-        ),
+        ArchiveError::NotTar { .. } => Advice::hint(wanted.written_by()),
+        ArchiveError::Foreign {
+            path,
+            compression,
+            foreign,
+            ..
+        } => on_foreign(path, *compression, foreign, wanted),
+        ArchiveError::Damaged { source, .. } => on_damage(source),
         // The limit's own hint follows.
         ArchiveError::TooManyMembers { .. } => Advice::none(),
-        ArchiveError::NotAnImage { looks, path } => on_looks(looks, path),
+        ArchiveError::NotAnImage { looks, path } => on_looks(path, looks),
     }
 }
 
-fn on_looks(looks: &Looks, path: &str) -> Advice {
-    match looks {
-        Looks::Rootfs => Advice::hint(format!(
-            "a root file system has no image to look at; `imgtar import {path} -o image.tar` makes one of it, `tar -tvf {path}` lists it"
-        )),
-        Looks::Layer => Advice::hint("give the whole archive that the layer comes from"),
-        Looks::Wrapped { directory } => Advice::hint(format!(
-            "pack its content instead: tar -xf {path} && tar -C {directory} -cf image.tar ."
-        )),
-        Looks::OciWithoutIndex | Looks::BlobsAlone => {
-            Advice::hint("a part of the archive is missing; save the image again")
-        }
-        Looks::Nothing | Looks::Other { .. } => Advice::hint(WHAT_WRITES_ONE),
+fn on_damage(error: &TarError) -> Advice {
+    const AGAIN: &str =
+        "`imgtar verify` reports what is left of it; copy or save the archive again";
+    if error.fault.is_truncation() {
+        return Advice::hint(format!("{AGAIN}, {JOIN}"));
     }
+    Advice::hint(AGAIN)
 }

@@ -3,12 +3,13 @@
 use imgtar::archive::LookupError;
 use imgtar::image::{JsonError, LoadError, SelectError, Unreadable};
 
+use super::foreign::Wanted;
 use super::{Advice, VERIFY, allow, archive};
 
 pub(super) fn on_load(error: &LoadError) -> Advice {
     match error {
-        LoadError::Archive(error) => archive::on_archive(error),
-        LoadError::Source(error) => archive::on_source(error),
+        LoadError::Archive(error) => archive::on_archive(error, Wanted::Images),
+        LoadError::Source(error) => archive::on_source(error, Wanted::Images),
         LoadError::Description { source, .. } => on_unreadable(source),
         // The limit's own hint follows.
         LoadError::TooMuch { .. } => Advice::none(),

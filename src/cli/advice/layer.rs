@@ -4,10 +4,8 @@ use imgtar::layer::LayerError;
 use imgtar::record::{TarError, TarFault};
 use imgtar::rootfs::RootfsError;
 
-use super::{Advice, READ_FAILED, VERIFY, archive, no_room_for};
-
-const EXPORTS: &str =
-    "`docker export` writes the tar of a container's files, `imgtar flatten` that of an image's";
+use super::foreign::Wanted;
+use super::{Advice, EXPORTS, READ_FAILED, VERIFY, archive, no_room_for};
 
 pub(super) fn on_layer(error: &LayerError) -> Advice {
     match error {
@@ -42,7 +40,7 @@ pub(super) fn on_rootfs(error: &RootfsError) -> Advice {
         RootfsError::Limit { .. }
         | RootfsError::Expansion { .. }
         | RootfsError::TooManyEntries { .. } => Advice::none(),
-        RootfsError::Compare { source, .. } => archive::on_source(source),
+        RootfsError::Compare { source, .. } => archive::on_source(source, Wanted::Images),
         RootfsError::WorkingDirectory { .. } => {
             Advice::hint("no engine starts this image; another WORKDIR makes one that does")
         }

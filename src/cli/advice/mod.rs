@@ -4,6 +4,7 @@
 //! sees to that: a new variant does not compile until somebody has decided what a person should do next.
 
 mod archive;
+mod foreign;
 mod image;
 mod layer;
 mod metadata;
@@ -13,7 +14,10 @@ use std::borrow::Cow;
 use std::io;
 
 use imgtar::Error;
+use imgtar::archive::Looks;
 use imgtar::limits::Exceeded;
+
+use foreign::Wanted;
 
 /// What stands below an error's message and its causes.
 #[derive(Debug, Default)]
@@ -28,8 +32,8 @@ impl Advice {
     /// The advice on an error.
     pub(super) fn on(error: &Error) -> Self {
         let advice = match error {
-            Error::Source(error) => archive::on_source(error),
-            Error::Archive(error) => archive::on_archive(error),
+            Error::Source(error) => archive::on_source(error, Wanted::Images),
+            Error::Archive(error) => archive::on_archive(error, Wanted::Images),
             Error::Load(error) => image::on_load(error),
             Error::Select(error) => image::on_select(error),
             Error::Layer(error) => layer::on_layer(error),
@@ -42,6 +46,20 @@ impl Advice {
             None => advice,
             Some(exceeded) => advice.and(allow(exceeded)),
         }
+    }
+
+    /// The advice on a file that should have been the tar of a root file system, and cannot be.
+    pub(super) fn on_rootfs(error: &Error) -> Self {
+        match error {
+            Error::Archive(error) => archive::on_archive(error, Wanted::Rootfs),
+            Error::Source(error) => archive::on_source(error, Wanted::Rootfs),
+            error => Self::on(error),
+        }
+    }
+
+    /// The advice on a tar that nobody makes a root file system of on purpose.
+    pub(super) fn on_looks(path: &str, looks: &Looks) -> Self {
+        foreign::on_looks(path, looks)
     }
 
     /// The message and its causes say everything: nothing is left to be added.
@@ -75,6 +93,10 @@ const VERIFY: &str = "`imgtar verify` reports everything that is wrong with the 
 /// For whoever took something else for an image archive.
 const WHAT_WRITES_ONE: &str =
     "an image archive is what `docker save`, `podman save` or `skopeo copy` writes";
+
+/// For whoever took something else for the tar of a root file system.
+const EXPORTS: &str =
+    "`docker export` writes the tar of a container's files, `imgtar flatten` that of an image's";
 
 /// For a file that could be opened and then not be read.
 const READ_FAILED: &str =

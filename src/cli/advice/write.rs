@@ -3,12 +3,13 @@
 use imgtar::image::{ChangeError, Refused};
 use imgtar::write::WriteError;
 
+use super::foreign::Wanted;
 use super::{Advice, archive, layer, no_room_for, on_output};
 
 pub(super) fn on_write(error: &WriteError) -> Advice {
     match error {
         WriteError::Rootfs(error) => layer::on_rootfs(error),
-        WriteError::Read(error) => archive::on_source(error),
+        WriteError::Read(error) => archive::on_source(error, Wanted::Images),
         WriteError::Change(error) => on_change(error),
         WriteError::WhiteoutName { .. } => {
             Advice::hint("rename the file or leave it out; no image can hold a file of that name")

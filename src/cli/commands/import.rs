@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use imgtar::archive::{Archive, Evidence};
-use imgtar::image::{Changes, ImageSet, Platform};
+use imgtar::archive::{Archive, ArchiveError};
+use imgtar::image::{Changes, ImageSet, LoadError, Platform};
 use imgtar::report::units;
 use imgtar::source::Input;
 use imgtar::write::{IMPORT_MESSAGE, ImportOptions, WriteError, import};
@@ -89,7 +89,7 @@ impl Args {
         };
         let destination = self.output.open()?;
         let input = args::open_rootfs(&self.rootfs, context.limits, &context.progress)?;
-        refuse_images(&input, &self.rootfs)?;
+        refuse_images(&input, &self.rootfs, context)?;
         let rootfs = input.source().whole();
         let imported = import(&rootfs, options, &context.progress)?;
         if imported.files == 0 {
@@ -131,25 +131,33 @@ fn more(count: usize) -> String {
     }
 }
 
-/// Refuses an image archive: as a layer it would be a directory of blobs, which nobody wants.
-fn refuse_images(input: &Input, path: &Path) -> Result<(), Failure> {
-    // What is no tar, or has more members than any archive, is left to the import itself.
+/// Refuses an image archive: as a layer it would be a directory of blobs, which nobody wants. What only
+/// holds image archives may be wanted as a layer, so that is a warning.
+fn refuse_images(input: &Input, path: &Path, context: &Context) -> Result<(), Failure> {
+    // What has more members than any archive is left to the import itself.
     let Ok(archive) = Archive::index(input.clone()) else {
         return Ok(());
     };
-    let evidence = Evidence::gather(&archive);
-    if !evidence.manifest_json && !evidence.index_json && evidence.v1.is_empty() {
-        return Ok(());
-    }
-    let Ok(set) = ImageSet::load(&archive) else {
-        return Ok(());
+    let set = match ImageSet::load(&archive) {
+        Ok(set) => set,
+        Err(LoadError::Archive(ArchiveError::NotAnImage { path, looks })) => {
+            if looks.is_no_rootfs() {
+                Failure::input(format!(
+                    "{path} does not look like a root file system, and becomes a layer as it is: {looks}"
+                ))
+                .looking_like(&path, &looks)
+                .warn(context.output);
+            }
+            return Ok(());
+        }
+        Err(_) => return Ok(()),
     };
     if set.images.is_empty() {
         return Ok(());
     }
     let count = units::count(set.images.len(), "image", "images");
     let mut failure = Failure::usage(format!(
-        "{} is no root file system but an image archive: it holds {count}",
+        "{} is not a root file system but an image archive: it holds {count}",
         archive.source().label()
     ));
     for image in set.images.iter().take(5) {

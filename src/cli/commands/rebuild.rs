@@ -16,6 +16,7 @@ use jiff::Timestamp;
 
 use super::{Context, Exit, Failure};
 use crate::cli::archive_output::{ArchiveDestination, LayoutArg, asked_time, names, tag};
+use crate::cli::args::open_rootfs;
 use crate::cli::destination::{Destination, OutputArg};
 use crate::cli::error::warn;
 use crate::cli::output::escaped;
@@ -107,7 +108,7 @@ impl Args {
             ));
         }
         let metadata = Container::open(open(&self.metadata, context)?)?;
-        let flat = open(&self.flat, context)?;
+        let flat = open_rootfs(&self.flat, context.limits, &context.progress)?;
         let destination = self.output.open()?;
         if !self.accept_changes {
             return exact(&metadata, &flat, destination, context);

@@ -156,6 +156,9 @@ impl Args {
                     imgtar::Error::Archive(ArchiveError::NotTar { source, .. }) => {
                         Some(Loaders::of_no_tar(source))
                     }
+                    imgtar::Error::Archive(ArchiveError::Foreign { fault, .. }) => {
+                        fault.as_ref().map(Loaders::of_no_tar)
+                    }
                     imgtar::Error::Source(SourceError::Empty { .. }) => Some(Loaders::of_nothing()),
                     imgtar::Error::Source(SourceError::Decompress { source, .. }) => {
                         Some(Loaders::of_damaged_compression(source))

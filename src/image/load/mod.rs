@@ -70,6 +70,47 @@ impl ImageSet {
     /// [`LoadError`] if nothing describes images, or nothing that does can be read. An image whose
     /// parts are missing or wrong is no error: it is in the set, and so are its problems.
     pub fn load(archive: &Archive) -> Result<Self, LoadError> {
+        // A member that is named as a description may have nothing to do with images.
+        let despite_names = || Looks::despite_names(archive, Self::is_readable);
+        let looks = match Self::described(archive) {
+            Ok(Some(set)) if !set.shows_nothing() => return Ok(set),
+            Ok(Some(set)) => match despite_names() {
+                Some(looks) => looks,
+                None => return Ok(set),
+            },
+            Ok(None) => Self::looks(archive),
+            Err(error @ LoadError::Description { .. }) => match despite_names() {
+                Some(looks) => looks,
+                None => return Err(error),
+            },
+            Err(error) => return Err(error),
+        };
+        let path = archive.source().label();
+        Err(ArchiveError::NotAnImage { path, looks }.into())
+    }
+
+    /// What `archive` is, which describes no images.
+    pub fn looks(archive: &Archive) -> Looks {
+        Looks::of(archive, Self::is_readable)
+    }
+
+    /// Whether an archive describes anything that is there.
+    fn is_readable(archive: &Archive) -> bool {
+        matches!(Self::described(archive), Ok(Some(set)) if !set.shows_nothing())
+    }
+
+    /// Whether nothing of what it describes is there.
+    fn shows_nothing(&self) -> bool {
+        let is_there = |image: &super::model::Image| {
+            let present = |layer: &Layer| matches!(layer.source, LayerSource::Present { .. });
+            image.config.is_some() || image.layers.iter().any(present)
+        };
+        let blobs = self.artifacts.iter().flat_map(|artifact| &artifact.blobs);
+        !self.images.iter().any(is_there) && blobs.into_iter().all(|blob| blob.slice.is_none())
+    }
+
+    /// The images, or `None` if nothing describes any.
+    fn described(archive: &Archive) -> Result<Option<Self>, LoadError> {
         let evidence = Evidence::gather(archive);
         let mut loader = Loader {
             archive,
@@ -120,14 +161,7 @@ impl ImageSet {
             (Some(Err(fault)), _) => return Err(loader.description("manifest.json", fault)),
             (None, Some(Err(fault))) => return Err(loader.description("index.json", fault)),
             (None, None) if !evidence.v1.is_empty() => loader.legacy(&evidence.v1)?,
-            (None, None) => {
-                let path = archive.source().label();
-                return Err(ArchiveError::NotAnImage {
-                    path,
-                    looks: Looks::of(archive),
-                }
-                .into());
-            }
+            (None, None) => return Ok(None),
         };
         set.from_manifest_json = first;
         if set.layout != Layout::DockerV1 {
@@ -152,7 +186,7 @@ impl ImageSet {
         let mut told = HashSet::new();
         set.problems.retain(|problem| told.insert(problem.clone()));
         set.checked = loader.checked;
-        Ok(set)
+        Ok(Some(set))
     }
 }
 
