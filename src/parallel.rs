@@ -2,16 +2,23 @@
 
 use std::num::NonZeroUsize;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
+
+/// How many threads work at once where more are asked for: each has buffers and perhaps a decoder of
+/// its own, and what is done here is bound by cores and disks. A machine with more cores than this may
+/// use one thread for each.
+const MOST: NonZeroUsize = NonZeroUsize::new(64).expect("64 is not zero");
 
 /// How many threads work at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Jobs(NonZeroUsize);
 
 impl Jobs {
-    /// As many as are asked for.
+    /// As many as are asked for, but not more than are of use: 64, or one for each core where there are
+    /// more cores. What a thread does never depends on their number.
     pub fn new(count: NonZeroUsize) -> Self {
-        Self(count)
+        Self(count.min(MOST.max(Self::all_cores().0)))
     }
 
     /// The number.
@@ -42,9 +49,12 @@ pub fn map<T: Sync, R: Send>(
     })
 }
 
-/// As [`map`], but that each thread takes from the queue what it wants, and works at several items at
+/// As [`map`], but each thread takes from the queue what it wants, and works at several items at
 /// once if it likes: `work` is called once by each thread, goes on until the queue is empty, and
 /// returns each result with the number that the queue gave its item.
+///
+/// The calling thread is one of them. Where the system starts no more threads, those that there are do
+/// all the work.
 pub fn share<'t, T: Sync, R: Send, C: Into<Cost>>(
     jobs: Jobs,
     items: &'t [T],
@@ -58,16 +68,49 @@ pub fn share<'t, T: Sync, R: Send, C: Into<Cost>>(
         done = work(&queue);
     } else {
         thread::scope(|scope| {
-            let threads: Vec<_> = (0..threads).map(|_| scope.spawn(|| work(&queue))).collect();
-            for thread in threads {
-                // A panic there is a bug and passed on.
-                let results = thread.join();
-                done.extend(results.unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+            let mut others = Vec::with_capacity(threads - 1);
+            for started in 1..threads {
+                let Ok(other) = thread::Builder::new().spawn_scoped(scope, || work(&queue)) else {
+                    queue.threads.store(started, Ordering::Relaxed);
+                    break;
+                };
+                others.push(other);
+            }
+            done.extend(work(&queue));
+            for other in others {
+                done.extend(joined(other));
             }
         });
     }
     done.sort_unstable_by_key(|(i, _)| *i);
     done.into_iter().map(|(_, result)| result).collect()
+}
+
+/// Does `aside` on a thread of its own while this one does `here`. Where the system starts no more
+/// threads, this one does both, `aside` first.
+pub fn both<A: Send, B>(aside: impl FnOnce() -> A + Send, here: impl FnOnce() -> B) -> (A, B) {
+    // A closure that was given to a thread that did not start would be lost.
+    let aside = Mutex::new(Some(aside));
+    let take = || {
+        let aside = aside.lock().ok().and_then(|mut aside| aside.take());
+        aside.map(|aside| aside())
+    };
+    thread::scope(|scope| {
+        let other = thread::Builder::new().spawn_scoped(scope, take);
+        let first = if other.is_err() { take() } else { None };
+        let here = here();
+        let aside = match other {
+            Ok(other) => joined(other),
+            Err(_) => first,
+        };
+        (aside.expect("it is taken once, by one of the two"), here)
+    })
+}
+
+/// What a thread returns. A panic there is a bug and passed on.
+fn joined<T>(thread: thread::ScopedJoinHandle<'_, T>) -> T {
+    let result = thread.join();
+    result.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
 /// What an item costs, in a unit of the caller's, and how early it is begun: the greatest rank first.
@@ -90,7 +133,8 @@ impl From<u64> for Cost {
 #[derive(Debug)]
 pub struct Queue<'t, T> {
     items: &'t [T],
-    threads: usize,
+    /// Fewer than were wanted, if the system does not start as many.
+    threads: AtomicUsize,
     waiting: Mutex<Waiting>,
 }
 
@@ -116,14 +160,14 @@ impl<'t, T> Queue<'t, T> {
             .fold(0_u64, |all, (_, cost)| all.saturating_add(*cost));
         Self {
             items,
-            threads,
+            threads: AtomicUsize::new(threads),
             waiting: Mutex::new(Waiting { items: order, cost }),
         }
     }
 
     /// How many threads take from it.
     pub fn threads(&self) -> usize {
-        self.threads
+        self.threads.load(Ordering::Relaxed)
     }
 
     /// The next item, with its number.
@@ -158,6 +202,20 @@ mod tests {
             let squares = map(jobs, &items, |i| i % 13, |i| i * i);
             assert_eq!(squares, items.iter().map(|i| i * i).collect::<Vec<_>>());
         }
+    }
+
+    #[test]
+    fn no_more_threads_than_are_of_use() {
+        let many = Jobs::new(NonZeroUsize::MAX);
+        assert_eq!(many.count(), Jobs::all_cores().count().max(64));
+        assert_eq!(Jobs::new(NonZeroUsize::MIN).count(), 1);
+    }
+
+    #[test]
+    fn both_are_done() {
+        let (aside, here) = both(|| thread::current().id(), || thread::current().id());
+        assert_eq!(here, thread::current().id());
+        assert_ne!(aside, here);
     }
 
     #[test]

@@ -379,3 +379,96 @@ fn a_directory_that_takes_no_files() {
     let err = String::from_utf8_lossy(&output.stderr);
     assert!(!err.contains(".imgtar-"), "{err}");
 }
+
+// --- threads ---------------------------------------------------------------------------------------------------
+
+/// What a shell runs to run its arguments without threads: shells differ in the letter.
+#[cfg(target_os = "linux")]
+const LIMITED: &str = r#"
+if (ulimit -u 1) 2> /dev/null; then ulimit -u 1; else ulimit -p 1; fi
+exec "$0" "$@"
+"#;
+
+/// The program as somebody else's, who may start no thread at all: nobody limits root's processes.
+#[cfg(target_os = "linux")]
+struct Alone {
+    directory: tempfile::TempDir,
+}
+
+#[cfg(target_os = "linux")]
+impl Alone {
+    fn new() -> Self {
+        use std::os::unix::fs::PermissionsExt;
+        let directory = tempfile::tempdir().expect("a directory");
+        let all = fs::Permissions::from_mode(0o777);
+        fs::set_permissions(directory.path(), all).expect("our directory");
+        let alone = Self { directory };
+        fs::copy(env!("CARGO_BIN_EXE_imgtar"), alone.path("imgtar")).expect("room for a copy");
+        alone
+    }
+
+    fn path(&self, name: &str) -> String {
+        shown(&self.directory.path().join(name))
+    }
+
+    fn run(&self, args: &[&str]) -> Output {
+        use std::os::unix::fs::MetadataExt;
+        use std::os::unix::process::CommandExt;
+        let mut command = Command::new("sh");
+        command
+            .args(["-c", LIMITED, &self.path("imgtar")])
+            .args(args)
+            .env("SOURCE_DATE_EPOCH", "1700000000")
+            .stdin(Stdio::null());
+        if self.directory.path().metadata().expect("ours").uid() == 0 {
+            command.uid(54_321).gid(54_321);
+        }
+        command.output().expect("sh starts")
+    }
+}
+
+/// Where the system starts no thread, the one that there is does all the work, to the same end.
+#[cfg(target_os = "linux")]
+#[test]
+fn one_thread_does_what_many_would() {
+    let alone = Alone::new();
+    let body = |n: u8| vec![n; 300_000];
+    let layers: Vec<Vec<u8>> = (b'a'..b'h')
+        .map(|n| {
+            let file = forge::Entry::new(b'0', &[n]);
+            forge::layer(&[forge::Entry {
+                body: body(n),
+                ..file
+            }])
+        })
+        .collect();
+    for (form, name) in [
+        (forge::Form::Compressed, "gz"),
+        (forge::Form::Hybrid, "plain"),
+    ] {
+        fs::write(alone.path(name), forge::archive(&layers, form)).expect("room");
+        let out = |what: &str| alone.path(&format!("{name}.{what}"));
+        let (archive, flat, metadata) = (alone.path(name), out("flat"), out("metadata"));
+        let (squashed, rebuilt, imported) = (out("squashed"), out("rebuilt"), out("imported"));
+        let commands: [&[&str]; 8] = [
+            &["verify", &archive, "-j", "100000"],
+            &["flatten", &archive, "-o", &flat, "--metadata", &metadata],
+            &["flatten", &archive],
+            &["layers", &archive],
+            &["squash", &archive, "-o", &squashed],
+            &["rebuild", &flat, "--metadata", &metadata, "-o", &rebuilt],
+            &["import", &flat, "-o", &imported],
+            &["commit", &archive, &flat, "-o", "-"],
+        ];
+        for command in commands {
+            let output = alone.run(command);
+            let err = String::from_utf8_lossy(&output.stderr);
+            assert_eq!(output.status.code(), Some(0), "{command:?}: {err}");
+        }
+        let flattened = alone.run(&["flatten", &archive]).stdout;
+        assert_eq!(fs::read(&flat).expect("the flat tar"), flattened);
+        let many = alone.path("many");
+        imgtar(&["flatten", &archive, "-f", "-o", &many, "-j", "100000"]).succeeds();
+        assert_eq!(fs::read(&many).expect("the flat tar"), flattened);
+    }
+}

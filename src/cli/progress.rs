@@ -1,7 +1,6 @@
 //! Progress bars on standard error.
 
 use std::io::IsTerminal;
-use std::time::Duration;
 
 use imgtar::progress::{Progress, Silent, Task};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -49,12 +48,12 @@ impl Progress for Bars {
                 "{msg:28} {spinner} {bytes:>10} {bytes_per_sec}",
             ),
         };
+        // No steady tick: it takes a thread for each bar, and panics where the system has none to give.
         let bar = bars.add(bar);
         if let Ok(style) = ProgressStyle::with_template(template) {
             bar.set_style(style);
         }
         bar.set_message(short_name(what));
-        bar.enable_steady_tick(Duration::from_millis(250));
         Box::new(Bar(bar))
     }
 }

@@ -3,7 +3,6 @@
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::io::{self, Write};
-use std::thread;
 
 use super::WriteError;
 use super::entries::Entries;
@@ -13,7 +12,7 @@ use crate::digest::{Algorithm, DiffId, Digest, Hasher};
 use crate::image::{Identity, Image, Layer};
 use crate::layer::passes::{self, Begun, Plain, Read, Work};
 use crate::layer::{LayerError, SumWanted, sum};
-use crate::parallel::Jobs;
+use crate::parallel::{self, Jobs};
 use crate::progress::{Progress, Task};
 use crate::record::Mtime;
 use crate::rootfs::{Digests, Inode, PATH_LIMIT, Rootfs, RootfsError, Warning};
@@ -151,20 +150,16 @@ impl<'i> Merged<'i> {
         let (image, options) = (self.image, self.options);
         let (tree, digests) = (self.tree, self.digests);
         let entries = Entries::new(&tree);
-        let (entries, bytes) = thread::scope(|scope| {
+        let write = || write_stream(&entries, out, progress);
+        let (entries, bytes) = if options.verify {
             // The layers are hashed on the other cores while this one writes.
-            let check = options
-                .verify
-                .then(|| scope.spawn(|| check_layers(image, &digests, options.jobs, progress)));
-            let written = write_stream(&entries, out, progress);
-            if let Some(check) = check {
-                // A panic there is a bug and passed on.
-                check
-                    .join()
-                    .unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
-            }
-            written
-        })?;
+            let check = || check_layers(image, &digests, options.jobs, progress);
+            let (checked, written) = parallel::both(check, write);
+            checked?;
+            written?
+        } else {
+            write()?
+        };
         Ok(Flattened {
             entries,
             bytes,

@@ -7,8 +7,6 @@
 //! Threats: those of [`crate::record`] and [`crate::rootfs`]. The tar becomes a layer, so what no
 //! engine can apply is refused here and not when the image is loaded.
 
-use std::thread;
-
 use jiff::Timestamp;
 
 use super::WriteError;
@@ -16,6 +14,7 @@ use super::layout::{OutputImage, OutputLayer};
 use crate::digest::{DiffId, Digest};
 use crate::image::{Changes, ConfigDraft, Created, HistoryEntry, Name, Platform};
 use crate::layer::{LayerError, SumWanted, Whiteout, sum};
+use crate::parallel;
 use crate::progress::Progress;
 use crate::record::{Kind, Positioned, Walker};
 use crate::rootfs::{Rootfs, RootfsError, Warning};
@@ -79,16 +78,9 @@ pub fn import(
         ..HistoryEntry::default()
     });
     let task = progress.begin("reading the rootfs tar", Some(rootfs.len()));
-    let (summed, looked) = thread::scope(|scope| {
-        let summed = scope.spawn(|| digest(rootfs, &*task));
-        let looked = look(rootfs);
-        (summed.join(), looked)
-    });
+    let (summed, looked) = parallel::both(|| digest(rootfs, &*task), || look(rootfs));
     let (tree, whiteouts) = looked?;
-    let (diff_id, after_tar) = match summed {
-        Ok(summed) => summed?,
-        Err(panic) => std::panic::resume_unwind(panic),
-    };
+    let (diff_id, after_tar) = summed?;
     draft.set_diff_ids(std::slice::from_ref(&diff_id));
     Ok(Imported {
         image: OutputImage {

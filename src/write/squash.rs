@@ -4,8 +4,6 @@
 //! `daemon/images/image_squash.go`): the merged layers' history entries stay as steps without a layer,
 //! a new entry has the layer, and the image is as old as that.
 
-use std::thread;
-
 use jiff::Timestamp;
 
 use super::delta::spool_delta;
@@ -15,7 +13,7 @@ use super::tar::TarWriter;
 use super::{WriteError, error};
 use crate::digest::DiffId;
 use crate::image::{ConfigDraft, Created, HistoryEntry, Image, Name};
-use crate::parallel::Jobs;
+use crate::parallel::{self, Jobs};
 use crate::progress::Progress;
 use crate::rootfs::{Additions, Rootfs, Warning, difference};
 
@@ -85,22 +83,17 @@ pub fn squash(
     }
     let (lower, upper, digests) =
         Rootfs::build_split(image, from, options.verify, options.jobs, progress)?;
-    let layer = thread::scope(|scope| {
+    let write = || merge(&lower, &upper, from, options.jobs, progress);
+    let layer = if options.verify {
         // The layers are hashed on the other cores while this one writes.
-        let check = options.verify.then(|| {
-            let known = |layer: usize| digests.of(layer).cloned();
-            let output = &output;
-            scope.spawn(move || output.check(from, known, options.jobs, progress))
-        });
-        let layer = merge(&lower, &upper, from, options.jobs, progress);
-        if let Some(check) = check {
-            // A panic there is a bug and passed on.
-            check
-                .join()
-                .unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
-        }
-        layer
-    })?;
+        let known = |layer: usize| digests.of(layer).cloned();
+        let check = || output.check(from, known, options.jobs, progress);
+        let (checked, layer) = parallel::both(check, write);
+        checked?;
+        layer?
+    } else {
+        write()?
+    };
     output.config = squashed_config(&output, image, layer.as_ref(), options)?;
     output.layers.truncate(from);
     output.layers.extend(layer);

@@ -25,7 +25,6 @@ mod v1;
 
 use std::collections::HashMap;
 use std::io::Write;
-use std::thread;
 
 use describe::Described;
 pub use image::{OutputImage, OutputLayer};
@@ -33,7 +32,7 @@ pub use image::{OutputImage, OutputLayer};
 use super::WriteError;
 use crate::digest::{BlobDigest, ImageId};
 use crate::image::{Config, Name, Reference};
-use crate::parallel::Jobs;
+use crate::parallel::{self, Jobs};
 use crate::progress::Progress;
 
 /// How an archive is laid out.
@@ -143,20 +142,16 @@ pub fn write_archive<W: Write>(
             (members, Some(manifests))
         }
     };
-    let written = thread::scope(|scope| {
+    let write = || members.write(out, progress);
+    let written = if options.verify {
         // The layers are hashed on the other cores while this one writes.
-        let check = options
-            .verify
-            .then(|| scope.spawn(|| blobs::check(images, &layers, options.jobs, progress)));
-        let written = members.write(out, progress);
-        if let Some(check) = check {
-            // A panic there is a bug and passed on.
-            check
-                .join()
-                .unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
-        }
+        let check = || blobs::check(images, &layers, options.jobs, progress);
+        let (checked, written) = parallel::both(check, write);
+        checked?;
         written
-    });
+    } else {
+        write()
+    };
     let images = described.iter().enumerate().map(|(i, image)| WrittenImage {
         id: image.id.clone(),
         manifest: manifests.as_ref().map(|manifests| manifests[i].clone()),
