@@ -292,6 +292,139 @@ fn a_process_that_is_ended_leaves_nothing() {
     assert!(ended > 0, "imgtar was always faster");
 }
 
+/// What a shell runs to run its arguments where no file can be made that has no name: the output then has a
+/// name while it is written, which a signal has to take away.
+#[cfg(target_os = "linux")]
+const NAMED: &str = r#"
+mount -t tmpfs none /proc/$$/fd || exit 99
+exec "$0" "$@"
+"#;
+
+/// Starts `imgtar` in a shell that runs `before`, and waits until a file with a name of its own is being
+/// written in `directory`; `None` without the right to mount, or if it was done before that was seen.
+#[cfg(target_os = "linux")]
+fn writing(before: &str, args: &[&str], directory: &Path) -> Option<Child> {
+    let mut command = Command::new("sh");
+    command
+        .args([
+            "-c",
+            &format!("{before}{NAMED}"),
+            env!("CARGO_BIN_EXE_imgtar"),
+        ])
+        .args(args)
+        .stdin(Stdio::null())
+        .stderr(Stdio::piped());
+    let mut child = command.spawn().expect("sh starts");
+    let begun = Instant::now();
+    while begun.elapsed() < Duration::from_secs(60) {
+        let is_part = |path: &PathBuf| shown(path).contains(".imgtar-");
+        if entries(directory).iter().any(is_part) {
+            return Some(child);
+        }
+        if let Some(status) = child.try_wait().expect("ours") {
+            if status.code() == Some(99) {
+                _ = writeln!(
+                    std::io::stderr(),
+                    "SKIPPED: named temporary files, because nothing can be mounted here"
+                );
+            }
+            return None;
+        }
+        thread::sleep(Duration::from_millis(1));
+    }
+    panic!("imgtar writes nothing");
+}
+
+#[cfg(target_os = "linux")]
+fn signal(child: &Child, signal: &str) {
+    let id = child.id().to_string();
+    let sent = Command::new("kill").args([signal, &*id]).status();
+    assert!(sent.expect("kill starts").success());
+}
+
+/// What a process was started to ignore it goes on to ignore, as `nohup` and shells want it; what it was not,
+/// ends it, takes the unfinished file away, and is seen by whoever waits for the process.
+#[cfg(target_os = "linux")]
+#[test]
+fn ignored_signals_stay_ignored() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let archive = slow(directory.path());
+    for (ignored, name, number) in [
+        ("INT", "-INT", 2),
+        ("HUP", "-HUP", 1),
+        ("TERM", "-TERM", 15),
+    ] {
+        for ignores in [true, false] {
+            let out = tempfile::tempdir().expect("a directory");
+            let target = out.path().join("rootfs.tar");
+            let before = if ignores {
+                format!("trap '' {ignored}\n")
+            } else {
+                String::new()
+            };
+            let args = ["flatten", &archive, "-o", &shown(&target)];
+            let Some(child) = writing(&before, &args, out.path()) else {
+                continue;
+            };
+            signal(&child, name);
+            let output = child.wait_with_output().expect("our child");
+            let err = String::from_utf8_lossy(&output.stderr);
+            if ignores {
+                assert!(output.status.success(), "{ignored}: {err}");
+                assert_eq!(entries(out.path()), [target]);
+            } else if !output.status.success() {
+                assert_eq!(output.status.signal(), Some(number), "{err}");
+                assert!(entries(out.path()).is_empty(), "{ignored}");
+            }
+        }
+    }
+}
+
+/// A file that may not grow any further is an error like any other: the signal for it would end the process
+/// without a word.
+#[test]
+fn a_limit_on_the_size_of_files_is_an_error() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = |name: &str| shown(&directory.path().join(name));
+    let file = |n: u8| forge::Entry {
+        body: vec![n; 2_000_000],
+        ..forge::Entry::new(b'0', &[n])
+    };
+    let layers = [b'a', b'b'].map(|n| forge::layer(&[file(n)]));
+    for (form, name) in [
+        (forge::Form::Hybrid, "plain"),
+        (forge::Form::Compressed, "gz"),
+    ] {
+        fs::write(path(name), forge::archive(&layers, form)).expect("room");
+    }
+    let (plain, gz) = (path("plain"), path("gz"));
+    let (flat, metadata) = (path("flat"), path("metadata"));
+    imgtar(&["flatten", &plain, "-o", &flat, "--metadata", &metadata]).exits(0);
+    let (out, temporary) = (path("out"), path("temporary"));
+    fs::create_dir(&temporary).expect("a directory");
+    let before = entries(directory.path()).len();
+    let limited = "ulimit -f 100 && exec \"$0\" \"$@\"";
+    for args in [
+        &["flatten", &plain, "-o", &out][..],
+        &["flatten", &plain, "-o", &out, "-j", "1"],
+        &["flatten", &gz, "-o", &out],
+        &["squash", &plain, "-o", &out],
+        &["import", &flat, "-o", &out],
+        &["rebuild", &flat, "--metadata", &metadata, "-o", &out],
+    ] {
+        let output = Command::new("sh")
+            .args(["-c", limited, env!("CARGO_BIN_EXE_imgtar")])
+            .args(args)
+            .env("TMPDIR", &temporary)
+            .stdin(Stdio::null())
+            .output()
+            .expect("sh starts");
+        fails(&output, &["File too large", "hint: ", "ulimit -f"]);
+        assert_eq!(entries(directory.path()).len(), before, "{args:?}");
+        assert!(entries(Path::new(&temporary)).is_empty(), "{args:?}");
+    }
+}
+
 #[test]
 fn a_reader_that_goes_away_is_no_failure() {
     let directory = tempfile::tempdir().expect("a directory");

@@ -12,6 +12,7 @@ use super::commands::Context;
 use super::destination::{Destination, OutputArg};
 use super::error::{Failure, warn};
 use super::exit::Exit;
+use super::files::Files;
 
 /// Where an archive goes and how it is laid out.
 #[derive(Debug, Args)]
@@ -135,9 +136,9 @@ pub(crate) struct ArchiveDestination {
 
 impl ArchiveOutputArg {
     /// Opens the destination, before any work is done that it could make useless.
-    pub(crate) fn open(&self) -> Result<ArchiveDestination, Failure> {
+    pub(crate) fn open(&self, files: &Files) -> Result<ArchiveDestination, Failure> {
         Ok(ArchiveDestination {
-            destination: self.output.open()?,
+            destination: self.output.open(files)?,
             layout: self.layout.into(),
         })
     }

@@ -1,18 +1,17 @@
 //! Arguments that several commands share.
 
 use std::num::NonZeroUsize;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::{Args, ValueEnum};
 use imgtar::archive::{Archive, require_tar};
 use imgtar::image::{Platform, Selector};
 use imgtar::limits::{Limit, Limits, Unit};
-use imgtar::progress::Progress;
 use imgtar::source::{Input, SourceError};
 
+use super::commands::Context;
 use super::error::Failure;
-use super::output;
 
 /// Options of every command.
 #[derive(Debug, Args)]
@@ -120,54 +119,9 @@ pub(crate) struct ArchiveArg {
 }
 
 impl ArchiveArg {
-    pub(crate) fn open(&self, limits: Limits, progress: &dyn Progress) -> Result<Archive, Failure> {
-        open(&self.archive, limits, progress)
+    pub(crate) fn open(&self, context: &Context) -> Result<Archive, Failure> {
+        context.open(&self.archive)
     }
-}
-
-/// Opens an archive, or standard input for `-`.
-pub(crate) fn open(
-    path: &Path,
-    limits: Limits,
-    progress: &dyn Progress,
-) -> Result<Archive, Failure> {
-    Ok(try_open(path, limits, progress)??)
-}
-
-/// The same, for a caller to whom the library's error means something.
-pub(crate) fn try_open(
-    path: &Path,
-    limits: Limits,
-    progress: &dyn Progress,
-) -> Result<Result<Archive, imgtar::Error>, Failure> {
-    if path.as_os_str() != "-" {
-        return Ok(imgtar::open_within(path, limits, progress));
-    }
-    if output::stdin_is_terminal() {
-        return Err(
-            Failure::usage("standard input is a terminal, an archive is wanted on it")
-                .hint("pipe one in, as in `docker save app | imgtar images -`, or give a path"),
-        );
-    }
-    Ok(imgtar::open_stdin_within(limits, progress))
-}
-
-/// Opens a rootfs tar, compressed or not, or standard input for `-`.
-pub(crate) fn open_rootfs(
-    path: &Path,
-    limits: Limits,
-    progress: &dyn Progress,
-) -> Result<Input, Failure> {
-    if path.as_os_str() == "-" {
-        if output::stdin_is_terminal() {
-            return Err(Failure::usage(
-                "standard input is a terminal, a rootfs tar is wanted on it",
-            )
-            .hint("pipe one in, as `docker export` writes it, or give a path"));
-        }
-        return rootfs(Input::stdin_within(limits, progress));
-    }
-    rootfs(Input::open_within(path, limits, progress))
 }
 
 /// Refuses what cannot be a rootfs tar, and says what it is.

@@ -2,17 +2,15 @@
 //! output.
 
 use std::fs::File;
-use std::io::{self, IsTerminal, StdoutLock, Write};
+use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
 
 use clap::Args;
-use tempfile::NamedTempFile;
 
+use super::blocks::{self, Blocks, RawStdout};
 use super::error::Failure;
-
-/// The temporary files that a signal must not leave behind.
-static UNFINISHED: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
+use super::files::{Files, directory_of};
+use super::unfinished::Unfinished;
 
 /// Where the output goes.
 #[derive(Debug, Args)]
@@ -23,6 +21,9 @@ pub(crate) struct OutputArg {
     output: Option<PathBuf>,
 
     /// Replace the file if it is there
+    ///
+    /// Never one that the command reads. Of a symbolic link the link is replaced, and not what it leads
+    /// to.
     #[arg(short, long)]
     force: bool,
 }
@@ -37,161 +38,28 @@ pub(crate) enum Destination {
         force: bool,
     },
     /// Something that is there and no regular file, such as `/dev/null` or a named pipe.
-    Special(File),
+    Special(Blocks<File>),
     /// Standard output.
-    Stdout(StdoutLock<'static>),
-}
-
-/// A file that is not yet what it is to be called.
-#[derive(Debug)]
-pub(crate) enum Unfinished {
-    /// It has no name (`O_TMPFILE`): whatever ends the process, nothing is left.
-    #[cfg(target_os = "linux")]
-    Unnamed(File),
-    /// It has one of its own, where the file system knows no files without.
-    Named(NamedTempFile),
-}
-
-impl Unfinished {
-    pub(crate) fn file(&self) -> &File {
-        match self {
-            #[cfg(target_os = "linux")]
-            Self::Unnamed(file) => file,
-            Self::Named(file) => file.as_file(),
-        }
-    }
-
-    fn in_directory(directory: &Path) -> io::Result<Self> {
-        #[cfg(target_os = "linux")]
-        if let Some(file) = unnamed::open(directory) {
-            return Ok(Self::Unnamed(file));
-        }
-        clean_up_on_signals();
-        let file = builder().tempfile_in(directory)?;
-        remember(file.path());
-        Ok(Self::Named(file))
-    }
-
-    /// Gives it its name. Only `force` replaces what has that name.
-    fn place(self, path: &Path, force: bool) -> io::Result<()> {
-        let placed = match self {
-            #[cfg(target_os = "linux")]
-            Self::Unnamed(file) => return unnamed::place(&file, path, force),
-            Self::Named(file) => {
-                let temporary = file.path().to_owned();
-                let placed = if force {
-                    file.persist(path)
-                } else {
-                    file.persist_noclobber(path)
-                };
-                forget(&temporary);
-                placed
-            }
-        };
-        placed.map(drop).map_err(|e| e.error)
-    }
-}
-
-fn builder() -> tempfile::Builder<'static, 'static> {
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(".imgtar-").suffix(".part");
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        // What any program gives a new file; the system takes the umask off.
-        builder.permissions(std::fs::Permissions::from_mode(0o666));
-    }
-    builder
-}
-
-/// Files without a name (open(2), `O_TMPFILE`).
-#[cfg(target_os = "linux")]
-mod unnamed {
-    use std::fs::File;
-    use std::io;
-    use std::os::fd::AsRawFd;
-    use std::path::{Path, PathBuf};
-
-    use rustix::fs::{AtFlags, CWD, Mode, OFlags, linkat, open as open_flags};
-
-    /// Where the system shows an open file, which can be linked from there without privileges.
-    fn shown(file: &File) -> PathBuf {
-        PathBuf::from(format!("/proc/self/fd/{}", file.as_raw_fd()))
-    }
-
-    /// `None` where the file system has none, or where it could not be given a name later.
-    pub(super) fn open(directory: &Path) -> Option<File> {
-        let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
-        let file = File::from(open_flags(directory, flags, Mode::from(0o666)).ok()?);
-        shown(&file).try_exists().unwrap_or(false).then_some(file)
-    }
-
-    fn link(file: &File, path: &Path) -> io::Result<()> {
-        Ok(linkat(
-            CWD,
-            shown(file),
-            CWD,
-            path,
-            AtFlags::SYMLINK_FOLLOW,
-        )?)
-    }
-
-    pub(super) fn place(file: &File, path: &Path, force: bool) -> io::Result<()> {
-        match link(file, path) {
-            Err(error) if force && error.kind() == io::ErrorKind::AlreadyExists => {}
-            placed => return placed,
-        }
-        // Nothing links over a file that is there: it gets a name of its own first, for as long as
-        // it takes to rename it.
-        super::clean_up_on_signals();
-        let named = super::builder().make_in(super::directory_of(path), |other| {
-            super::remember(other);
-            link(file, other)
-        })?;
-        let other = named.path().to_owned();
-        let placed = named.persist(path).map_err(|e| e.error);
-        super::forget(&other);
-        placed.map(drop)
-    }
-}
-
-/// The directory that a file is in.
-fn directory_of(path: &Path) -> &Path {
-    match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    }
+    Stdout(Blocks<RawStdout>),
 }
 
 impl OutputArg {
-    /// Opens the destination, before any work is done that it could make useless.
-    pub(crate) fn open(&self) -> Result<Destination, Failure> {
-        let Some(path) = &self.output else {
-            if io::stdout().is_terminal() {
-                return Err(Failure::usage(
-                    "standard output is a terminal, and no output file was named",
-                )
-                .hint("name one with -o FILE, or pipe the output on"));
-            }
-            return Ok(Destination::Stdout(io::stdout().lock()));
-        };
-        Destination::open(path, self.force)
+    /// Opens the destination, before any work is done that it could make useless. It is none of the
+    /// command's inputs.
+    pub(crate) fn open(&self, files: &Files) -> Result<Destination, Failure> {
+        if self.output.is_none() && io::stdout().is_terminal() {
+            return Err(Failure::usage(
+                "standard output is a terminal, and no output file was named",
+            )
+            .hint("name one with -o FILE, or pipe the output on"));
+        }
+        let path = self.output.as_deref().unwrap_or(Path::new("-"));
+        Destination::open(path, self.force, files)
     }
 
     /// Whether an existing file may be replaced.
     pub(crate) fn force(&self) -> bool {
         self.force
-    }
-
-    /// Whether the output goes to this path, however it is spelled.
-    pub(crate) fn is(&self, path: &Path) -> bool {
-        let place = |path: &Path| {
-            let directory = directory_of(path).canonicalize().ok()?;
-            Some(directory.join(path.file_name()?))
-        };
-        self.output.as_deref().is_some_and(|output| {
-            output == path || place(output).is_some_and(|p| place(path) == Some(p))
-        })
     }
 
     /// Whether the output goes to standard output.
@@ -203,25 +71,29 @@ impl OutputArg {
 }
 
 impl Destination {
-    /// Opens a destination, `-` for standard output.
-    pub(crate) fn open(path: &Path, force: bool) -> Result<Self, Failure> {
+    /// Opens a destination, `-` for standard output, that none of the command's inputs and other outputs
+    /// is, by whatever name.
+    pub(crate) fn open(path: &Path, force: bool, files: &Files) -> Result<Self, Failure> {
+        let failed = |e| Failure::environment(format!("cannot write to {}", path.display()), &e);
         if path.as_os_str() == "-" {
-            return Ok(Self::Stdout(io::stdout().lock()));
+            files.writes_stdout()?;
+            return blocks::stdout().map(Self::Stdout).map_err(failed);
         }
-        match path.metadata() {
-            Ok(metadata) if metadata.is_dir() => {
-                return Err(Failure::usage(format!("{} is a directory", path.display())));
-            }
+        let metadata = path.metadata();
+        if metadata.as_ref().is_ok_and(std::fs::Metadata::is_dir) {
+            return Err(Failure::usage(format!("{} is a directory", path.display())));
+        }
+        files.writes(path)?;
+        match metadata {
             Ok(metadata) if !metadata.is_file() => {
-                let file = File::options().write(true).open(path);
-                let failed =
-                    |e| Failure::environment(format!("cannot write to {}", path.display()), &e);
-                return file.map(Self::Special).map_err(failed);
+                let file = File::options().write(true).open(path).map_err(failed)?;
+                return Ok(Self::Special(Blocks::new(file)));
             }
             Ok(_) if !force => {
                 return Err(Failure::usage(format!("{} exists already", path.display()))
                     .hint("--force replaces it"));
             }
+            Err(_) if !force => refuse_link(path)?,
             _ => {}
         }
         Self::beside(path, force)
@@ -236,10 +108,7 @@ impl Destination {
                 let cause = io::Error::other(format!("there is no directory {shown}"));
                 return Failure::environment(message, &cause);
             }
-            // The error names the temporary file, which means nothing to anybody.
-            let text = e.to_string();
-            let cause = io::Error::other(text.split(" at path ").next().unwrap_or_default());
-            Failure::environment(format!("cannot write to {shown}"), &cause)
+            Failure::environment(format!("cannot write to {shown}"), &e)
         })?;
         Ok(Self::New {
             file,
@@ -268,9 +137,11 @@ impl Destination {
             Self::New { file, path, force } => flushed
                 .and_then(|()| file.place(&path, force))
                 .map_err(|e| Failure::environment(format!("cannot write {}", path.display()), &e)),
-            Self::Special(_) | Self::Stdout(_) => {
-                flushed.map_err(|e| Failure::environment("cannot write the output", &e))
-            }
+            Self::Special(_) | Self::Stdout(_) => match flushed {
+                // Whoever reads has had enough.
+                Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+                flushed => flushed.map_err(|e| Failure::environment("cannot write the output", &e)),
+            },
         }
     }
 }
@@ -294,28 +165,14 @@ impl Write for Destination {
     }
 }
 
-fn remember(path: &Path) {
-    if let Ok(mut unfinished) = UNFINISHED.lock() {
-        unfinished.push(path.to_owned());
-    }
-}
-
-fn forget(path: &Path) {
-    if let Ok(mut unfinished) = UNFINISHED.lock() {
-        unfinished.retain(|other| other != path);
-    }
-}
-
-/// On SIGINT and SIGTERM unfinished files go before the process does.
-fn clean_up_on_signals() {
-    // Only the first call can succeed, and one handler is enough.
-    _ = ctrlc::set_handler(|| {
-        if let Ok(unfinished) = UNFINISHED.lock() {
-            for path in &*unfinished {
-                _ = std::fs::remove_file(path);
-            }
-        }
-        // What a shell reports of a process that SIGINT has ended.
-        std::process::exit(130);
-    });
+/// Refuses a symbolic link that leads to no file: at the end it would be in the way.
+fn refuse_link(path: &Path) -> Result<(), Failure> {
+    let Ok(target) = path.read_link() else {
+        return Ok(());
+    };
+    let (path, target) = (path.display(), target.display());
+    Err(Failure::usage(format!(
+        "{path} is a symbolic link to {target}, where there is no file"
+    ))
+    .hint("name the file itself with -o; --force puts the output in the place of the link"))
 }

@@ -3,14 +3,18 @@
 mod advice;
 mod archive_output;
 mod args;
+mod blocks;
 mod commands;
 mod destination;
 mod error;
 mod exit;
+mod files;
 mod output;
 mod progress;
 mod render;
+mod signals;
 mod transfer;
+mod unfinished;
 
 use std::panic;
 use std::process::ExitCode;
@@ -100,6 +104,7 @@ impl Command {
 pub(crate) fn main() -> ExitCode {
     let cli = Cli::parse();
     let output = Output::new(cli.global.color);
+    signals::survive_size_limits();
     // A panic is a bug whatever the input; its message goes to stderr as usual, its exit code says
     // what it is.
     let exit = panic::catch_unwind(|| {

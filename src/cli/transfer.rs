@@ -2,8 +2,7 @@
 
 use std::collections::HashMap;
 use std::ffi::OsStr;
-use std::fs::File;
-use std::io::{Read as _, Write as _};
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -12,6 +11,7 @@ use imgtar::verify::{CHECKSUM_LIMIT, ChecksumLine, read_checksums};
 
 use super::destination::Destination;
 use super::error::Failure;
+use super::files::Files;
 
 /// What to write and what to hold against.
 #[derive(Debug, Args)]
@@ -22,7 +22,7 @@ pub(crate) struct Transfer {
     #[arg(long, value_name = "FILE")]
     checksum: Option<PathBuf>,
 
-    /// Replace the file of --checksum if it is there
+    /// Replace the file of --checksum if it is there; never an archive
     #[arg(short, long, requires = "checksum")]
     force: bool,
 
@@ -55,7 +55,7 @@ impl Transfer {
     }
 
     /// Opens the file to write, before any work is done that it could make useless.
-    pub(crate) fn sums(&self) -> Result<Option<Sums>, Failure> {
+    pub(crate) fn sums(&self, files: &Files) -> Result<Option<Sums>, Failure> {
         let Some(path) = &self.checksum else {
             return Ok(None);
         };
@@ -67,14 +67,18 @@ impl Transfer {
         }
         Ok(Some(Sums {
             path: path.clone(),
-            destination: Destination::open(path, self.force)?,
+            destination: Destination::open(path, self.force, files)?,
             lines: Vec::new(),
         }))
     }
 
     /// Reads the file to hold the archives against.
-    pub(crate) fn claims(&self, archives: &[PathBuf]) -> Result<Option<Claims>, Failure> {
-        let read = |path: &PathBuf| read_claims(path, archives);
+    pub(crate) fn claims(
+        &self,
+        archives: &[PathBuf],
+        files: &Files,
+    ) -> Result<Option<Claims>, Failure> {
+        let read = |path: &PathBuf| read_claims(path, archives, files);
         self.check.as_ref().map(read).transpose()
     }
 }
@@ -103,29 +107,19 @@ impl Sums {
 }
 
 /// Reads a checksum file.
-fn read_claims(path: &Path, archives: &[PathBuf]) -> Result<Claims, Failure> {
+fn read_claims(path: &Path, archives: &[PathBuf], files: &Files) -> Result<Claims, Failure> {
     let shown = if path.as_os_str() == "-" {
         "standard input".to_owned()
     } else {
         path.display().to_string()
     };
-    let failed = |e| Failure::environment(format!("cannot read {shown}"), &e);
-    let mut bytes = Vec::new();
-    if path.as_os_str() == "-" {
-        if archives.iter().any(|archive| archive.as_os_str() == "-") {
-            return Err(Failure::usage(
-                "standard input cannot be both the archive and the checksum file",
-            ));
-        }
-        std::io::stdin()
-            .take(CHECKSUM_LIMIT + 1)
-            .read_to_end(&mut bytes)
-            .map_err(failed)?;
-    } else {
-        File::open(path)
-            .and_then(|file| file.take(CHECKSUM_LIMIT + 1).read_to_end(&mut bytes))
-            .map_err(failed)?;
+    if path.as_os_str() == "-" && archives.iter().any(|archive| archive.as_os_str() == "-") {
+        return Err(Failure::usage(
+            "standard input cannot be both the archive and the checksum file",
+        ));
     }
+    let bytes = files.bytes(path, CHECKSUM_LIMIT)?;
+    let bytes = bytes.map_err(|e| Failure::environment(format!("cannot read {shown}"), &e))?;
     if bytes.len() as u64 > CHECKSUM_LIMIT {
         return Err(Failure::input(format!(
             "{shown} is no checksum file: it is longer than {CHECKSUM_LIMIT} bytes"

@@ -412,6 +412,6 @@ fn write_stream<W: Write>(
         }
         Ok(())
     })?;
-    let (_, bytes) = writer.finish()?;
+    let (_, bytes) = writer.finish_record()?;
     Ok((count, bytes))
 }

@@ -239,7 +239,7 @@ fn write_rest(entries: &Entries<'_>, file: &File) -> Result<Done, WriteError> {
             None => Ok(()),
         }
     })?;
-    let (_, bytes) = writer.finish()?;
+    let (_, bytes) = writer.finish_record()?;
     Ok(Done::Rest {
         entries: count,
         bytes,

@@ -13,6 +13,10 @@ use crate::source::{Slice, Span};
 /// buffer, so a small file costs one copy and no write of its own.
 const BUFFER: usize = 256 << 10;
 
+/// How long a record is, in bytes: tar programs read and write 20 blocks at a time unless they are told
+/// otherwise (POSIX, `pax -b`).
+const RECORD: u64 = 20 * 512;
+
 /// How many zeros in a row are worth a hole in the file that is written.
 const HOLE: u64 = 64 << 10;
 
@@ -181,13 +185,26 @@ impl<W: Write> TarWriter<W> {
         Ok(())
     }
 
-    /// Appends the end-of-archive blocks: two, without padding to a record, as Docker ends a tar.
+    /// Appends the end-of-archive blocks: two, without padding to a record, as Docker ends a tar. New
+    /// layers end like this: their diff IDs are digests of all their bytes.
     ///
     /// # Errors
     ///
     /// [`WriteError::Write`].
     pub fn finish(mut self) -> Result<(W, u64), WriteError> {
         self.zeros(1024)?;
+        self.close()
+    }
+
+    /// Appends zeros up to the end of a record, two blocks at least, as tar programs end what they write.
+    /// A rootfs tar ends like this: `tar --delete` and others read whole records.
+    ///
+    /// # Errors
+    ///
+    /// [`WriteError::Write`].
+    pub fn finish_record(mut self) -> Result<(W, u64), WriteError> {
+        let end = self.position() + 1024;
+        self.zeros(end.next_multiple_of(RECORD) - self.position())?;
         self.close()
     }
 

@@ -1,6 +1,6 @@
 //! `cat`: the bytes of files of the merged tree.
 
-use std::io::{self, ErrorKind, Write};
+use std::io::ErrorKind;
 
 use imgtar::image::{Platform, Selector};
 use imgtar::rootfs::Body;
@@ -9,6 +9,7 @@ use imgtar::write::{WriteError, write_file};
 use super::ls::{build, find};
 use super::{Context, Exit, Failure};
 use crate::cli::args::{ArchiveArg, OneImageArg};
+use crate::cli::blocks;
 
 /// Print files of an image
 ///
@@ -56,7 +57,8 @@ impl Args {
                 _ => return Err(Failure::input(format!("`{path}` is no regular file"))),
             }
         }
-        let mut stdout = io::stdout().lock();
+        let failed = |e| Failure::environment("cannot write to standard output", &e);
+        let mut stdout = blocks::stdout().map_err(failed)?;
         for inode in files {
             match write_file(&tree, inode, &mut stdout) {
                 Ok(()) => {}
@@ -66,9 +68,6 @@ impl Args {
                 Err(error) => return Err(error.into()),
             }
         }
-        stdout
-            .flush()
-            .map_err(|e| Failure::environment("cannot write to standard output", &e))?;
         Ok(Exit::Done)
     }
 }

@@ -8,7 +8,7 @@ use imgtar::write::{CommitOptions, commit};
 
 use super::{Context, Exit, Failure};
 use crate::cli::archive_output::{ArchiveOutputArg, CreatedArg, TagArg};
-use crate::cli::args::{self, OneImageArg};
+use crate::cli::args::OneImageArg;
 use crate::cli::error::warn;
 
 /// Add what changed in a container to its image as one layer
@@ -85,13 +85,14 @@ impl Args {
         }
         let created = self.created.time()?;
         let names = self.tags.names(&[]);
-        let loaded = Context::read(args::open(&self.base, context.limits, &context.progress)?)?;
+        let loaded = Context::read(context.open(&self.base)?)?;
         let image = loaded.pick_one(&OneImageArg {
             image: self.image.clone(),
             platform: self.platform.clone(),
         })?;
-        let destination = self.output.open()?;
-        let rootfs = args::open_rootfs(&self.rootfs, context.limits, &context.progress)?;
+        context.files.reads(&self.rootfs)?;
+        let destination = self.output.open(&context.files)?;
+        let rootfs = context.open_rootfs(&self.rootfs, "a rootfs tar")?;
         let options = CommitOptions {
             created,
             message: &self.message,

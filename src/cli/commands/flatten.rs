@@ -13,6 +13,7 @@ use super::{Context, Exit, Failure, Loaded};
 use crate::cli::archive_output::asked_time;
 use crate::cli::args::{ArchiveArg, OneImageArg};
 use crate::cli::destination::{Destination, OutputArg};
+use crate::cli::files::Files;
 
 /// Merge the layers of an image into one rootfs tar
 ///
@@ -75,7 +76,7 @@ struct MetadataArg {
 
 impl MetadataArg {
     /// Opens the metadata's destination.
-    fn open(&self, output: &OutputArg) -> Result<Option<Destination>, Failure> {
+    fn open(&self, output: &OutputArg, files: &Files) -> Result<Option<Destination>, Failure> {
         let Some(path) = &self.metadata else {
             return Ok(None);
         };
@@ -85,12 +86,7 @@ impl MetadataArg {
             )
             .hint("name a file with -o"));
         }
-        if output.is(path) {
-            return Err(Failure::usage(
-                "the flat tar and the metadata cannot both be the same file",
-            ));
-        }
-        Destination::open(path, output.force()).map(Some)
+        Destination::open(path, output.force(), files).map(Some)
     }
 }
 
@@ -137,8 +133,8 @@ impl Args {
     pub(crate) fn run(&self, context: &Context) -> Result<Exit, Failure> {
         let loaded = context.load(&self.archive)?;
         let image = loaded.pick_one(&self.image)?;
-        let mut destination = self.output.open()?;
-        let mut metadata = self.metadata.open(&self.output)?;
+        let mut destination = self.output.open(&context.files)?;
+        let mut metadata = self.metadata.open(&self.output, &context.files)?;
         let as_container = if self.as_container {
             Some(self.time(image)?)
         } else {

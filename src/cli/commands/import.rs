@@ -10,7 +10,6 @@ use imgtar::write::{IMPORT_MESSAGE, ImportOptions, WriteError, import};
 
 use super::{Context, Exit, Failure};
 use crate::cli::archive_output::{ArchiveOutputArg, CreatedArg, TagArg};
-use crate::cli::args;
 use crate::cli::error::warn;
 
 /// Make an image of a root file system
@@ -87,8 +86,9 @@ impl Args {
             changes: &changes,
             names: &names,
         };
-        let destination = self.output.open()?;
-        let input = args::open_rootfs(&self.rootfs, context.limits, &context.progress)?;
+        context.files.reads(&self.rootfs)?;
+        let destination = self.output.open(&context.files)?;
+        let input = context.open_rootfs(&self.rootfs, "a rootfs tar")?;
         refuse_images(&input, &self.rootfs, context)?;
         let rootfs = input.source().whole();
         let imported = import(&rootfs, options, &context.progress)?;

@@ -16,17 +16,21 @@ pub(super) mod squash;
 pub(super) mod tree;
 pub(super) mod verify;
 
+use std::path::Path;
+
 use imgtar::archive::Archive;
 use imgtar::image::{Image, ImageSet};
 use imgtar::layer::Measures;
 use imgtar::problem::Severity;
 use imgtar::report::units;
 use imgtar::rootfs::Warning;
+use imgtar::source::Input;
 use imgtar::{Jobs, Limits};
 
-use super::args::{ArchiveArg, Global, ImageArg, OneImageArg};
+use super::args::{self, ArchiveArg, Global, ImageArg, OneImageArg};
 use super::error::{Failure, causes, warn};
 use super::exit::Exit;
+use super::files::Files;
 use super::output::Output;
 use super::progress::Bars;
 
@@ -40,6 +44,7 @@ pub(super) struct Context {
     pub(super) progress: Bars,
     pub(super) jobs: Jobs,
     pub(super) limits: Limits,
+    pub(super) files: Files,
 }
 
 impl Context {
@@ -49,12 +54,37 @@ impl Context {
             progress: Bars::new(!global.no_progress),
             jobs: global.jobs.map_or_else(Jobs::all_cores, Jobs::new),
             limits: global.limits(),
+            files: Files::default(),
         }
+    }
+
+    /// Opens an archive, or standard input for `-`.
+    pub(super) fn open(&self, path: &Path) -> Result<Archive, Failure> {
+        Ok(self.try_open(path)??)
+    }
+
+    /// The same, for a caller to whom the library's error means something.
+    pub(super) fn try_open(&self, path: &Path) -> Result<Result<Archive, imgtar::Error>, Failure> {
+        self.files.archive(path, self.limits, &self.progress)
+    }
+
+    /// Opens a rootfs tar, compressed or not, or standard input for `-`; `what` is wanted there, such as
+    /// "the flat tar".
+    pub(super) fn open_rootfs(&self, path: &Path, what: &str) -> Result<Input, Failure> {
+        let files = &self.files;
+        args::rootfs(files.input(path, what, self.limits, &self.progress)?)
+    }
+
+    /// Opens the metadata of a flat tar, or standard input for `-`.
+    pub(super) fn open_metadata(&self, path: &Path) -> Result<Input, Failure> {
+        let files = &self.files;
+        let input = files.input(path, "the metadata", self.limits, &self.progress)?;
+        Ok(input.map_err(imgtar::Error::from)?)
     }
 
     /// Opens an archive that must be whole, and reads its descriptions.
     pub(super) fn load(&self, archive: &ArchiveArg) -> Result<Loaded, Failure> {
-        Self::read(archive.open(self.limits, &self.progress)?)
+        Self::read(archive.open(self)?)
     }
 
     /// Reads the descriptions of an opened archive that must be whole.

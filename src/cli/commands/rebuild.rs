@@ -1,7 +1,7 @@
 //! `rebuild`: the layered archive again, from a flat tar and its metadata.
 
 use std::fmt::Write as _;
-use std::io::{self, IsTerminal};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use imgtar::image::Reference;
@@ -16,7 +16,6 @@ use jiff::Timestamp;
 
 use super::{Context, Exit, Failure};
 use crate::cli::archive_output::{ArchiveDestination, LayoutArg, asked_time, names, tag};
-use crate::cli::args::open_rootfs;
 use crate::cli::destination::{Destination, OutputArg};
 use crate::cli::error::warn;
 use crate::cli::output::escaped;
@@ -107,9 +106,10 @@ impl Args {
                 "the flat tar and the metadata cannot both come from standard input",
             ));
         }
-        let metadata = Container::open(open(&self.metadata, context)?)?;
-        let flat = open_rootfs(&self.flat, context.limits, &context.progress)?;
-        let destination = self.output.open()?;
+        let metadata = context.open_metadata(&self.metadata)?;
+        let metadata = Container::open(metadata)?;
+        let flat = context.open_rootfs(&self.flat, "the flat tar")?;
+        let destination = self.output.open(&context.files)?;
         if !self.accept_changes {
             return exact(&metadata, &flat, destination, context);
         }
@@ -176,19 +176,6 @@ fn copy(archive: &Slice, mut destination: Destination) -> Result<(), Failure> {
         Err(error) => Err(RebuildError::Write(error).into()),
         Ok(_) => destination.finish(),
     }
-}
-
-fn open(path: &Path, context: &Context) -> Result<Input, Failure> {
-    if path.as_os_str() != "-" {
-        return Ok(Input::open_within(path, context.limits, &context.progress)
-            .map_err(imgtar::Error::from)?);
-    }
-    if io::stdin().is_terminal() {
-        return Err(Failure::usage(
-            "standard input is a terminal, a tar is wanted on it",
-        ));
-    }
-    Ok(Input::stdin_within(context.limits, &context.progress).map_err(imgtar::Error::from)?)
 }
 
 fn note(context: &Context, text: &str) {

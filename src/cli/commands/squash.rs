@@ -47,7 +47,7 @@ impl Args {
         let created = self.created.time()?;
         let loaded = context.load(&self.archive)?;
         let image = loaded.pick_one(&self.image)?;
-        let destination = self.output.open()?;
+        let destination = self.output.open(&context.files)?;
         let names = self.tags.names(&image.names);
         let verify = !self.no_verify;
         let options = SquashOptions {

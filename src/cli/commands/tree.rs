@@ -6,7 +6,7 @@ use imgtar::image::Image;
 use imgtar::report::TreeBuilder;
 
 use super::{Context, Exit, Failure};
-use crate::cli::args::{self, JsonArg};
+use crate::cli::args::JsonArg;
 use crate::cli::render;
 
 /// Draw the layers of all images of one or more archives as one tree
@@ -34,7 +34,7 @@ impl Args {
     pub(crate) fn run(&self, context: &Context) -> Result<Exit, Failure> {
         let mut builder = TreeBuilder::default();
         for path in &self.archives {
-            let loaded = Context::read(args::open(path, context.limits, &context.progress)?)?;
+            let loaded = Context::read(context.open(path)?)?;
             loaded.require_images()?;
             let images: Vec<&Image> = loaded.set.images.iter().collect();
             let measures = context.measure(&images)?;

@@ -13,7 +13,7 @@ use imgtar::source::SourceError;
 use imgtar::verify::{Loaders, checksum_mismatch, file_digest};
 
 use super::{Context, Exit, Failure};
-use crate::cli::args::{self, JsonArg};
+use crate::cli::args::JsonArg;
 use crate::cli::error::{causes, warn};
 use crate::cli::render;
 use crate::cli::transfer::{Claims, Transfer};
@@ -87,13 +87,17 @@ fn kinds() -> impl TypedValueParser<Value = AuditKind> {
 
 impl Args {
     pub(crate) fn run(&self, context: &Context) -> Result<Exit, Failure> {
-        let claims = self.transfer.claims(&self.archives)?;
-        let mut sums = self.transfer.sums()?;
+        let claims = self.transfer.claims(&self.archives, &context.files)?;
         let named = claims.as_ref().map(Claims::paths);
         let archives = match &named {
             Some(named) if self.archives.is_empty() => named,
             _ => &self.archives,
         };
+        // All of them before the first is read, which may take long.
+        for path in archives {
+            context.files.reads(path)?;
+        }
+        let mut sums = self.transfer.sums(&context.files)?;
         let mut exit = Exit::Done;
         let mut reports = Vec::with_capacity(archives.len());
         for path in archives {
@@ -149,27 +153,26 @@ impl Args {
         claims: Option<&Claims>,
         context: &Context,
     ) -> Result<(VerifyArchive, Option<Digest>), Box<Refused>> {
-        let archive =
-            args::try_open(path, context.limits, &context.progress)?.map_err(|error| {
-                // Every engine refuses what is not a tar at all.
-                let loaders = match &error {
-                    imgtar::Error::Archive(ArchiveError::NotTar { source, .. }) => {
-                        Some(Loaders::of_no_tar(source))
-                    }
-                    imgtar::Error::Archive(ArchiveError::Foreign { fault, .. }) => {
-                        fault.as_ref().map(Loaders::of_no_tar)
-                    }
-                    imgtar::Error::Source(SourceError::Empty { .. }) => Some(Loaders::of_nothing()),
-                    imgtar::Error::Source(SourceError::Decompress { source, .. }) => {
-                        Some(Loaders::of_damaged_compression(source))
-                    }
-                    _ => None,
-                };
-                Box::new(Refused {
-                    failure: error.into(),
-                    loaders,
-                })
-            })?;
+        let archive = context.try_open(path)?.map_err(|error| {
+            // Every engine refuses what is not a tar at all.
+            let loaders = match &error {
+                imgtar::Error::Archive(ArchiveError::NotTar { source, .. }) => {
+                    Some(Loaders::of_no_tar(source))
+                }
+                imgtar::Error::Archive(ArchiveError::Foreign { fault, .. }) => {
+                    fault.as_ref().map(Loaders::of_no_tar)
+                }
+                imgtar::Error::Source(SourceError::Empty { .. }) => Some(Loaders::of_nothing()),
+                imgtar::Error::Source(SourceError::Decompress { source, .. }) => {
+                    Some(Loaders::of_damaged_compression(source))
+                }
+                _ => None,
+            };
+            Box::new(Refused {
+                failure: error.into(),
+                loaders,
+            })
+        })?;
         let claimed = claims.map(|claims| claims.of(path)).transpose()?;
         let set = match ImageSet::load(&archive) {
             Ok(set) => set,

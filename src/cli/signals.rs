@@ -1,0 +1,135 @@
+//! Signals: what ends the process takes its unfinished files with it, and a limit on the size of files is
+//! an error.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, Once, PoisonError};
+
+/// The temporary files that a signal must not leave behind.
+static UNFINISHED: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
+
+/// Makes a temporary file, which goes if a signal ends the process. No signal comes between the two.
+pub(crate) fn remembered<F>(
+    path: &Path,
+    make: impl FnOnce(&Path) -> io::Result<F>,
+) -> io::Result<F> {
+    static CAUGHT: Once = Once::new();
+    CAUGHT.call_once(system::clean_up_on_signals);
+    // What deletes the files waits for this.
+    let mut unfinished = UNFINISHED.lock().unwrap_or_else(PoisonError::into_inner);
+    let made = make(path)?;
+    unfinished.push(path.to_owned());
+    Ok(made)
+}
+
+/// Forgets a temporary file, because it has its place or is gone.
+pub(crate) fn forget(path: &Path) {
+    if let Ok(mut unfinished) = UNFINISHED.lock() {
+        unfinished.retain(|other| other != path);
+    }
+}
+
+/// Makes a write beyond `ulimit -f` fail as any write can fail, instead of ending the process without a
+/// word.
+pub(crate) fn survive_size_limits() {
+    system::survive_size_limits();
+}
+
+#[cfg(unix)]
+mod system {
+    use std::sync::mpsc;
+    use std::thread;
+
+    use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
+    use signal_hook::iterator::Signals;
+    use signal_hook::low_level::emulate_default_handler;
+
+    use super::UNFINISHED;
+
+    pub(super) fn survive_size_limits() {
+        // Any handler will do: the write then returns `EFBIG` (setrlimit(2), `RLIMIT_FSIZE`). Without
+        // one the process ends as it did before.
+        _ = signal_hook::flag::register(SIGXFSZ, std::sync::Arc::default());
+    }
+
+    /// On SIGINT, SIGTERM and SIGHUP unfinished files go before the process does. Those that the process
+    /// was started to ignore, as `nohup` and shells do for it, it goes on to ignore.
+    pub(super) fn clean_up_on_signals() {
+        let ignored = ignored();
+        let mut caught = vec![SIGINT, SIGTERM, SIGHUP];
+        caught.retain(|signal| ignored & (1 << (signal - 1)) == 0);
+        if caught.is_empty() {
+            return;
+        }
+        let (ready, is_ready) = mpsc::channel::<()>();
+        // Without a thread no signal is caught, and each does what it does by default.
+        let started = thread::Builder::new().spawn(move || {
+            let Ok(mut signals) = Signals::new(&caught) else {
+                return;
+            };
+            drop(ready);
+            for signal in signals.forever() {
+                // Held until the process is gone, so that no other file begins.
+                let unfinished = UNFINISHED.lock();
+                for path in unfinished.iter().flat_map(|paths| paths.iter()) {
+                    _ = std::fs::remove_file(path);
+                }
+                // Whoever waits for the process sees which signal has ended it.
+                _ = emulate_default_handler(signal);
+                std::process::exit(128 + signal);
+            }
+        });
+        if started.is_ok() {
+            // An error says that the other side has been dropped: the signals are caught.
+            _ = is_ready.recv();
+        }
+    }
+
+    /// The signals that this process ignores, the lowest bit for signal 1.
+    #[cfg(target_os = "linux")]
+    fn ignored() -> u64 {
+        let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+        let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+        mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
+            .unwrap_or(0)
+    }
+
+    /// Only unsafe code could tell, so all signals are taken as not ignored.
+    #[cfg(not(target_os = "linux"))]
+    fn ignored() -> u64 {
+        0
+    }
+
+    #[cfg(test)]
+    mod tests {
+        use signal_hook::consts::{SIGKILL, SIGPIPE};
+
+        #[test]
+        #[cfg(target_os = "linux")]
+        fn what_is_ignored_is_known() {
+            // Every program in Rust ignores the one; nobody can ignore the other.
+            assert_ne!(super::ignored() & (1 << (SIGPIPE - 1)), 0);
+            assert_eq!(super::ignored() & (1 << (SIGKILL - 1)), 0);
+        }
+    }
+}
+
+#[cfg(not(unix))]
+mod system {
+    use super::UNFINISHED;
+
+    /// Other systems have no such signal.
+    pub(super) fn survive_size_limits() {}
+
+    pub(super) fn clean_up_on_signals() {
+        // Only the first call can succeed, and one handler is enough.
+        _ = ctrlc::set_handler(|| {
+            if let Ok(unfinished) = UNFINISHED.lock() {
+                for path in &*unfinished {
+                    _ = std::fs::remove_file(path);
+                }
+            }
+            std::process::exit(130);
+        });
+    }
+}
