@@ -184,6 +184,11 @@ impl Problem {
         }
     }
 
+    /// Whether it makes an archive fail: an error does, a warning only where warnings count.
+    pub fn fails(&self, strict: bool) -> bool {
+        self.severity == Severity::Error || strict
+    }
+
     /// Says which image it is about.
     #[must_use]
     pub fn of_image(self, position: usize) -> Self {

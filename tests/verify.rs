@@ -7,7 +7,7 @@ use std::fs;
 use std::path::Path;
 
 use serde_json::{Value, json};
-use support::{Input, bytes, engines, imgtar, imgtar_with, items, sha256, shown, text};
+use support::{Input, bytes, engines, imgtar, imgtar_with, items, repository, sha256, shown, text};
 
 /// A layer under construction.
 struct Layer(tar::Builder<Vec<u8>>);
@@ -489,4 +489,67 @@ fn the_audit_says_what_it_could_not_look_at() {
     assert_eq!(audit["counts"], json!({"root-user": 1}));
     let args = ["verify", "--audit", "--fail-on", "setuid", "-"];
     imgtar_with(&args, Input::Pipe(&made)).exits(1);
+}
+
+/// What makes the exit code 1 is said: in the last line, with `-q` too, and in JSON.
+#[test]
+fn the_verdict_says_what_failed() {
+    let setuid = engines("docker26-one.tar");
+    let disagreeing = repository("testdata/broken/repositories-disagree.tar");
+    let flipped = repository("testdata/broken/layer-bit-flipped.tar");
+    let directory = tempfile::tempdir().expect("a directory");
+    let sums = shown(&directory.path().join("sums"));
+    fs::write(&sums, format!("{:064}  docker26-one.tar\n", 0)).expect("room");
+    let audit = ["--audit", "--fail-on", "secret,setuid,device"];
+    let cases: [(&str, &[&str], &[&str]); 7] = [
+        (&setuid, &[], &[]),
+        (&setuid, &["--audit"], &[]),
+        (&setuid, &audit, &["audit: setuid"]),
+        (&setuid, &["--check", &sums], &["error: checksum-mismatch"]),
+        (&disagreeing, &[], &[]),
+        (
+            &disagreeing,
+            &["--strict"],
+            &["strict: descriptions-disagree"],
+        ),
+        (&flipped, &["--strict"], &["error: diff-id-mismatch"]),
+    ];
+    for (archive, options, failed) in cases {
+        let args = [&["verify", archive], options].concat();
+        let code = i32::from(!failed.is_empty());
+        let json = imgtar(&[&*args, &["--json"]].concat()).exits(code).json();
+        let report = &json["archives"][0];
+        assert_eq!(report["failed"], json!(failed), "{args:?}");
+        assert_eq!(report["ok"], json!(failed.is_empty()), "{args:?}");
+        let quiet = [&*args, &["-q"]].concat();
+        for args in [&args, &quiet] {
+            let run = imgtar(args).exits(code);
+            let last = run.out().lines().last().unwrap_or_default();
+            for reason in failed {
+                assert!(last.starts_with("  FAILED: "), "{run}");
+                // Errors are counted, and named above.
+                match reason.strip_prefix("error: ") {
+                    Some(code) => assert!(run.out().contains(code), "{run}"),
+                    None => assert!(last.ends_with(&format!("; failed by {reason}")), "{run}"),
+                }
+            }
+            if failed.is_empty() {
+                assert!(!run.out().contains("FAILED"), "{run}");
+            }
+        }
+    }
+    // Of several archives, those that failed are counted, and with -q alone shown.
+    let sound = engines("tiny20.tar");
+    let args = [&["verify", &sound, &setuid], &audit[..]].concat();
+    let run = imgtar(&args).exits(1);
+    assert_eq!(
+        run.out().lines().last(),
+        Some("2 archives, 1 failed"),
+        "{run}"
+    );
+    let run = imgtar(&[&*args, &["-q"]].concat()).exits(1);
+    assert!(
+        !run.out().contains(&sound) && run.out().contains(&setuid),
+        "{run}"
+    );
 }

@@ -14,6 +14,7 @@ mod ls;
 mod text;
 mod tree;
 pub mod units;
+mod verdict;
 mod verify;
 
 pub use audit::{AuditRow, ImageAudit};
@@ -24,6 +25,7 @@ pub use layers::{LayerRow, Layers, LayersImage};
 pub use ls::{FileType, Ls, LsEntry};
 pub use text::{Raw, Text};
 pub use tree::{Tree, TreeBuilder, TreeNode};
+pub use verdict::{Demands, Reason};
 pub use verify::{
     ProblemRow, Verify, VerifyArchive, VerifyArtifact, VerifyBlob, VerifyImage, VerifyLayer,
     VerifyLoader, VerifyLoaders,

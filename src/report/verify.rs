@@ -5,6 +5,7 @@ use serde::Serialize;
 use super::audit::ImageAudit;
 use super::images::{id, references};
 use super::text::Text;
+use super::verdict::{Demands, Reason};
 use crate::archive::Archive;
 use crate::image::ImageSet;
 use crate::problem::{Code, Problem, Severity};
@@ -36,8 +37,13 @@ impl Verify {
 pub struct VerifyArchive {
     /// The path as it was given, `-` for standard input.
     pub path: String,
-    /// Whether no problem is an error (no problem at all with `--strict`).
+    /// Whether nothing fails it.
     pub ok: bool,
+    /// What fails it, each once; empty if `ok`. `error: CODE` is a problem that is an error, `strict:
+    /// CODE` a warning that counts because of `--strict`, `audit: KIND` what `--fail-on` asked for;
+    /// `audit: unread` says that files could not be looked at for that.
+    #[cfg_attr(feature = "schema", schemars(with = "Vec<String>"))]
+    pub failed: Vec<Reason>,
     /// The digest of the file itself; computed only if it was asked for.
     pub sha256: Option<String>,
     /// Its images.
@@ -203,8 +209,16 @@ impl ProblemRow {
 }
 
 impl VerifyArchive {
-    /// Describes what became of an archive.
-    pub fn new(archive: &Archive, set: &ImageSet, result: &Verification, strict: bool) -> Self {
+    /// Describes what became of an archive, and judges it by `demands`. `audit` has what was found in each
+    /// image, if that was asked for.
+    pub fn new(
+        archive: &Archive,
+        set: &ImageSet,
+        result: &Verification,
+        audit: Option<Vec<ImageAudit>>,
+        demands: &Demands,
+    ) -> Self {
+        let failed = demands.judge(&result.problems, audit.as_deref().unwrap_or_default());
         let images = set
             .images
             .iter()
@@ -246,7 +260,8 @@ impl VerifyArchive {
             });
         Self {
             path: archive.path().to_owned(),
-            ok: result.is_ok(strict),
+            ok: failed.is_empty(),
+            failed,
             sha256: result.file.as_ref().map(ToString::to_string),
             images: images.collect(),
             artifacts: artifacts.collect(),
@@ -256,7 +271,7 @@ impl VerifyArchive {
                 .map(|problem| ProblemRow::new(problem, set))
                 .collect(),
             loaders: Some((&result.loaders).into()),
-            audit: None,
+            audit,
         }
     }
 
@@ -265,6 +280,8 @@ impl VerifyArchive {
         Self {
             path: path.to_owned(),
             ok: false,
+            // What cannot be read fails, whatever else is demanded.
+            failed: Demands::default().judge(problems, &[]),
             sha256: None,
             images: Vec::new(),
             artifacts: Vec::new(),

@@ -19,7 +19,7 @@ use crate::image::{ImageSet, Layer, LayerSource};
 use crate::layer::{Inventory, LayerError};
 use crate::limits::Limits;
 use crate::parallel::{self, Jobs};
-use crate::problem::{Code, Problem, Severity};
+use crate::problem::{Code, Problem};
 use crate::progress::Progress;
 use crate::rootfs::{self, Survey};
 use crate::source::{SourceError, Span};
@@ -92,9 +92,7 @@ impl Verification {
 
     /// Whether no claim is false. Warnings count only if they are asked to.
     pub fn is_ok(&self, strict: bool) -> bool {
-        self.problems
-            .iter()
-            .all(|problem| problem.severity == Severity::Warning && !strict)
+        !self.problems.iter().any(|problem| problem.fails(strict))
     }
 }
 

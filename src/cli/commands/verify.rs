@@ -8,7 +8,7 @@ use imgtar::audit::{Audit, AuditKind};
 use imgtar::digest::Digest;
 use imgtar::image::{ImageSet, LoadError};
 use imgtar::problem::{Code, Problem};
-use imgtar::report::{ImageAudit, Verify, VerifyArchive};
+use imgtar::report::{Demands, ImageAudit, Verify, VerifyArchive};
 use imgtar::source::SourceError;
 use imgtar::verify::{Loaders, checksum_mismatch, file_digest};
 
@@ -56,7 +56,7 @@ pub(crate) struct Args {
     ///
     /// Setuid and setgid files, capabilities, devices, files that anybody may write, names with
     /// control characters, what looks like a secret in environment, labels and history, and the user.
-    /// The exit code does not depend on it.
+    /// The exit code does not depend on it, unless --fail-on names what was found.
     #[arg(long)]
     audit: bool,
 
@@ -103,7 +103,7 @@ impl Args {
         for path in archives {
             match self.check(path, claims.as_ref(), context) {
                 Ok((report, digest)) => {
-                    if !report.ok || self.fails_on(&report) {
+                    if !report.ok {
                         exit = exit.max(Exit::No);
                     }
                     if let (Some(sums), Some(digest)) = (&mut sums, digest) {
@@ -213,25 +213,19 @@ impl Args {
         if let Some(claimed) = claimed {
             result.compare_file(claimed);
         }
-        let mut report = VerifyArchive::new(&archive, &set, &result, self.strict);
-        if self.audit {
-            let mut audits = Vec::with_capacity(set.images.len());
+        let mut audits = self.audit.then(Vec::new);
+        if let Some(audits) = &mut audits {
             for image in &set.images {
                 let audit = Audit::of(image, context.jobs, &context.progress)?;
                 audits.push(ImageAudit::new(image, &audit));
             }
-            report.audit = Some(audits);
         }
+        let demands = Demands {
+            strict: self.strict,
+            fail_on: self.fail_on.clone(),
+        };
+        let report = VerifyArchive::new(&archive, &set, &result, audits, &demands);
         Ok((report, result.file))
-    }
-
-    fn fails_on(&self, report: &VerifyArchive) -> bool {
-        let mut audits = report.audit.iter().flatten();
-        audits.any(|audit| {
-            let found = |kind: &AuditKind| audit.counts.contains_key(kind.name());
-            // Files that could not be looked at may hold anything.
-            self.fail_on.iter().any(found) || (audit.unread.is_some() && !self.fail_on.is_empty())
-        })
     }
 }
 

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use anstyle::{AnsiColor, Style};
 use imgtar::problem::Severity;
 use imgtar::report::{
-    ImageAudit, Verify, VerifyArchive, VerifyLayer, VerifyLoader, VerifyLoaders, units,
+    ImageAudit, Reason, Verify, VerifyArchive, VerifyLayer, VerifyLoader, VerifyLoaders, units,
 };
 
 use super::Columns;
@@ -30,7 +30,7 @@ pub(crate) fn verify(report: &Verify, quiet: bool) -> String {
     for archive in &report.archives {
         let audited = archive.audit.iter().flatten();
         let found = audited.clone().any(|audit| !audit.counts.is_empty());
-        if !archive.problems.is_empty() || (found && !quiet) {
+        if !archive.ok || !archive.problems.is_empty() || (found && !quiet) {
             if !quiet {
                 text.push('\n');
             }
@@ -40,7 +40,7 @@ pub(crate) fn verify(report: &Verify, quiet: bool) -> String {
     if !quiet {
         let bad = report.archives.iter().filter(|archive| !archive.ok).count();
         let archives = units::count(report.archives.len(), "archive", "archives");
-        _ = writeln!(text, "\n{archives}, {bad} with errors");
+        _ = writeln!(text, "\n{archives}, {bad} failed");
     }
     text
 }
@@ -214,9 +214,20 @@ fn one(text: &mut String, archive: &VerifyArchive, quiet: bool) {
     } else {
         (BAD, "FAILED")
     };
+    // Errors are counted already; what else fails the archive is said.
+    let reasons: Vec<String> = archive
+        .failed
+        .iter()
+        .filter(|reason| !matches!(reason, Reason::Error(_)))
+        .map(ToString::to_string)
+        .collect();
+    let reasons = match reasons.as_slice() {
+        [] => String::new(),
+        reasons => format!("; failed by {}", reasons.join(", ")),
+    };
     _ = writeln!(
         text,
-        "  {style}{verdict}:{style:#} {images}, {layers}, {errors}, {warnings}"
+        "  {style}{verdict}:{style:#} {images}, {layers}, {errors}, {warnings}{reasons}"
     );
 }
 
