@@ -281,6 +281,66 @@ fn the_library_prints_nothing() {
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
+/// What the program reads it opens in `cli/files.rs`, and what it writes in the two files of
+/// destinations: so no command can write over what it reads.
+#[test]
+fn inputs_and_outputs_are_opened_in_one_place() {
+    const READ: [&str; 8] = [
+        "File::open(",
+        "fs::read(",
+        "imgtar::open",
+        "open_within(",
+        "stdin_within(",
+        "Input::open(",
+        "Input::stdin(",
+        "io::stdin().",
+    ];
+    const WRITTEN: [&str; 7] = [
+        "File::create",
+        "File::options(",
+        "OpenOptions",
+        "fs::write(",
+        "fs::copy(",
+        "fs::rename(",
+        "NamedTempFile::",
+    ];
+    let readers = ["cli/files.rs", "cli/output.rs"];
+    let writers = ["cli/destination.rs", "cli/unfinished.rs"];
+    let mut wrong = Vec::new();
+    for file in sources().iter().filter(|file| !file.is_library()) {
+        let code = file.code();
+        for (words, allowed) in [(&READ[..], readers), (&WRITTEN[..], writers)] {
+            let found = words.iter().filter(|word| code.contains(**word));
+            if !allowed.iter().any(|path| file.path == Path::new(path)) {
+                wrong.extend(found.map(|word| format!("src/{}: {word}", file.path.display())));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+/// Threads are started where it is no failure if they do not start.
+#[test]
+fn threads_are_started_in_one_place() {
+    for file in sources() {
+        let code = file.code();
+        for word in [
+            "thread::spawn(",
+            "thread::scope(",
+            "scope.spawn(",
+            "thread::Builder",
+        ] {
+            let allowed = ["parallel.rs", "cli/signals.rs"];
+            assert!(
+                !code.contains(word) || allowed.iter().any(|path| file.path == Path::new(path)),
+                "src/{}: {word}",
+                file.path.display()
+            );
+        }
+        assert!(!code.contains("enable_steady_tick"), "it starts a thread");
+    }
+}
+
 /// The program knows the library by its public name only, like any other user of it.
 #[test]
 fn the_command_line_uses_the_public_library() {

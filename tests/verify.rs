@@ -368,7 +368,7 @@ fn standard_input_and_compressed_archives_are_hashed_as_they_are() {
 fn a_bad_archive_gets_no_checksum() {
     let directory = tempfile::tempdir().expect("a directory");
     let sums = shown(&directory.path().join("SUMS"));
-    let bad = support::repository("testdata/broken/layer-bit-flipped.tar");
+    let bad = repository("testdata/broken/layer-bit-flipped.tar");
     let run = imgtar(&[
         "verify",
         "-q",
@@ -500,7 +500,7 @@ fn the_verdict_says_what_failed() {
     let directory = tempfile::tempdir().expect("a directory");
     let sums = shown(&directory.path().join("sums"));
     fs::write(&sums, format!("{:064}  docker26-one.tar\n", 0)).expect("room");
-    let audit = ["--audit", "--fail-on", "secret,setuid,device"];
+    let audit = ["--audit", "--fail-on", "secret,setuid,missing-user"];
     let cases: [(&str, &[&str], &[&str]); 7] = [
         (&setuid, &[], &[]),
         (&setuid, &["--audit"], &[]),

@@ -9,7 +9,7 @@ use anstyle::{AnsiColor, Style};
 use imgtar::Error;
 use imgtar::archive::Looks;
 
-use super::advice::Advice;
+use super::advice::{Advice, size_limit};
 use super::exit::Exit;
 use super::output::{Output, escaped};
 
@@ -57,6 +57,7 @@ impl Failure {
     pub(crate) fn environment(message: impl Into<String>, cause: &io::Error) -> Self {
         let mut failure = Self::new(Exit::Environment, message);
         failure.causes.push(cause.to_string());
+        failure.hints.extend(size_limit(cause).map(String::from));
         failure
     }
 

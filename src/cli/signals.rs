@@ -17,9 +17,9 @@ pub(crate) fn remembered<F>(
     CAUGHT.call_once(system::clean_up_on_signals);
     // What deletes the files waits for this.
     let mut unfinished = UNFINISHED.lock().unwrap_or_else(PoisonError::into_inner);
-    let made = make(path)?;
+    let file = make(path)?;
     unfinished.push(path.to_owned());
-    Ok(made)
+    Ok(file)
 }
 
 /// Forgets a temporary file, because it has its place or is gone.
@@ -68,16 +68,17 @@ mod system {
                 return;
             };
             drop(ready);
-            for signal in signals.forever() {
-                // Held until the process is gone, so that no other file begins.
-                let unfinished = UNFINISHED.lock();
-                for path in unfinished.iter().flat_map(|paths| paths.iter()) {
-                    _ = std::fs::remove_file(path);
-                }
-                // Whoever waits for the process sees which signal has ended it.
-                _ = emulate_default_handler(signal);
-                std::process::exit(128 + signal);
+            let Some(signal) = signals.forever().next() else {
+                return;
+            };
+            // Held until the process is gone, so that no other file begins.
+            let unfinished = UNFINISHED.lock();
+            for path in unfinished.iter().flat_map(|paths| paths.iter()) {
+                _ = std::fs::remove_file(path);
             }
+            // Whoever waits for the process sees which signal has ended it.
+            _ = emulate_default_handler(signal);
+            std::process::exit(128 + signal);
         });
         if started.is_ok() {
             // An error says that the other side has been dropped: the signals are caught.

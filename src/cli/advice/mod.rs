@@ -11,6 +11,7 @@ mod metadata;
 mod write;
 
 use std::borrow::Cow;
+use std::error::Error as StdError;
 use std::io;
 
 use imgtar::Error;
@@ -41,6 +42,10 @@ impl Advice {
             Error::Write(error) => write::on_write(error),
             Error::Metadata(error) => metadata::on_metadata(error),
             Error::Rebuild(error) => metadata::on_rebuild(error),
+        };
+        let advice = match size_limit(error) {
+            None => advice,
+            Some(hint) => advice.and(hint),
         };
         match Exceeded::behind(error) {
             None => advice,
@@ -110,6 +115,22 @@ fn allow(exceeded: &Exceeded) -> String {
     )
 }
 
+/// For a file that could grow no further, behind whatever error.
+pub(super) fn size_limit(error: &(dyn StdError + 'static)) -> Option<&'static str> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(error) = error.downcast_ref::<io::Error>()
+            && error.kind() == io::ErrorKind::FileTooLarge
+        {
+            return Some(
+                "`ulimit -f` or the file system allows no larger file: raise the limit, or write elsewhere",
+            );
+        }
+        next = error.source();
+    }
+    None
+}
+
 /// For a temporary file that could not be written.
 fn no_room_for(what: &str) -> Advice {
     Advice::hint(format!("set TMPDIR to a directory with room for {what}"))
@@ -120,10 +141,6 @@ fn on_output(error: &io::Error) -> Advice {
     let hint: Cow<'_, str> = match error.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
             "free some space, or name a file on another disk with -o".into()
-        }
-        io::ErrorKind::FileTooLarge => {
-            "`ulimit -f` or the file system allows no larger file; name one elsewhere with -o"
-                .into()
         }
         // The system's own words are all there is.
         _other_kind => return Advice::none(),
