@@ -277,7 +277,10 @@ fn plain_layers(
         }
         let reader = BufReader::with_capacity(BUFFER, slice.reader());
         let mut file = tempfile::NamedTempFile::new_in(directory)?;
-        io::copy(&mut Decoder::new(*compression, reader)?, &mut file)?;
+        io::copy(
+            &mut Decoder::new(*compression, reader, &imgtar::Limits::default())?,
+            &mut file,
+        )?;
         // The file is open by then and stays readable without its name.
         let source = imgtar::source::Input::open(file.path(), &Silent)?;
         plain.push(source.source().whole());
@@ -316,7 +319,7 @@ fn inflate<W: Write>(
     layers.sort_by_key(|(slice, _)| std::cmp::Reverse(slice.len()));
     each(&layers, threads, |(slice, compression)| {
         let reader = BufReader::with_capacity(BUFFER, slice.reader());
-        let mut decoder = Decoder::new(*compression, reader)?;
+        let mut decoder = Decoder::new(*compression, reader, &imgtar::Limits::default())?;
         let mut output = output()?;
         let mut buf = vec![0; BUFFER];
         loop {

@@ -253,7 +253,10 @@ fn plain_layers(
         }
         let reader = BufReader::with_capacity(BUFFER, slice.reader());
         let mut file = tempfile::NamedTempFile::new_in(directory)?;
-        io::copy(&mut Decoder::new(*compression, reader)?, &mut file)?;
+        io::copy(
+            &mut Decoder::new(*compression, reader, &imgtar::Limits::default())?,
+            &mut file,
+        )?;
         // The file is open by then and stays readable without its name.
         let source = imgtar::source::Input::open(file.path(), &Silent)?;
         plain.push(source.source().whole());

@@ -84,6 +84,7 @@ impl Error {
                 RebuildError::Load(error) => of_load(error),
                 RebuildError::Layer(error) => of_write(error),
                 RebuildError::Changed { .. }
+                | RebuildError::FlatLimit { .. }
                 | RebuildError::Lost { .. }
                 | RebuildError::DiffId { .. }
                 | RebuildError::Expansion { .. } => Class::Input,
@@ -192,7 +193,14 @@ fn of_metadata(error: &MetadataError) -> Class {
             fault: StreamFault::Read(error),
             ..
         } if is_environment(error) => Class::Environment,
-        MetadataError::Changed(_) | MetadataError::Write(_) => Class::Environment,
+        MetadataError::Changed { .. } | MetadataError::Write(_) | MetadataError::Spool(_) => {
+            Class::Environment
+        }
+        MetadataError::Tar(error)
+        | MetadataError::Member {
+            fault: StreamFault::Tar(error),
+            ..
+        } => of_tar(error),
         MetadataError::NotMetadata { .. }
         | MetadataError::Version { .. }
         | MetadataError::Unknown { .. }

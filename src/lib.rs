@@ -71,7 +71,7 @@ use source::Input;
 ///
 /// [`Error`] if the file cannot be read or is no tar.
 pub fn open(path: &Path, progress: &dyn Progress) -> Result<Archive, Error> {
-    open_within(path, Limits::DEFAULT, progress)
+    open_within(path, Limits::default(), progress)
 }
 
 /// Opens the archive at `path`, which may ask for as much as `limits` say.
@@ -89,7 +89,7 @@ pub fn open_within(path: &Path, limits: Limits, progress: &dyn Progress) -> Resu
 ///
 /// [`Error`] if standard input cannot be read or is no tar.
 pub fn open_stdin(progress: &dyn Progress) -> Result<Archive, Error> {
-    open_stdin_within(Limits::DEFAULT, progress)
+    open_stdin_within(Limits::default(), progress)
 }
 
 /// Reads an archive from standard input, which may ask for as much as `limits` say.

@@ -58,6 +58,10 @@ pub enum Limit {
     Xattrs,
     /// Names that are looked up because of symbolic links, for all paths of one image.
     LinkSteps,
+    /// Bytes of memory for the names of entries that `verify` checks against each other.
+    NotedEntries,
+    /// Entries that `verify` applies to each other, for all images together.
+    SurveyedEntries,
 }
 
 /// What a limit counts.
@@ -69,13 +73,17 @@ pub enum Unit {
     Count,
 }
 
+#[derive(Clone, Copy)]
 struct Row(Limit, &'static str, u64, Unit);
 
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
 
+/// The longest path that Linux takes, in bytes: `PATH_MAX` less the NUL that ends it.
+pub const LONGEST_PATH: u64 = 4 * KIB - 1;
+
 /// In the order of [`Limit`]; a test holds it against `docs/security.md`.
-const TABLE: [Row; 21] = [
+const TABLE: [Row; 23] = [
     Row(Limit::Expanded, "expanded", 512 * MIB, Unit::Bytes),
     Row(Limit::Ratio, "ratio", 200, Unit::Count),
     Row(
@@ -97,11 +105,18 @@ const TABLE: [Row; 21] = [
     Row(Limit::Layers, "layers", 100_000, Unit::Count),
     Row(Limit::RepeatedText, "repeated-text", 64 * MIB, Unit::Bytes),
     Row(Limit::Entries, "entries", 2_000_000, Unit::Count),
-    Row(Limit::Path, "path", 4 * KIB, Unit::Bytes),
+    Row(Limit::Path, "path", LONGEST_PATH, Unit::Bytes),
     Row(Limit::Names, "names", 512 * MIB, Unit::Bytes),
     Row(Limit::Attributes, "attributes", 128 * MIB, Unit::Bytes),
     Row(Limit::Xattrs, "xattrs", 64 * KIB, Unit::Bytes),
     Row(Limit::LinkSteps, "link-steps", 10_000_000, Unit::Count),
+    Row(Limit::NotedEntries, "noted-entries", 24 * MIB, Unit::Bytes),
+    Row(
+        Limit::SurveyedEntries,
+        "surveyed-entries",
+        50_000_000,
+        Unit::Count,
+    ),
 ];
 
 impl Limit {
@@ -156,23 +171,14 @@ impl FromStr for Limit {
 pub struct Limits([u64; TABLE.len()]);
 
 impl Default for Limits {
+    /// Those that hold where nobody has said otherwise. Only who opens a file may fall back on them:
+    /// everything that reads goes by the limits of what it reads.
     fn default() -> Self {
-        Self::DEFAULT
+        Self(TABLE.map(|row| row.2))
     }
 }
 
 impl Limits {
-    /// Those that hold where nobody has said otherwise.
-    pub const DEFAULT: Self = {
-        let mut values = [0; TABLE.len()];
-        let mut i = 0;
-        while i < TABLE.len() {
-            values[i] = TABLE[i].2;
-            i += 1;
-        }
-        Self(values)
-    };
-
     /// What `limit` is.
     pub const fn of(&self, limit: Limit) -> u64 {
         self.0[limit as usize]
@@ -260,14 +266,14 @@ mod tests {
         for (i, row) in TABLE.iter().enumerate() {
             assert_eq!(row.0 as usize, i, "{}", row.1);
             assert_eq!(row.1.parse(), Ok(row.0));
-            assert_eq!(Limits::DEFAULT.of(row.0), row.2);
+            assert_eq!(Limits::default().of(row.0), row.2);
         }
         assert!("jason".parse::<Limit>().is_err());
     }
 
     #[test]
     fn what_is_behind_an_io_error_is_found() {
-        let exceeded = Limits::DEFAULT.exceeded(Limit::Json);
+        let exceeded = Limits::default().exceeded(Limit::Json);
         let error = std::io::Error::other(exceeded);
         assert_eq!(Exceeded::behind(&error), Some(&exceeded));
         assert!(Exceeded::behind(&std::io::Error::other("x")).is_none());
@@ -279,7 +285,7 @@ mod tests {
 
     #[test]
     fn expansion_is_the_larger_of_ratio_and_floor() {
-        let limits = Limits::DEFAULT
+        let limits = Limits::default()
             .with(Limit::Expanded, 1000)
             .with(Limit::Ratio, 10);
         assert_eq!(limits.expansion_of(1), 1000);

@@ -490,3 +490,24 @@ fn every_problem_code_is_documented() {
         }
     }
 }
+
+/// Limits travel with what is read: nothing inside the library falls back on the default ones. Only who
+/// opens a file without a word about limits gets them.
+#[test]
+fn nothing_falls_back_on_default_limits() {
+    const OPEN: [(&str, usize); 4] = [
+        ("limits.rs", 0),
+        ("lib.rs", 2),
+        ("source/input.rs", 2),
+        ("cli/args.rs", 1),
+    ];
+    for file in sources() {
+        let code = file.code();
+        let code = code.split("#[cfg(test)]").next().unwrap_or_default();
+        let found =
+            code.matches("Limits::default").count() + code.matches("Limits::DEFAULT").count();
+        let path = shown(&file.path);
+        let allowed = OPEN.iter().find(|(open, _)| path.ends_with(open));
+        assert_eq!(found, allowed.map_or(0, |(_, count)| *count), "{path}");
+    }
+}

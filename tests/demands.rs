@@ -118,7 +118,7 @@ fn long_paths() {
     };
     of(&layer(&[long_file(&deep(4095))])).succeeds();
     let refused = of(&layer(&[long_file(&deep(4097))])).exits(3);
-    let words = "the limit `path` allows 4096 bytes";
+    let words = "the limit `path` allows 4095 bytes";
     assert!(refused.err().contains(words), "{refused}");
     // Symbolic links on the way do not make a path shorter.
     let mut link = Entry::new(b'2', b"s");

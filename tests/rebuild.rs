@@ -579,6 +579,90 @@ fn what_a_container_has_more_is_no_change() {
     assert!(work.out() == bytes(&archive));
 }
 
+/// Limits hold for what metadata and flat tar ask for, wherever they were opened.
+#[test]
+fn limits_hold_after_opening() {
+    let work = Work::new();
+    let archive = engines("docker20-one.tar");
+    work.flatten(&archive, "@0", &[]).exits(0);
+    let (flat, metadata, out) = (work.path("flat"), work.path("metadata"), work.path("out"));
+    for (limit, value) in [
+        ("entries", "3"),
+        ("path", "3"),
+        ("header", "0"),
+        ("json", "10"),
+        ("json-values", "3"),
+        ("layers", "1"),
+        ("members", "3"),
+        ("expanded", "1KiB"),
+    ] {
+        let limits = format!("{limit}={value}");
+        let args = [
+            "rebuild",
+            &flat,
+            "--metadata",
+            &metadata,
+            "-f",
+            "-o",
+            &out,
+            "--limit",
+            "ratio=0",
+            "--limit",
+            &limits,
+        ];
+        let run = imgtar(&args).exits(3);
+        assert!(run.err().contains(&format!("the limit `{limit}`")), "{run}");
+        assert!(
+            run.err().contains(&format!("--limit {limit}=VALUE")),
+            "{run}"
+        );
+        let accepted = [&args[..], &["--accept-changes"]].concat();
+        imgtar(&accepted).exits(3);
+    }
+}
+
+/// An error says which file, which member, where in it, and what to do.
+#[test]
+fn damage_is_placed() {
+    let work = Work::new();
+    work.flatten(&engines("docker20-one.tar"), "@0", &[])
+        .exits(0);
+    let mut members = members(&bytes(&work.path("metadata")));
+    let split = "layers/000/tar-split.json.gz";
+    let member = members.iter_mut().find(|(name, _)| name == split);
+    let member = &mut member.expect("a layer").1;
+    member.truncate(member.len() / 2);
+    work.write("metadata", &packed(&members));
+    let run = work.rebuild().exits(3);
+    let path = work.path("metadata");
+    for words in [
+        &*format!("`{split}` of the metadata {path}"),
+        "the gzip data is damaged near byte ",
+        "hint: the file was damaged or changed",
+    ] {
+        assert!(run.err().contains(words), "{words}: {run}");
+    }
+}
+
+/// An owner that no header can have is not made root.
+#[test]
+fn an_owner_below_zero_is_an_error() {
+    let work = Work::new();
+    let mut archive = forge::archive(&[forge::layer(&[Entry::file("f", b"x")])], Form::Compressed);
+    // The owner of the first member, in base 256: -2.
+    archive[108..116].copy_from_slice(&[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xfe]);
+    let sum: u32 = archive[..512]
+        .iter()
+        .enumerate()
+        .map(|(i, b)| u32::from(if (148..156).contains(&i) { b' ' } else { *b }))
+        .sum();
+    archive[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
+    let path = work.write("in", &archive);
+    work.flatten(&path, "@0", &[]).exits(0);
+    let run = work.rebuild().exits(3);
+    assert!(run.err().contains("an owner or a group below 0"), "{run}");
+}
+
 // --- metadata that was changed --------------------------------------------------------------------
 
 /// The members of a tar, by another reader.
@@ -723,7 +807,7 @@ fn damaged_metadata_is_refused() {
     );
     refuse("", &with("archive/0000-VERSION", &|_| b"2.0".to_vec()));
     refuse(
-        "gives reason to",
+        "give reason to",
         &described("\"size\": ", "\"size\": 9999999999999"),
     );
     // A layer that is described otherwise than its diff ID says, with everything else in order.

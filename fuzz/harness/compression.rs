@@ -47,7 +47,8 @@ struct Decoded {
 }
 
 fn decode(compression: Compression, input: impl BufRead, at_a_time: usize) -> Decoded {
-    let mut decoder = Decoder::new(compression, input).expect("memory for a decoder");
+    let mut decoder =
+        Decoder::new(compression, input, &imgtar::Limits::default()).expect("memory for a decoder");
     let mut buf = vec![0; at_a_time];
     let mut out = Vec::new();
     let end = loop {

@@ -18,7 +18,7 @@ const BLOCK: u64 = 512;
 
 /// Tries one input.
 pub fn run(bytes: &[u8]) {
-    let (entries, end) = walk(Streamed::new(bytes));
+    let (entries, end) = walk(Streamed::new(bytes, &imgtar::Limits::default()));
     check(&entries, bytes.len() as u64);
     // A file that looks compressed would be decompressed on the way, and an empty one refused.
     if bytes.is_empty() || sniff(bytes) != Compression::None {

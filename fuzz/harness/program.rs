@@ -24,7 +24,7 @@ use imgtar::{Class, Error, Jobs, Limit, Limits};
 const IMAGES: usize = 4;
 
 fn limits() -> Limits {
-    Limits::DEFAULT
+    Limits::default()
         .with(Limit::Expanded, 8 << 20)
         .with(Limit::Ratio, 1)
         .with(Limit::DecoderMemory, 8 << 20)
@@ -88,7 +88,7 @@ fn tar_of(image: &Image, verify: bool, jobs: usize) -> Option<(Vec<u8>, u64)> {
 }
 
 fn check(tar: &[u8], entries: u64) {
-    let mut walker = Walker::new(Streamed::new(tar));
+    let mut walker = Walker::new(Streamed::new(tar, &Limits::default()));
     let mut paths: HashSet<Vec<u8>> = HashSet::new();
     while let Some(entry) = walker.next_entry().expect("imgtar wrote it") {
         let path = entry.path.strip_suffix(b"/").unwrap_or(&entry.path);

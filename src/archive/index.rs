@@ -6,16 +6,12 @@ use std::sync::{Mutex, PoisonError};
 use super::error::{ArchiveError, LookupError};
 use super::foreign::{not_tar, refuse_zeros};
 use super::member::{Member, MemberKind, MemberName, leaves_root};
-use crate::limits::Limit;
+use crate::limits::{LONGEST_PATH, Limit};
 use crate::record::{Entry, Kind, Positioned, TarError, Walker};
 use crate::source::{Compression, Input, Slice, Source, Span};
 
 /// How many links are followed for one name: what Docker's `safePath` allows (moby/sys `symlink`).
 pub const LINK_LIMIT: usize = 255;
-
-/// A name longer than this cannot exist on the file systems that engines unpack to (`PATH_MAX`), so
-/// links that spell one lead nowhere.
-const NAME_LIMIT: usize = 4096;
 
 /// How many directories deep a name is followed through links to directories. Deeper ones are looked
 /// up as they are: no writer nests so deep, and each level costs another look.
@@ -236,7 +232,7 @@ impl Archive {
             limit: LINK_LIMIT,
         };
         let start = MemberName::new(name);
-        if start.as_bytes().len() > NAME_LIMIT {
+        if is_too_long(&start) {
             return Err(LookupError::Absent { name: wanted() });
         }
         let led = match self.member(&start) {
@@ -298,10 +294,10 @@ impl Archive {
             };
             way.push(current);
             // Twice as far as is allowed, so that as many names on the way are known to lead too far.
-            let links = match next.as_bytes().len() {
-                len if len > NAME_LIMIT => Some(LINK_LIMIT),
-                _ if way.len() > 2 * LINK_LIMIT => Some(0),
-                _ => None,
+            let links = match () {
+                () if is_too_long(&next) => Some(LINK_LIMIT),
+                () if way.len() > 2 * LINK_LIMIT => Some(0),
+                () => None,
             };
             if let Some(links) = links {
                 break Led {
@@ -396,4 +392,10 @@ fn member(entry: Entry) -> Member {
         left_root: leaves_root(&entry.path),
         offset: entry.header_offset,
     }
+}
+
+/// Whether no file system that engines unpack to can hold the name, so that links that spell it lead
+/// nowhere.
+fn is_too_long(name: &MemberName) -> bool {
+    name.as_bytes().len() as u64 > LONGEST_PATH
 }

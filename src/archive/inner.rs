@@ -90,7 +90,7 @@ pub(super) fn archives(archive: &Archive) -> Vec<InnerArchive> {
 fn decode(slice: &Slice, compression: Compression) -> Option<InnerContent> {
     let decoder = slice.decode(compression, BufReader::new(slice.reader()));
     let bytes = decoder.ok()?.take(DECODED_BYTES);
-    content(Streamed::new(bytes).within(slice.source().limits()))
+    content(Streamed::new(bytes, slice.source().limits()))
 }
 
 /// What the first headers tell; where they end, and why, is no matter.

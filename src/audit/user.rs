@@ -65,7 +65,7 @@ fn passwd(tree: &Rootfs) -> Vec<u8> {
         .lookup(b"etc/passwd", true)
         .ok()
         .flatten()
-        .and_then(|node| tree.file_body(tree.inode(tree.inode_id(node))));
+        .and_then(|node| tree.file_body(tree.inode(tree.inode_id(node))).ok()?);
     body.filter(|body| body.sparse.is_none() && body.stored.len() <= PASSWD_LIMIT)
         .and_then(|body| body.stored.read_all().ok())
         .unwrap_or_default()

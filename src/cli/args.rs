@@ -53,9 +53,11 @@ pub(crate) struct Global {
 impl Global {
     /// What the archives may ask for.
     pub(crate) fn limits(&self) -> Limits {
-        self.limits.iter().fold(Limits::DEFAULT, |limits, raised| {
-            limits.with(raised.limit, raised.value)
-        })
+        self.limits
+            .iter()
+            .fold(Limits::default(), |limits, raised| {
+                limits.with(raised.limit, raised.value)
+            })
     }
 }
 

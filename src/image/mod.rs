@@ -40,6 +40,7 @@ pub use descriptor::Descriptor;
 pub use draft::ConfigDraft;
 pub use history::{Pairing, Step};
 pub use json::JsonError;
+pub(crate) use json::count_values;
 pub(crate) use load::blob_digest_in_name;
 pub use load::{LoadError, Unreadable};
 pub use media_type::MediaType;

@@ -12,11 +12,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::limits::{Limit, Limits};
 use crate::record::{Entry, Kind, Mtime};
-
-/// How many bytes the inventories of one archive may take. A quarter of a million entries with names of
-/// 60 bytes fit; applying them takes several times as much for as long as it lasts.
-const ALLOWANCE: u64 = 24 << 20;
 
 /// The longest extended attribute that Linux takes, in bytes (`XATTR_SIZE_MAX`).
 const XATTR_LIMIT: usize = 64 << 10;
@@ -31,10 +28,10 @@ pub struct Allowance {
 }
 
 impl Allowance {
-    /// All of it.
-    pub fn full() -> Self {
+    /// As much as an archive of these limits may take ([`Limit::NotedEntries`]).
+    pub fn full(limits: &Limits) -> Self {
         Self {
-            left: AtomicU64::new(ALLOWANCE),
+            left: AtomicU64::new(limits.of(Limit::NotedEntries)),
         }
     }
 
@@ -234,7 +231,7 @@ mod tests {
         let mut builder = tar::Builder::new(Vec::new());
         build(&mut builder);
         let bytes = builder.into_inner().expect("memory");
-        let mut walker = Walker::new(Streamed::new(bytes.as_slice()));
+        let mut walker = Walker::new(Streamed::new(bytes.as_slice(), &Limits::default()));
         std::iter::from_fn(|| walker.next_entry().expect("sound")).collect()
     }
 
@@ -261,7 +258,7 @@ mod tests {
 
     #[test]
     fn entries_come_back_with_their_names() {
-        let (wanted, allowance) = (some(), Allowance::full());
+        let (wanted, allowance) = (some(), Allowance::full(&Limits::default()));
         let mut inventory = Inventory::default();
         for entry in &wanted {
             inventory.note(entry, &allowance);

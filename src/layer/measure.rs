@@ -72,7 +72,7 @@ pub fn measure(
     let decoder = slice
         .decode(compression, reader)
         .map_err(LayerError::Read)?;
-    let mut walker = Walker::new(Streamed::new(decoder).within(slice.source().limits()));
+    let mut walker = Walker::new(Streamed::new(decoder, slice.source().limits()));
     let outcome = walk(&mut walker);
     let mut cursor = walker.into_cursor();
     let drained = if outcome.is_ok() {
@@ -107,7 +107,7 @@ pub fn walk_layer(layer: &Layer, mut see: impl FnMut(&Entry)) -> Result<(), Laye
             .decode(compression, reader)
             .map_err(LayerError::Read)?;
         see_all(
-            Walker::new(Streamed::new(decoder).within(slice.source().limits())),
+            Walker::new(Streamed::new(decoder, slice.source().limits())),
             &mut see,
         )
     };

@@ -117,8 +117,10 @@ pub fn sum_and_note(
         .decode(compression, reader)
         .map_err(LayerError::Read)?;
     let mut tar = HashingReader::new(decoder, tar_hasher);
-    let mut cursor =
-        Streamed::new(BufReader::with_capacity(BUFFER, &mut tar)).within(slice.source().limits());
+    let mut cursor = Streamed::new(
+        BufReader::with_capacity(BUFFER, &mut tar),
+        slice.source().limits(),
+    );
     let mut inventory = Inventory::default();
     let walked = if wanted.is_layer {
         take_stock(&mut cursor, &mut inventory, allowance).map(|end| !end.is_marked)

@@ -8,7 +8,7 @@ use super::error::MetadataError;
 use super::split::{Place, each_raw, take_apart};
 use super::sums::Sum;
 use crate::digest::{Algorithm, DiffId};
-use crate::image::{Image, Layer};
+use crate::image::{Image, Layer, LayerSource};
 use crate::layer::{LayerError, SumWanted, sum};
 use crate::parallel;
 use crate::progress::Progress;
@@ -27,13 +27,27 @@ pub(super) struct Blob {
 }
 
 /// The blobs of the image, each once, and which of them each layer is.
-pub(super) fn of(image: &Image, tree: &Rootfs, keep: bool) -> (Vec<Blob>, Vec<usize>) {
+///
+/// # Errors
+///
+/// [`MetadataError::Layer`] if the archive lacks one.
+pub(super) fn of(
+    image: &Image,
+    tree: &Rootfs,
+    keep: bool,
+) -> Result<(Vec<Blob>, Vec<usize>), MetadataError> {
     let mut blobs: Vec<Blob> = Vec::new();
     let mut by_span: HashMap<Span, usize> = HashMap::new();
     let mut blob_of = Vec::new();
     for (layer, tar) in image.layers.iter().zip(tree.layers()) {
-        let Some((stored, compression)) = layer.present() else {
-            continue;
+        let (stored, compression) = match &layer.source {
+            LayerSource::Present { slice, compression } => (slice, *compression),
+            LayerSource::Missing { why, .. } => {
+                return Err(MetadataError::Layer {
+                    layer: layer.index,
+                    source: LayerError::Missing(why.clone()),
+                });
+            }
         };
         let n = *by_span.entry(stored.span()).or_insert_with(|| {
             blobs.push(Blob {
@@ -48,7 +62,7 @@ pub(super) fn of(image: &Image, tree: &Rootfs, keep: bool) -> (Vec<Blob>, Vec<us
         });
         blob_of.push(n);
     }
-    (blobs, blob_of)
+    Ok((blobs, blob_of))
 }
 
 pub(super) fn body_spans(blob: &Blob) -> Result<Vec<Span>, MetadataError> {
@@ -117,9 +131,10 @@ pub(super) fn diff_ids(
     }
     let of = |layer: &Layer| {
         let computed = layer.span().and_then(|span| by_span.get(&span).cloned());
-        computed.or_else(|| trusted(layer))
+        let known = computed.or_else(|| trusted(layer));
+        known.expect("a diff ID that is not trusted was computed")
     };
-    Ok(image.layers.iter().filter_map(of).collect())
+    Ok(image.layers.iter().map(of).collect())
 }
 
 /// The checksum of a whole uncompressed blob, made of those of its bodies.
@@ -129,7 +144,13 @@ pub(super) fn whole_crc(blob: &Blob, combine: &Combine) -> Result<u64, MetadataE
     take_apart(&blob.tar, |place| {
         let (next, len) = match place {
             Place::File { body, .. } if body.len == 0 => return Ok(()),
-            Place::File { body, .. } => (sums.next().map_or(0, |sum| sum.crc), body.len),
+            Place::File { body, .. } => {
+                let sum = sums.next().filter(|sum| sum.span == body);
+                let sum = sum.ok_or(MetadataError::Changed {
+                    offset: body.offset,
+                })?;
+                (sum.crc, body.len)
+            }
             Place::Raw(span) => {
                 let mut digest = CRC64.digest();
                 each_raw(&blob.tar, span, |bytes| {

@@ -105,10 +105,10 @@ impl<R: Read> BodiesReader<R> {
     }
 
     pub(crate) fn next_body(&mut self) -> Result<Option<Body>, StreamFault> {
-        let Some((number, line)) = self.0.next_line()? else {
+        let Some((at, line)) = self.0.next_line()? else {
             return Ok(None);
         };
-        let invalid = |why: String| StreamFault::Invalid { line: number, why };
+        let invalid = |why: String| at.invalid(why);
         let line: Line = serde_json::from_slice(line).map_err(|why| invalid(why.to_string()))?;
         let sha256 =
             Digest::from_sha256_hex(&line.sha256).map_err(|why| invalid(why.to_string()))?;
@@ -163,7 +163,7 @@ mod tests {
             writer.add(body).expect("memory");
         }
         let bytes = writer.finish().expect("memory");
-        let mut reader = BodiesReader::new(&*bytes);
+        let mut reader = BodiesReader::new(flate2::bufread::GzDecoder::new(&*bytes));
         for body in &bodies {
             assert_eq!(reader.next_body().expect("sound").as_ref(), Some(body));
         }

@@ -7,6 +7,7 @@
 use std::collections::HashSet;
 use std::io::Write;
 
+use sha2::{Digest as _, Sha256};
 use tempfile::SpooledTempFile;
 
 use super::blobs::{self, Blob};
@@ -75,7 +76,7 @@ pub fn collect<W: Write>(
     out: W,
     progress: &dyn Progress,
 ) -> Result<Collected, MetadataError> {
-    let (mut blobs, blob_of) = blobs::of(image, tree, options.keep_blobs);
+    let (mut blobs, blob_of) = blobs::of(image, tree, options.keep_blobs)?;
     let outer = Outer::read(archive, &blobs)?;
     let outer_sums = digest_all(archive, &outer, &mut blobs, options.jobs, progress)?;
     let diff_ids = blobs::diff_ids(image, &blobs, options, progress)?;
@@ -91,21 +92,30 @@ pub fn collect<W: Write>(
     let documents = plan.outer_places(archive, &outer, &outer_sums, &blobs)?;
     plan.collected.foreign = plan.store.len() - plan.collected.shadowed;
 
+    // Every blob is a file of the archive, so each is a body of the outer tar unless it has no bytes.
+    let of_nothing = |blob: &Blob| blob.stored.is_empty().then(|| Sha256::digest([]).into());
+    let mut stored: Vec<Option<[u8; 32]>> = blobs.iter().map(of_nothing).collect();
+    for (body, sum) in outer.bodies.iter().zip(&outer_sums) {
+        if let Some(n) = body.blob {
+            stored[n].get_or_insert(sum.sha256);
+        }
+    }
     let stored = |folder: usize| {
-        let at = outer.bodies.iter().position(|b| b.blob == Some(folder));
-        at.map(|at| outer_sums[at].sha256)
+        stored[folder].ok_or(MetadataError::Changed {
+            offset: blobs[folder].stored.span().offset,
+        })
     };
     let layers = image.layers.iter().zip(&blob_of).map(|(layer, &folder)| {
         let blob = &blobs[folder];
-        LayerDescription {
+        Ok(LayerDescription {
             diff_id: diff_ids[layer.index].to_string(),
             size: blob.tar.len(),
             folder,
             compression: blob.compression.name().to_owned(),
-            blob: Digest::from_sha256(stored(folder).unwrap_or_default()).to_string(),
+            blob: Digest::from_sha256(stored(folder)?).to_string(),
             blob_size: blob.stored.len(),
             kept: blob.kept,
-        }
+        })
     });
     let description = Description {
         schema: SCHEMA.to_owned(),
@@ -123,7 +133,7 @@ pub fn collect<W: Write>(
         flat: FlatDescription {
             as_container: options.as_container.clone(),
         },
-        layers: layers.collect(),
+        layers: layers.collect::<Result<_, MetadataError>>()?,
         bytes: BytesDescription {
             size: plan.store.len(),
             pack: PACK,
@@ -149,9 +159,8 @@ pub fn collect<W: Write>(
     // Blobs that lie in several places of the archive with the same bytes are kept once.
     let mut kept = HashSet::new();
     for (folder, blob) in blobs.iter().enumerate().filter(|(_, blob)| blob.kept) {
-        if let Some(sha256) = stored(folder)
-            && kept.insert(sha256)
-        {
+        let sha256 = stored(folder)?;
+        if kept.insert(sha256) {
             container.slice(&names::blob(&const_hex::encode(sha256)), &blob.stored)?;
         }
     }
@@ -177,7 +186,9 @@ fn digest_all(
     let mut slices: Vec<Slice> = blobs.iter().map(|blob| blob.tar.clone()).collect();
     slices.push(archive.source().whole());
     let mut sums = sums(&slices, &spans, jobs, progress)?;
-    let others = sums.pop().unwrap_or_default();
+    let others = sums
+        .pop()
+        .expect("there is a list of sums for each list of spans");
     for (blob, sums) in blobs.iter_mut().zip(sums) {
         blob.sums = sums;
     }
@@ -199,15 +210,16 @@ fn complete(
         let plain = plain.filter(|blob| blob.compression == Compression::None);
         if let Some(blob) = plain {
             let mut sha256 = [0; 32];
-            // A diff ID here is always a SHA-256.
-            _ = const_hex::decode_to_slice(diff_ids[blob.layer].digest().encoded(), &mut sha256);
+            const_hex::decode_to_slice(diff_ids[blob.layer].digest().encoded(), &mut sha256)
+                .expect("a diff ID is trusted only if it is a SHA-256, else one is computed");
             all.push(Sum {
                 span: body.span,
                 sha256,
                 crc: blobs::whole_crc(blob, &combine)?,
             });
         } else {
-            all.extend(others.next());
+            let sum = others.next();
+            all.push(sum.expect("every body that is not a plain blob was digested"));
         }
     }
     Ok(all)
@@ -241,15 +253,16 @@ fn streams(
     let mut split = SplitWriter::new();
     let mut bodies = BodiesWriter::new();
     let mut known = sums.iter().zip(places);
+    let changed = |offset: u64| MetadataError::Changed { offset };
     take_apart(tar, |place| match place {
         Place::Raw(span) => each_raw(tar, span, |bytes| {
             split.raw(bytes).map_err(MetadataError::Write)
         }),
         Place::File { name, body } => {
             let mut crc = 0;
-            if body.len > 0
-                && let Some((sum, place)) = known.next()
-            {
+            if body.len > 0 {
+                let next = known.next().filter(|(sum, _)| sum.span == body);
+                let (sum, place) = next.ok_or_else(|| changed(body.offset))?;
                 crc = sum.crc;
                 bodies
                     .add(&Body {
@@ -265,6 +278,9 @@ fn streams(
                 .map_err(MetadataError::Write)
         }
     })?;
+    if let Some((sum, _)) = known.next() {
+        return Err(changed(sum.span.offset));
+    }
     let split = split.finish().map_err(MetadataError::Write)?;
     let bodies = bodies.finish().map_err(MetadataError::Write)?;
     Ok((split, bodies))

@@ -3,11 +3,13 @@
 use std::io::{self, Read, Write};
 use std::path::Path;
 
+use super::account::{Account, Decoded};
 use super::description::{Description, PACK, SCHEMA, names};
 use super::error::{MetadataError, StreamFault};
 use crate::archive::{Archive, ArchiveError, MemberKind, MemberName};
-use crate::limits::Limit;
-use crate::source::{Input, Slice, SliceReader};
+use crate::image::count_values;
+use crate::limits::{Limit, Limits};
+use crate::source::{Compression, Input, Slice};
 
 /// Writes the members.
 pub(super) struct ContainerWriter<W: Write>(tar::Builder<W>);
@@ -75,8 +77,12 @@ impl Container {
     /// [`MetadataError`] if it is no metadata, of another version, or damaged.
     pub fn open(input: Input) -> Result<Self, MetadataError> {
         let path = input.source().label();
+        Self::read(input, &path).map_err(|error| error.in_file(&path))
+    }
+
+    fn read(input: Input, path: &str) -> Result<Self, MetadataError> {
         let not_metadata = || MetadataError::NotMetadata {
-            path: path.clone(),
+            path: path.to_owned(),
             wanted: names::DESCRIPTION,
         };
         let mut archive = match Archive::index(input) {
@@ -89,7 +95,7 @@ impl Container {
         if first.is_none_or(|first| first.name.as_bytes() != names::DESCRIPTION.as_bytes()) {
             return Err(not_metadata());
         }
-        let description = describe(&archive, &path)?;
+        let description = describe(&archive, path)?;
         archive.require_whole()?;
         for member in archive.members() {
             let name = std::str::from_utf8(member.name.as_bytes());
@@ -115,9 +121,19 @@ impl Container {
         &self.description
     }
 
-    /// The size of the file in bytes.
-    pub(crate) fn size(&self) -> u64 {
-        self.archive.source().len()
+    /// The size of the file as it is stored, in bytes.
+    pub(crate) fn stored_size(&self) -> u64 {
+        self.archive.stored_size()
+    }
+
+    /// What messages call the file.
+    pub(crate) fn label(&self) -> String {
+        self.archive.source().label()
+    }
+
+    /// How much it may ask for.
+    pub(crate) fn limits(&self) -> &Limits {
+        self.archive.source().limits()
     }
 
     /// The bytes of a member.
@@ -125,10 +141,25 @@ impl Container {
         slice(&self.archive, name)
     }
 
-    /// Reads a member.
-    pub(crate) fn reader(&self, name: &str) -> Result<SliceReader, MetadataError> {
-        Ok(self.slice(name)?.reader())
+    /// Decodes a member that is compressed by gzip, and counts what comes out.
+    pub(crate) fn decoded<'a>(
+        &self,
+        name: &str,
+        account: &'a Account,
+    ) -> Result<Decoded<'a>, MetadataError> {
+        decoded(&self.slice(name)?, name, account)
     }
+}
+
+/// Decodes `slice`, the member `name`, which is compressed by gzip, and counts what comes out.
+pub(crate) fn decoded<'a>(
+    slice: &Slice,
+    name: &str,
+    account: &'a Account,
+) -> Result<Decoded<'a>, MetadataError> {
+    // A gzip decoder takes the same little memory for everything.
+    Decoded::new(slice, Compression::Gzip, u64::MAX, account)
+        .map_err(|why| StreamFault::Read(why).of(name))
 }
 
 fn slice(archive: &Archive, name: &str) -> Result<Slice, MetadataError> {
@@ -145,10 +176,13 @@ fn describe(archive: &Archive, path: &str) -> Result<Description, MetadataError>
     let wrong = |why: String| StreamFault::Wrong(why).of(names::DESCRIPTION);
     let slice = slice(archive, names::DESCRIPTION)?;
     let limits = archive.source().limits();
-    limits
-        .check(Limit::Json, slice.len())
-        .map_err(|exceeded| wrong(exceeded.to_string()))?;
+    let limit = |exceeded| StreamFault::Limit(exceeded).of(names::DESCRIPTION);
+    limits.check(Limit::Json, slice.len()).map_err(limit)?;
     let bytes = slice.read_all()?;
+    // Counted before anything is parsed: a value of two bytes takes thirty in memory.
+    limits
+        .check(Limit::JsonValues, count_values(&bytes))
+        .map_err(limit)?;
     // The version first: a later one may have any form.
     let value: serde_json::Value =
         serde_json::from_slice(&bytes).map_err(|why| wrong(why.to_string()))?;
@@ -164,6 +198,9 @@ fn describe(archive: &Archive, path: &str) -> Result<Description, MetadataError>
     }
     let description: Description =
         serde_json::from_value(value).map_err(|why| wrong(why.to_string()))?;
+    limits
+        .check_count(Limit::Layers, description.layers.len())
+        .map_err(limit)?;
     if description.bytes.pack != PACK {
         let pack = description.bytes.pack;
         return Err(wrong(format!(

@@ -4,7 +4,8 @@ use std::io;
 
 use crate::archive::ArchiveError;
 use crate::layer::LayerError;
-use crate::record::TarError;
+use crate::limits::Exceeded;
+use crate::record::{TarError, TarFault};
 use crate::source::SourceError;
 
 /// Why metadata cannot be written or read.
@@ -49,11 +50,14 @@ pub enum MetadataError {
         member: String,
     },
     /// A member that cannot be what it should be.
-    #[error("the metadata is damaged: `{member}`: {fault}")]
+    #[error("cannot use the member `{member}` of the metadata{}", .path.as_deref().map_or_else(String::new, |path| format!(" {path}")))]
     Member {
+        /// The file, where it is known.
+        path: Option<String>,
         /// The member.
         member: String,
         /// What is wrong with it.
+        #[source]
         fault: StreamFault,
     },
     /// A layer of the image cannot be read.
@@ -64,34 +68,79 @@ pub enum MetadataError {
         /// Why not.
         source: LayerError,
     },
-    /// The archive could be read once and not a second time: somebody changes it.
-    #[error("the archive changed while it was read")]
-    Changed(#[from] TarError),
+    /// The archive was read once, and is another one now.
+    #[error("the archive changed while it was read: at byte {offset} it is not what it was before")]
+    Changed {
+        /// Where in the archive, or in the uncompressed layer, the first difference was met, in bytes.
+        offset: u64,
+    },
+    /// The archive or one of its layers cannot be read on.
+    #[error("the archive cannot be read")]
+    Tar(#[source] TarError),
     /// The output cannot be written.
     #[error("cannot write the metadata")]
     Write(#[source] io::Error),
+    /// The temporary file for decompressed bytes of the metadata cannot be written or read.
+    #[error("the metadata cannot be decompressed to {}", std::env::temp_dir().display())]
+    Spool(#[source] io::Error),
+}
+
+impl MetadataError {
+    /// Says which file it is that is damaged.
+    pub(crate) fn in_file(self, file: &str) -> Self {
+        match self {
+            Self::Member {
+                path: None,
+                member,
+                fault,
+            } => Self::Member {
+                path: Some(file.to_owned()),
+                member,
+                fault,
+            },
+            other => other,
+        }
+    }
+}
+
+impl From<TarError> for MetadataError {
+    /// Of a tar that was walked before without an error. A shrinking file is told by its own error.
+    fn from(error: TarError) -> Self {
+        match error.fault {
+            TarFault::Read(source) => match source.downcast::<SourceError>() {
+                Ok(source) => Self::Source(source),
+                Err(source) => Self::Tar(TarError {
+                    fault: TarFault::Read(source),
+                    ..error
+                }),
+            },
+            _ => Self::Tar(error),
+        }
+    }
 }
 
 /// What is wrong with a member of the metadata.
 #[derive(Debug, thiserror::Error)]
 pub enum StreamFault {
     /// It cannot be read, or its compression is damaged.
-    #[error(transparent)]
-    Read(io::Error),
-    /// A line is longer than any can be.
-    #[error("line {line} is too long")]
-    LongLine {
-        /// The line's number, from 0.
-        line: u64,
-    },
-    /// A line that means nothing.
-    #[error("line {line}: {why}")]
+    #[error("it cannot be read")]
+    Read(#[source] io::Error),
+    /// A line that means nothing, or is longer than any can be.
+    #[error("line {line}, at byte {offset} of what it expands to: {why}")]
     Invalid {
         /// The line's number, from 0.
         line: u64,
+        /// Where the line begins in the decompressed bytes.
+        offset: u64,
         /// What is wrong with it.
         why: String,
     },
+    /// It asks for more than a limit allows.
+    #[error("it asks for too much")]
+    Limit(#[source] Exceeded),
+    /// The tar that it describes is none, or is damaged.
+    #[error("the tar that it describes is damaged")]
+    Tar(#[source] TarError),
     /// It is not what other members say of it.
     #[error("{0}")]
     Wrong(String),
@@ -101,6 +150,7 @@ impl StreamFault {
     /// Names the member.
     pub(crate) fn of(self, member: impl Into<String>) -> MetadataError {
         MetadataError::Member {
+            path: None,
             member: member.into(),
             fault: self,
         }

@@ -10,11 +10,12 @@
 //! - *Another version, another file*: the first member says what it is; versions, members and keys
 //!   that are not known are refused by name.
 //! - *Names*: members are found in the file's own table and are never made paths of a file system.
-//! - *Bombs*: lines and members of the store have limits and are read one at a time; what an archive
-//!   may come to is limited by whoever puts it together ([`crate::rebuild`]).
+//! - *Bombs*: lines and members of the store have limits and are read one at a time; everything that is
+//!   decoded counts, each time that it is (`account.rs`).
 //! - *Lies*: nothing here is believed to be what it claims. Layers are held against diff IDs,
 //!   everything else against SHA-256 sums, when they are put together.
 
+mod account;
 mod blobs;
 mod bodies;
 mod collect;
@@ -28,9 +29,11 @@ mod split;
 mod store;
 mod sums;
 
+pub(crate) use account::{Account, Decoded};
 pub(crate) use bodies::{BodiesReader, Body, Where};
 pub use collect::{CollectOptions, Collected, collect};
 pub use container::Container;
+pub(crate) use container::decoded;
 pub(crate) use description::names;
 pub use description::{
     ArchiveDescription, BytesDescription, ContainerDescription, Description, FlatDescription,

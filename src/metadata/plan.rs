@@ -10,14 +10,14 @@ use super::outer::Outer;
 use super::store::Store;
 use super::sums::Sum;
 use crate::archive::Archive;
-use crate::limits::{Limit, Limits};
+use crate::limits::Limit;
 use crate::rootfs::{Body, InodeId, Rootfs};
 use crate::source::{Slice, SourceError};
 
 /// How large a body of the archive may be to become a member of its own; larger ones go to the store,
-/// where they are compressed. Documents become members up to [`DOCUMENT`].
+/// where they are compressed. Documents become members up to [`Limit::Json`], which whoever rebuilds the
+/// archive goes by as well.
 const SMALL: u64 = 1 << 20;
-const DOCUMENT: u64 = Limits::DEFAULT.of(Limit::Json);
 
 /// The places, as they are given out.
 pub(super) struct Plan {
@@ -109,6 +109,7 @@ impl Plan {
         blobs: &[Blob],
     ) -> Result<Vec<(Where, Option<Slice>)>, SourceError> {
         let whole = archive.source().whole();
+        let most = archive.source().limits().of(Limit::Json);
         let mut places = Vec::with_capacity(outer.bodies.len());
         for (number, (body, sum)) in outer.bodies.iter().zip(sums).enumerate() {
             places.push(match body.blob {
@@ -121,7 +122,7 @@ impl Plan {
                     let bytes = whole.slice(body.span);
                     let mut first = [0];
                     bytes.read_at(&mut first, 0)?;
-                    let document = matches!(first, [b'{' | b'[']) && bytes.len() <= DOCUMENT;
+                    let document = matches!(first, [b'{' | b'[']) && bytes.len() <= most;
                     if document || bytes.len() <= SMALL {
                         let name = names::document(number, &body.name);
                         (Where::Member(name), Some(bytes))

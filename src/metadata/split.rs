@@ -16,7 +16,6 @@ use std::io::{self, BufRead, BufReader, Read, Seek as _, Write};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use flate2::bufread::GzDecoder;
 use flate2::write::GzEncoder;
 use serde::Deserialize;
 use tempfile::SpooledTempFile;
@@ -247,36 +246,69 @@ struct Line<'l> {
     position: u64,
 }
 
-/// Reads the lines of a gzip stream.
+/// How much is read at a time.
+const BUFFER: usize = 32 << 10;
+
+/// Reads the lines of a stream that was decoded.
 pub(crate) struct Lines<R: Read> {
-    inner: BufReader<GzDecoder<BufReader<R>>>,
+    inner: BufReader<R>,
     line: Vec<u8>,
     number: u64,
+    /// Where the next line begins in what was decoded.
+    offset: u64,
+}
+
+/// Where a line stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct At {
+    /// Its number, from 0.
+    pub(crate) number: u64,
+    /// Where it begins in what was decoded, in bytes.
+    pub(crate) offset: u64,
+}
+
+impl At {
+    /// The fault of a line that stands here.
+    pub(crate) fn invalid(self, why: impl Into<String>) -> StreamFault {
+        StreamFault::Invalid {
+            line: self.number,
+            offset: self.offset,
+            why: why.into(),
+        }
+    }
 }
 
 impl<R: Read> Lines<R> {
     pub(crate) fn new(inner: R) -> Self {
-        let inner = GzDecoder::new(BufReader::with_capacity(64 << 10, inner));
         Self {
-            inner: BufReader::with_capacity(64 << 10, inner),
+            inner: BufReader::with_capacity(BUFFER, inner),
             line: Vec::new(),
             number: 0,
+            offset: 0,
         }
     }
 
-    /// The next line, without what ends it, and its number from 0; `None` at the end.
-    pub(crate) fn next_line(&mut self) -> Result<Option<(u64, &[u8])>, StreamFault> {
+    /// The next line, without what ends it, and where it stands; `None` at the end.
+    pub(crate) fn next_line(&mut self) -> Result<Option<(At, &[u8])>, StreamFault> {
         self.line.clear();
+        let at = At {
+            number: self.number,
+            offset: self.offset,
+        };
         let limited = (&mut self.inner).take(LINE_LIMIT);
         let n = { limited }.read_until(b'\n', &mut self.line);
-        match n.map_err(StreamFault::Read)? {
-            0 => return Ok(None),
-            _ if self.line.last() == Some(&b'\n') => _ = self.line.pop(),
-            n if n as u64 == LINE_LIMIT => return Err(StreamFault::LongLine { line: self.number }),
-            _ => {}
+        let n = n.map_err(StreamFault::Read)?;
+        if n == 0 {
+            return Ok(None);
+        }
+        if self.line.last() == Some(&b'\n') {
+            self.line.pop();
+        } else if n as u64 == LINE_LIMIT {
+            return Err(at.invalid(format!("it is longer than {LINE_LIMIT} bytes")));
         }
         self.number += 1;
-        Ok(Some((self.number - 1, &self.line)))
+        self.offset += n as u64;
+        Ok(Some((at, &self.line)))
     }
 }
 
@@ -299,10 +331,11 @@ impl<R: Read> SplitReader<R> {
 
     /// The next piece and its position.
     pub(crate) fn next_piece(&mut self) -> Result<Option<(u64, Piece<'_>)>, StreamFault> {
-        let Some((number, line)) = self.lines.next_line()? else {
+        let Some((at, line)) = self.lines.next_line()? else {
             return Ok(None);
         };
-        let invalid = |why: String| StreamFault::Invalid { line: number, why };
+        let number = at.number;
+        let invalid = |why: String| at.invalid(why);
         let line: Line<'_> =
             serde_json::from_slice(line).map_err(|why| invalid(why.to_string()))?;
         if line.position != number {
@@ -361,6 +394,10 @@ mod tests {
     use super::*;
     use crate::metadata::crc::CRC64;
 
+    fn decoded(bytes: &[u8]) -> impl Read {
+        flate2::bufread::GzDecoder::new(bytes)
+    }
+
     #[test]
     fn lines_are_as_go_writes_them_and_come_back() {
         let mut writer = SplitWriter::new();
@@ -379,15 +416,13 @@ mod tests {
         file.read_to_end(&mut bytes).expect("memory");
         assert_eq!(bytes.len() as u64, len);
         let mut text = String::new();
-        GzDecoder::new(&*bytes)
-            .read_to_string(&mut text)
-            .expect("text");
+        decoded(&bytes).read_to_string(&mut text).expect("text");
         let wanted = "{\"type\":2,\"payload\":\"aGVhZA==\",\"position\":0}\n\
             {\"type\":1,\"name\":\"d\\u0026\\u003c\u{e9}/\\\"\\u0001\",\"size\":9,\"payload\":\"uQlWx3WkEAE=\",\"position\":1}\n\
             {\"type\":1,\"name_raw\":\"bv8=\",\"payload\":null,\"position\":2}\n\
             {\"type\":2,\"payload\":\"\",\"position\":3}\n";
         assert_eq!(text, wanted);
-        let mut reader = SplitReader::new(&*bytes);
+        let mut reader = SplitReader::new(decoded(&bytes));
         let mut pieces = Vec::new();
         while let Some((_, piece)) = reader.next_piece().expect("sound") {
             pieces.push(match piece {
@@ -428,7 +463,9 @@ mod tests {
             ("nothing", "expected"),
         ] {
             let bytes = gz(text);
-            let fault = SplitReader::new(&*bytes).next_piece().expect_err(text);
+            let fault = SplitReader::new(decoded(&bytes))
+                .next_piece()
+                .expect_err(text);
             assert!(fault.to_string().contains(wanted), "{fault}");
         }
     }

@@ -3,16 +3,17 @@
 //!
 //! Threats: a member may expand to [`PACK`] bytes and not to one more.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::io::{self, Read, Write};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::account::{Account, Decoded};
 use super::container::{Container, ContainerWriter};
 use super::description::{PACK, names};
 use super::error::{MetadataError, StreamFault};
 use crate::parallel::{self, Jobs};
 use crate::progress::Progress;
-use crate::source::{Slice, Span};
+use crate::source::{Compression, Scratch, Slice, Span};
 
 /// What zstd is asked for: most of what it can do is done at its default.
 const LEVEL: i32 = 3;
@@ -97,7 +98,8 @@ fn compress(pack: &[Slice]) -> Result<Vec<u8>, MetadataError> {
     let mut bytes = Vec::new();
     for slice in pack {
         let from = bytes.len();
-        bytes.resize(from + usize::try_from(slice.len()).unwrap_or(0), 0);
+        let len = usize::try_from(slice.len()).expect("a pack has 4 MiB");
+        bytes.resize(from + len, 0);
         slice.read_at(&mut bytes[from..], 0)?;
     }
     let compressed = || -> io::Result<Vec<u8>> {
@@ -110,20 +112,52 @@ fn compress(pack: &[Slice]) -> Result<Vec<u8>, MetadataError> {
     compressed().map_err(MetadataError::Write)
 }
 
-/// A store that is read. The members that were used last are held.
-#[derive(Debug)]
+/// How much memory a decoder of a member may take: twice what the member may expand to. Anything that
+/// was written by [`Store::write`] takes less.
+const DECODER: u64 = 2 * PACK;
+
+/// A store that is read.
+///
+/// A member is decoded when it is first wanted. The ones that were used last are held; one that is wanted
+/// again after it was given up goes to a temporary file, so that no member is decoded more than twice,
+/// in whichever order its bytes are asked for.
 pub(crate) struct StoreReader<'m> {
     container: &'m Container,
+    account: &'m Account,
     len: u64,
-    held: Mutex<VecDeque<(u64, Arc<[u8]>)>>,
+    state: Mutex<State>,
+    /// Held while a member is decoded, by its number: two threads that want the same member must not both
+    /// decode it, and two that want different ones seldom wait for each other.
+    decoding: [Mutex<()>; 16],
+}
+
+/// A member, decoded.
+type Pack = Arc<[u8]>;
+
+#[derive(Default)]
+struct State {
+    held: VecDeque<(u64, Pack)>,
+    /// Members that were decoded before.
+    known: HashSet<u64>,
+    /// Where the members that were decoded twice are, each at the place that it has in the store, and how
+    /// long they are.
+    spilled: Option<(Arc<Scratch>, HashMap<u64, usize>)>,
+}
+
+/// Where the bytes of a member are.
+enum There {
+    Held(Pack),
+    Spilled(Arc<Scratch>, usize),
 }
 
 impl<'m> StoreReader<'m> {
-    pub(crate) fn new(container: &'m Container, len: u64) -> Self {
+    pub(crate) fn new(container: &'m Container, account: &'m Account) -> Self {
         Self {
             container,
-            len,
-            held: Mutex::default(),
+            account,
+            len: container.description().bytes.size,
+            state: Mutex::default(),
+            decoding: std::array::from_fn(|_| Mutex::default()),
         }
     }
 
@@ -136,40 +170,70 @@ impl<'m> StoreReader<'m> {
     pub(crate) fn read_at(&self, mut buf: &mut [u8], mut offset: u64) -> Result<(), MetadataError> {
         while !buf.is_empty() {
             let number = offset / PACK;
-            let pack = self.pack(number)?;
-            // Below PACK, so it fits.
-            let from = usize::try_from(offset % PACK).unwrap_or(usize::MAX);
-            let there = pack.get(from..).unwrap_or_default();
-            let n = there.len().min(buf.len());
+            let from = usize::try_from(offset % PACK).expect("it is less than PACK");
+            let there = self.pack(number)?;
+            let len = match &there {
+                There::Held(pack) => pack.len(),
+                There::Spilled(_, len) => *len,
+            };
+            let n = len.saturating_sub(from).min(buf.len());
             if n == 0 {
-                let why = "it holds fewer bytes than the description says".to_owned();
+                let why = format!(
+                    "it holds {len} bytes, the description says that it has more than {from}"
+                );
                 return Err(StreamFault::Wrong(why).of(names::pack(number)));
             }
-            buf[..n].copy_from_slice(&there[..n]);
-            buf = &mut buf[n..];
+            let (now, later) = buf.split_at_mut(n);
+            match there {
+                There::Held(pack) => now.copy_from_slice(&pack[from..from + n]),
+                There::Spilled(file, _) => {
+                    file.read_at(now, offset).map_err(MetadataError::Spool)?;
+                }
+            }
+            buf = later;
             offset += n as u64;
         }
         Ok(())
     }
 
-    fn pack(&self, number: u64) -> Result<Arc<[u8]>, MetadataError> {
-        let held = |held: &VecDeque<(u64, Arc<[u8]>)>| {
-            let found = held.iter().find(|(n, _)| *n == number);
-            found.map(|(_, pack)| Arc::clone(pack))
-        };
-        if let Ok(packs) = self.held.lock()
-            && let Some(pack) = held(&packs)
-        {
-            return Ok(pack);
+    fn pack(&self, number: u64) -> Result<There, MetadataError> {
+        if let Some(there) = self.state().find(number) {
+            return Ok(there);
         }
-        // Two threads may decode the same member; that costs time and nothing else.
+        let shard = usize::try_from(number % self.decoding.len() as u64).expect("it is below 16");
+        let _decoding = self.decoding[shard]
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Some(there) = self.state().find(number) {
+            return Ok(there);
+        }
+        let is_again = self.state().known.contains(&number);
+        let pack = self.decode(number, is_again)?;
+        let mut state = self.state();
+        if !state.known.insert(number) {
+            state.spill(number, &pack).map_err(MetadataError::Spool)?;
+        }
+        if state.held.len() >= HELD {
+            state.held.pop_front();
+        }
+        state.held.push_back((number, Arc::clone(&pack)));
+        Ok(There::Held(pack))
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // What is in it is right at any time, so it does not matter if a thread ended while it had it.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn decode(&self, number: u64, is_again: bool) -> Result<Pack, MetadataError> {
         let name = names::pack(number);
         let slice = self.container.slice(&name)?;
-        let mut bytes = Vec::new();
         let fault = |why| StreamFault::Read(why).of(&name);
-        let reader = io::BufReader::with_capacity(256 << 10, slice.reader());
-        let decoder = zstd::stream::read::Decoder::with_buffer(reader).map_err(fault)?;
-        decoder
+        let decoded = Decoded::new(&slice, Compression::Zstd, DECODER, self.account);
+        let decoded = decoded.map_err(fault)?;
+        let decoded = if is_again { decoded.again() } else { decoded };
+        let mut bytes = Vec::new();
+        decoded
             .take(PACK + 1)
             .read_to_end(&mut bytes)
             .map_err(fault)?;
@@ -177,13 +241,27 @@ impl<'m> StoreReader<'m> {
             let why = format!("it expands to more than {PACK} bytes");
             return Err(StreamFault::Wrong(why).of(name));
         }
-        let pack: Arc<[u8]> = bytes.into();
-        if let Ok(mut packs) = self.held.lock() {
-            if packs.len() >= HELD {
-                packs.pop_front();
-            }
-            packs.push_back((number, Arc::clone(&pack)));
+        Ok(bytes.into())
+    }
+}
+
+impl State {
+    fn find(&self, number: u64) -> Option<There> {
+        if let Some((_, pack)) = self.held.iter().find(|(n, _)| *n == number) {
+            return Some(There::Held(Arc::clone(pack)));
         }
-        Ok(pack)
+        let (file, lens) = self.spilled.as_ref()?;
+        let len = lens.get(&number)?;
+        Some(There::Spilled(Arc::clone(file), *len))
+    }
+
+    fn spill(&mut self, number: u64, pack: &[u8]) -> io::Result<()> {
+        let (file, lens) = match &mut self.spilled {
+            Some(spilled) => spilled,
+            none => none.insert((Arc::new(Scratch::new()?), HashMap::new())),
+        };
+        file.write_at(pack, number * PACK)?;
+        lens.insert(number, pack.len());
+        Ok(())
     }
 }

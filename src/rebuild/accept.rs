@@ -78,8 +78,17 @@ pub fn accept(
     options: AcceptOptions<'_>,
     progress: &dyn Progress,
 ) -> Result<Accepted, RebuildError> {
-    let flat = open(metadata, flat)?;
-    let mut parts = Parts::new(metadata, &flat);
+    accepted(metadata, flat, options, progress).map_err(|error| error.in_file(metadata))
+}
+
+fn accepted(
+    metadata: &Container,
+    flat: &Input,
+    options: AcceptOptions<'_>,
+    progress: &dyn Progress,
+) -> Result<Accepted, RebuildError> {
+    let (flat, account) = open(metadata, flat)?;
+    let mut parts = Parts::new(metadata, &flat, &account);
     let tree = expected(&parts)?;
     let is_same = flat.compare(&tree)?.is_empty();
     let of_container = is_of_container(metadata, &flat, &tree);
@@ -136,7 +145,15 @@ fn spool(
         other => other,
     });
     let rebuilt = written?;
-    let source = Source::temporary(file, rebuilt.bytes, "the rebuilt archive".to_owned());
+    let name = "the rebuilt archive".to_owned();
+    let account = parts.account;
+    let source = Source::temporary(
+        file,
+        rebuilt.bytes,
+        name,
+        account.limits(),
+        account.stored(),
+    );
     Ok((source, rebuilt))
 }
 

@@ -7,6 +7,7 @@ use bstr::ByteSlice;
 
 use crate::archive::ArchiveError;
 use crate::image::LoadError;
+use crate::limits::Exceeded;
 use crate::metadata::MetadataError;
 use crate::record::TarError;
 use crate::rootfs::RootfsError;
@@ -29,6 +30,19 @@ pub enum RebuildError {
         path: String,
         /// What is wrong with it.
         source: TarError,
+    },
+    /// An entry of the flat tar that asks for more than a limit allows.
+    #[error("{path} asks for too much, at `{}` (header at byte {offset})", .entry.as_bstr())]
+    FlatLimit {
+        /// The file.
+        path: String,
+        /// The path of the entry, as written.
+        entry: Vec<u8>,
+        /// Where its header begins, in bytes.
+        offset: u64,
+        /// The limit that it runs into.
+        #[source]
+        exceeded: Exceeded,
     },
     /// The layers that the metadata describes cannot be merged, so nothing says what the flat tar
     /// should hold.
@@ -69,13 +83,18 @@ pub enum RebuildError {
     },
     /// The metadata describes more than its own size and that of the flat tar give reason to.
     #[error(
-        "the metadata describes {claimed} bytes, more than the {limit} that it gives reason to"
+        "{path} describes {claimed} bytes of archive and layers, more than the {stored} bytes of it and the flat tar give reason to"
     )]
     Expansion {
+        /// The metadata.
+        path: String,
         /// How many bytes would be written.
         claimed: u64,
-        /// How many may be.
-        limit: u64,
+        /// How many bytes both files have.
+        stored: u64,
+        /// The limit that it runs into.
+        #[source]
+        exceeded: Exceeded,
     },
     /// A temporary file could not be written.
     #[error("a layer cannot be compressed to {}", std::env::temp_dir().display())]

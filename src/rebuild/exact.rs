@@ -3,17 +3,13 @@
 use sha2::{Digest as _, Sha256};
 
 use super::error::RebuildError;
-use super::layers::{Parts, Step, Together};
-use super::sink::{Out, Sink, Target, write_at};
+use super::layers::{Parts, Step};
+use super::mismatch;
+use super::places::Places;
+use super::sink::{Out, Sink, Target};
 use crate::metadata::{Body, StreamFault, Where, names};
-use crate::parallel::{self, Jobs};
+use crate::parallel::Jobs;
 use crate::progress::Progress;
-
-/// A body and where it goes.
-struct Job {
-    body: Body,
-    offset: u64,
-}
 
 /// Writes the archive and says how many bytes it has.
 pub(super) fn write(
@@ -26,63 +22,54 @@ pub(super) fn write(
     let task = progress.begin("rebuilding", Some(archive.size));
     let wrong = |why: String| RebuildError::from(StreamFault::Wrong(why).of(names::ARCHIVE_SPLIT));
     let mut outside = Sha256::new();
-    let mut at = 0_u64;
-    let mut target = target;
-    let mut waiting = Vec::new();
-    Together::archive(parts.container)?.each(|step| {
+    let put = |body: &Body, out: Out<'_>| {
+        body_to(parts, body, out)?;
+        task.advance(body.size);
+        Ok(())
+    };
+    let mut places = Places::new(target, jobs, put);
+    parts.archive_stream()?.each(|step| {
         let len = match &step {
             Step::Raw(bytes) => bytes.len() as u64,
             Step::Entry(body) => body.as_ref().map_or(0, |body| body.size),
         };
-        let offset = at;
-        at = at
-            .checked_add(len)
-            .filter(|at| *at <= archive.size)
-            .ok_or_else(|| wrong(format!("it comes to more than {} bytes", archive.size)))?;
-        match (step, &mut target) {
-            (Step::Raw(bytes), target) => {
+        if places.position().saturating_add(len) > archive.size {
+            let why = format!(
+                "the archive becomes longer than the {} bytes that the description claims",
+                archive.size
+            );
+            return Err(wrong(why));
+        }
+        match step {
+            Step::Raw(bytes) => {
                 outside.update(bytes);
-                match target {
-                    Target::File(file) => write_at(file, bytes, offset),
-                    Target::Stream(stream) => stream.write_all(bytes),
-                }
-                .map_err(RebuildError::Write)?;
+                places.bytes(bytes)
             }
-            (Step::Entry(None), _) => {}
-            (Step::Entry(Some(body)), Target::File(_)) => waiting.push(Job { body, offset }),
-            (Step::Entry(Some(body)), Target::Stream(stream)) => {
-                body_to(parts, &body, Out::Stream(stream))?;
-                task.advance(body.size);
+            Step::Entry(None) => Ok(()),
+            Step::Entry(Some(body)) => {
+                let is_layer = matches!(body.place, Where::Layer(_));
+                places.body(body, len, is_layer)
             }
         }
-        Ok(())
     })?;
-    if at != archive.size {
+    let len = places.finish()?;
+    if len != archive.size {
         return Err(wrong(format!(
-            "it comes to {at} bytes, {} are wanted",
+            "the archive comes to {len} bytes, the description claims {}",
             archive.size
         )));
     }
-    if const_hex::encode(outside.finalize()) != archive.outside_sha256 {
-        return Err(wrong("it is not what the description says of it".into()));
-    }
-    if let Target::File(file) = target {
-        let written = parallel::map(
-            jobs,
-            &waiting,
-            |job| job.body.size,
-            |job| {
-                body_to(parts, &job.body, Out::At(file, job.offset))?;
-                task.advance(job.body.size);
-                Ok(())
-            },
-        );
-        written.into_iter().collect::<Result<(), RebuildError>>()?;
+    let computed = const_hex::encode(outside.finalize());
+    if computed != archive.outside_sha256 {
+        return Err(wrong(format!(
+            "the bytes around the bodies of the archive are not what they were: the description claims the SHA-256 {}, computed {computed}",
+            archive.outside_sha256
+        )));
     }
     Ok(archive.size)
 }
 
-/// Writes a body, and holds it against its sum.
+/// Writes a body, and verifies it against its sum.
 fn body_to(parts: &Parts<'_>, body: &Body, out: Out<'_>) -> Result<(), RebuildError> {
     let layers = &parts.container.description().layers;
     if let Where::Layer(index) = body.place {
@@ -96,11 +83,12 @@ fn body_to(parts: &Parts<'_>, body: &Body, out: Out<'_>) -> Result<(), RebuildEr
         }
         return Ok(());
     }
-    let mut sink = Sink::new(out);
-    parts.body(body, &mut sink)?;
+    let mut sink = Sink::sized(out, body.size);
+    parts.body(body, names::ARCHIVE_BODIES, &mut sink)?;
     let (digest, _) = sink.finish().map_err(RebuildError::Write)?;
     if digest.encoded() != const_hex::encode(body.sha256) {
-        let why = format!("the body of entry {} is not what it was", body.position);
+        let what = format!("the body of line {}", body.position);
+        let why = mismatch(&what, &body.sha256, &digest);
         return Err(StreamFault::Wrong(why).of(names::ARCHIVE_BODIES).into());
     }
     Ok(())

@@ -5,6 +5,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use sha2::{Digest as _, Sha256};
 
 use super::error::{Change, ChangeKind, RebuildError};
+use crate::limits::{Exceeded, Limit};
 use crate::parallel::{self, Jobs};
 use crate::progress::Progress;
 use crate::record::{Entry, Kind, Positioned, TarError, Walker};
@@ -20,11 +21,26 @@ const BUFFER: usize = 256 << 10;
 /// How many bytes a thread digests before it takes the next ones, unless one body has more.
 const SHARE: u64 = 8 << 20;
 
+/// Stands for a path: the first half of its SHA-256. A flat tar can have names of half a gigabyte, and no
+/// two of them have the same half unless somebody can find that, which nobody can.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct PathKey([u8; 16]);
+
+impl PathKey {
+    /// That of a path, which has no slash too many.
+    pub(super) fn of(path: &[u8]) -> Self {
+        let sum: [u8; 32] = Sha256::digest(path).into();
+        Self(*sum.first_chunk().expect("16 of 32 bytes"))
+    }
+}
+
 /// A flat tar and where its bodies are.
 #[derive(Debug)]
 pub(super) struct FlatTar {
     source: Source,
-    bodies: HashMap<Box<[u8]>, Span>,
+    /// How many bytes the file has as it was given.
+    stored: u64,
+    bodies: HashMap<PathKey, Span>,
     /// The bodies that no path leads to any more, since a later entry has it.
     hidden: Vec<Span>,
 }
@@ -68,35 +84,47 @@ impl FlatTar {
     pub(super) fn read(input: &Input) -> Result<Self, RebuildError> {
         let mut flat = Self {
             source: input.source().clone(),
+            stored: input.stored_size(),
             bodies: HashMap::new(),
             hidden: Vec::new(),
         };
-        let mut bodies: HashMap<Box<[u8]>, Span> = HashMap::new();
+        let mut bodies: HashMap<PathKey, Span> = HashMap::new();
         let mut hidden = Vec::new();
+        let mut count = 0;
+        let limits = *flat.source.limits();
         flat.walk(|entry| {
-            let path = clean(&entry.path);
+            count += 1;
+            limits.check(Limit::Entries, count)?;
+            // A longer path can be in no tree that the flat tar is to be compared with.
+            limits.check_count(Limit::Path, entry.path.len())?;
+            let path = PathKey::of(&clean(&entry.path));
             match entry.kind {
                 Kind::File if entry.sparse.is_none() => {
                     let span = Span {
                         offset: entry.data_offset,
                         len: entry.stored_size,
                     };
-                    hidden.extend(bodies.insert(path.into(), span));
+                    hidden.extend(bodies.insert(path, span));
                 }
                 Kind::Hardlink => {
-                    if let Some(&span) = bodies.get(&*clean(&entry.link)) {
-                        hidden.extend(bodies.insert(path.into(), span));
+                    let target = PathKey::of(&clean(&entry.link));
+                    if let Some(&span) = bodies.get(&target) {
+                        hidden.extend(bodies.insert(path, span));
                     }
                 }
                 _ => {}
             }
+            Ok(())
         })?;
         flat.bodies = bodies;
         flat.hidden = hidden;
         Ok(flat)
     }
 
-    fn walk(&self, mut see: impl FnMut(&Entry)) -> Result<(), RebuildError> {
+    fn walk(
+        &self,
+        mut see: impl FnMut(&Entry) -> Result<(), Exceeded>,
+    ) -> Result<(), RebuildError> {
         let failed = |source: TarError| RebuildError::Flat {
             path: self.source.label(),
             source,
@@ -104,20 +132,31 @@ impl FlatTar {
         let mut walker = Walker::new(Positioned::new(self.source.whole()));
         while let Some(entry) = walker.next_entry().map_err(failed)? {
             if entry.kind != Kind::Global {
-                see(&entry);
+                see(&entry).map_err(|exceeded| RebuildError::FlatLimit {
+                    path: self.source.label(),
+                    entry: entry.path,
+                    offset: entry.header_offset,
+                    exceeded,
+                })?;
             }
         }
         Ok(())
     }
 
-    /// How many bytes it has.
-    pub(super) fn len(&self) -> u64 {
-        self.source.len()
+    /// How many bytes the file has as it was given.
+    pub(super) fn stored_size(&self) -> u64 {
+        self.stored
     }
 
     /// The content of the file at `path`.
     pub(super) fn body(&self, path: &[u8]) -> Option<Slice> {
-        self.bodies.get(path).map(|&span| self.source.slice(span))
+        self.body_at(PathKey::of(path))
+    }
+
+    /// The content of the file at the path that `key` stands for.
+    pub(super) fn body_at(&self, key: PathKey) -> Option<Slice> {
+        let span = self.bodies.get(&key);
+        span.map(|&span| self.source.slice(span))
     }
 
     /// Whether the content of the file at `path` has this sum.
@@ -157,18 +196,18 @@ impl FlatTar {
         self.walk(|entry| {
             let path = clean(&entry.path);
             if path.is_empty() {
-                return;
+                return Ok(());
             }
             // Symbolic links on the way are not followed into what the path does not mean: where the
             // tree has one, the entry for it is compared, and what lies below is new.
             let node = tree.at(&path);
             let Some(node) = node else {
                 changes.add(&path, ChangeKind::Added);
-                return;
+                return Ok(());
             };
             if std::mem::replace(&mut seen[node.index()], true) {
                 changes.add(&path, ChangeKind::Twice);
-                return;
+                return Ok(());
             }
             let id = tree.inode_id(node);
             let what = if entry.kind == Kind::Hardlink {
@@ -184,6 +223,7 @@ impl FlatTar {
             if let Some(what) = what {
                 changes.add(&path, what);
             }
+            Ok(())
         })?;
         let mut walk = tree.walk(tree.root());
         while let Some((entry, path)) = walk.next_entry() {
@@ -277,8 +317,7 @@ fn difference(wanted: &Inode, entry: &Entry) -> Option<ChangeKind> {
         }
         _ => {}
     }
-    // Masked to 12 bits, so it fits.
-    let mode = u16::try_from(entry.mode & 0o7777).unwrap_or(0);
+    let mode = u16::try_from(entry.mode & 0o7777).expect("it is masked to 12 bits");
     // A symbolic link has no permissions of its own, whatever its writer puts there.
     if mode != wanted.mode && entry.kind != Kind::Symlink {
         return Some(ChangeKind::Mode(wanted.mode, mode));

@@ -1,21 +1,20 @@
 //! Layers put together again.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::iter::Peekable;
 
 use super::error::{ChangeKind, RebuildError};
-use super::flat::{Changes, FlatTar};
-use super::headers::Headers;
+use super::flat::{Changes, FlatTar, PathKey};
+use super::headers::{Headers, Stream, of_walk};
 use super::moved::Moved;
 use super::sink::{Out, Sink, SinkError};
 use crate::digest::Digest;
-use crate::limits::Limits;
 use crate::metadata::{
-    BodiesReader, Body, Container, LayerDescription, MetadataError, Piece, SplitReader,
-    StoreReader, StreamFault, Where, names,
+    Account, BodiesReader, Body, Container, Decoded, LayerDescription, MetadataError, Piece,
+    SplitReader, StoreReader, StreamFault, Where, names,
 };
 use crate::record::{Kind, Walker};
 use crate::rootfs::{LayerPath, Rootfs, RootfsError};
-use crate::source::SliceReader;
 
 /// How many times hard links to what is lost are looked for.
 const LINK_ROUNDS: usize = 8;
@@ -35,6 +34,8 @@ fn wrong(member: &str, why: String) -> RebuildError {
 pub(super) struct Parts<'p> {
     pub(super) container: &'p Container,
     pub(super) flat: &'p FlatTar,
+    /// What may still be decoded.
+    pub(super) account: &'p Account,
     pub(super) store: StoreReader<'p>,
     /// Where bodies are that are not where the metadata says, if they were looked for.
     pub(super) moved: Moved,
@@ -50,18 +51,18 @@ pub(super) struct Made {
 /// An entry of a layer that is left out, since its bytes are lost.
 #[derive(Clone, Debug)]
 pub(super) struct Lost {
-    /// Which entry of the layer, from 0.
-    number: u64,
     /// Where its headers begin in the layer.
     offset: u64,
+    /// Where the next entry's headers begin: behind its body and the padding of that.
+    end: u64,
     /// How many bytes it had.
     pub(super) size: u64,
 }
 
 /// A tar-split stream and the bodies beside it, read together.
-pub(super) struct Together {
-    split: SplitReader<SliceReader>,
-    bodies: BodiesReader<SliceReader>,
+pub(super) struct Together<'a> {
+    split: SplitReader<Decoded<'a>>,
+    bodies: BodiesReader<Decoded<'a>>,
     split_name: String,
     bodies_name: String,
 }
@@ -72,36 +73,7 @@ pub(super) enum Step<'s> {
     Entry(Option<Body>),
 }
 
-impl Together {
-    pub(super) fn layer(container: &Container, folder: usize) -> Result<Self, MetadataError> {
-        Self::open(
-            container,
-            names::layer_split(folder),
-            names::layer_bodies(folder),
-        )
-    }
-
-    pub(super) fn archive(container: &Container) -> Result<Self, MetadataError> {
-        Self::open(
-            container,
-            names::ARCHIVE_SPLIT.into(),
-            names::ARCHIVE_BODIES.into(),
-        )
-    }
-
-    fn open(
-        container: &Container,
-        split_name: String,
-        bodies_name: String,
-    ) -> Result<Self, MetadataError> {
-        Ok(Self {
-            split: SplitReader::new(container.reader(&split_name)?),
-            bodies: BodiesReader::new(container.reader(&bodies_name)?),
-            split_name,
-            bodies_name,
-        })
-    }
-
+impl Together<'_> {
     /// Shows every piece in order.
     pub(super) fn each(
         mut self,
@@ -140,37 +112,75 @@ impl Together {
 }
 
 impl<'p> Parts<'p> {
-    pub(super) fn new(container: &'p Container, flat: &'p FlatTar) -> Self {
+    pub(super) fn new(container: &'p Container, flat: &'p FlatTar, account: &'p Account) -> Self {
         Self {
             container,
             flat,
-            store: StoreReader::new(container, container.description().bytes.size),
+            account,
+            store: StoreReader::new(container, account),
             moved: Moved::default(),
         }
     }
 
-    /// The merged tree of layers, from their headers alone.
-    pub(super) fn tree(&self, layers: &[LayerDescription]) -> Result<Rootfs, RebuildError> {
-        let headers = self.headers(layers)?;
-        Rootfs::of_headers(headers, &Limits::default())
-            .map_err(|error: RootfsError| RebuildError::Tree(error))
+    /// The stream of a layer, with its bodies.
+    pub(super) fn layer_stream(
+        &self,
+        layer: &LayerDescription,
+    ) -> Result<Together<'p>, MetadataError> {
+        self.stream(
+            names::layer_split(layer.folder),
+            names::layer_bodies(layer.folder),
+        )
     }
 
-    /// The headers of each layer and its length in bytes. One layer is open at a time, since each takes
-    /// room for its buffers.
-    fn headers(
+    /// The stream of the archive, with its bodies.
+    pub(super) fn archive_stream(&self) -> Result<Together<'p>, MetadataError> {
+        self.stream(names::ARCHIVE_SPLIT.into(), names::ARCHIVE_BODIES.into())
+    }
+
+    /// Where the bodies of the archive's members are.
+    pub(super) fn archive_bodies(&self) -> Result<BodiesReader<Decoded<'p>>, MetadataError> {
+        let decoded = self
+            .container
+            .decoded(names::ARCHIVE_BODIES, self.account)?;
+        Ok(BodiesReader::new(decoded))
+    }
+
+    fn stream(
         &self,
-        layers: &[LayerDescription],
-    ) -> Result<impl Iterator<Item = (Headers, u64)> + use<>, RebuildError> {
-        let mut streams = Vec::with_capacity(layers.len());
-        for layer in layers {
-            let stream = self.container.slice(&names::layer_split(layer.folder))?;
-            streams.push((stream, layer.size));
-        }
-        Ok(streams.into_iter().map(|(stream, size)| {
-            let reader = SplitReader::new(stream.reader());
-            (Headers::new(reader, size), size)
-        }))
+        split_name: String,
+        bodies_name: String,
+    ) -> Result<Together<'p>, MetadataError> {
+        let (container, account) = (self.container, self.account);
+        Ok(Together {
+            split: SplitReader::new(container.decoded(&split_name, account)?),
+            bodies: BodiesReader::new(container.decoded(&bodies_name, account)?),
+            split_name,
+            bodies_name,
+        })
+    }
+
+    /// The headers of a member that is a tar of `len` bytes taken apart.
+    pub(super) fn headers(&self, member: String, len: u64) -> Result<Stream<'p>, MetadataError> {
+        Ok(Stream {
+            slice: self.container.slice(&member)?,
+            member,
+            len,
+            account: self.account,
+        })
+    }
+
+    /// The headers of each layer.
+    fn all_headers(&self, layers: &[LayerDescription]) -> Result<Vec<Stream<'p>>, MetadataError> {
+        let headers =
+            |layer: &LayerDescription| self.headers(names::layer_split(layer.folder), layer.size);
+        layers.iter().map(headers).collect()
+    }
+
+    /// The merged tree of layers, from their headers alone.
+    pub(super) fn tree(&self, layers: &[LayerDescription]) -> Result<Rootfs, RebuildError> {
+        let headers = self.all_headers(layers)?;
+        Rootfs::of_headers(headers, self.account.limits()).map_err(of_tree)
     }
 
     /// Which entries of layers are lost: those whose bytes are, and hard links to them.
@@ -199,8 +209,9 @@ impl<'p> Parts<'p> {
                 let lost = by_folder.get(&layers[layer].folder);
                 lost.is_some_and(|lost| lost.contains_key(&offset))
             };
-            let more = Rootfs::dangling_links(self.headers(layers)?, &Limits::default(), is_lost);
-            let mut more = more.map_err(RebuildError::Tree)?;
+            let headers = self.all_headers(layers)?;
+            let more = Rootfs::dangling_links(headers, self.account.limits(), is_lost);
+            let mut more = more.map_err(of_tree)?;
             more.retain(|(layer, _)| !layers[*layer].kept);
             // More rounds than one are for blobs that are used twice.
             if more.is_empty() || round == LINK_ROUNDS {
@@ -223,58 +234,71 @@ impl<'p> Parts<'p> {
         &self,
         layer: &LayerDescription,
         dangling: &HashSet<u64>,
-        gone: &mut HashSet<Vec<u8>>,
+        gone: &mut HashSet<PathKey>,
     ) -> Result<Vec<Lost>, RebuildError> {
-        let mut without = HashSet::new();
-        let mut number = 0;
-        Together::layer(self.container, layer.folder)?.each(|step| {
-            if let Step::Entry(body) = step {
-                if body.is_some_and(|body| self.is_lost(&body)) {
-                    without.insert(number);
+        // Where the bodies of entries begin that have one, and whether it is lost.
+        let mut bodies = Vec::new();
+        let (mut at, mut any) = (0_u64, false);
+        self.layer_stream(layer)?.each(|step| {
+            match step {
+                Step::Raw(bytes) => at = at.saturating_add(bytes.len() as u64),
+                Step::Entry(None) => {}
+                Step::Entry(Some(body)) => {
+                    let is_lost = self.is_lost(&body);
+                    any |= is_lost;
+                    bodies.push((at, body.size, is_lost));
+                    at = at.saturating_add(body.size);
                 }
-                number += 1;
             }
             Ok(())
         })?;
-        let name = names::layer_split(layer.folder);
-        if without.is_empty() && gone.is_empty() && dangling.is_empty() {
+        if !any && gone.is_empty() && dangling.is_empty() {
             return Ok(Vec::new());
         }
-        let headers = Headers::new(SplitReader::new(self.container.reader(&name)?), layer.size);
-        let mut walker = Walker::new(headers);
+        let name = names::layer_split(layer.folder);
+        let headers = self.headers(name.clone(), layer.size)?;
+        let mut walker = Walker::new(Headers::new(&headers)?);
+        let mut bodies = bodies.into_iter().peekable();
         let mut lost = Vec::new();
-        let mut number = 0;
-        while let Some(entry) = walker
-            .next_entry()
-            .map_err(|e| wrong(&name, e.to_string()))?
-        {
+        while let Some(entry) = walker.next_entry().map_err(|e| of_walk(e, &name))? {
             if entry.kind == Kind::Global {
                 continue;
             }
-            let clean = |path: &[u8]| LayerPath::new(path).components().join(&b'/');
-            let path = clean(&entry.path);
-            let link = entry.kind == Kind::Hardlink && gone.contains(&clean(&entry.link));
+            let is_body = entry.kind == Kind::File && entry.sparse.is_none();
+            let body = bodies.next_if(|body| body.0 == entry.data_offset);
+            // What is written goes by the lines and what is left out by the headers, so both must say
+            // the same.
+            let size = if is_body { entry.stored_size } else { 0 };
+            if size != body.map_or(0, |body| body.1) {
+                return Err(wrong(&name, disagree(entry.data_offset)));
+            }
+            let path = PathKey::of(&clean(&entry.path));
+            let link =
+                entry.kind == Kind::Hardlink && gone.contains(&PathKey::of(&clean(&entry.link)));
             let leads_nowhere = dangling.contains(&entry.header_offset);
-            if without.contains(&number) || link || leads_nowhere {
+            if body.is_some_and(|body| body.2) || link || leads_nowhere {
                 gone.insert(path);
+                let end = entry.data_offset.saturating_add(entry.stored_size);
                 lost.push(Lost {
-                    number,
                     offset: entry.header_offset,
+                    end: end.checked_next_multiple_of(512).unwrap_or(u64::MAX),
                     size: entry.stored_size,
                 });
             } else {
                 gone.remove(&path);
             }
-            number += 1;
         }
-        Ok(lost)
+        match bodies.next() {
+            Some((at, ..)) => Err(wrong(&name, disagree(at))),
+            None => Ok(lost),
+        }
     }
 
     fn is_lost(&self, body: &Body) -> bool {
         match body.place {
             Where::Nowhere => true,
             Where::Flat(_) => self.moved.is_gone(&body.sha256),
-            _ => false,
+            Where::Stored(_) | Where::Member(_) | Where::Layer(_) => false,
         }
     }
 
@@ -285,66 +309,41 @@ impl<'p> Parts<'p> {
         lost: &[Lost],
         out: Out<'_>,
     ) -> Result<Made, RebuildError> {
+        let name = names::layer_split(layer.folder);
+        let bodies = names::layer_bodies(layer.folder);
         let mut sink = Sink::new(out);
         let mut lost = lost.iter().peekable();
-        let mut number = 0;
-        // Where in the layer as it was the next piece begins, and up to where nothing is written.
-        let (mut at, mut skip) = (0_u64, 0_u64);
-        // Headers are held back until it is known whether their entry is lost.
-        let mut held: Vec<u8> = Vec::new();
-        let together = Together::layer(self.container, layer.folder)?;
-        let too_long = || {
-            let why = format!("the layer becomes longer than its {} bytes", layer.size);
-            wrong(&names::layer_split(layer.folder), why)
-        };
-        let advance = |at: &mut u64, len: u64| {
-            *at = at
+        // Where in the layer as it was the next piece begins.
+        let mut at = 0_u64;
+        self.layer_stream(layer)?.each(|step| {
+            let from = at;
+            let len = match &step {
+                Step::Raw(bytes) => bytes.len() as u64,
+                Step::Entry(body) => body.as_ref().map_or(0, |body| body.size),
+            };
+            at = at
                 .checked_add(len)
                 .filter(|at| *at <= layer.size)
-                .ok_or_else(too_long)?;
-            Ok::<_, RebuildError>(())
-        };
-        together.each(|step| match step {
-            Step::Raw(bytes) => {
-                let from = at;
-                advance(&mut at, bytes.len() as u64)?;
-                // What is skipped may end inside the stretch.
-                let cut = skip.saturating_sub(from).min(bytes.len() as u64);
-                let bytes = &bytes[usize::try_from(cut).unwrap_or(bytes.len())..];
-                // A stretch can also have the stored bytes of sparse files, so nothing before the
-                // headers of the next lost entry waits.
-                let ahead = lost.peek().map_or(u64::MAX, |lost| lost.offset);
-                let ahead = ahead.saturating_sub(from + cut).min(bytes.len() as u64);
-                let (now, rest) = bytes.split_at(usize::try_from(ahead).unwrap_or(bytes.len()));
-                sink.bytes(now).map_err(RebuildError::Write)?;
-                held.extend_from_slice(rest);
-                Ok(())
-            }
-            Step::Entry(body) => {
-                let size = body.as_ref().map_or(0, |body| body.size);
-                let gone = lost.next_if(|lost| lost.number == number);
-                number += 1;
-                let start = at;
-                advance(&mut at, size)?;
-                if let Some(gone) = gone {
-                    let headers = start.saturating_sub(gone.offset.max(skip));
-                    let keep = (held.len() as u64).saturating_sub(headers);
-                    held.truncate(usize::try_from(keep).unwrap_or(0));
-                    // The body's padding goes with it.
-                    skip = at.next_multiple_of(512);
-                }
-                sink.bytes(&held).map_err(RebuildError::Write)?;
-                held.clear();
-                match body {
-                    Some(body) if gone.is_none() => self.body(&body, &mut sink),
-                    _ => Ok(()),
+                .ok_or_else(|| {
+                    let why = format!("the layer becomes longer than its {} bytes", layer.size);
+                    wrong(&name, why)
+                })?;
+            match step {
+                Step::Raw(bytes) => without(bytes, from, &mut lost, |kept| {
+                    sink.bytes(kept).map_err(RebuildError::Write)
+                }),
+                Step::Entry(None) => Ok(()),
+                Step::Entry(Some(body)) => {
+                    while lost.next_if(|lost| lost.end <= from).is_some() {}
+                    if lost.peek().is_some_and(|lost| lost.offset <= from) {
+                        return Ok(());
+                    }
+                    self.body(&body, &bodies, &mut sink)
                 }
             }
         })?;
-        sink.bytes(&held).map_err(RebuildError::Write)?;
         if at != layer.size {
             let why = format!("the layer comes to {at} bytes, {} are wanted", layer.size);
-            let name = names::layer_split(layer.folder);
             return Err(wrong(&name, why));
         }
         let (digest, size) = sink.finish().map_err(RebuildError::Write)?;
@@ -352,7 +351,12 @@ impl<'p> Parts<'p> {
     }
 
     /// Appends a body that is no layer.
-    pub(super) fn body(&self, body: &Body, sink: &mut Sink<'_>) -> Result<(), RebuildError> {
+    pub(super) fn body(
+        &self,
+        body: &Body,
+        bodies_name: &str,
+        sink: &mut Sink<'_>,
+    ) -> Result<(), RebuildError> {
         match &body.place {
             Where::Flat(path) => {
                 let moved = self.moved.found(&body.sha256);
@@ -379,13 +383,18 @@ impl<'p> Parts<'p> {
                 }
                 sink.slice(&slice)
             }
-            Where::Stored(_) => {
-                let why = "a body lies outside the store".to_owned();
-                Err(wrong("bytes/", why))
+            Where::Stored(offset) => {
+                let why = format!(
+                    "the {} bytes at {offset}, which line {} of a stream wants, lie outside the store of {} bytes",
+                    body.size,
+                    body.position,
+                    self.container.description().bytes.size
+                );
+                Err(wrong(names::DESCRIPTION, why))
             }
             Where::Layer(_) | Where::Nowhere => {
-                let why = format!("the body of entry {} is nowhere", body.position);
-                Err(wrong("layers/", why))
+                let why = format!("the body of line {} is nowhere", body.position);
+                Err(wrong(bodies_name, why))
             }
         }
     }
@@ -417,7 +426,7 @@ impl<'p> Parts<'p> {
         layer: &LayerDescription,
         changes: &mut Changes,
     ) -> Result<(), RebuildError> {
-        Together::layer(self.container, layer.folder)?.each(|step| {
+        self.layer_stream(layer)?.each(|step| {
             if let Step::Entry(Some(body)) = step
                 && let Where::Flat(path) = &body.place
                 && !self.moved.knows(&body.sha256)
@@ -427,5 +436,45 @@ impl<'p> Parts<'p> {
             }
             Ok(())
         })
+    }
+}
+
+/// Shows the parts of a raw stretch that begins at `from` and that belong to no lost entry.
+fn without<'l>(
+    bytes: &[u8],
+    from: u64,
+    lost: &mut Peekable<impl Iterator<Item = &'l Lost>>,
+    mut see: impl FnMut(&[u8]) -> Result<(), RebuildError>,
+) -> Result<(), RebuildError> {
+    let within = |offset: u64| {
+        let at = usize::try_from(offset.saturating_sub(from)).unwrap_or(usize::MAX);
+        at.min(bytes.len())
+    };
+    let mut at = 0;
+    while at < bytes.len() {
+        while lost.next_if(|lost| within(lost.end) <= at).is_some() {}
+        let (begin, end) = lost.peek().map_or((bytes.len(), bytes.len()), |lost| {
+            (within(lost.offset), within(lost.end))
+        });
+        see(&bytes[at..begin.max(at)])?;
+        at = end.max(begin);
+    }
+    Ok(())
+}
+
+/// A path as the tree has it.
+fn clean(path: &[u8]) -> Vec<u8> {
+    LayerPath::new(path).components().join(&b'/')
+}
+
+fn disagree(at: u64) -> String {
+    format!("headers and lines do not agree about the body at byte {at} of the layer")
+}
+
+/// What keeps headers from being applied: the metadata that they come from, or what they say.
+fn of_tree(error: RootfsError) -> RebuildError {
+    match error.raised() {
+        Ok(error) => RebuildError::Metadata(error),
+        Err(error) => RebuildError::Tree(error),
     }
 }

@@ -14,13 +14,18 @@
 //!
 //! Threats, and what is done about them (metadata and flat tar may come from anybody):
 //!
-//! - *Bombs*: what the metadata describes may come to 16 GiB, or 200 times the size of both inputs,
-//!   whichever is more; a layer or an archive that outgrows its own claim is refused on the way.
+//! - *Bombs*: what the metadata describes, and what is decoded for that, each time that it is, may come to
+//!   [`Limit::Expanded`](crate::Limit::Expanded) or [`Limit::Ratio`](crate::Limit::Ratio) times the size
+//!   of both inputs, whichever is more; a layer or an archive that outgrows its own claim is refused on
+//!   the way.
+//! - *Memory*: bodies are read a piece at a time, those that wait to be written a few thousand at a time;
+//!   paths of the flat tar are held as short digests, documents only if they are changed.
 //! - *Bytes from elsewhere*: a body comes from the flat tar or the metadata and has a sum; documents
 //!   and stored blobs are held against it, layers against their diff IDs.
 //! - *Loops of documents*: what refers to what is followed so many times only.
 
 mod accept;
+mod blobs;
 mod documents;
 mod error;
 mod exact;
@@ -28,6 +33,7 @@ mod flat;
 mod headers;
 mod layers;
 mod moved;
+mod places;
 mod rewrite;
 mod sink;
 
@@ -38,7 +44,7 @@ pub use error::{Change, ChangeKind, LostBody, RebuildError};
 pub use sink::Target;
 
 use crate::digest::Digest;
-use crate::metadata::{Container, LayerDescription, StreamFault, names};
+use crate::metadata::{Account, Container, LayerDescription, StreamFault, names};
 use crate::parallel::{self, Jobs};
 use crate::progress::Progress;
 use crate::rootfs::Rootfs;
@@ -46,10 +52,6 @@ use crate::source::Input;
 
 use flat::{Changes, FlatTar};
 use layers::{Lost, Parts};
-
-/// How far metadata may expand: this many bytes in any case, or so many times the inputs.
-const EXPANDED_LIMIT: u64 = 16 << 30;
-const EXPANSION_LIMIT: u64 = 200;
 
 /// An archive that was rebuilt.
 #[derive(Clone, Debug)]
@@ -91,26 +93,34 @@ pub fn rebuild(
     jobs: Jobs,
     progress: &dyn Progress,
 ) -> Result<Rebuilt, RebuildError> {
-    let flat = open(metadata, flat)?;
-    let parts = Parts::new(metadata, &flat);
-    flat.compare(&expected(&parts)?)?.refuse(&flat)?;
-    let layers = &metadata.description().layers;
-    check_kept(&parts, layers, jobs)?;
-    write(&parts, target, jobs, progress)
+    let put_together = || {
+        let (flat, account) = open(metadata, flat)?;
+        let parts = Parts::new(metadata, &flat, &account);
+        flat.compare(&expected(&parts)?)?.refuse(&flat)?;
+        let layers = &metadata.description().layers;
+        check_kept(&parts, layers, jobs)?;
+        write(&parts, target, jobs, progress)
+    };
+    put_together().map_err(|error| error.in_file(metadata))
 }
 
 /// Reads the flat tar, and refuses metadata that describes more than can be.
-fn open(metadata: &Container, flat: &Input) -> Result<FlatTar, RebuildError> {
+fn open(metadata: &Container, flat: &Input) -> Result<(FlatTar, Account), RebuildError> {
     let description = metadata.description();
     let flat = FlatTar::read(flat)?;
-    let limit = flat.len().saturating_add(metadata.size());
-    let limit = EXPANDED_LIMIT.max(limit.saturating_mul(EXPANSION_LIMIT));
+    let stored = flat.stored_size().saturating_add(metadata.stored_size());
+    let account = Account::new(metadata.limits(), stored);
     let claimed = description.layers.iter().map(|layer| layer.size);
     let claimed = claimed.fold(description.archive.size, u64::saturating_add);
-    if claimed > limit {
-        return Err(RebuildError::Expansion { claimed, limit });
-    }
-    Ok(flat)
+    account
+        .check_claim(claimed)
+        .map_err(|exceeded| RebuildError::Expansion {
+            path: metadata.label(),
+            claimed,
+            stored,
+            exceeded,
+        })?;
+    Ok((flat, account))
 }
 
 /// The tree that the flat tar should hold.
@@ -118,7 +128,8 @@ fn expected(parts: &Parts<'_>) -> Result<Rootfs, RebuildError> {
     let description = parts.container.description();
     let mut tree = parts.tree(&description.layers)?;
     if let Some(container) = &description.flat.as_container {
-        tree.add_container_files(container.working_dir.as_bytes(), container.time());
+        tree.add_container_files(container.working_dir.as_bytes(), container.time())
+            .map_err(RebuildError::Tree)?;
     }
     Ok(tree)
 }
@@ -181,6 +192,22 @@ fn lost(parts: &Parts<'_>, layers: &[LayerDescription]) -> Result<Vec<Vec<Lost>>
         return Ok(layers.iter().map(|_| Vec::new()).collect());
     }
     parts.all_lost(layers)
+}
+
+impl RebuildError {
+    /// Says which file it is that is damaged.
+    fn in_file(self, metadata: &Container) -> Self {
+        match self {
+            Self::Metadata(error) => Self::Metadata(error.in_file(&metadata.label())),
+            other => other,
+        }
+    }
+}
+
+/// What it is that has another digest than it should.
+fn mismatch(what: &str, claimed: &[u8; 32], computed: &Digest) -> String {
+    let claimed = const_hex::encode(claimed);
+    format!("{what} is not what it was: claimed sha256:{claimed}, computed {computed}")
 }
 
 /// A digest in the description.

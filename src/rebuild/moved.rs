@@ -3,8 +3,8 @@
 use std::collections::{HashMap, HashSet};
 
 use super::error::{LostBody, RebuildError};
-use super::flat::digests;
-use super::layers::{Parts, Step, Together};
+use super::flat::{PathKey, digests};
+use super::layers::{Parts, Step};
 use crate::metadata::Where;
 use crate::parallel::Jobs;
 use crate::progress::Progress;
@@ -25,7 +25,7 @@ pub(super) struct Moved {
 
 /// A body that should be in the flat tar.
 struct Wanted {
-    path: Vec<u8>,
+    path: PathKey,
     sha256: [u8; 32],
     size: u64,
     /// The first layer that is put together with it; `None` where all that have it are kept whole.
@@ -44,7 +44,7 @@ impl Moved {
         let mut there = Vec::new();
         let mut at = Vec::new();
         for (n, wanted) in wanted.iter().enumerate() {
-            let body = parts.flat.body(&wanted.path);
+            let body = parts.flat.body_at(wanted.path);
             if let Some(body) = body.filter(|body| body.len() == wanted.size) {
                 there.push(body);
                 at.push(n);
@@ -55,13 +55,18 @@ impl Moved {
             in_place[n] = wanted[n].sha256 == sha256;
         }
         let mut in_place = in_place.into_iter();
-        wanted.retain(|_| !in_place.next().unwrap_or(false));
+        wanted.retain(|_| {
+            !in_place
+                .next()
+                .expect("there is one for each that is wanted")
+        });
 
         let lengths = wanted.iter().map(|wanted| wanted.size).collect();
         let candidates = parts.flat.of_lengths(&lengths);
         let sums = digests(&candidates, jobs, progress)?;
         let by_sum: HashMap<[u8; 32], Slice> = sums.into_iter().zip(candidates).collect();
         let mut moved = Self::default();
+        let mut to_name = HashMap::new();
         for wanted in wanted {
             if let Some(body) = by_sum.get(&wanted.sha256) {
                 moved.found.insert(wanted.sha256, body.clone());
@@ -70,12 +75,12 @@ impl Moved {
             moved.gone.insert(wanted.sha256);
             if let Some(layer) = wanted.layer {
                 moved.count += 1;
-                if moved.named.len() < NAMED {
-                    let path = wanted.path;
-                    moved.named.push(LostBody { layer, path });
+                if to_name.len() < NAMED {
+                    to_name.insert((wanted.path, wanted.sha256), layer);
                 }
             }
         }
+        moved.named = named(parts, to_name)?;
         Ok(moved)
     }
 
@@ -110,10 +115,37 @@ impl Moved {
     }
 }
 
+/// The paths of lost bodies, of which only the keys were kept, in the order of the layers.
+fn named(
+    parts: &Parts<'_>,
+    mut to_name: HashMap<(PathKey, [u8; 32]), usize>,
+) -> Result<Vec<LostBody>, RebuildError> {
+    let mut named = Vec::new();
+    let mut folders = HashSet::new();
+    for layer in &parts.container.description().layers {
+        if to_name.is_empty() {
+            break;
+        }
+        if !folders.insert(layer.folder) {
+            continue;
+        }
+        parts.layer_stream(layer)?.each(|step| {
+            if let Step::Entry(Some(body)) = step
+                && let Where::Flat(path) = body.place
+                && let Some(layer) = to_name.remove(&(PathKey::of(&path), body.sha256))
+            {
+                named.push(LostBody { layer, path });
+            }
+            Ok(())
+        })?;
+    }
+    Ok(named)
+}
+
 /// The bodies that should be in the flat tar, in the order of the layers, each content once at each path.
 fn wanted(parts: &Parts<'_>) -> Result<Vec<Wanted>, RebuildError> {
     let mut all: Vec<Wanted> = Vec::new();
-    let mut known: HashMap<(Vec<u8>, [u8; 32]), usize> = HashMap::new();
+    let mut known: HashMap<(PathKey, [u8; 32]), usize> = HashMap::new();
     let mut folders = HashSet::new();
     let layers = parts.container.description().layers.iter();
     for (index, layer) in layers.enumerate() {
@@ -121,12 +153,13 @@ fn wanted(parts: &Parts<'_>) -> Result<Vec<Wanted>, RebuildError> {
             continue;
         }
         let needs = (!layer.kept).then_some(index);
-        Together::layer(parts.container, layer.folder)?.each(|step| {
+        parts.layer_stream(layer)?.each(|step| {
             if let Step::Entry(Some(body)) = step
                 && let Where::Flat(path) = body.place
             {
+                let path = PathKey::of(&path);
                 let next = all.len();
-                let n = *known.entry((path.clone(), body.sha256)).or_insert(next);
+                let n = *known.entry((path, body.sha256)).or_insert(next);
                 if n == next {
                     all.push(Wanted {
                         path,

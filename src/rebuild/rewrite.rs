@@ -2,48 +2,29 @@
 //! keep their order and attributes; names, documents and sizes follow the new digests.
 
 use std::collections::HashMap;
-use std::fs::File;
-use std::io::{self, BufReader, BufWriter, Seek as _, Write};
 
+use bstr::ByteSlice;
+
+use super::blobs::{Blob, blobs};
 use super::documents::{Renames, is_description};
 use super::error::RebuildError;
-use super::flat::Changes;
-use super::headers::Headers;
-use super::layers::{Lost, Made, Parts, Step, Together};
-use super::sink::{Out, Sink, Target, write_at};
-use super::{Rebuilt, RebuiltLayer};
-use crate::digest::{Digest, Hasher, HashingReader};
-use crate::limits::{Limit, Limits};
-use crate::metadata::{Body, LayerDescription, SplitReader, StreamFault, Where, names};
-use crate::parallel::{self, Jobs};
+use super::headers::{Headers, of_walk};
+use super::layers::{Lost, Parts, Step};
+use super::places::Places;
+use super::sink::{Out, Sink, Target};
+use super::{Rebuilt, RebuiltLayer, mismatch};
+use crate::digest::Digest;
+use crate::limits::Limit;
+use crate::metadata::{Body, MetadataError, StreamFault, Where, names};
+use crate::parallel::Jobs;
 use crate::progress::Progress;
 use crate::record::{Entry, Kind, Walker};
-use crate::source::{Slice, Source};
 use crate::write::{HeaderFields, encode_header};
-
-/// How much is read or written at a time around a temporary file.
-const BUFFER: usize = 256 << 10;
-
-/// How many bytes all documents of an archive that describe images may have together: they are held in
-/// memory, since each may have to be changed.
-const DOCUMENTS_LIMIT: u64 = 256 << 20;
-
-/// A layer's blob as it will be.
-struct Blob<'l> {
-    index: usize,
-    layer: &'l LayerDescription,
-    lost: &'l [Lost],
-    diff_id: Digest,
-    digest: Digest,
-    size: u64,
-    /// The bytes, where they are no plain layer.
-    bytes: Option<Slice>,
-}
 
 /// What a member has for a body.
 enum Content<'c> {
     Layer(&'c Blob<'c>),
-    Bytes(Vec<u8>),
+    Bytes(&'c [u8]),
     Other(Body),
 }
 
@@ -56,6 +37,9 @@ impl Content<'_> {
         }
     }
 }
+
+/// The documents that are others now, by the member of the metadata that they were.
+type Documents = HashMap<String, Vec<u8>>;
 
 pub(super) fn write(
     parts: &Parts<'_>,
@@ -74,9 +58,14 @@ pub(super) fn write(
         renames.add(old_diff.encoded(), blob.diff_id.encoded(), blob.size);
         renames.add(old_blob.encoded(), blob.digest.encoded(), blob.size);
     }
-    let bodies = bodies(parts)?;
-    let contents = contents(parts, &blobs, bodies, &mut renames)?;
-    let bytes = members(parts, &renames, contents, target, jobs, progress)?;
+    let documents = documents(parts, &mut renames)?;
+    let new = New {
+        parts,
+        blobs: &blobs,
+        documents: &documents,
+        renames: &renames,
+    };
+    let bytes = new.write(target, jobs, progress)?;
 
     let rebuilt = layers.iter().zip(lost).map(|(layer, lost)| {
         let blob = blobs.get(&layer.folder);
@@ -104,386 +93,231 @@ pub(super) fn write(
     })
 }
 
-// --- blobs ----------------------------------------------------------------------------------------
-
-/// The blobs that are not kept, by their folder.
-fn blobs<'l>(
-    parts: &'l Parts<'_>,
-    lost: &'l [Vec<Lost>],
-    jobs: Jobs,
-    progress: &dyn Progress,
-) -> Result<HashMap<usize, Blob<'l>>, RebuildError> {
-    let layers = &parts.container.description().layers;
-    let mut first: HashMap<usize, usize> = HashMap::new();
-    for (index, layer) in layers.iter().enumerate().filter(|(_, layer)| !layer.kept) {
-        first.entry(layer.folder).or_insert(index);
-    }
-    let mut indices: Vec<usize> = first.into_values().collect();
-    indices.sort_unstable();
-    let task = progress.begin("rebuilding layers", None);
-    let made = parallel::map(
-        jobs,
-        &indices,
-        |&index| layers[index].size,
-        |&index| {
-            let blob = blob(parts, index, &layers[index], &lost[index]);
-            task.advance(layers[index].size);
-            blob
-        },
-    );
-    made.into_iter()
-        .map(|blob| blob.map(|blob| (blob.layer.folder, blob)))
-        .collect()
-}
-
-fn blob<'l>(
-    parts: &Parts<'_>,
-    index: usize,
-    layer: &'l LayerDescription,
-    lost: &'l [Lost],
-) -> Result<Blob<'l>, RebuildError> {
-    let claimed = super::digest(&layer.diff_id)?;
-    let mut blob = Blob {
-        index,
-        layer,
-        lost,
-        diff_id: claimed.clone(),
-        digest: claimed.clone(),
-        size: layer.size,
-        bytes: None,
-    };
-    if !lost.is_empty() {
-        // No diff ID vouches for what is left, so every file is held against its own sum.
-        let mut changes = Changes::default();
-        parts.contents(layer, &mut changes)?;
-        changes.refuse(parts.flat)?;
-    }
-    if layer.compression == "none" {
-        if !lost.is_empty() {
-            let made = parts.layer(layer, lost, Out::Nothing)?;
-            (blob.diff_id, blob.size) = (made.digest, made.size);
-            blob.digest = blob.diff_id.clone();
-        }
-        return Ok(blob);
-    }
-    let file = tempfile::tempfile().map_err(RebuildError::Spool)?;
-    let mut encoder = Encoder::new(&layer.compression, BufWriter::with_capacity(BUFFER, file))?;
-    let made = parts
-        .layer(layer, lost, Out::Stream(&mut encoder))
-        .map_err(spooling)?;
-    if lost.is_empty() && made.digest != claimed {
-        return Err(parts.blame(index, layer, &made));
-    }
-    let mut file = encoder.finish().map_err(RebuildError::Spool)?;
-    let rewound = file.rewind();
-    let mut reader = HashingReader::new(BufReader::with_capacity(BUFFER, &file), Hasher::sha256());
-    rewound
-        .and_then(|()| io::copy(&mut reader, &mut io::sink()))
-        .map_err(RebuildError::Spool)?;
-    let (digest, len, _) = reader.finish();
-    let Made {
-        digest: diff_id, ..
-    } = made;
-    let source = Source::temporary(file, len, "a rebuilt layer".to_owned());
-    (blob.diff_id, blob.digest, blob.size) = (diff_id, digest, len);
-    blob.bytes = Some(source.whole());
-    Ok(blob)
-}
-
-/// The only output of a layer under construction is a temporary file.
-fn spooling(error: RebuildError) -> RebuildError {
-    match error {
-        RebuildError::Write(source) => RebuildError::Spool(source),
-        other => other,
-    }
-}
-
-/// Compresses as the blob was compressed.
-enum Encoder<W: Write> {
-    Gzip(flate2::write::GzEncoder<W>),
-    Bzip2(bzip2::write::BzEncoder<W>),
-    Xz(liblzma::write::XzEncoder<W>),
-    Zstd(zstd::stream::write::Encoder<'static, W>),
-}
-
-impl Encoder<BufWriter<File>> {
-    fn new(compression: &str, out: BufWriter<File>) -> Result<Self, RebuildError> {
-        Ok(match compression {
-            "gzip" => Self::Gzip(flate2::write::GzEncoder::new(
-                out,
-                flate2::Compression::default(),
-            )),
-            "bzip2" => Self::Bzip2(bzip2::write::BzEncoder::new(
-                out,
-                bzip2::Compression::default(),
-            )),
-            "xz" => Self::Xz(liblzma::write::XzEncoder::new(out, 6)),
-            "zstd" => {
-                let encoder = zstd::stream::write::Encoder::new(out, 3);
-                Self::Zstd(encoder.map_err(RebuildError::Spool)?)
-            }
-            other => {
-                let why = format!("the compression `{other}` is not known");
-                return Err(StreamFault::Wrong(why).of(names::DESCRIPTION).into());
-            }
-        })
-    }
-
-    fn finish(self) -> io::Result<File> {
-        let out = match self {
-            Self::Gzip(encoder) => encoder.finish()?,
-            Self::Bzip2(encoder) => encoder.finish()?,
-            Self::Xz(encoder) => encoder.finish()?,
-            Self::Zstd(encoder) => encoder.finish()?,
+/// Reads the documents that describe images, and says what those are now that are not what they were.
+fn documents(parts: &Parts<'_>, renames: &mut Renames) -> Result<Documents, RebuildError> {
+    let limits = parts.account.limits();
+    let mut sums: HashMap<String, Option<Digest>> = HashMap::new();
+    let mut members: Vec<String> = Vec::new();
+    let mut texts = Vec::new();
+    let mut total = 0_u64;
+    parts.archive_stream()?.each(|step| {
+        let Step::Entry(Some(body)) = step else {
+            return Ok(());
         };
-        out.into_inner().map_err(io::IntoInnerError::into_error)
-    }
-}
-
-impl<W: Write> Write for Encoder<W> {
-    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
-        match self {
-            Self::Gzip(encoder) => encoder.write(buf),
-            Self::Bzip2(encoder) => encoder.write(buf),
-            Self::Xz(encoder) => encoder.write(buf),
-            Self::Zstd(encoder) => encoder.write(buf),
+        let Where::Member(name) = &body.place else {
+            return Ok(());
+        };
+        // One member can be the body of any number of others.
+        if let Some(sum) = sums.get(name) {
+            return is_claimed(name, sum.as_ref(), &body);
         }
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-// --- members --------------------------------------------------------------------------------------
-
-/// The bodies of the archive's members, by the number of the member.
-fn bodies(parts: &Parts<'_>) -> Result<Vec<Option<Body>>, RebuildError> {
-    let mut bodies = Vec::new();
-    Together::archive(parts.container)?.each(|step| {
-        if let Step::Entry(body) = step {
-            bodies.push(body);
+        let slice = parts.container.slice(name)?;
+        let mut first = [0];
+        slice.read_at(&mut first, 0)?;
+        let mut sum = None;
+        if matches!(first, [b'{' | b'[']) {
+            let limit = |exceeded| StreamFault::Limit(exceeded).of(name);
+            limits.check(Limit::Json, slice.len()).map_err(limit)?;
+            let text = slice.read_all()?;
+            if is_description(&text) {
+                // Each is held in memory, since each may have to be changed.
+                total += slice.len();
+                limits.check(Limit::JsonTotal, total).map_err(limit)?;
+                sum = Some(Digest::sha256_of(&text));
+                members.push(name.clone());
+                texts.push(text);
+            }
         }
+        is_claimed(name, sum.as_ref(), &body)?;
+        sums.insert(name.clone(), sum);
         Ok(())
     })?;
-    Ok(bodies)
+    let changed = renames.follow(&texts).map_err(|_circle| {
+        let why = "documents of the archive refer to each other in a circle".to_owned();
+        StreamFault::Wrong(why).of(names::ARCHIVE_BODIES)
+    })?;
+    let changed = members.into_iter().zip(changed);
+    Ok(changed
+        .filter_map(|(name, text)| Some((name, text?)))
+        .collect())
 }
 
-/// What the members will have for bodies; documents follow the new digests.
-fn contents<'b>(
-    parts: &Parts<'_>,
-    blobs: &'b HashMap<usize, Blob<'b>>,
-    bodies: Vec<Option<Body>>,
-    renames: &mut Renames,
-) -> Result<Vec<Option<Content<'b>>>, RebuildError> {
-    let layers = &parts.container.description().layers;
-    let mut contents = Vec::with_capacity(bodies.len());
-    let mut documents = Vec::new();
-    let mut total = 0;
-    for body in bodies {
-        let Some(body) = body else {
-            contents.push(None);
-            continue;
+/// Whether a document, if it is one, is what a line claims; other bodies are verified when they are written.
+fn is_claimed(name: &str, sum: Option<&Digest>, body: &Body) -> Result<(), RebuildError> {
+    match sum {
+        Some(sum) if sum.encoded() != const_hex::encode(body.sha256) => {
+            let why = mismatch("the document", &body.sha256, sum);
+            Err(StreamFault::Wrong(why).of(name).into())
+        }
+        _ => Ok(()),
+    }
+}
+
+/// What the archive is put together from.
+struct New<'n> {
+    parts: &'n Parts<'n>,
+    blobs: &'n HashMap<usize, Blob<'n>>,
+    documents: &'n Documents,
+    renames: &'n Renames,
+}
+
+impl<'n> New<'n> {
+    fn write(
+        &self,
+        target: Target<'_>,
+        jobs: Jobs,
+        progress: &dyn Progress,
+    ) -> Result<u64, RebuildError> {
+        let task = progress.begin("writing", None);
+        let parts = self.parts;
+        let put = |content: &Content<'_>, out: Out<'_>| {
+            self.put(content, out)?;
+            task.advance(content.len());
+            Ok(())
         };
-        contents.push(Some(match &body.place {
+        let mut places = Places::new(target, jobs, put);
+        let len = parts.container.description().archive.size;
+        let headers = parts.headers(names::ARCHIVE_SPLIT.to_owned(), len)?;
+        let mut walker = Walker::new(Headers::new(&headers)?);
+        let mut bodies = parts.archive_bodies()?;
+        let mut next_body = || -> Result<Option<Body>, MetadataError> {
+            bodies
+                .next_body()
+                .map_err(|fault| fault.of(names::ARCHIVE_BODIES))
+        };
+        let mut buf = Vec::new();
+        loop {
+            let entry = walker.next_entry();
+            let Some(entry) = entry.map_err(|error| of_walk(error, names::ARCHIVE_SPLIT))? else {
+                break;
+            };
+            if entry.kind == Kind::Global {
+                continue;
+            }
+            if entry.sparse.is_some() {
+                return Err(kept(&entry, "is sparse").into());
+            }
+            let mut content = None;
+            if entry.kind == Kind::File && entry.stored_size > 0 {
+                let body = next_body()?.filter(|body| body.size == entry.stored_size);
+                let body = body.ok_or_else(|| disagree(entry.data_offset))?;
+                content = Some(self.content(body)?);
+            }
+            let size = content.as_ref().map_or(0, Content::len);
+            buf.clear();
+            if !self.header(&mut buf, &entry, size)? {
+                continue;
+            }
+            places.bytes(&buf)?;
+            let Some(content) = content else { continue };
+            let is_layer = matches!(content, Content::Layer(_));
+            places.body(content, size, is_layer)?;
+            let padding = usize::try_from(size.wrapping_neg() % 512).expect("it is below 512");
+            places.bytes(&[0; 512][..padding])?;
+        }
+        if next_body()?.is_some() {
+            return Err(disagree(walker.position()).into());
+        }
+        places.bytes(&[0; 1024])?;
+        places.finish()
+    }
+
+    fn content(&self, body: Body) -> Result<Content<'n>, RebuildError> {
+        match &body.place {
             Where::Layer(index) => {
-                let blob = layers
-                    .get(*index)
-                    .and_then(|layer| blobs.get(&layer.folder));
+                let layer = self.parts.container.description().layers.get(*index);
+                let blob = layer.and_then(|layer| self.blobs.get(&layer.folder));
                 let Some(blob) = blob else {
                     let why = format!("there is no layer {index} to be put together");
                     return Err(StreamFault::Wrong(why).of(names::ARCHIVE_BODIES).into());
                 };
-                Content::Layer(blob)
+                Ok(Content::Layer(blob))
             }
-            Where::Member(name) => {
-                let slice = parts.container.slice(name)?;
-                let mut first = [0];
-                slice.read_at(&mut first, 0)?;
-                if matches!(first, [b'{' | b'[']) && slice.len() <= Limits::DEFAULT.of(Limit::Json)
-                {
-                    let bytes = slice.read_all()?;
-                    if Digest::sha256_of(&bytes).encoded() != const_hex::encode(body.sha256) {
-                        let why = "it is not what it was".to_owned();
-                        return Err(StreamFault::Wrong(why).of(name).into());
-                    }
-                    if !is_description(&bytes) {
-                        contents.push(Some(Content::Other(body)));
-                        continue;
-                    }
-                    // Metadata can name one member as the body of any number of others.
-                    total += slice.len();
-                    if total > DOCUMENTS_LIMIT {
-                        let why = format!("its documents have more than {DOCUMENTS_LIMIT} bytes");
-                        return Err(StreamFault::Wrong(why).of(names::ARCHIVE_BODIES).into());
-                    }
-                    documents.push(bytes);
-                    Content::Bytes(Vec::new())
-                } else {
-                    Content::Other(body)
-                }
-            }
-            _ => Content::Other(body),
-        }));
-    }
-    let mut changed = renames.follow(&documents).into_iter();
-    for content in contents.iter_mut().flatten() {
-        if let Content::Bytes(bytes) = content {
-            *bytes = changed.next().unwrap_or_default();
+            Where::Member(name) => match self.documents.get(name) {
+                Some(text) => Ok(Content::Bytes(text)),
+                None => Ok(Content::Other(body)),
+            },
+            Where::Flat(_) | Where::Stored(_) | Where::Nowhere => Ok(Content::Other(body)),
         }
     }
-    Ok(contents)
-}
 
-/// A body and where it goes.
-struct Job<'c> {
-    content: Content<'c>,
-    offset: u64,
-}
-
-fn members(
-    parts: &Parts<'_>,
-    renames: &Renames,
-    contents: Vec<Option<Content<'_>>>,
-    mut target: Target<'_>,
-    jobs: Jobs,
-    progress: &dyn Progress,
-) -> Result<u64, RebuildError> {
-    let task = progress.begin("writing", None);
-    let reader = SplitReader::new(parts.container.reader(names::ARCHIVE_SPLIT)?);
-    let headers = Headers::new(reader, parts.container.description().archive.size);
-    let mut walker = Walker::new(headers);
-    let mut contents = contents.into_iter();
-    let mut waiting = Vec::new();
-    let mut at = 0_u64;
-    let mut buf = Vec::new();
-    let plain = |target: &mut Target<'_>, bytes: &[u8], at: &mut u64| {
-        let written = match target {
-            Target::File(file) => write_at(file, bytes, *at),
-            Target::Stream(stream) => stream.write_all(bytes),
+    /// Appends the header of a member under its new name; false for what no archive needs.
+    fn header(&self, out: &mut Vec<u8>, entry: &Entry, size: u64) -> Result<bool, MetadataError> {
+        let number =
+            |n: i64| u64::try_from(n).map_err(|_| kept(entry, "has an owner or a group below 0"));
+        let device = |n: i64| {
+            u32::try_from(n).map_err(|_| kept(entry, "has device numbers that no device has"))
         };
-        *at += bytes.len() as u64;
-        written.map_err(RebuildError::Write)
-    };
-    loop {
-        let entry = walker.next_entry();
-        let wrong = |why: String| StreamFault::Wrong(why).of(names::ARCHIVE_SPLIT);
-        let Some(entry) = entry.map_err(|why| wrong(why.to_string()))? else {
-            break;
+        let typeflag = match entry.kind {
+            Kind::File => b'0',
+            Kind::Hardlink => b'1',
+            Kind::Symlink => b'2',
+            Kind::Char => b'3',
+            Kind::Block => b'4',
+            Kind::Directory => b'5',
+            Kind::Fifo => b'6',
+            Kind::Global | Kind::Other(_) => return Ok(false),
         };
-        if entry.kind == Kind::Global {
-            continue;
+        let mut path = self.renames.apply(&entry.path);
+        if entry.kind == Kind::Directory && !path.ends_with(b"/") {
+            path.push(b'/');
         }
-        let content = contents.next().flatten();
-        if entry.sparse.is_some() {
-            let why = "a member is sparse, which only an exact return can keep";
-            return Err(wrong(why.to_owned()).into());
-        }
-        let size = content.as_ref().map_or(0, Content::len);
-        buf.clear();
-        if !header(&mut buf, &entry, renames, size) {
-            continue;
-        }
-        plain(&mut target, &buf, &mut at)?;
-        let Some(content) = content else { continue };
-        let offset = at;
-        at += size;
-        match &mut target {
-            Target::File(_) => waiting.push(Job { content, offset }),
-            Target::Stream(stream) => {
-                content_to(parts, &content, Out::Stream(stream))?;
-                task.advance(size);
-            }
-        }
-        let padding = usize::try_from(size.wrapping_neg() % 512).unwrap_or(0);
-        plain(&mut target, &[0; 512][..padding], &mut at)?;
-    }
-    plain(&mut target, &[0; 1024], &mut at)?;
-    if let Target::File(file) = target {
-        let written = parallel::map(
-            jobs,
-            &waiting,
-            |job| job.content.len(),
-            |job| {
-                content_to(parts, &job.content, Out::At(file, job.offset))?;
-                task.advance(job.content.len());
-                Ok(())
+        let link = match entry.kind {
+            Kind::Hardlink | Kind::Symlink => self.renames.apply(&entry.link),
+            _ => Vec::new(),
+        };
+        encode_header(
+            out,
+            &HeaderFields {
+                path: &path,
+                typeflag,
+                link: &link,
+                mode: u16::try_from(entry.mode & 0o7777).expect("it is masked to 12 bits"),
+                uid: number(entry.uid)?,
+                gid: number(entry.gid)?,
+                size,
+                mtime: entry.mtime,
+                device: (device(entry.device.0)?, device(entry.device.1)?),
+                xattrs: &[],
             },
         );
-        written.into_iter().collect::<Result<(), RebuildError>>()?;
+        Ok(true)
     }
-    Ok(at)
+
+    fn put(&self, content: &Content<'_>, out: Out<'_>) -> Result<(), RebuildError> {
+        match content {
+            Content::Layer(blob) => blob.put(self.parts, out),
+            Content::Bytes(bytes) => {
+                let mut sink = Sink::sized(out, bytes.len() as u64);
+                sink.bytes(bytes).map_err(RebuildError::Write)?;
+                sink.finish().map_err(RebuildError::Write).map(drop)
+            }
+            Content::Other(body) => {
+                let mut sink = Sink::sized(out, body.size);
+                self.parts.body(body, names::ARCHIVE_BODIES, &mut sink)?;
+                let (digest, _) = sink.finish().map_err(RebuildError::Write)?;
+                if digest.encoded() != const_hex::encode(body.sha256) {
+                    let what = format!("the body of line {}", body.position);
+                    let why = mismatch(&what, &body.sha256, &digest);
+                    return Err(StreamFault::Wrong(why).of(names::ARCHIVE_BODIES).into());
+                }
+                Ok(())
+            }
+        }
+    }
 }
 
-/// Appends the header of a member under its new name; false for what no archive needs.
-fn header(out: &mut Vec<u8>, entry: &Entry, renames: &Renames, size: u64) -> bool {
-    let number = |n: i64| u64::try_from(n).unwrap_or(0);
-    let device = |n: i64| u32::try_from(n).unwrap_or(0);
-    let typeflag = match entry.kind {
-        Kind::File => b'0',
-        Kind::Hardlink => b'1',
-        Kind::Symlink => b'2',
-        Kind::Char => b'3',
-        Kind::Block => b'4',
-        Kind::Directory => b'5',
-        Kind::Fifo => b'6',
-        Kind::Global | Kind::Other(_) => return false,
-    };
-    let mut path = renames.apply(&entry.path);
-    if entry.kind == Kind::Directory && !path.ends_with(b"/") {
-        path.push(b'/');
-    }
-    let link = match entry.kind {
-        Kind::Hardlink | Kind::Symlink => renames.apply(&entry.link),
-        _ => Vec::new(),
-    };
-    encode_header(
-        out,
-        &HeaderFields {
-            path: &path,
-            typeflag,
-            link: &link,
-            mode: u16::try_from(entry.mode & 0o7777).unwrap_or(0),
-            uid: number(entry.uid),
-            gid: number(entry.gid),
-            size,
-            mtime: entry.mtime,
-            device: (device(entry.device.0), device(entry.device.1)),
-            xattrs: &[],
-        },
+/// A member of the archive that cannot be written as it was.
+fn kept(entry: &Entry, what: &str) -> MetadataError {
+    let why = format!(
+        "the member `{}` of the archive (header at byte {}) {what}, which only an archive that comes back byte for byte can keep",
+        entry.path.as_bstr(),
+        entry.header_offset
     );
-    true
+    StreamFault::Wrong(why).of(names::ARCHIVE_SPLIT)
 }
 
-fn content_to(parts: &Parts<'_>, content: &Content<'_>, out: Out<'_>) -> Result<(), RebuildError> {
-    match content {
-        Content::Layer(blob) if blob.bytes.is_none() => {
-            let made = parts.layer(blob.layer, blob.lost, out)?;
-            if made.digest != blob.diff_id {
-                return Err(parts.blame(blob.index, blob.layer, &made));
-            }
-        }
-        Content::Layer(blob) => {
-            let mut sink = Sink::new(out);
-            if let Some(bytes) = &blob.bytes {
-                sink.slice::<RebuildError>(bytes)?;
-            }
-            sink.finish().map_err(RebuildError::Write)?;
-        }
-        Content::Bytes(bytes) => {
-            let mut sink = Sink::new(out);
-            sink.bytes(bytes).map_err(RebuildError::Write)?;
-            sink.finish().map_err(RebuildError::Write)?;
-        }
-        Content::Other(body) => {
-            let mut sink = Sink::new(out);
-            parts.body(body, &mut sink)?;
-            let (digest, _) = sink.finish().map_err(RebuildError::Write)?;
-            if digest.encoded() != const_hex::encode(body.sha256) {
-                let why = format!("the body of entry {} is not what it was", body.position);
-                return Err(StreamFault::Wrong(why).of(names::ARCHIVE_BODIES).into());
-            }
-        }
-    }
-    Ok(())
+fn disagree(at: u64) -> MetadataError {
+    let why = format!("it and the headers do not agree about the body at byte {at} of the archive");
+    StreamFault::Wrong(why).of(names::ARCHIVE_BODIES)
 }

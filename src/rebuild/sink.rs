@@ -5,7 +5,7 @@ use std::io::{self, Write};
 
 use crate::digest::{Digest, Hasher};
 use crate::source::Slice;
-pub(super) use crate::write::write_at;
+use crate::source::write_at;
 
 /// How much is gathered before it is digested and written: small enough to stay in a core's cache
 /// from one to the other.
@@ -48,9 +48,15 @@ pub(super) struct Sink<'o> {
 
 impl<'o> Sink<'o> {
     pub(super) fn new(out: Out<'o>) -> Self {
+        Self::sized(out, BUFFER as u64)
+    }
+
+    /// For a stretch of `len` bytes, for which less room may do.
+    pub(super) fn sized(out: Out<'o>, len: u64) -> Self {
+        let room = usize::try_from(len).unwrap_or(BUFFER).min(BUFFER);
         Self {
             out,
-            buffer: Vec::with_capacity(BUFFER),
+            buffer: Vec::with_capacity(room),
             hasher: Hasher::sha256(),
             written: 0,
         }

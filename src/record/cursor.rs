@@ -24,10 +24,9 @@ pub trait Cursor {
     /// What the reader below says.
     fn skip(&mut self, count: u64) -> io::Result<u64>;
 
-    /// How large headers may be.
-    fn limits(&self) -> &Limits {
-        const { &Limits::DEFAULT }
-    }
+    /// What the tar may ask for: how large a header may be, how many spans a sparse file may have. A
+    /// tar is read within the limits of the file that it came from, so there is no default.
+    fn limits(&self) -> &Limits;
 }
 
 impl<C: Cursor> Cursor for &mut C {
@@ -140,21 +139,14 @@ pub struct Streamed<R> {
 }
 
 impl<R: Read> Streamed<R> {
-    /// Begins where `inner` stands.
-    pub fn new(inner: R) -> Self {
+    /// Begins where `inner` stands. The tar may ask for what `limits` allow.
+    pub fn new(inner: R, limits: &Limits) -> Self {
         Self {
             inner,
             position: 0,
             scratch: vec![0; 64 * 1024].into_boxed_slice(),
-            limits: Limits::DEFAULT,
+            limits: *limits,
         }
-    }
-
-    /// Lets headers be as large as `limits` say.
-    #[must_use]
-    pub fn within(mut self, limits: &Limits) -> Self {
-        self.limits = *limits;
-        self
     }
 
     /// Reads everything that is left, so that a reader below that digests or counts has seen the

@@ -3,10 +3,10 @@
 use std::cell::OnceCell;
 use std::collections::HashMap;
 
-use super::apply::{Numbered, Role, role};
+use super::apply::{Role, role};
 use super::path::LayerPath;
 use crate::layer::Inventory;
-use crate::limits::Limit;
+use crate::limits::{Limit, Limits};
 use crate::record::{Entry, Kind, Positioned, Walker};
 use crate::source::Slice;
 
@@ -16,12 +16,15 @@ pub(super) struct Added<'s> {
     paths: OnceCell<Paths>,
 }
 
+/// Shows entries in order until it is told that these are enough.
+pub(super) type Again<'s> = dyn Fn(&mut dyn FnMut(&Entry) -> bool) + 's;
+
 /// Where the entries are.
 enum Listed<'s> {
     /// In the layer, to be walked once more.
     Layer(&'s Slice),
-    /// In memory.
-    Held(&'s [Numbered]),
+    /// Where they have to be gone over again.
+    Again(&'s Again<'s>, u64),
     /// Noted when the layer was read.
     Noted(&'s Inventory),
 }
@@ -50,10 +53,11 @@ impl<'s> Added<'s> {
         }
     }
 
-    /// Of entries that are at hand, which are those that add to the tree.
-    pub(super) fn held(entries: &'s [Numbered]) -> Self {
+    /// Of entries that are gone over again if somebody asks. More than `limits` allow an image are not
+    /// looked at.
+    pub(super) fn again(entries: &'s Again<'s>, limits: &Limits) -> Self {
         Self {
-            entries: Listed::Held(entries),
+            entries: Listed::Again(entries, limits.of(Limit::Entries)),
             paths: OnceCell::new(),
         }
     }
@@ -71,11 +75,14 @@ impl<'s> Added<'s> {
     pub(super) fn replaces_any(&self, links: &[Vec<Box<[u8]>>]) -> bool {
         let paths = self.paths.get_or_init(|| match self.entries {
             Listed::Layer(layer) => Paths::of(layer),
-            Listed::Held(entries) => {
+            Listed::Again(again, most) => {
                 let mut paths = Paths::none();
-                for held in entries {
-                    paths.add(&held.entry);
-                }
+                again(&mut |entry| {
+                    if matches!(role(entry), Role::Entry) {
+                        paths.add(entry);
+                    }
+                    paths.nodes.len() as u64 <= most
+                });
                 paths
             }
             Listed::Noted(inventory) => {

@@ -1,8 +1,9 @@
 //! What an engine adds to the tree of an image when it makes a container of it
 //! (moby `daemon/initlayer/setup_unix.go`, `daemon/create_unix.go`).
 
-use super::path::PATH_LIMIT;
+use super::error::RootfsError;
 use super::tree::{Body, Inode, NodeId, ROOT, Rootfs};
+use crate::limits::LONGEST_PATH;
 use crate::record::Mtime;
 
 /// Files that are mounted over: empty, 0755, owned by root.
@@ -25,9 +26,20 @@ impl Rootfs {
     /// mounts over, `/etc/mtab`, and the working directory if the image lacks it. Everything new is
     /// of `time`, and so are the directories that got something new.
     ///
-    /// A working directory whose path is longer than Linux takes is left out: no engine can make a
-    /// container of such an image.
-    pub fn add_container_files(&mut self, working_dir: &[u8], time: Mtime) {
+    /// # Errors
+    ///
+    /// [`RootfsError::WorkingDirectory`] if the path of the working directory is longer than Linux
+    /// takes: no engine can make a container of such an image.
+    pub fn add_container_files(
+        &mut self,
+        working_dir: &[u8],
+        time: Mtime,
+    ) -> Result<(), RootfsError> {
+        let len = working_dir.len() as u64;
+        if len > LONGEST_PATH {
+            let limit = LONGEST_PATH;
+            return Err(RootfsError::WorkingDirectory { len, limit });
+        }
         let layer = u32::try_from(self.layers.len()).unwrap_or(u32::MAX);
         let mut add = Additions {
             tree: self,
@@ -50,9 +62,7 @@ impl Rootfs {
             );
         }
         add.put(MTAB, Body::Symlink(MTAB_TARGET.into()), 0o777);
-        if working_dir.len() <= PATH_LIMIT {
-            add.working_directory(working_dir);
-        }
+        add.working_directory(working_dir);
         // The empty files need bytes to point at, if only none.
         if let Some(none) = self
             .layers
@@ -61,6 +71,7 @@ impl Rootfs {
         {
             self.layers.push(none);
         }
+        Ok(())
     }
 }
 

@@ -1,22 +1,104 @@
-//! Whether two files have the same bytes.
+//! The bytes of files: where they are, how far they may expand, and whether two files have the same.
+//!
+//! Threats: a header of 512 bytes can claim a hole of 8 EiB. Nobody gets at the bytes of a file but by
+//! [`Rootfs::file_body`], which counts the holes of what it hands out against the limits of the image.
+
+use std::collections::HashSet;
+use std::sync::{Mutex, PoisonError};
 
 use super::error::RootfsError;
-use super::tree::{FileBody, Rootfs};
+use super::tree::{Body, Inode, Rootfs};
 use crate::limits::Limit;
-use crate::source::{SourceError, Span};
+use crate::record::SparseMap;
+use crate::source::{Slice, SourceError, Span};
 
 /// How much of each file is read at a time: two of these stay in a core's cache.
 const BUFFER: usize = 128 * 1024;
 
+/// The content of a regular file.
+#[derive(Clone, Debug)]
+pub struct FileBody<'f> {
+    /// The stored bytes: all of them, unless the file is sparse.
+    pub stored: Slice,
+    /// How long the file is, in bytes.
+    pub size: u64,
+    /// How to expand it, if it is sparse.
+    pub sparse: Option<&'f SparseMap>,
+}
+
+/// The sparse files that were opened, each once, and how many bytes their holes have.
+#[derive(Debug, Default)]
+pub(super) struct Opened(Mutex<(HashSet<Stretch>, u64)>);
+
+/// Where a file is stored: the layer and the offset in it.
+type Stretch = (u32, u64);
+
+impl Opened {
+    /// Adds a file; returns what the holes of all come to.
+    fn add(&self, file: Stretch, holes: u64) -> u64 {
+        let mut opened = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if opened.0.insert(file) {
+            opened.1 = opened.1.saturating_add(holes);
+        }
+        opened.1
+    }
+}
+
 impl Rootfs {
-    /// Refuses a tree whose sparse files would take more room or time than its layers give reason to.
+    /// Where the bytes of a regular file are; `None` for anything else, and in a tree that was made of
+    /// headers alone.
+    ///
+    /// # Errors
+    ///
+    /// [`RootfsError::Expansion`] if the file is sparse, and its holes together with those of the files
+    /// that were opened before come to more than the layers give reason to.
+    pub fn file_body<'f>(&self, inode: &'f Inode) -> Result<Option<FileBody<'f>>, RootfsError> {
+        let Body::File {
+            layer,
+            offset,
+            size,
+            sparse,
+        } = &inode.body
+        else {
+            return Ok(None);
+        };
+        let Some(tar) = self.layers.get(*layer as usize) else {
+            return Ok(None);
+        };
+        let mut len = *size;
+        if let Some(sparse) = sparse {
+            len = sparse.1;
+            let holes = size.saturating_sub(len);
+            self.check_holes(self.opened.add((*layer, *offset), holes))?;
+        }
+        let offset = *offset;
+        Ok(Some(FileBody {
+            stored: tar.slice(Span { offset, len }),
+            size: *size,
+            sparse: sparse.as_ref().map(|sparse| &sparse.0),
+        }))
+    }
+
+    /// Refuses a tree whose sparse files, each counted once, would take more room or time than its layers
+    /// give reason to: for whoever is going to open all of them, and wants to know before the first.
     ///
     /// # Errors
     ///
     /// [`RootfsError::Expansion`].
     pub(crate) fn check_expansion(&self) -> Result<(), RootfsError> {
-        // A header of 512 bytes can claim a hole of 8 EiB.
-        let holes = self.holes();
+        let hole = |inode: &Inode| match &inode.body {
+            Body::File {
+                size,
+                sparse: Some(sparse),
+                ..
+            } => size.saturating_sub(sparse.1),
+            _ => 0,
+        };
+        let holes = self.inodes.iter().map(hole);
+        self.check_holes(holes.fold(0, u64::saturating_add))
+    }
+
+    fn check_holes(&self, holes: u64) -> Result<(), RootfsError> {
         let limits = self.budget.limits();
         if holes > limits.expansion_of(self.layer_bytes()) {
             let exceeded = limits.exceeded(Limit::Expanded);

@@ -10,13 +10,13 @@
 use std::collections::HashSet;
 
 use super::additions::Additions;
+use super::content::FileBody;
 use super::content::{Buffers, same};
 use super::error::RootfsError;
-use super::tree::{Body, FileBody, Inode, InodeId, NodeId, ROOT, Rootfs};
+use super::tree::{Body, Inode, InodeId, NodeId, ROOT, Rootfs};
 use super::union::{Step, Union};
 use crate::parallel::{self, Jobs};
 use crate::progress::Progress;
-use crate::source::SourceError;
 
 /// How many bytes one thread compares before it takes the next piece of work: many small files, or
 /// one large one.
@@ -245,7 +245,7 @@ fn clean_inodes(
         if !same_attributes(below, above) {
             continue;
         }
-        match (lower.file_body(below), upper.file_body(above)) {
+        match (lower.file_body(below)?, upper.file_body(above)?) {
             (Some(one), Some(other)) if !is_same_stretch(&one, &other) => pairs.push((old, id)),
             _ => clean[id.index()] = true,
         }
@@ -276,7 +276,10 @@ fn compare_all(
     jobs: Jobs,
     progress: &dyn Progress,
 ) -> Result<(), RootfsError> {
-    let size = |id: InodeId| upper.file_body(upper.inode(id)).map_or(0, |b| b.size);
+    let size = |id: InodeId| match upper.inode(id).body {
+        Body::File { size, .. } => size,
+        _ => 0,
+    };
     let mut batches: Vec<(&[(InodeId, InodeId)], u64)> = Vec::new();
     let (mut begin, mut cost, mut total) = (0, 0, 0_u64);
     for (i, &(_, id)) in pairs.iter().enumerate() {
@@ -296,26 +299,23 @@ fn compare_all(
             let mut buffers = Buffers::new();
             let mut equal = Vec::with_capacity(pairs.len());
             for &(old, new) in *pairs {
-                let bodies = (
-                    lower.file_body(lower.inode(old)),
-                    upper.file_body(upper.inode(new)),
-                );
-                let (Some(one), Some(other)) = bodies else {
-                    equal.push(false);
-                    continue;
+                let one = lower.file_body(lower.inode(old))?;
+                let other = upper.file_body(upper.inode(new))?;
+                let (Some(one), Some(other)) = (one, other) else {
+                    unreachable!("only files with bodies are paired");
                 };
-                equal.push(same(&one, &other, &mut buffers).map_err(|source| (new, source))?);
+                let is_same = same(&one, &other, &mut buffers);
+                equal.push(is_same.map_err(|source| RootfsError::Compare {
+                    path: upper.path_of(new).unwrap_or_default(),
+                    source,
+                })?);
                 task.advance(other.size);
             }
-            Ok::<_, (InodeId, SourceError)>(equal)
+            Ok::<_, RootfsError>(equal)
         },
     );
     for ((pairs, _), equal) in batches.iter().zip(compared) {
-        let equal = equal.map_err(|(id, source)| RootfsError::Compare {
-            path: upper.path_of(id).unwrap_or_default(),
-            source,
-        })?;
-        for ((_, id), equal) in pairs.iter().zip(equal) {
+        for ((_, id), equal) in pairs.iter().zip(equal?) {
             clean[id.index()] = equal;
         }
     }

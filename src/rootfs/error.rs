@@ -105,9 +105,9 @@ pub enum RootfsError {
     )]
     WorkingDirectory {
         /// How long the path is, in bytes.
-        len: usize,
+        len: u64,
         /// What Linux takes.
-        limit: usize,
+        limit: u64,
     },
     /// More names or inodes than can be counted.
     #[error("the image has more than {limit} entries")]
@@ -118,6 +118,31 @@ pub enum RootfsError {
 }
 
 impl RootfsError {
+    /// Takes out the error that a layer's reader raised, if there is one of this type.
+    pub(crate) fn raised<E: std::error::Error + Send + Sync + 'static>(self) -> Result<E, Self> {
+        let Self::Layer { layer, source } = self else {
+            return Err(self);
+        };
+        let LayerError::Decode {
+            compression,
+            offset,
+            len,
+            source,
+        } = source
+        else {
+            return Err(Self::Layer { layer, source });
+        };
+        source.downcast().map_err(|source| Self::Layer {
+            layer,
+            source: LayerError::Decode {
+                compression,
+                offset,
+                len,
+                source,
+            },
+        })
+    }
+
     /// Whether the surroundings failed rather than the image's own bytes.
     pub fn is_environment(&self) -> bool {
         matches!(self, Self::Layer { source, .. } if source.is_environment())

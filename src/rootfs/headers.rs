@@ -1,29 +1,47 @@
 //! Trees of layers of which only the headers are at hand.
 
+use std::io;
+
 use super::added::Added;
 use super::apply::{Apply, Numbered, Role, role};
 use super::error::{RootfsError, RootfsFault};
-use super::index::{add, entry_error};
+use super::index::{WAITING, add, entry_error, weight_of};
 use super::tree::{LIMIT, Rootfs};
 use crate::layer::LayerError;
 use crate::limits::Limits;
 use crate::record::{Cursor, Entry, Walker};
 use crate::source::Compression;
 
+/// A layer of which only the headers are at hand, as often as it is gone over.
+pub(crate) trait LayerHeaders {
+    /// Reads headers and skips bodies.
+    type Cursor: Cursor;
+
+    /// Begins at the beginning.
+    ///
+    /// # Errors
+    ///
+    /// What the reader below says.
+    fn open(&self) -> io::Result<Self::Cursor>;
+
+    /// How long the layer is, in bytes.
+    fn len(&self) -> u64;
+}
+
 impl Rootfs {
-    /// Applies layers of which only the headers are at hand: each is a cursor that can skip bodies, and
-    /// its length in bytes. The tree knows names and attributes, and no bodies.
+    /// Applies layers of which only the headers are at hand. The tree knows names and attributes, and no
+    /// bodies.
     ///
     /// # Errors
     ///
     /// As [`Self::build`].
-    pub fn of_headers<C: Cursor>(
-        layers: impl IntoIterator<Item = (C, u64)>,
+    pub(crate) fn of_headers<L: LayerHeaders>(
+        layers: impl IntoIterator<Item = L>,
         limits: &Limits,
     ) -> Result<Self, RootfsError> {
         let mut tree = Self::empty(*limits);
-        for (layer, (cursor, len)) in layers.into_iter().enumerate() {
-            tree.apply_headers(layer, cursor, len, &mut Missing::default())?;
+        for (layer, headers) in layers.into_iter().enumerate() {
+            tree.apply_headers(layer, &headers, &mut Missing::default())?;
         }
         Ok(tree)
     }
@@ -34,8 +52,8 @@ impl Rootfs {
     /// # Errors
     ///
     /// As [`Self::build`].
-    pub(crate) fn dangling_links<C: Cursor>(
-        layers: impl IntoIterator<Item = (C, u64)>,
+    pub(crate) fn dangling_links<L: LayerHeaders>(
+        layers: impl IntoIterator<Item = L>,
         limits: &Limits,
         lost: impl Fn(usize, u64) -> bool,
     ) -> Result<Vec<(usize, u64)>, RootfsError> {
@@ -44,59 +62,115 @@ impl Rootfs {
             lost: Some(&lost),
             dangling: Vec::new(),
         };
-        for (layer, (cursor, len)) in layers.into_iter().enumerate() {
-            tree.apply_headers(layer, cursor, len, &mut missing)?;
+        for (layer, headers) in layers.into_iter().enumerate() {
+            tree.apply_headers(layer, &headers, &mut missing)?;
         }
         Ok(missing.dangling)
     }
 
-    /// What a cursor has passed it cannot go back to, so the entries that wait for the whiteouts of
-    /// their layer all wait in memory; their number is limited.
-    fn apply_headers<C: Cursor>(
+    /// As a layer whose bytes are at hand is applied: a few of the entries that wait for the whiteouts of
+    /// their layer wait in memory, for the rest the headers are gone over again.
+    fn apply_headers<L: LayerHeaders>(
         &mut self,
         layer: usize,
-        cursor: C,
-        len: u64,
+        headers: &L,
         missing: &mut Missing<'_>,
     ) -> Result<(), RootfsError> {
-        let mut walker = Walker::new(cursor);
         let number =
             u32::try_from(layer).map_err(|_| RootfsError::TooManyEntries { limit: LIMIT })?;
+        let limits = *self.limits();
+        let lost = missing.lost;
         let mut apply = Apply::new(self, number);
-        let mut next = || {
-            walker.next_entry().map_err(|error| {
-                let source = LayerError::from_walk(error, Compression::None, 0, len);
-                RootfsError::Layer { layer, source }
-            })
+        let again = |see: &mut dyn FnMut(&Entry) -> bool| {
+            // What is damaged further on ends here; the walk that applies it meets the damage too.
+            let Ok(mut walk) = HeaderWalk::open(layer, headers) else {
+                return;
+            };
+            while let Ok(Some(Numbered { entry, .. })) = walk.next_entry() {
+                let is_lost = lost.is_some_and(|lost| lost(layer, entry.header_offset));
+                if !is_lost && !see(&entry) {
+                    break;
+                }
+            }
         };
-        let mut whiteouts = Vec::new();
+        let added = Added::again(&again, &limits);
         let mut waiting = Vec::new();
-        let mut number = 0;
-        while let Some(entry) = next()? {
-            number += 1;
+        let mut weight = 0;
+        let mut rest = None;
+        let mut walk = HeaderWalk::open(layer, headers)?;
+        while let Some(numbered) = walk.next_entry()? {
+            let Numbered { number, entry } = &numbered;
             apply
                 .count()
-                .map_err(|fault| entry_error(layer, &entry, fault))?;
-            let numbered = Numbered { number, entry };
-            match role(&numbered.entry) {
-                Role::Dropped => {}
-                Role::Whiteout => whiteouts.push(numbered),
-                Role::Entry if missing.is_lost(layer, &numbered.entry) => {}
-                Role::Entry if layer == 0 => missing.add(&mut apply, layer, numbered)?,
-                Role::Entry => waiting.push(numbered),
-            }
-        }
-        let added = Added::held(&waiting);
-        for Numbered { number, entry } in &whiteouts {
-            apply
-                .whiteout(*number, entry, &added)
                 .map_err(|fault| entry_error(layer, entry, fault))?;
+            match role(entry) {
+                Role::Whiteout => apply
+                    .whiteout(*number, entry, &added)
+                    .map_err(|fault| entry_error(layer, entry, fault))?,
+                Role::Entry if missing.is_lost(layer, entry) => {}
+                Role::Entry if layer == 0 => missing.add(&mut apply, layer, numbered)?,
+                Role::Entry if rest.is_none() => {
+                    weight += weight_of(entry);
+                    if weight > WAITING {
+                        rest = Some(*number);
+                    } else {
+                        waiting.push(numbered);
+                    }
+                }
+                Role::Dropped | Role::Entry => {}
+            }
         }
         for numbered in waiting {
             missing.add(&mut apply, layer, numbered)?;
         }
+        if let Some(first) = rest {
+            let mut walk = HeaderWalk::open(layer, headers)?;
+            while let Some(numbered) = walk.next_entry()? {
+                if numbered.number >= first
+                    && matches!(role(&numbered.entry), Role::Entry)
+                    && !missing.is_lost(layer, &numbered.entry)
+                {
+                    missing.add(&mut apply, layer, numbered)?;
+                }
+            }
+        }
         apply.finish();
         Ok(())
+    }
+}
+
+/// The entries of a layer, numbered from 1.
+struct HeaderWalk<C> {
+    layer: usize,
+    len: u64,
+    walker: Walker<C>,
+    count: usize,
+}
+
+impl<C: Cursor> HeaderWalk<C> {
+    fn open<L: LayerHeaders<Cursor = C>>(layer: usize, headers: &L) -> Result<Self, RootfsError> {
+        let len = headers.len();
+        let cursor = headers.open().map_err(|error| RootfsError::Layer {
+            layer,
+            source: LayerError::from_read(error, Compression::None, 0, len),
+        })?;
+        Ok(Self {
+            layer,
+            len,
+            walker: Walker::new(cursor),
+            count: 0,
+        })
+    }
+
+    fn next_entry(&mut self) -> Result<Option<Numbered>, RootfsError> {
+        let (layer, len) = (self.layer, self.len);
+        let entry = self.walker.next_entry().map_err(|error| {
+            let source = LayerError::from_walk(error, Compression::None, 0, len);
+            RootfsError::Layer { layer, source }
+        })?;
+        self.count += 1;
+        let number = self.count;
+        Ok(entry.map(|entry| Numbered { number, entry }))
     }
 }
 

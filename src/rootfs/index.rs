@@ -24,7 +24,7 @@ use crate::source::{Compression, Decoder, Slice, SliceReader, Span};
 const BUFFER: usize = 256 * 1024;
 
 /// How many bytes of entries of one layer wait in memory for its whiteouts.
-const WAITING: usize = 32 << 20;
+pub(super) const WAITING: usize = 32 << 20;
 
 /// The diff IDs that were computed while compressed layers were decoded, by layer.
 #[derive(Clone, Debug, Default)]
@@ -193,10 +193,7 @@ impl Rootfs {
                     .map_err(|fault| entry_error(layer, entry, fault))?,
                 Role::Entry if layer == 0 => add(&mut apply, layer, numbered)?,
                 Role::Entry if rest.is_none() => {
-                    weight += size_of::<Numbered>()
-                        + entry.path.len()
-                        + entry.link.len()
-                        + extra_len(entry);
+                    weight += weight_of(entry);
                     if weight > WAITING {
                         rest = Some((entry.header_offset, *number));
                     } else {
@@ -220,6 +217,11 @@ impl Rootfs {
         apply.finish();
         Ok(())
     }
+}
+
+/// How many bytes an entry takes that waits in memory.
+pub(super) fn weight_of(entry: &Entry) -> usize {
+    size_of::<Numbered>() + entry.path.len() + entry.link.len() + extra_len(entry)
 }
 
 /// How much the archive of these layers may ask for.

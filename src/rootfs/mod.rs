@@ -39,13 +39,14 @@ mod warning;
 mod way;
 
 pub use additions::Additions;
+pub use content::FileBody;
 pub use diff::{Change, ChangeKind, Delta, difference};
 pub use error::{RootfsError, RootfsFault};
+pub(crate) use headers::LayerHeaders;
 pub use index::Digests;
 pub use path::LayerPath;
-pub(crate) use path::PATH_LIMIT;
 pub(crate) use path::is_reserved;
 pub use survey::{Refused, Survey, survey};
-pub use tree::{Body, FileBody, Inode, InodeId, NodeId, Rootfs, Walk, WalkEntry, Xattr};
+pub use tree::{Body, Inode, InodeId, NodeId, Rootfs, Walk, WalkEntry, Xattr};
 pub use warning::{Warning, WarningKind};
 pub use way::LINK_LIMIT;

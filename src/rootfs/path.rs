@@ -2,9 +2,6 @@
 
 /// The longest name of one file that Linux file systems take, in bytes.
 pub(super) const NAME_LIMIT: usize = 255;
-/// The longest path that Linux takes, in bytes (`PATH_MAX` less the NUL at the end). A deeper tree
-/// could not be unpacked, and its paths would come to the square of what the layer has.
-pub(crate) const PATH_LIMIT: usize = 4095;
 
 /// Whether a layer gives this name another meaning, so that no file of a layer can have it.
 pub(crate) fn is_reserved(name: &[u8]) -> bool {

@@ -3,10 +3,11 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::budget::Budget;
+use super::content::Opened;
 use super::warning::{Warning, Warnings};
 use crate::limits::Limits;
 use crate::record::{Mtime, SparseMap};
-use crate::source::{Slice, Span};
+use crate::source::Slice;
 
 /// A name in the tree.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -93,17 +94,6 @@ pub enum Body {
     Fifo,
 }
 
-/// The content of a regular file.
-#[derive(Clone, Debug)]
-pub struct FileBody<'f> {
-    /// The stored bytes: all of them, unless the file is sparse.
-    pub stored: Slice,
-    /// How long the file is, in bytes.
-    pub size: u64,
-    /// How to expand it, if it is sparse.
-    pub sparse: Option<&'f SparseMap>,
-}
-
 /// A merged tree.
 #[derive(Debug)]
 pub struct Rootfs {
@@ -116,6 +106,8 @@ pub struct Rootfs {
     pub(super) warnings: Warnings,
     /// What was spent on it.
     pub(super) budget: Budget,
+    /// The holes of the sparse files that were opened.
+    pub(super) opened: Opened,
 }
 
 impl Rootfs {
@@ -141,7 +133,13 @@ impl Rootfs {
             hidden: HashMap::new(),
             warnings: Warnings::default(),
             budget: Budget::new(limits),
+            opened: Opened::default(),
         }
+    }
+
+    /// What the image may ask for.
+    pub(crate) fn limits(&self) -> &Limits {
+        self.budget.limits()
     }
 
     pub(super) fn node(&self, id: NodeId) -> &Node {
@@ -207,44 +205,6 @@ impl Rootfs {
     /// Everything that engines disagree about.
     pub fn warnings(&self) -> &[Warning] {
         self.warnings.list()
-    }
-
-    /// Where the bytes of a regular file are; `None` for anything else.
-    pub fn file_body<'f>(&self, inode: &'f Inode) -> Option<FileBody<'f>> {
-        let Body::File {
-            layer,
-            offset,
-            size,
-            sparse,
-        } = &inode.body
-        else {
-            return None;
-        };
-        let len = sparse.as_ref().map_or(*size, |sparse| sparse.1);
-        let stored = self.layers.get(*layer as usize)?.slice(Span {
-            offset: *offset,
-            len,
-        });
-        let sparse = sparse.as_ref().map(|sparse| &sparse.0);
-        Some(FileBody {
-            stored,
-            size: *size,
-            sparse,
-        })
-    }
-
-    /// How many bytes the holes of all sparse files have, each file counted once.
-    pub(crate) fn holes(&self) -> u64 {
-        let hole = |inode: &Inode| match &inode.body {
-            Body::File {
-                size,
-                sparse: Some(sparse),
-                ..
-            } => size.saturating_sub(sparse.1),
-            _ => 0,
-        };
-        let holes = self.inodes.iter().map(hole);
-        holes.fold(0, u64::saturating_add)
     }
 
     /// The uncompressed bytes of every layer, base first; one more without bytes where a container's

@@ -91,7 +91,7 @@ mod tests {
 
     #[test]
     fn parts_count_together_and_each_once() {
-        let limits = Limits::DEFAULT
+        let limits = Limits::default()
             .with(Limit::Expanded, 100)
             .with(Limit::Ratio, 2);
         let ledger = Ledger::new(limits, 10);

@@ -99,14 +99,14 @@ enum Kind<R: BufRead> {
 
 impl<R: BufRead> Decoder<R> {
     /// Decodes `inner`, which holds `compression` data. It takes no more memory than
-    /// [`Limit::DecoderMemory`] allows by default, and gives as much as there is: a caller who keeps
-    /// it goes by [`Slice::decode`](super::Slice::decode).
+    /// [`Limit::DecoderMemory`] allows, and gives as much as there is: a caller who keeps it uses
+    /// [`Slice::decode`](super::Slice::decode).
     ///
     /// # Errors
     ///
     /// If the decoder cannot be set up, which means that memory is short.
-    pub fn new(compression: Compression, inner: R) -> io::Result<Self> {
-        Self::of(compression, inner, &Limits::DEFAULT, None)
+    pub fn new(compression: Compression, inner: R, limits: &Limits) -> io::Result<Self> {
+        Self::of(compression, inner, limits, None)
     }
 
     pub(super) fn bound(
@@ -331,7 +331,7 @@ mod tests {
     }
 
     fn decode(bytes: &[u8]) -> (io::Result<Vec<u8>>, bool) {
-        let mut decoder = Decoder::new(sniff(bytes), bytes).expect("memory");
+        let mut decoder = Decoder::new(sniff(bytes), bytes, &Limits::default()).expect("memory");
         let mut out = Vec::new();
         let result = decoder.read_to_end(&mut out).map(|_| out);
         (result, decoder.has_trailing_data())

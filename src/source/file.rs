@@ -45,9 +45,16 @@ impl Source {
         }))
     }
 
-    /// A temporary file that was just written, called `path` in messages after what it came from.
-    pub(crate) fn temporary(file: File, len: u64, path: String) -> Self {
-        let ledger = Arc::new(Ledger::new(Limits::DEFAULT, len));
+    /// A temporary file that was just written, called `path` in messages after what it came from, with
+    /// the limits of that. What is compressed in it may expand as far as `stored` bytes give reason to.
+    pub(crate) fn temporary(
+        file: File,
+        len: u64,
+        path: String,
+        limits: &Limits,
+        stored: u64,
+    ) -> Self {
+        let ledger = Arc::new(Ledger::new(*limits, stored));
         Self::spooled(file, len, path, ledger)
     }
 
@@ -307,12 +314,12 @@ pub(super) fn label(path: &str) -> String {
 }
 
 #[cfg(unix)]
-fn positioned_read(file: &File, buf: &mut [u8], offset: u64) -> io::Result<usize> {
+pub(super) fn positioned_read(file: &File, buf: &mut [u8], offset: u64) -> io::Result<usize> {
     std::os::unix::fs::FileExt::read_at(file, buf, offset)
 }
 
 #[cfg(windows)]
-fn positioned_read(file: &File, buf: &mut [u8], offset: u64) -> io::Result<usize> {
+pub(super) fn positioned_read(file: &File, buf: &mut [u8], offset: u64) -> io::Result<usize> {
     std::os::windows::fs::FileExt::seek_read(file, buf, offset)
 }
 

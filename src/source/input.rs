@@ -31,7 +31,7 @@ impl Input {
     ///
     /// [`SourceError`], whichever its variants say.
     pub fn open(path: &Path, progress: &dyn Progress) -> Result<Self, SourceError> {
-        Self::open_within(path, Limits::DEFAULT, progress)
+        Self::open_within(path, Limits::default(), progress)
     }
 
     /// The same with other limits.
@@ -70,7 +70,7 @@ impl Input {
     ///
     /// [`SourceError`], whichever its variants say.
     pub fn stdin(progress: &dyn Progress) -> Result<Self, SourceError> {
-        Self::stdin_within(Limits::DEFAULT, progress)
+        Self::stdin_within(Limits::default(), progress)
     }
 
     /// The same with other limits.

@@ -23,6 +23,7 @@ mod directory;
 mod error;
 mod file;
 mod input;
+mod scratch;
 
 pub(crate) use compression::MAGIC_LEN;
 pub use compression::{Compression, Decoder, sniff};
@@ -31,3 +32,4 @@ pub use error::{SourceError, is_environment};
 pub(crate) use file::is_copied_to_in_kernel;
 pub use file::{Slice, SliceReader, Source, Span};
 pub use input::Input;
+pub(crate) use scratch::{Scratch, write_at};

@@ -169,7 +169,7 @@ impl Blobs {
         progress: &dyn Progress,
     ) -> Result<Self, LayerError> {
         let plans = plan(archive, set);
-        let allowance = Allowance::full();
+        let allowance = Allowance::full(archive.source().limits());
         let file = file.then_some(Item::File);
         let work: Vec<Item<'_>> = file
             .into_iter()

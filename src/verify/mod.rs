@@ -17,7 +17,7 @@ use crate::archive::Archive;
 use crate::digest::{DiffId, Digest};
 use crate::image::{ImageSet, Layer, LayerSource};
 use crate::layer::{Inventory, LayerError};
-use crate::limits::Limits;
+use crate::limits::{Limit, Limits};
 use crate::parallel::{self, Jobs};
 use crate::problem::{Code, Problem};
 use crate::progress::Progress;
@@ -200,13 +200,10 @@ pub fn checksum_mismatch(claimed: &Digest, computed: &Digest) -> Option<Problem>
     (claimed != computed).then(|| problem.compared(claimed, computed))
 }
 
-/// How many entries are applied for all images together. Images that share layers apply them again,
-/// so this can be more than the archive holds.
-const SURVEY_LIMIT: usize = 50_000_000;
-
-/// Applies the layers of each image to each other; nothing for an image that lacks one.
+/// Applies the layers of each image to each other; nothing for an image that lacks one. Images that
+/// share layers apply them again, so the entries can be more than the archive holds.
 fn survey(set: &ImageSet, blobs: &Blobs, limits: &Limits, jobs: Jobs) -> Vec<Option<Survey>> {
-    let mut left = SURVEY_LIMIT;
+    let mut left = limits.of(Limit::SurveyedEntries);
     let stacks: Vec<Option<Vec<&Inventory>>> = set
         .images
         .iter()
@@ -216,7 +213,7 @@ fn survey(set: &ImageSet, blobs: &Blobs, limits: &Limits, jobs: Jobs) -> Vec<Opt
                 Some(&sum.inventory)
             });
             let stack: Vec<&Inventory> = layers.collect::<Option<_>>()?;
-            let entries: usize = stack.iter().map(|inventory| inventory.len()).sum();
+            let entries: u64 = stack.iter().map(|inventory| inventory.len() as u64).sum();
             left = left.checked_sub(entries).filter(|_| blobs.has_entries)?;
             Some(stack)
         })

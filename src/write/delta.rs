@@ -33,7 +33,7 @@ pub fn spool_delta(
     delta: &Delta,
     progress: &dyn Progress,
 ) -> Result<OutputLayer, WriteError> {
-    let written = write_delta(upper, delta, LayerSpool::new()?, progress);
+    let written = write_delta(upper, delta, LayerSpool::new(upper.limits())?, progress);
     // What is written here is not the output.
     let spool = written.map_err(|error| match error {
         WriteError::Write(error) => spool(error),
@@ -87,7 +87,7 @@ fn write_delta<W: Write>(
             path: &path,
             ..fields
         })?;
-        if let Some(body) = upper.file_body(inode) {
+        if let Some(body) = upper.file_body(inode)? {
             writer.body(&body)?;
             task.advance(body.size);
         }

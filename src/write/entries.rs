@@ -76,20 +76,21 @@ impl<'t> Entries<'t> {
                 path.push(b'/');
             }
             fields.path = &path;
-            see(&fields, self.content(entry.inode).as_ref())?;
+            see(&fields, self.content(entry.inode)?.as_ref())?;
         }
         Ok(entries)
     }
 
-    fn content(&self, inode: &'t Inode) -> Option<Content<'t>> {
+    fn content(&self, inode: &'t Inode) -> Result<Option<Content<'t>>, WriteError> {
         let Body::File { layer, offset, .. } = inode.body else {
-            return None;
+            return Ok(None);
         };
-        Some(Content {
+        let body = self.tree.file_body(inode)?;
+        Ok(body.map(|body| Content {
             layer: layer as usize,
             offset,
-            body: self.tree.file_body(inode)?,
-        })
+            body,
+        }))
     }
 }
 

@@ -15,7 +15,7 @@ use crate::layer::{LayerError, SumWanted, sum};
 use crate::parallel::{self, Jobs};
 use crate::progress::{Progress, Task};
 use crate::record::Mtime;
-use crate::rootfs::{Digests, Inode, PATH_LIMIT, Rootfs, RootfsError, Warning};
+use crate::rootfs::{Digests, Inode, Rootfs, RootfsError, Warning};
 use crate::source::{Compression, Slice, Span};
 
 /// How to flatten.
@@ -121,11 +121,7 @@ impl<'i> Merged<'i> {
         tree.check_expansion()?;
         if let Some(time) = options.as_container {
             let working_dir = image.view().map_or("", |config| &config.run.working_dir);
-            if working_dir.len() > PATH_LIMIT {
-                let (len, limit) = (working_dir.len(), PATH_LIMIT);
-                return Err(RootfsError::WorkingDirectory { len, limit }.into());
-            }
-            tree.add_container_files(working_dir.as_bytes(), time);
+            tree.add_container_files(working_dir.as_bytes(), time)?;
         }
         Ok(Self {
             image,
@@ -391,7 +387,7 @@ fn compare(image: &Image, digests: &Digests, computed: &Computed<'_>) -> Result<
 /// [`WriteError`].
 pub fn write_file<W: Write>(tree: &Rootfs, inode: &Inode, out: W) -> Result<(), WriteError> {
     let mut writer = TarWriter::new(out);
-    if let Some(body) = tree.file_body(inode) {
+    if let Some(body) = tree.file_body(inode)? {
         writer.content(&body)?;
     }
     writer.close().map(drop)

@@ -26,7 +26,6 @@ pub use layout::{
     ArchiveLayout, ArchiveOptions, ArchiveWarning, OutputImage, OutputLayer, WrittenArchive,
     WrittenImage, write_archive,
 };
-pub(crate) use placed::write_at;
 pub use spool::LayerSpool;
 pub use squash::{SquashOptions, Squashed, squash};
 pub use tar::TarWriter;

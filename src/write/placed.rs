@@ -18,6 +18,7 @@ use crate::digest::{DiffId, Hasher};
 use crate::layer::passes::{self, Begun, Pass, Read, Work};
 use crate::parallel::Jobs;
 use crate::progress::{Progress, Task};
+use crate::source::write_at;
 use crate::source::{Slice, Span, is_copied_to_in_kernel};
 
 /// Bodies from this size on, in bytes, are written by whoever reads their layer. Below it a system
@@ -408,27 +409,4 @@ impl Write for At<'_> {
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
-}
-
-/// Writes all bytes at a place of a file; any number of threads may.
-#[cfg(unix)]
-pub(crate) fn write_at(file: &File, bytes: &[u8], offset: u64) -> io::Result<()> {
-    std::os::unix::fs::FileExt::write_all_at(file, bytes, offset)
-}
-
-/// Writes all bytes at a place of a file; any number of threads may.
-#[cfg(windows)]
-pub(crate) fn write_at(file: &File, mut bytes: &[u8], mut offset: u64) -> io::Result<()> {
-    while !bytes.is_empty() {
-        match std::os::windows::fs::FileExt::seek_write(file, bytes, offset) {
-            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-            Ok(n) => {
-                bytes = &bytes[n..];
-                offset += n as u64;
-            }
-            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-            Err(e) => return Err(e),
-        }
-    }
-    Ok(())
 }

@@ -6,6 +6,7 @@ use std::io::{self, BufWriter, Write};
 use super::layout::OutputLayer;
 use super::{WriteError, error};
 use crate::digest::{DiffId, Hasher};
+use crate::limits::Limits;
 use crate::source::Source;
 
 /// How much is gathered before it is written, in bytes.
@@ -17,20 +18,22 @@ pub struct LayerSpool {
     file: BufWriter<File>,
     hasher: Hasher,
     len: u64,
+    limits: Limits,
 }
 
 impl LayerSpool {
-    /// Begins a layer.
+    /// Begins a layer of what has these limits.
     ///
     /// # Errors
     ///
     /// [`WriteError::Spool`].
-    pub fn new() -> Result<Self, WriteError> {
+    pub fn new(limits: &Limits) -> Result<Self, WriteError> {
         let file = tempfile::tempfile().map_err(error::spool)?;
         Ok(Self {
             file: BufWriter::with_capacity(BUFFER, file),
             hasher: Hasher::sha256(),
             len: 0,
+            limits: *limits,
         })
     }
 
@@ -44,7 +47,13 @@ impl LayerSpool {
             .file
             .into_inner()
             .map_err(|e| error::spool(e.into_error()))?;
-        let source = Source::temporary(file, self.len, "the new layer".to_owned());
+        let source = Source::temporary(
+            file,
+            self.len,
+            "the new layer".to_owned(),
+            &self.limits,
+            self.len,
+        );
         let diff_id = DiffId::from(self.hasher.finish());
         Ok(OutputLayer::computed(diff_id, source.whole()))
     }

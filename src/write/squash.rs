@@ -120,7 +120,7 @@ fn merge(
     if below > 0 {
         return Ok(None);
     }
-    let empty = TarWriter::new(LayerSpool::new()?).finish();
+    let empty = TarWriter::new(LayerSpool::new(upper.limits())?).finish();
     let (spool, _) = empty.map_err(|error| match error {
         WriteError::Write(error) => error::spool(error),
         other => other,

@@ -43,7 +43,8 @@ pub(crate) fn encode(compression: Compression, bytes: &[u8]) -> Vec<u8> {
 }
 
 fn decode(compression: Compression, bytes: &[u8]) -> (std::io::Result<Vec<u8>>, bool) {
-    let mut decoder = Decoder::new(compression, bytes).expect("memory for a decoder");
+    let mut decoder =
+        Decoder::new(compression, bytes, &imgtar::Limits::default()).expect("memory for a decoder");
     let mut out = Vec::new();
     let result = decoder.read_to_end(&mut out).map(|_| out);
     (result, decoder.has_trailing_data())

@@ -67,7 +67,7 @@ fn walk<C: Cursor>(cursor: C) -> Walk {
 
 /// Walks by position and over a stream, and returns what both found.
 fn walk_both(bytes: &[u8]) -> Walk {
-    let streamed = walk(Streamed::new(bytes));
+    let streamed = walk(Streamed::new(bytes, &imgtar::Limits::default()));
     if bytes.is_empty() {
         // No file of no bytes is opened.
         return streamed;

@@ -1,10 +1,11 @@
 //! On metadata that cannot be used, and on archives that cannot be rebuilt from it.
 
-use imgtar::metadata::MetadataError;
+use imgtar::limits::Exceeded;
+use imgtar::metadata::{MetadataError, StreamFault};
 use imgtar::rebuild::RebuildError;
 
 use super::foreign::Wanted;
-use super::{Advice, archive, image, layer, no_room_for, on_output, write};
+use super::{Advice, VERIFY, archive, image, layer, no_room_for, on_output, write};
 
 const DAMAGED: &str = "the metadata was damaged or changed; flatten the archive again";
 
@@ -18,14 +19,25 @@ pub(super) fn on_metadata(error: &MetadataError) -> Advice {
         MetadataError::Version { .. } | MetadataError::Unknown { .. } => Advice::hint(
             "it was written by another version of imgtar; docs/metadata.md describes the form of this one",
         ),
+        // What to raise is said below; the file may be as sound as it is large.
+        MetadataError::Member {
+            fault: StreamFault::Limit(_),
+            ..
+        } => Advice::none(),
+        MetadataError::Member {
+            fault: StreamFault::Read(error),
+            ..
+        } if Exceeded::behind(error).is_some() => Advice::none(),
         MetadataError::Missing { .. } | MetadataError::Member { .. } => Advice::hint(
             "the file was damaged or changed; compare its checksum with the sender's, or flatten the archive again",
         ),
         MetadataError::Layer { source, .. } => layer::on_layer(source),
-        MetadataError::Changed(_) => Advice::hint(
+        MetadataError::Changed { .. } => Advice::hint(
             "something else writes to the archive; wait until it is complete, then try again",
         ),
+        MetadataError::Tar(_) => Advice::hint(VERIFY),
         MetadataError::Write(error) => on_output(error),
+        MetadataError::Spool(_) => no_room_for("what the metadata holds, decompressed"),
     }
 }
 
@@ -36,6 +48,7 @@ pub(super) fn on_rebuild(error: &RebuildError) -> Advice {
         RebuildError::Flat { .. } => {
             Advice::hint("the flat tar comes first: imgtar rebuild ROOTFS.tar --metadata FILE")
         }
+        RebuildError::Tree(error) if Exceeded::behind(error).is_some() => Advice::none(),
         RebuildError::Tree(_) | RebuildError::DiffId { .. } => Advice::hint(DAMAGED),
         RebuildError::Changed { changes, count, .. } => Advice::below(
             further(changes, *count),
@@ -45,9 +58,7 @@ pub(super) fn on_rebuild(error: &RebuildError) -> Advice {
             further(bodies, *count),
             "metadata has no copy of what the flat tar holds; `imgtar commit ARCHIVE ROOTFS.tar` makes the same layer from the original archive alone",
         ),
-        RebuildError::Expansion { .. } => {
-            Advice::hint("no archive that was flattened comes to this; do not trust the file")
-        }
+        RebuildError::Expansion { .. } | RebuildError::FlatLimit { .. } => Advice::none(),
         RebuildError::Spool(_) => no_room_for("the compressed layers"),
         RebuildError::SpoolArchive(_) => no_room_for("the archive"),
         RebuildError::Archive(error) => archive::on_archive(error, Wanted::Images),

@@ -11,6 +11,7 @@ use std::fmt;
 
 use super::{Outcome, Refusal, because, says};
 use crate::layer::Whiteout;
+use crate::limits::LONGEST_PATH;
 use crate::record::Kind;
 use crate::rootfs::{LINK_LIMIT, LayerPath};
 
@@ -49,9 +50,8 @@ pub(super) struct Rules {
     pub(super) is_layer: bool,
 }
 
-/// The longest name and path that Linux takes.
+/// The longest name that Linux takes.
 const NAME_LIMIT: usize = 255;
-const PATH_LIMIT: usize = 4095;
 
 /// How much is done to predict what becomes of one layer: directories and files made, names looked up
 /// because of links. Beyond it, far beyond what anybody builds, nothing is predicted; a tree that
@@ -163,7 +163,7 @@ impl<'p> Tree<'p> {
             return self.whiteout(parent, whiteout, shown, rules.engine);
         }
         let failed = |verb: &str, why: Errno| Err(says(format!("{verb} {shown}: {why}")));
-        if name.len() > NAME_LIMIT || shown.len() > PATH_LIMIT {
+        if name.len() > NAME_LIMIT || shown.len() as u64 > LONGEST_PATH {
             return failed("open", Errno::NameTooLong);
         }
         let existing = self.children.get(&(parent, *name)).copied();

@@ -196,7 +196,7 @@ fn decode(layer: &OutputLayer, progress: &dyn Progress) -> Result<OutputLayer, U
     let mut decoder = blob
         .decode(compression, reader)
         .map_err(|e| Undecoded::Layer(LayerError::Read(e)))?;
-    let mut spool = LayerSpool::new().map_err(Undecoded::Write)?;
+    let mut spool = LayerSpool::new(blob.source().limits()).map_err(Undecoded::Write)?;
     let mut buf = vec![0; BUFFER];
     loop {
         match io::Read::read(&mut decoder, &mut buf) {
