@@ -66,7 +66,8 @@ impl Error {
             Self::Select(error) => match error {
                 SelectError::Position(_)
                 | SelectError::Ambiguous { .. }
-                | SelectError::Several { .. } => Class::Usage,
+                | SelectError::Several { .. }
+                | SelectError::Platforms { .. } => Class::Usage,
                 SelectError::Unknown { .. }
                 | SelectError::NoPlatform { .. }
                 | SelectError::OutOfRange { .. } => Class::Input,

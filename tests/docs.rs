@@ -242,7 +242,7 @@ fn inside<'s>(root: &'s Value, object: &'s Value, key: &str) -> &'s Value {
 
 fn command_reference() -> String {
     let mut page = String::from(
-        "# Commands\n\nThe program's own help, as `imgtar --help` and `imgtar COMMAND --help` print it. A test keeps\nthis page equal to it. `imgtar -h` and `imgtar COMMAND -h` print shorter ones.\n",
+        "# Commands\n\nThe program's own help, as `imgtar --help` and `imgtar COMMAND --help` print it; a test keeps this\npage equal to it. The global options, which every command takes and lists, are here once, under\n`imgtar`. `imgtar -h` and `imgtar COMMAND -h` print shorter ones.\n",
     );
     for command in std::iter::once(None).chain(COMMANDS.iter().map(Some)) {
         let mut arguments: Vec<&str> = command.into_iter().copied().collect();
@@ -254,13 +254,52 @@ fn command_reference() -> String {
             .join(" ");
         arguments.push("--help");
         _ = write!(page, "\n## {title}\n\n```text\n");
+        let help = text(&imgtar(&arguments).stdout);
+        let (before, global, after) = around_global_options(&help);
+        let parts = match command {
+            None => vec![before, global, after],
+            Some(_) => vec![before, after],
+        };
         // clap ends some lines with spaces.
-        for line in text(&imgtar(&arguments).stdout).trim_end().lines() {
-            _ = writeln!(page, "{}", line.trim_end());
-        }
+        let lines = parts.iter().flat_map(|part| part.lines());
+        let lines: Vec<&str> = lines.map(str::trim_end).collect();
+        _ = writeln!(page, "{}", lines.join("\n").trim_end());
         page.push_str("```\n");
     }
     page
+}
+
+/// What stands before the global options, these, and what stands behind them.
+fn around_global_options(help: &str) -> (&str, &str, &str) {
+    const HEADING: &str = "Global options:\n";
+    let (before, rest) = help.split_once(HEADING).expect("global options");
+    let is_next = |line: &&str| !line.starts_with([' ', '\n']);
+    let next = rest.split_inclusive('\n').find(is_next);
+    let end = next.map_or(rest.len(), |line| {
+        rest.find(&format!("\n{line}"))
+            .map_or(rest.len(), |at| at + 1)
+    });
+    let (options, after) = rest.split_at(end);
+    let start = before.len();
+    (
+        before,
+        &help[start..start + HEADING.len() + options.len()],
+        after,
+    )
+}
+
+/// Every command takes and lists the same global options.
+#[test]
+fn the_global_options_are_the_same_everywhere() {
+    let of = |arguments: &[&str]| {
+        let help = text(&imgtar(arguments).stdout);
+        around_global_options(&help).1.trim_end().to_owned()
+    };
+    let global = of(&["--help"]);
+    assert!(global.contains("--limit"));
+    for command in COMMANDS {
+        assert_eq!(of(&[command, "--help"]), global, "{command}");
+    }
 }
 
 /// The program, run at the root of the repository and without what could change its words.

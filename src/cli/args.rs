@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use clap::{Args, ValueEnum};
 use imgtar::archive::{Archive, require_tar};
-use imgtar::image::{Platform, Selector};
+use imgtar::image::{Selector, WantedPlatform};
 use imgtar::limits::{Limit, Limits, Unit};
 use imgtar::source::{Input, SourceError};
 
@@ -141,9 +141,10 @@ pub(crate) struct ImageArg {
     #[arg(value_name = "IMAGE", value_parser = clap::value_parser!(Selector))]
     pub(crate) image: Option<Selector>,
 
-    /// Which platform, such as linux/arm64
+    /// Which platform: os/architecture or architecture, such as linux/arm64, arm64 or arm/v7
+    /// [default: that of this machine, if IMAGE is for several]
     #[arg(long, value_name = "PLATFORM")]
-    pub(crate) platform: Option<Platform>,
+    pub(crate) platform: Option<WantedPlatform>,
 }
 
 /// The one image of an archive that is worked on.
@@ -154,9 +155,10 @@ pub(crate) struct OneImageArg {
     #[arg(value_name = "IMAGE", value_parser = clap::value_parser!(Selector))]
     pub(crate) image: Option<Selector>,
 
-    /// Which platform, such as linux/arm64
+    /// Which platform: os/architecture or architecture, such as linux/arm64, arm64 or arm/v7; needed
+    /// if the image is for several
     #[arg(long, value_name = "PLATFORM")]
-    pub(crate) platform: Option<Platform>,
+    pub(crate) platform: Option<WantedPlatform>,
 }
 
 /// How to answer.

@@ -142,6 +142,13 @@ pub(crate) fn warn(output: Output, message: &str) {
     output.complain(&text);
 }
 
+/// Says what was decided in place of the user.
+pub(crate) fn note(output: Output, message: &str) {
+    let mut text = String::new();
+    line(&mut text, HINT, "note", message);
+    output.complain(&text);
+}
+
 fn line(text: &mut String, style: Style, label: &str, message: &str) {
     let message = cut(message);
     _ = writeln!(text, "{style}{label}:{style:#} {}", escaped(&message));

@@ -49,7 +49,7 @@ pub use model::{
     Manifest,
 };
 pub(crate) use model::{RefusedTag, TagFault};
-pub use platform::{Platform, PlatformError};
+pub use platform::{Fit, Platform, PlatformError, WantedPlatform};
 pub use reference::{Name, Reference, ReferenceError};
-pub use select::{SelectError, Selector};
+pub use select::{Picked, SelectError, Selector, Unasked};
 pub(crate) use v1::is_v1_json;

@@ -16,12 +16,111 @@ pub struct Platform {
     pub os_version: String,
 }
 
-/// A platform that was asked for is not `os/architecture[/variant]`.
+/// Why a text is not a platform.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "`{0}` is no platform: `os/architecture` or `os/architecture/variant` is wanted, such as linux/arm64"
-)]
-pub struct PlatformError(String);
+pub enum PlatformError {
+    /// It has another form, or names an architecture that nobody knows.
+    #[error(
+        "`{0}` is not a platform: write os/architecture or os/architecture/variant, such as linux/arm64 or linux/arm/v7, or the architecture alone"
+    )]
+    Form(String),
+    /// It names an operating system and no architecture.
+    #[error("`{0}` is an operating system alone: add the architecture, such as {0}/amd64")]
+    SystemAlone(String),
+}
+
+/// A platform that is asked for: `os/architecture[/variant]`, or `architecture[/variant]` for whatever
+/// operating system. Other names of an architecture become Go's, as in containerd's `platforms`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct WantedPlatform {
+    os: Option<String>,
+    architecture: String,
+    /// Empty if none was asked for.
+    variant: String,
+}
+
+/// How well an image fits a platform that is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Fit {
+    /// It is for another platform.
+    No,
+    /// One of the two leaves the variant out.
+    Loose,
+    /// They are the same.
+    Exact,
+}
+
+impl WantedPlatform {
+    /// The platform that this program runs on.
+    pub fn host() -> Self {
+        let Platform {
+            os, architecture, ..
+        } = Platform::host();
+        Self {
+            os: Some(os),
+            architecture,
+            variant: String::new(),
+        }
+    }
+
+    /// How well an image for `platform` fits. `arm64` alone means `v8` and `arm` alone `v7`, and `amd64/v1`
+    /// is `amd64`, as in containerd.
+    pub fn fit(&self, platform: &Platform) -> Fit {
+        let os = platform.os.to_lowercase();
+        let (own, variant) = canonical(&platform.architecture, &platform.variant);
+        let (wanted, wanted_variant) = canonical(&self.architecture, &self.variant);
+        if own != wanted || self.os.as_ref().is_some_and(|wanted| *wanted != os) {
+            Fit::No
+        } else if variant == wanted_variant {
+            Fit::Exact
+        } else if variant.is_empty() || wanted_variant.is_empty() {
+            Fit::Loose
+        } else {
+            Fit::No
+        }
+    }
+}
+
+impl FromStr for WantedPlatform {
+    type Err = PlatformError;
+
+    fn from_str(text: &str) -> Result<Self, PlatformError> {
+        let bad = || PlatformError::Form(text.to_owned());
+        let lower = text.to_lowercase();
+        let parts: Vec<&str> = lower.split('/').collect();
+        if parts.iter().any(|part| part.is_empty()) {
+            return Err(bad());
+        }
+        let (os, architecture, variant) = match parts[..] {
+            [os] if is_system(os) => return Err(PlatformError::SystemAlone(text.to_owned())),
+            [architecture] if is_architecture(architecture) => (None, architecture, ""),
+            [architecture, variant] if is_architecture(architecture) => {
+                (None, architecture, variant)
+            }
+            [os, architecture] => (Some(os), architecture, ""),
+            [os, architecture, variant] => (Some(os), architecture, variant),
+            _ => return Err(bad()),
+        };
+        Ok(Self {
+            os: os.map(|os| if os == "macos" { "darwin" } else { os }.to_owned()),
+            architecture: architecture.to_owned(),
+            variant: variant.to_owned(),
+        })
+    }
+}
+
+impl fmt::Display for WantedPlatform {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(os) = &self.os {
+            write!(f, "{os}/")?;
+        }
+        f.write_str(&self.architecture)?;
+        if !self.variant.is_empty() {
+            write!(f, "/{}", self.variant)?;
+        }
+        Ok(())
+    }
+}
 
 impl Platform {
     /// The platform that this program runs on, in Go's names.
@@ -55,30 +154,13 @@ impl Platform {
     ///
     /// [`PlatformError`] if it is none of these.
     pub fn for_new_image(text: &str) -> Result<Self, PlatformError> {
-        const SYSTEMS: [&str; 15] = [
-            "aix",
-            "android",
-            "darwin",
-            "dragonfly",
-            "freebsd",
-            "illumos",
-            "ios",
-            "js",
-            "linux",
-            "netbsd",
-            "openbsd",
-            "plan9",
-            "solaris",
-            "wasip1",
-            "windows",
-        ];
         let lower = text.to_lowercase();
         let mut platform = match lower.as_str() {
             "macos" => Self {
                 os: "darwin".to_owned(),
                 ..Self::of_new_images()
             },
-            os if SYSTEMS.contains(&os) => Self {
+            os if is_system(os) => Self {
                 os: lower,
                 ..Self::of_new_images()
             },
@@ -109,34 +191,78 @@ impl Platform {
     pub fn is_unknown(&self) -> bool {
         self.os.is_empty() && self.architecture.is_empty()
     }
-
-    /// Whether an image for `self` is one for `wanted`. A variant that one side leaves out is not
-    /// compared, save that `arm64` alone means `v8` and `arm` alone means `v7`, as in containerd.
-    pub fn satisfies(&self, wanted: &Self) -> bool {
-        let (own, own_default) = normal_architecture(&self.architecture);
-        let (other, other_default) = normal_architecture(&wanted.architecture);
-        let pick = |written: &str, default: &'static str| {
-            if written.is_empty() {
-                default.to_owned()
-            } else {
-                written.to_owned()
-            }
-        };
-        let variant = pick(&self.variant, own_default);
-        let wanted_variant = pick(&wanted.variant, other_default);
-        self.os == wanted.os
-            && own == other
-            && (wanted_variant.is_empty() || variant.is_empty() || variant == wanted_variant)
-    }
 }
 
-/// Whether Go has an architecture of this name, or containerd knows it by it.
+/// Whether Go has an operating system of this name (containerd `platforms`, `isKnownOS`).
+fn is_system(name: &str) -> bool {
+    const GO: [&str; 19] = [
+        "aix",
+        "android",
+        "darwin",
+        "dragonfly",
+        "freebsd",
+        "hurd",
+        "illumos",
+        "ios",
+        "js",
+        "linux",
+        "macos",
+        "nacl",
+        "netbsd",
+        "openbsd",
+        "plan9",
+        "solaris",
+        "wasip1",
+        "windows",
+        "zos",
+    ];
+    GO.contains(&name)
+}
+
+/// Whether Go has an architecture of this name, or containerd knows it by it (`isKnownArch`).
 fn is_architecture(name: &str) -> bool {
-    const GO: [&str; 14] = [
-        "386", "amd64", "arm", "arm64", "loong64", "mips", "mips64", "mips64le", "mipsle", "ppc64",
-        "ppc64le", "riscv64", "s390x", "wasm",
+    const GO: [&str; 24] = [
+        "386",
+        "amd64",
+        "amd64p32",
+        "arm",
+        "arm64",
+        "arm64be",
+        "armbe",
+        "loong64",
+        "mips",
+        "mips64",
+        "mips64le",
+        "mips64p32",
+        "mips64p32le",
+        "mipsle",
+        "ppc",
+        "ppc64",
+        "ppc64le",
+        "riscv",
+        "riscv64",
+        "s390",
+        "s390x",
+        "sparc",
+        "sparc64",
+        "wasm",
     ];
     GO.contains(&normal_architecture(name).0)
+}
+
+/// Go's name for an architecture and the variant in full, for comparing (`normalizeArch`).
+fn canonical(architecture: &str, variant: &str) -> (String, String) {
+    let (lower, variant) = (architecture.to_lowercase(), variant.to_lowercase());
+    let (name, implied) = normal_architecture(&lower);
+    let variant = match (name, variant.as_str()) {
+        ("amd64", "v1" | "1") => "",
+        ("arm" | "arm64", "") => implied,
+        ("arm" | "arm64", number) if number.starts_with(|c: char| c.is_ascii_digit()) => {
+            return (name.to_owned(), format!("v{number}"));
+        }
+        (_, variant) => variant,
+    };
+    (name.to_owned(), variant.to_owned())
 }
 
 /// Go's name for an architecture, and the variant that the bare name means.
@@ -156,7 +282,7 @@ impl FromStr for Platform {
     type Err = PlatformError;
 
     fn from_str(text: &str) -> Result<Self, PlatformError> {
-        let bad = || PlatformError(text.to_owned());
+        let bad = || PlatformError::Form(text.to_owned());
         let parts: Vec<&str> = text.split('/').collect();
         if parts.iter().any(|part| part.is_empty()) {
             return Err(bad());
@@ -227,22 +353,53 @@ mod tests {
     }
 
     #[test]
-    fn variants_default_as_in_containerd() {
-        let platform = |text: &str| text.parse::<Platform>().expect("a platform");
+    fn what_is_asked_for_is_compared_as_in_containerd() {
+        let image = |text: &str| text.parse::<Platform>().expect("a platform");
         let table = [
-            ("linux/arm64/v8", "linux/arm64", true),
-            ("linux/arm64", "linux/aarch64/v8", true),
-            ("linux/arm/v6", "linux/arm", false),
-            ("linux/arm/v7", "linux/arm", true),
-            ("linux/amd64", "linux/x86_64", true),
-            ("linux/amd64", "windows/amd64", false),
+            ("linux/arm64/v8", "linux/arm64", Fit::Exact),
+            ("linux/arm64", "linux/aarch64/v8", Fit::Exact),
+            ("linux/arm64", "arm64/8", Fit::Exact),
+            ("linux/arm64", "AArch64", Fit::Exact),
+            ("linux/ARM64", "arm64", Fit::Exact),
+            ("windows/arm64", "arm64", Fit::Exact),
+            ("linux/arm64/v9", "arm64", Fit::No),
+            ("linux/arm/v6", "linux/arm", Fit::No),
+            ("linux/arm/v6", "armel", Fit::Exact),
+            ("linux/arm/v7", "linux/arm", Fit::Exact),
+            ("linux/arm/v7", "armhf", Fit::Exact),
+            ("linux/arm", "arm/v7", Fit::Exact),
+            ("linux/arm/7", "arm/v7", Fit::Exact),
+            ("linux/amd64", "linux/x86_64", Fit::Exact),
+            ("linux/amd64", "X86-64", Fit::Exact),
+            ("linux/amd64", "amd64/v1", Fit::Exact),
+            ("linux/amd64/v2", "amd64", Fit::Loose),
+            ("linux/amd64", "amd64/v3", Fit::Loose),
+            ("linux/amd64/v2", "amd64/v3", Fit::No),
+            ("linux/386", "i386", Fit::Exact),
+            ("linux/amd64", "windows/amd64", Fit::No),
+            ("darwin/arm64", "macos/arm64", Fit::Exact),
+            ("linux/amd64", "arm64", Fit::No),
+            ("linux/foo", "linux/foo", Fit::Exact),
         ];
-        for (image, wanted, fits) in table {
-            assert_eq!(
-                platform(image).satisfies(&platform(wanted)),
-                fits,
-                "{image} for {wanted}"
-            );
+        for (platform, wanted, fit) in table {
+            let wanted: WantedPlatform = wanted.parse().expect(wanted);
+            assert_eq!(wanted.fit(&image(platform)), fit, "{platform} for {wanted}");
+        }
+        assert_eq!(
+            "linux".parse::<WantedPlatform>(),
+            Err(PlatformError::SystemAlone("linux".to_owned()))
+        );
+        for bad in [
+            "",
+            "foo",
+            "/amd64",
+            "a/b/c/d",
+            "linux/",
+            "arm64/",
+            "linux//arm64",
+        ] {
+            let wanted = bad.parse::<WantedPlatform>();
+            assert_eq!(wanted, Err(PlatformError::Form(bad.to_owned())));
         }
         for bad in ["linux", "", "/amd64", "a/b/c/d", "linux/"] {
             assert!(bad.parse::<Platform>().is_err(), "{bad}");

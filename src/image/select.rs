@@ -3,7 +3,7 @@
 use std::str::FromStr;
 
 use super::model::{Image, ImageSet};
-use super::platform::Platform;
+use super::platform::{Fit, Platform, WantedPlatform};
 use super::reference::{Name, Reference};
 use crate::digest::Digest;
 
@@ -42,11 +42,24 @@ pub enum SelectError {
         /// Those that there are, for people.
         candidates: Vec<String>,
     },
+    /// One image for several platforms, none of them asked for, and none taken on its own.
+    #[error(
+        "the archive holds {what} for {} platforms; choose the one to write",
+        .platforms.len()
+    )]
+    Platforms {
+        /// The image, for people.
+        what: String,
+        /// The platforms.
+        platforms: Vec<Platform>,
+        /// The images, for people.
+        candidates: Vec<String>,
+    },
     /// No image is for the platform that was asked for.
     #[error("the archive holds no image for {wanted}")]
     NoPlatform {
         /// The platform.
-        wanted: Platform,
+        wanted: WantedPlatform,
         /// What there is, for people.
         candidates: Vec<String>,
     },
@@ -131,8 +144,38 @@ impl Selector {
     }
 }
 
+/// Who picks the platform of an image for several, where none was asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unasked {
+    /// The machine: its own platform is taken if there is an image for it. For looking at images; whoever
+    /// takes it says so, since another machine takes another one.
+    Host,
+    /// Nobody: it is an error. For whatever is written, which must not depend on the machine.
+    Refuse,
+}
+
+/// The images that were picked.
+#[derive(Clone, Debug)]
+pub struct Picked<'s> {
+    /// The images.
+    pub images: Vec<&'s Image>,
+    /// The platforms that the only one of [`images`](Self::images) was picked from because this machine has
+    /// its platform; empty if nothing was left to the machine.
+    pub by_host_from: Vec<Platform>,
+}
+
+impl<'s> Picked<'s> {
+    fn plainly(images: Vec<&'s Image>) -> Self {
+        Self {
+            images,
+            by_host_from: Vec::new(),
+        }
+    }
+}
+
 impl ImageSet {
-    /// The images that a command should show: all, or those that `selector` and `platform` pick.
+    /// The images that a command should show: all, or those that `selector` and `platform` pick. One name
+    /// for several platforms means that of the host.
     ///
     /// # Errors
     ///
@@ -140,9 +183,44 @@ impl ImageSet {
     pub fn select(
         &self,
         selector: Option<&Selector>,
-        platform: Option<&Platform>,
+        platform: Option<&WantedPlatform>,
+    ) -> Result<Picked<'_>, SelectError> {
+        let fitting = self.fitting(selector, platform)?;
+        match selector {
+            Some(_) if platform.is_none() && fitting.len() > 1 => {
+                one_platform(fitting, selector, Unasked::Host)
+            }
+            _ => Ok(Picked::plainly(fitting)),
+        }
+    }
+
+    /// The image that a command should work on: the one that `selector` and `platform` pick, else the
+    /// only one, else what `unasked` says of one image for several platforms.
+    ///
+    /// # Errors
+    ///
+    /// [`SelectError`] if nothing fits, or if several images do.
+    pub fn select_one(
+        &self,
+        selector: Option<&Selector>,
+        platform: Option<&WantedPlatform>,
+        unasked: Unasked,
+    ) -> Result<(&Image, Vec<Platform>), SelectError> {
+        let fitting = self.fitting(selector, platform)?;
+        if let [image] = fitting[..] {
+            return Ok((image, Vec::new()));
+        }
+        let picked = one_platform(fitting, selector, unasked)?;
+        Ok((picked.images[0], picked.by_host_from))
+    }
+
+    /// Whatever `selector` and `platform` fit; at least one image.
+    fn fitting(
+        &self,
+        selector: Option<&Selector>,
+        platform: Option<&WantedPlatform>,
     ) -> Result<Vec<&Image>, SelectError> {
-        let mut picked: Vec<&Image> = match selector {
+        let fitting: Vec<&Image> = match selector {
             None => self.images.iter().collect(),
             Some(Selector {
                 position: Some(position),
@@ -155,90 +233,94 @@ impl ImageSet {
                 };
                 vec![self.images.get(*position).ok_or(out)?]
             }
-            Some(selector) => {
-                let matches = selector.matches(self);
-                if matches.is_empty() {
-                    let candidates = candidates(self.images.iter());
-                    return Err(SelectError::Unknown {
-                        wanted: selector.text.clone(),
-                        candidates,
-                    });
-                }
-                matches
-            }
+            Some(selector) => selector.matches(self),
         };
-        if let Some(wanted) = platform {
-            let all = picked.clone();
-            picked.retain(|image| image.platform.satisfies(wanted));
-            if picked.is_empty() {
-                let candidates = candidates(all.into_iter());
-                return Err(SelectError::NoPlatform {
-                    wanted: wanted.clone(),
-                    candidates,
-                });
-            }
-        } else if let Some(selector) = selector
-            && picked.len() > 1
-        {
-            // One name for several platforms: the host's, if there is one.
-            let host = Platform::host();
-            let for_host: Vec<&Image> = picked
-                .iter()
-                .copied()
-                .filter(|image| image.platform.satisfies(&host))
-                .collect();
-            if let [image] = for_host[..] {
-                return Ok(vec![image]);
-            }
-            let candidates = candidates(picked.into_iter());
-            return Err(SelectError::Ambiguous {
+        if let (Some(selector), true) = (selector, fitting.is_empty()) {
+            return Err(SelectError::Unknown {
                 wanted: selector.text.clone(),
-                candidates,
+                candidates: candidates(&self.images),
             });
         }
-        Ok(picked)
+        let Some(wanted) = platform else {
+            return Ok(fitting);
+        };
+        // `amd64` is the image without a variant where there is one, and not `amd64/v2` as well.
+        let fits = |at_least: Fit| -> Vec<&Image> {
+            let images = fitting.iter().copied();
+            images
+                .filter(|image| wanted.fit(&image.platform) >= at_least)
+                .collect()
+        };
+        let found = Some(fits(Fit::Exact)).filter(|exact| !exact.is_empty());
+        let found = found.unwrap_or_else(|| fits(Fit::Loose));
+        if found.is_empty() {
+            return Err(SelectError::NoPlatform {
+                wanted: wanted.clone(),
+                candidates: candidates(fitting),
+            });
+        }
+        Ok(found)
     }
 }
 
-impl ImageSet {
-    /// The image that a command should work on: the one that `selector` and `platform` pick, else the
-    /// only one, else the only one for the host's platform.
-    ///
-    /// # Errors
-    ///
-    /// [`SelectError`] if nothing fits, or if several images do.
-    pub fn select_one(
-        &self,
-        selector: Option<&Selector>,
-        platform: Option<&Platform>,
-    ) -> Result<&Image, SelectError> {
-        let picked = self.select(selector, platform)?;
-        if let [image] = picked[..] {
-            return Ok(image);
+/// One of several images, if they are one image for several platforms.
+fn one_platform<'s>(
+    images: Vec<&'s Image>,
+    selector: Option<&Selector>,
+    unasked: Unasked,
+) -> Result<Picked<'s>, SelectError> {
+    // Platforms of one image are told apart by the host; different images are not.
+    let is_one_image = images.windows(2).all(|pair| pair[0].names == pair[1].names)
+        || selector.is_some_and(|selector| images.iter().all(|image| selector.names(image)));
+    let mut platforms: Vec<Platform> = Vec::new();
+    for image in &images {
+        if !image.platform.is_unknown() && !platforms.contains(&image.platform) {
+            platforms.push(image.platform.clone());
         }
-        // Platforms of one image are told apart by the host; different images are not.
-        let one_image = picked.windows(2).all(|pair| pair[0].names == pair[1].names);
-        let host = Platform::host();
-        let mut for_host = picked
-            .iter()
-            .copied()
-            .filter(|image| image.platform.satisfies(&host));
-        if let (true, Some(image), None) = (one_image, for_host.next(), for_host.next()) {
-            return Ok(image);
-        }
-        let candidates = candidates(picked.into_iter());
-        Err(match selector {
-            Some(selector) => SelectError::Ambiguous {
-                wanted: selector.text.clone(),
-                candidates,
-            },
-            None => SelectError::Several { candidates },
-        })
     }
+    let told_apart = platforms.len() == images.len();
+    match unasked {
+        Unasked::Host if is_one_image => {
+            let host = WantedPlatform::host();
+            let of_host = |image: &&Image| host.fit(&image.platform) != Fit::No;
+            let mut of_host = images.iter().copied().filter(of_host);
+            if let (Some(image), None) = (of_host.next(), of_host.next()) {
+                return Ok(Picked {
+                    images: vec![image],
+                    by_host_from: platforms,
+                });
+            }
+        }
+        Unasked::Refuse if is_one_image && told_apart => {
+            let what = match (
+                selector,
+                images.first().and_then(|image| image.names.first()),
+            ) {
+                (Some(selector), _) => format!("`{}`", selector.text),
+                (None, Some(name)) => format!("`{name}`"),
+                (None, None) => "an image".to_owned(),
+            };
+            return Err(SelectError::Platforms {
+                what,
+                platforms,
+                candidates: candidates(images),
+            });
+        }
+        Unasked::Host | Unasked::Refuse => {}
+    }
+    let candidates = candidates(images);
+    Err(match selector {
+        Some(selector) => SelectError::Ambiguous {
+            wanted: selector.text.clone(),
+            candidates,
+        },
+        None => SelectError::Several { candidates },
+    })
 }
 
-fn candidates<'i>(images: impl Iterator<Item = &'i Image>) -> Vec<String> {
+fn candidates<'i>(images: impl IntoIterator<Item = &'i Image>) -> Vec<String> {
     images
+        .into_iter()
         .map(|image| {
             let names: Vec<String> = image.names.iter().map(ToString::to_string).collect();
             let names = if names.is_empty() {

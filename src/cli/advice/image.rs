@@ -1,7 +1,7 @@
 //! On images that cannot be read or picked.
 
 use imgtar::archive::LookupError;
-use imgtar::image::{JsonError, LoadError, SelectError, Unreadable};
+use imgtar::image::{JsonError, LoadError, Platform, SelectError, Unreadable};
 
 use super::foreign::Wanted;
 use super::{Advice, VERIFY, allow, archive};
@@ -46,6 +46,11 @@ pub(super) fn on_select(error: &SelectError) -> Advice {
             candidates.iter().cloned(),
             "write more of the ID, or pick one with --platform or by position",
         ),
+        SelectError::Platforms {
+            platforms,
+            candidates,
+            ..
+        } => Advice::below(candidates.iter().cloned(), add_one_of(platforms)),
         SelectError::NoPlatform { candidates, .. } => Advice::below(
             candidates.iter().cloned(),
             "pick one of these with --platform, or leave the option out to see all",
@@ -57,4 +62,13 @@ pub(super) fn on_select(error: &SelectError) -> Advice {
             Advice::hint("write @0, @1, … for a position, or a reference or an ID without the @")
         }
     }
+}
+
+/// The options to add for these platforms, or the first few of them.
+fn add_one_of(platforms: &[Platform]) -> String {
+    const SHOWN: usize = 8;
+    let options = platforms.iter().take(SHOWN);
+    let options: Vec<String> = options.map(|one| format!("--platform {one}")).collect();
+    let more = if platforms.len() > SHOWN { ", …" } else { "" };
+    format!("add one of: {}{more}", options.join(", "))
 }

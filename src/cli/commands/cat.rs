@@ -2,7 +2,7 @@
 
 use std::io::ErrorKind;
 
-use imgtar::image::{Platform, Selector};
+use imgtar::image::{Selector, WantedPlatform};
 use imgtar::rootfs::Body;
 use imgtar::write::{WriteError, write_file};
 
@@ -31,9 +31,10 @@ pub(crate) struct Args {
     #[arg(short, long, value_name = "IMAGE", value_parser = clap::value_parser!(Selector))]
     image: Option<Selector>,
 
-    /// Which platform, such as linux/arm64
+    /// Which platform: os/architecture or architecture, such as linux/arm64, arm64 or arm/v7
+    /// [default: that of this machine, if the image is for several]
     #[arg(long, value_name = "PLATFORM")]
-    platform: Option<Platform>,
+    platform: Option<WantedPlatform>,
 }
 
 impl Args {
@@ -43,7 +44,11 @@ impl Args {
             image: self.image.clone(),
             platform: self.platform.clone(),
         };
-        let tree = build(loaded.pick_one(&arg)?, context.jobs, context)?;
+        let tree = build(
+            loaded.pick_to_read(&arg, context.output)?,
+            context.jobs,
+            context,
+        )?;
         // All paths are looked up before anything is printed, so that a mistake prints nothing.
         let mut files = Vec::with_capacity(self.paths.len());
         for path in &self.paths {

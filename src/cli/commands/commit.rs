@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use imgtar::image::{Changes, Platform, Selector};
+use imgtar::image::{Changes, Selector, WantedPlatform};
 use imgtar::rootfs::ChangeKind;
 use imgtar::write::{CommitOptions, commit};
 
@@ -40,9 +40,10 @@ pub(crate) struct Args {
     #[arg(short, long, value_name = "IMAGE", value_parser = clap::value_parser!(Selector))]
     image: Option<Selector>,
 
-    /// Which platform, such as linux/arm64
+    /// Which platform: os/architecture or architecture, such as linux/arm64, arm64 or arm/v7; needed
+    /// if the image is for several
     #[arg(long, value_name = "PLATFORM")]
-    platform: Option<Platform>,
+    platform: Option<WantedPlatform>,
 
     #[command(flatten)]
     output: ArchiveOutputArg,
@@ -86,7 +87,7 @@ impl Args {
         let created = self.created.time()?;
         let names = self.tags.names(&[]);
         let loaded = Context::read(context.open(&self.base)?)?;
-        let image = loaded.pick_one(&OneImageArg {
+        let image = loaded.pick_to_write(&OneImageArg {
             image: self.image.clone(),
             platform: self.platform.clone(),
         })?;

@@ -132,7 +132,7 @@ impl Args {
 
     pub(crate) fn run(&self, context: &Context) -> Result<Exit, Failure> {
         let loaded = context.load(&self.archive)?;
-        let image = loaded.pick_one(&self.image)?;
+        let image = loaded.pick_to_write(&self.image)?;
         let mut destination = self.output.open(&context.files)?;
         let mut metadata = self.metadata.open(&self.output, &context.files)?;
         let as_container = if self.as_container {

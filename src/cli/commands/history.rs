@@ -52,7 +52,7 @@ pub(crate) struct Args {
 impl Args {
     pub(crate) fn run(&self, context: &Context) -> Result<Exit, Failure> {
         let loaded = context.load(&self.archive)?;
-        let picked = loaded.pick(&self.image)?;
+        let picked = loaded.pick(&self.image, Some(context.output))?;
         let measures = context.measure(&picked)?;
         let report = History::new(&loaded.set, &picked, &measures);
         let answer = if self.json.json {

@@ -39,7 +39,7 @@ pub(crate) struct Args {
 impl Args {
     pub(crate) fn run(&self, context: &Context) -> Result<Exit, Failure> {
         let loaded = context.load(&self.archive)?;
-        let picked = loaded.pick(&self.image)?;
+        let picked = loaded.pick(&self.image, (!self.quiet).then_some(context.output))?;
         let answer = if self.json.json {
             let measures = context.measure(&picked)?;
             context.warn_of_layers(&picked, &measures);

@@ -33,7 +33,7 @@ impl Args {
         let picked = if nothing_picked && loaded.set.images.is_empty() {
             Vec::new()
         } else {
-            loaded.pick(&self.image)?
+            loaded.pick(&self.image, Some(context.output))?
         };
         let measures = context.measure(&picked)?;
         let report = Inspect::new(&loaded.archive, &loaded.set, &picked, &measures);

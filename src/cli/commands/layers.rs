@@ -41,7 +41,7 @@ pub(crate) struct Args {
 impl Args {
     pub(crate) fn run(&self, context: &Context) -> Result<Exit, Failure> {
         let loaded = context.load(&self.archive)?;
-        let picked = loaded.pick(&self.image)?;
+        let picked = loaded.pick(&self.image, Some(context.output))?;
         let measures = context.measure(&picked)?;
         let mut report = Layers::new(&picked, &measures);
         report.fill_diff_ids(&computed_diff_ids(&picked, context)?);

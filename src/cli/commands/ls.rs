@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use clap::ValueEnum;
 use imgtar::Jobs;
-use imgtar::image::{Image, Platform, Selector};
+use imgtar::image::{Image, Selector, WantedPlatform};
 use imgtar::layer::walk_layer;
 use imgtar::report::{FileType, Ls, LsEntry};
 use imgtar::rootfs::{Body, InodeId, Rootfs};
@@ -35,9 +35,10 @@ pub(crate) struct Args {
     #[arg(short, long, value_name = "IMAGE", value_parser = clap::value_parser!(Selector))]
     image: Option<Selector>,
 
-    /// Which platform, such as linux/arm64
+    /// Which platform: os/architecture or architecture, such as linux/arm64, arm64 or arm/v7
+    /// [default: that of this machine, if the image is for several]
     #[arg(long, value_name = "PLATFORM")]
-    platform: Option<Platform>,
+    platform: Option<WantedPlatform>,
 
     #[command(flatten)]
     json: JsonArg,
@@ -76,7 +77,7 @@ impl Args {
             image: self.image.clone(),
             platform: self.platform.clone(),
         };
-        let image = loaded.pick_one(&arg)?;
+        let image = loaded.pick_to_read(&arg, context.output)?;
         if self.is_plain() {
             let answer = self.plain(image, context)?;
             context.warn_of_problems(&loaded);

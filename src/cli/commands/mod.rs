@@ -19,7 +19,7 @@ pub(super) mod verify;
 use std::path::Path;
 
 use imgtar::archive::Archive;
-use imgtar::image::{Image, ImageSet};
+use imgtar::image::{Image, ImageSet, Platform, Unasked};
 use imgtar::layer::Measures;
 use imgtar::problem::Severity;
 use imgtar::report::units;
@@ -28,7 +28,7 @@ use imgtar::source::Input;
 use imgtar::{Jobs, Limits};
 
 use super::args::{self, ArchiveArg, Global, ImageArg, OneImageArg};
-use super::error::{Failure, causes, warn};
+use super::error::{Failure, causes, note, warn};
 use super::exit::Exit;
 use super::files::Files;
 use super::output::Output;
@@ -179,18 +179,44 @@ pub(super) struct Loaded {
 }
 
 impl Loaded {
-    /// The images to show.
-    pub(super) fn pick(&self, arg: &ImageArg) -> Result<Vec<&Image>, Failure> {
+    /// The images to show. Of one image for several platforms that of this machine is shown; `output`
+    /// hears of it.
+    pub(super) fn pick(
+        &self,
+        arg: &ImageArg,
+        output: Option<Output>,
+    ) -> Result<Vec<&Image>, Failure> {
         self.require_images()?;
-        Ok(self.set.select(arg.image.as_ref(), arg.platform.as_ref())?)
+        let picked = self.set.select(arg.image.as_ref(), arg.platform.as_ref())?;
+        if let (Some(output), [image]) = (output, &picked.images[..]) {
+            say_platform(output, image, &picked.by_host_from);
+        }
+        Ok(picked.images)
     }
 
-    /// The image to work on: the one that was asked for, or the only one.
-    pub(super) fn pick_one(&self, arg: &OneImageArg) -> Result<&Image, Failure> {
+    /// The image to look into: the one that was asked for, or the only one; as in [`Self::pick`] if it is
+    /// for several platforms.
+    pub(super) fn pick_to_read(
+        &self,
+        arg: &OneImageArg,
+        output: Output,
+    ) -> Result<&Image, Failure> {
         self.require_images()?;
-        Ok(self
-            .set
-            .select_one(arg.image.as_ref(), arg.platform.as_ref())?)
+        let (image, platforms) =
+            self.set
+                .select_one(arg.image.as_ref(), arg.platform.as_ref(), Unasked::Host)?;
+        say_platform(output, image, &platforms);
+        Ok(image)
+    }
+
+    /// The image to write something of: the one that was asked for, or the only one. What is written does
+    /// not depend on the machine, so of an image for several platforms one must be asked for.
+    pub(super) fn pick_to_write(&self, arg: &OneImageArg) -> Result<&Image, Failure> {
+        self.require_images()?;
+        let (image, _) =
+            self.set
+                .select_one(arg.image.as_ref(), arg.platform.as_ref(), Unasked::Refuse)?;
+        Ok(image)
     }
 
     /// Refuses an archive that describes something, but no image.
@@ -227,6 +253,22 @@ impl Loaded {
         }
         Err(failure)
     }
+}
+
+/// Says which platform was taken of several because this machine has it.
+fn say_platform(output: Output, image: &Image, from: &[Platform]) {
+    const SHOWN: usize = 8;
+    if from.is_empty() {
+        return;
+    }
+    let all: Vec<String> = from.iter().take(SHOWN).map(ToString::to_string).collect();
+    let more = if from.len() > SHOWN { ", …" } else { "" };
+    let message = format!(
+        "this is the image for {}, the platform of this machine; --platform takes another of {}{more}",
+        image.platform,
+        all.join(", ")
+    );
+    note(output, &message);
 }
 
 /// Whether images could be shown as they should be: an image without a readable config is shown
