@@ -989,3 +989,60 @@ fn a_directory_is_named_by_what_it_holds() {
         assert!(run.err().contains(of_import), "{run}");
     }
 }
+
+// --- image archives after all ---------------------------------------------------------------------
+
+#[test]
+fn an_archive_behind_an_archive_is_named() {
+    let work = Work::new();
+    let tar = archive();
+    let half = layer(&[Entry::file("x", b"y")]);
+    for (name, second, what) in [
+        (
+            "two.tar",
+            tar.clone(),
+            "another image archive follows the end",
+        ),
+        (
+            "rootfs.tar",
+            rootfs(),
+            "another tar of a root file system follows",
+        ),
+        ("tar.tar", half, "another tar archive follows"),
+        ("gzip.tar", gzip(&tar), "another image archive follows"),
+        ("text.tar", b"text".to_vec(), "something follows the end"),
+    ] {
+        let path = work.put(name, &[&*tar, &*second].concat());
+        let run = imgtar(&["verify", &path]).exits(0);
+        assert!(run.out().contains(what), "{run}");
+    }
+    let both = [&*tar, &*tar].concat();
+    let path = work.put("two.tar.gz", &gzip(&both));
+    let run = imgtar(&["verify", &path]).exits(0);
+    let tail = format!(
+        "`tail -c +{}` of what gzip holds is the other",
+        tar.len() + 1
+    );
+    assert!(run.out().contains(&tail), "{run}");
+}
+
+#[test]
+fn json_in_the_encodings_of_windows_is_named() {
+    let work = Work::new();
+    let manifest = br#"[{"Config":"c.json","RepoTags":null,"Layers":[]}]"#;
+    let marked = [b"\xef\xbb\xbf", &manifest[..]].concat();
+    for (body, words) in [
+        (marked, "it begins with a byte-order mark"),
+        (utf16(manifest, true, true), "it is UTF-16 text"),
+        (utf16(manifest, true, false), "it is UTF-16 text"),
+        (utf16(manifest, false, true), "it is UTF-16 text"),
+    ] {
+        for name in ["manifest.json", "index.json"] {
+            let tar = layer(&[Entry::file(name, &body), Entry::file("c.json", b"{}")]);
+            let path = work.put("a.tar", &tar);
+            let run = imgtar(&["images", &path]).exits(3);
+            assert!(run.err().contains(words), "{run}");
+            assert!(run.err().contains("save it as UTF-8 without BOM"), "{run}");
+        }
+    }
+}

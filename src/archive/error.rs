@@ -2,7 +2,7 @@
 
 use bstr::ByteSlice;
 
-use super::foreign::{Damage, Foreign};
+use super::foreign::{Foreign, Mangled};
 use super::looks::Looks;
 use crate::limits::Exceeded;
 use crate::record::TarError;
@@ -12,12 +12,12 @@ use crate::source::Compression;
 #[derive(Debug, thiserror::Error)]
 pub enum ArchiveError {
     /// The very first header cannot be read.
-    #[error("{path} is not a tar archive{}", cause(damage.as_ref()))]
+    #[error("{path} is not a tar archive{}", cause(mangled.as_ref()))]
     NotTar {
         /// The file.
         path: String,
         /// What happened to it, if that can be told.
-        damage: Option<Damage>,
+        mangled: Option<Mangled>,
         /// What is wrong with the header.
         source: TarError,
     },
@@ -63,8 +63,8 @@ pub enum ArchiveError {
 }
 
 /// What happened to an archive, behind what is wrong with it.
-fn cause(damage: Option<&Damage>) -> String {
-    damage.map_or_else(String::new, |damage| format!(": {damage}"))
+fn cause(mangled: Option<&Mangled>) -> String {
+    mangled.map_or_else(String::new, |mangled| format!(": {mangled}"))
 }
 
 /// What a file is, or what the compression around it holds.

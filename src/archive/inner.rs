@@ -8,8 +8,8 @@ use std::io::{BufReader, Read as _};
 
 use super::looks::is_rootfs;
 use super::{Archive, Member, MemberKind};
-use crate::record::{Cursor, Positioned, Streamed, Walker, is_header};
-use crate::source::{Compression, Slice, Span, sniff};
+use crate::record::{BLOCK, Cursor, Positioned, Streamed, Walker, is_header};
+use crate::source::{Compression, Slice, Source, Span, sniff};
 
 /// How many files are looked at.
 const LOOKED_AT: usize = 1000;
@@ -57,7 +57,7 @@ pub(super) fn archives(archive: &Archive) -> Vec<InnerArchive> {
         });
     for (member, span) in files.take(LOOKED_AT) {
         let slice = archive.source().slice(span);
-        let mut head = [0; 512];
+        let mut head = [0; BLOCK];
         // What cannot be read is no archive inside; whoever reads it for its own sake says so.
         let Ok(n) = slice.read_at(&mut head, 0) else {
             continue;
@@ -116,6 +116,26 @@ fn is_of_image(name: &[u8]) -> bool {
         || name.starts_with(b"blobs/sha256/")
         || name.strip_suffix(b"/layer.tar").is_some_and(id)
         || name.strip_suffix(b".json").is_some_and(id)
+}
+
+/// What stands at `offset` behind the end of a tar, if it is another archive.
+pub(crate) fn archive_behind(source: &Source, offset: u64) -> Option<&'static str> {
+    let slice = source.slice(Span {
+        offset,
+        len: u64::MAX,
+    });
+    let mut head = [0; BLOCK];
+    let n = slice.read_at(&mut head, 0).ok()?;
+    let content = match sniff(&head[..n]) {
+        Compression::None if !is_header(&head[..n]) => return None,
+        Compression::None => content(Positioned::new(slice)),
+        compression => Some(decode(&slice, compression)?),
+    };
+    Some(match content {
+        Some(InnerContent::Images) => "image archive",
+        Some(InnerContent::Rootfs) => "tar of a root file system",
+        None => "tar archive",
+    })
 }
 
 /// The name of a member as its header writes it: with `./` or `/` in front, if it has them.

@@ -26,9 +26,11 @@ mod member;
 
 pub use error::{ArchiveError, LookupError};
 pub use foreign::{
-    Cipher, Compressor, Content, Damage, Encoding, Foreign, Format, JsonText, TextForm, require_tar,
+    Cipher, Compressor, Content, Encoding, Foreign, Format, JsonText, Mangled, TextForm,
+    require_tar,
 };
 pub use index::{Archive, LINK_LIMIT};
+pub(crate) use inner::archive_behind;
 pub use inner::{InnerArchive, InnerContent};
 pub use layout::{Evidence, Layout, V1Root};
 pub use looks::Looks;

@@ -86,6 +86,9 @@ impl Json {
     /// Reads the first value of a document, and says where something other than white space
     /// follows it.
     pub(crate) fn parse_first(bytes: &[u8]) -> Result<(Self, Option<usize>), JsonError> {
+        if let Some(why) = wrong_encoding(bytes) {
+            return Err(JsonError::Syntax(why.to_owned()));
+        }
         let text = String::from_utf8_lossy(bytes);
         let mut stream = serde_json::Deserializer::from_str(&text).into_iter::<Self>();
         let value = match stream.next() {
@@ -108,6 +111,20 @@ impl Json {
             Self::Array(_) => "an array".into(),
             Self::Object(_) => "an object".into(),
         }
+    }
+}
+
+/// Why a document is none for its encoding, as editors and shells of Windows write it. Go reads UTF-8
+/// without a mark only.
+fn wrong_encoding(bytes: &[u8]) -> Option<&'static str> {
+    match bytes {
+        [0xef, 0xbb, 0xbf, ..] => Some(
+            "it begins with a byte-order mark (UTF-8 with BOM), which engines refuse: save it as UTF-8 without BOM",
+        ),
+        [0xff, 0xfe, ..] | [0xfe, 0xff, ..] | [b'[' | b'{', 0, ..] | [0, b'[' | b'{', ..] => {
+            Some("it is UTF-16 text, which engines refuse: save it as UTF-8 without BOM")
+        }
+        _ => None,
     }
 }
 

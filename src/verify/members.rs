@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use crate::archive::{Archive, Member, MemberKind};
+use crate::archive::{Archive, Member, MemberKind, archive_behind};
 use crate::image::{ImageSet, Layer};
 use crate::layer::{LayerError, digest, first_set_byte};
 use crate::problem::{Code, Problem};
@@ -66,10 +66,25 @@ fn tail(archive: &Archive) -> Result<Vec<Problem>, LayerError> {
     if archive.has_end()
         && let Some(offset) = first_set_byte(&archive.source().whole(), archive.end())?
     {
-        let message = "something follows the end of the archive's tar: engines do not read it";
+        let message = behind_the_end(archive, offset);
         problems.push(Problem::warning(Code::TrailingData, message).at(offset));
     }
     Ok(problems)
+}
+
+/// Words for what follows the end. Whoever joined two archives with `cat` wants both.
+fn behind_the_end(archive: &Archive, offset: u64) -> String {
+    let Some(what) = archive_behind(archive.source(), offset) else {
+        return "something follows the end of the archive's tar: engines do not read it".to_owned();
+    };
+    let of = match archive.compression() {
+        Compression::None => "the file".to_owned(),
+        compression => format!("what {compression} holds"),
+    };
+    format!(
+        "another {what} follows the end of this one: engines read the first one only; `tail -c +{}` of {of} is the other",
+        offset + 1
+    )
 }
 
 /// Whether two members are the same but for their place.

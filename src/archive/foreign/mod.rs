@@ -8,8 +8,8 @@
 //! Threats: at most [`HEAD`] bytes are read at the beginning and [`TAIL`] at the end, and nothing is
 //! decoded beyond them; what is shown of the file is cut to [`SHOWN`] characters.
 
-mod damage;
 mod format;
+mod mangled;
 mod refuse;
 mod text;
 mod transcoded;
@@ -18,8 +18,8 @@ use std::fmt;
 
 use bstr::ByteSlice;
 
-pub use damage::Damage;
 pub use format::{Cipher, Compressor, Format};
+pub use mangled::Mangled;
 pub use refuse::require_tar;
 pub(super) use refuse::{not_tar, refuse_zeros};
 pub use text::{JsonText, TextForm};

@@ -1,6 +1,6 @@
 //! What is refused before it is read as a tar, and with which words.
 
-use super::{Damage, Foreign};
+use super::{Foreign, Mangled};
 use crate::archive::ArchiveError;
 use crate::record::{BLOCK, Positioned, TarError, TarFault, Walker, is_header};
 use crate::source::Input;
@@ -40,13 +40,13 @@ pub(in crate::archive) fn not_tar(input: &Input, source: TarError) -> ArchiveErr
             | TarFault::Number { .. }
     );
     if is_tar {
-        let damage = match source.fault {
+        let mangled = match source.fault {
             TarFault::Read(_) => None,
-            _ => Damage::of(input.source(), 0, source.offset).unwrap_or_default(),
+            _ => Mangled::of(input.source(), 0, source.offset).unwrap_or_default(),
         };
         return ArchiveError::NotTar {
             path,
-            damage,
+            mangled,
             source,
         };
     }
@@ -59,7 +59,7 @@ pub(in crate::archive) fn not_tar(input: &Input, source: TarError) -> ArchiveErr
         },
         _ => ArchiveError::NotTar {
             path,
-            damage: None,
+            mangled: None,
             source,
         },
     }

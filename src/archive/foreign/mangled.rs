@@ -1,4 +1,4 @@
-//! What damaged a tar that begins as one: programs that take it for text.
+//! What happened to a tar on its way that begins as one: programs took it for text.
 //!
 //! Whoever copies an archive as text (FTP in ASCII mode, a version control that converts line ends, a
 //! pipe of PowerShell 7) changes single bytes everywhere: everything behind them is shifted, so a header
@@ -16,9 +16,9 @@ use crate::source::{Source, SourceError};
 /// How many line ends, or lost characters, count as a sign without any header.
 const MANY: usize = 8;
 
-/// What damaged a tar.
+/// What happened to a tar on its way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Damage {
+pub enum Mangled {
     /// Each LF has become CR LF.
     CrAdded,
     /// Each CR LF has become LF.
@@ -32,7 +32,7 @@ pub enum Damage {
     },
 }
 
-impl Damage {
+impl Mangled {
     /// Looks at `source` between the last sound header, at `sound`, and what follows `fault`, where the
     /// next one should stand; `None` if nothing tells what happened.
     ///
@@ -94,7 +94,7 @@ fn transcoded(body: &[u8]) -> usize {
     lost.max(latin)
 }
 
-impl fmt::Display for Damage {
+impl fmt::Display for Mangled {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::CrAdded => {
