@@ -3,9 +3,8 @@
 use std::fmt;
 use std::io;
 
-use bstr::ByteSlice;
-
 use crate::archive::ArchiveError;
+use crate::escape;
 use crate::image::LoadError;
 use crate::metadata::MetadataError;
 use crate::record::TarError;
@@ -108,7 +107,7 @@ pub struct LostBody {
 
 impl fmt::Display for LostBody {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "layer {}: `{}`", self.layer, self.path.as_bstr())
+        write!(f, "layer {}: `{}`", self.layer, escape::name(&self.path))
     }
 }
 
@@ -118,7 +117,7 @@ fn lost(path: &str, bodies: &[LostBody]) -> String {
     };
     format!(
         "layer {layer} cannot be put together: {path} no longer has the content that `{}` had",
-        lost.as_bstr()
+        escape::name(lost)
     )
 }
 
@@ -165,7 +164,7 @@ pub enum ChangeKind {
 
 impl fmt::Display for Change {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "`{}` ", self.path.as_bstr())?;
+        write!(f, "`{}` ", escape::name(&self.path))?;
         match self.what {
             ChangeKind::Added => f.write_str("was added"),
             ChangeKind::Removed => f.write_str("is missing"),
