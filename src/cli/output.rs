@@ -49,6 +49,7 @@ impl Output {
 
     /// Prints the answer as `print` makes it, so that it never stands in memory whole. A reader that
     /// has gone away is not a failure.
+    #[expect(clippy::unused_self, reason = "only who was given an output prints")]
     pub(crate) fn answer(
         self,
         print: impl FnOnce(&mut dyn Write) -> Result<(), Stop>,

@@ -10,8 +10,11 @@ use crate::image::Image;
 /// config, and their descriptions never stand in memory together. A list in JSON.
 pub struct Each<'a, T> {
     images: &'a [&'a Image],
-    describe: Box<dyn Fn(usize, &Image) -> T + 'a>,
+    describe: Describe<'a, T>,
 }
+
+/// Describes an image, given its place in the list.
+type Describe<'a, T> = Box<dyn Fn(usize, &Image) -> T + 'a>;
 
 impl<'a, T> Each<'a, T> {
     /// `describe` is given an image and its place in `images`; it may be called several times.

@@ -12,7 +12,7 @@ use imgtar::report::{LayerListing, Listing, Ls, LsEntry, Merged, Place, See};
 use imgtar::rootfs::{NodeId, Rootfs};
 use imgtar::{Jobs, escape};
 
-use super::{Context, Exit, Failure};
+use super::{Context, Exit, Failure, Loaded};
 use crate::cli::args::{ArchiveArg, JsonArg, OneImageArg, bytes_of};
 use crate::cli::error::warn;
 use crate::cli::render;
@@ -84,39 +84,40 @@ impl Args {
             platform: self.platform.clone(),
         };
         let image = loaded.pick_one(&arg)?;
-        match self.layer {
-            Some(index) => {
-                let layer = layer(image, index)?;
-                let listing = LayerListing(layer);
-                if self.sort.is_some() {
-                    let sorted = Sorted::of(layer, &context.limits)?;
-                    context.warn_of_problems(&loaded);
-                    self.print(&sorted, context)?;
-                } else {
-                    // Nothing is printed of a layer that is damaged further on.
-                    listing.each(&mut |_, _| ControlFlow::Continue(()))?;
-                    context.warn_of_problems(&loaded);
-                    self.print(&listing, context)?;
-                }
-            }
-            None => {
-                let tree = build(image, context.jobs, context)?;
-                let starts = self.starts(&tree, context)?;
-                let starts = starts.iter().map(|(node, path)| (*node, &path[..]));
-                let merged = Merged::new(&tree, starts, self.depth.unwrap_or(usize::MAX));
-                context.warn_of_problems(&loaded);
-                match self.sort {
-                    Some(Sort::Size) => self.print(&merged.by_size(), context)?,
-                    None if self.json.json || self.long || self.tree => {
-                        self.print(&merged, context)?;
-                    }
-                    None => context
-                        .output
-                        .answer(|out| render::merged_names(out, &merged))?,
-                }
-            }
+        if let Some(index) = self.layer {
+            self.one_layer(layer(image, index)?, &loaded, context)?;
+        } else {
+            self.merged(image, &loaded, context)?;
         }
         Ok(Exit::Done)
+    }
+
+    fn one_layer(&self, layer: &Layer, loaded: &Loaded, context: &Context) -> Result<(), Failure> {
+        let listing = LayerListing(layer);
+        if self.sort.is_some() {
+            let sorted = Sorted::of(layer, &context.limits)?;
+            context.warn_of_problems(loaded);
+            return self.print(&sorted, context);
+        }
+        // Nothing is printed of a layer that is damaged further on.
+        listing.each(&mut |_, _| ControlFlow::Continue(()))?;
+        context.warn_of_problems(loaded);
+        self.print(&listing, context)
+    }
+
+    fn merged(&self, image: &Image, loaded: &Loaded, context: &Context) -> Result<(), Failure> {
+        let tree = build(image, context.jobs, context)?;
+        let starts = self.starts(&tree, context)?;
+        let starts = starts.iter().map(|(node, path)| (*node, &path[..]));
+        let merged = Merged::new(&tree, starts, self.depth.unwrap_or(usize::MAX));
+        context.warn_of_problems(loaded);
+        match self.sort {
+            Some(Sort::Size) => self.print(&merged.by_size(), context),
+            None if self.json.json || self.long || self.tree => self.print(&merged, context),
+            None => context
+                .output
+                .answer(|out| render::merged_names(out, &merged)),
+        }
     }
 
     /// Where the listings begin.
