@@ -93,21 +93,21 @@ fn images(path: &Path) -> Result<u64, Box<dyn Error>> {
     let looked = look(path)?;
     let picked: Vec<&Image> = looked.set.images.iter().collect();
     let report = Images::new(&looked.archive, &looked.set, &picked, &looked.measures);
-    Ok(report.images.len() as u64)
+    Ok(report.images.iter().count() as u64)
 }
 
 fn inspect(path: &Path) -> Result<u64, Box<dyn Error>> {
     let looked = look(path)?;
     let picked: Vec<&Image> = looked.set.images.iter().collect();
     let report = Inspect::new(&looked.archive, &looked.set, &picked, &looked.measures);
-    Ok(report.images.len() as u64)
+    Ok(report.images.iter().count() as u64)
 }
 
 fn history(path: &Path) -> Result<u64, Box<dyn Error>> {
     let looked = look(path)?;
     let picked: Vec<&Image> = looked.set.images.iter().collect();
     let report = History::new(&looked.set, &picked, &looked.measures);
-    Ok(report.images.len() as u64)
+    Ok(report.images.iter().count() as u64)
 }
 
 fn tree(path: &Path) -> Result<u64, Box<dyn Error>> {

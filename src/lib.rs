@@ -40,6 +40,7 @@ pub mod archive;
 pub mod audit;
 pub mod digest;
 mod error;
+pub mod escape;
 pub mod image;
 pub mod layer;
 pub mod limits;

@@ -11,7 +11,9 @@ use imgtar::problem::Code;
 use support::{read, repository, shown};
 
 /// The small modules beside the flow, which any module may use and which use nothing.
-const BESIDE: [&str; 5] = ["digest", "limits", "parallel", "problem", "progress"];
+const BESIDE: [&str; 6] = [
+    "digest", "escape", "limits", "parallel", "problem", "progress",
+];
 
 /// The modules of the library in the order in which bytes flow through them, and what each may use
 /// of those above it. Whoever adds a name here changes the architecture, and should say so in

@@ -24,10 +24,11 @@ const COMMANDS: [&str; 8] = [
     "images", "inspect", "layers", "history", "tree", "ls", "verify", "flatten",
 ];
 
-/// Runs a command on an archive; what it writes is thrown away.
+/// Runs a command, which may have options behind it, on an archive; what it writes is thrown away.
 fn run(command: &str, archive: &str) -> Ended {
-    let mut arguments = vec![command, archive];
-    if command == "flatten" {
+    let mut arguments: Vec<&str> = command.split_whitespace().collect();
+    arguments.insert(1, archive);
+    if ["flatten", "squash"].contains(&arguments[0]) {
         arguments.extend(["-o", "/dev/null"]);
     }
     measured::run(&arguments)
@@ -237,6 +238,203 @@ fn ten_thousand_parents() {
         ended.check().exits(2);
         assert!(ended.says("10000 images"), "{}", ended.err);
     }
+}
+
+/// An archive of one image with this config, described by this item of `manifest.json`.
+fn described(directory: &Path, config: &str, item: &serde_json::Value) -> String {
+    let path = directory.join("described.tar");
+    let members = [
+        forge::Entry::file("layer.tar", &[0; 1024]),
+        forge::Entry::file("config.json", config.as_bytes()),
+        forge::Entry::file("manifest.json", format!("[{item}]").as_bytes()),
+    ];
+    fs::write(&path, forge::layer(&members)).expect("room for the archive");
+    shown(&path)
+}
+
+fn config_of(layers: usize, history: &serde_json::Value) -> String {
+    let ids = vec![support::sha256(&[0; 1024]); layers];
+    let config = serde_json::json!({
+        "architecture": "amd64", "os": "linux", "config": {}, "history": history,
+        "rootfs": {"type": "layers", "diff_ids": ids},
+    });
+    config.to_string()
+}
+
+/// A cell of a megabyte made each of twenty thousand rows as wide.
+#[test]
+fn wide_cells_among_many_rows() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let item =
+        serde_json::json!({"Config": "config.json", "RepoTags": ["a:1"], "Layers": ["layer.tar"]});
+    let wide = "w".repeat(1 << 20);
+    for (key, cell) in [
+        ("created_by", wide.clone()),
+        ("comment", format!("a\t{wide}\tb")),
+    ] {
+        let mut history = vec![
+            serde_json::json!({"created_by": "x", "comment": "a\tb\tc", "empty_layer": true});
+            20_000
+        ];
+        history[7][key] = cell.into();
+        history[0]["empty_layer"] = false.into();
+        let archive = described(directory.path(), &config_of(1, &history.into()), &item);
+        let ended = run("history --no-trunc", &archive);
+        ended.check().exits(3);
+        assert!(ended.says("limit `repeated-text`"), "{}", ended.err);
+        assert!(ended.says("--json has no such spaces"), "{}", ended.err);
+        for command in [
+            "history --json",
+            "history -q",
+            "layers --no-trunc",
+            "inspect",
+        ] {
+            run(command, &archive).check().exits(0);
+        }
+        let code = if key == "comment" { 3 } else { 0 };
+        run("history", &archive).check().exits(code);
+    }
+    // Columns upon columns: every tab begins one.
+    let tabs = "\t".repeat(1 << 20);
+    let history = vec![
+        serde_json::json!({"created_by": "x", "comment": tabs}),
+        serde_json::json!({"created_by": "x", "comment": "", "empty_layer": true}),
+        serde_json::json!({"created_by": "x", "comment": tabs, "empty_layer": true}),
+    ];
+    let archive = described(directory.path(), &config_of(1, &history.into()), &item);
+    run("history", &archive).check().exits(0);
+}
+
+/// One media type of a megabyte among thousands of layers, and very many layers.
+#[test]
+fn tables_of_many_layers() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let layers = 20_000;
+    let id = support::sha256(&[0; 1024]);
+    let source = serde_json::json!({"mediaType": "m".repeat(3000), "size": 1024, "digest": id});
+    let item = serde_json::json!({
+        "Config": "config.json", "RepoTags": ["a:1"], "Layers": vec!["layer.tar"; layers],
+        "LayerSources": {id: source},
+    });
+    let config = config_of(layers, &serde_json::json!([]));
+    let archive = described(directory.path(), &config, &item);
+    for command in [
+        "layers",
+        "layers --json",
+        "inspect",
+        "inspect --json",
+        "verify",
+    ] {
+        let ended = run(command, &archive);
+        ended.check();
+        assert!(ended.code <= 1, "{}: {}", ended.what, ended.err);
+    }
+}
+
+/// As many sources of layers as there are layers.
+#[test]
+fn many_sources_of_layers() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let ids: Vec<String> = (0..50_000)
+        .map(|i: u32| support::sha256(&i.to_be_bytes()))
+        .collect();
+    let source = |id: &String| {
+        (
+            id.clone(),
+            serde_json::json!({"mediaType": "m", "size": 1024, "digest": id}),
+        )
+    };
+    let sources: serde_json::Map<_, _> = ids.iter().map(source).collect();
+    let item = serde_json::json!({
+        "Config": "config.json", "RepoTags": ["a:1"], "Layers": vec!["layer.tar"; ids.len()],
+        "LayerSources": sources,
+    });
+    let config = serde_json::json!({
+        "architecture": "amd64", "os": "linux", "config": {},
+        "rootfs": {"type": "layers", "diff_ids": ids},
+    });
+    let archive = described(directory.path(), &config.to_string(), &item);
+    run("images", &archive).check().exits(0);
+}
+
+/// A hundred thousand names of one image: each was compared with all others where archives are written.
+#[test]
+fn a_hundred_thousand_names() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let names: Vec<String> = (0..100_000).map(|i| format!("name/of/image:{i}")).collect();
+    let item =
+        serde_json::json!({"Config": "config.json", "RepoTags": names, "Layers": ["layer.tar"]});
+    let config = config_of(1, &serde_json::json!([{"created_by": "x"}]));
+    let archive = described(directory.path(), &config, &item);
+    let forms = [
+        "images -q",
+        "images --json",
+        "layers --json",
+        "inspect --json",
+    ];
+    let squash = [
+        "squash --layout docker",
+        "squash --layout docker-legacy",
+        "squash --layout oci",
+    ];
+    for command in COMMANDS.iter().chain(&forms).chain(&squash) {
+        run(command, &archive).check().exits(0);
+    }
+}
+
+/// Paths of four kilobytes each, by way of a symbolic link: no listing may stand in memory.
+#[test]
+fn listings_of_long_paths() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let deep = "d".repeat(200);
+    let deep = vec![deep; 19].join("/");
+    let mut link = forge::Entry::new(b'2', b"s");
+    link.pax = vec![("linkpath".into(), deep.clone().into_bytes())];
+    let mut down = forge::Entry::new(b'5', b"long");
+    down.pax = vec![("path".into(), deep.into_bytes())];
+    let mut layer: Vec<u8> = [down.bytes(), link.bytes()].concat();
+    layer.extend(many(40_000, |i| format!("s/{i}")));
+    let archive = made(directory.path(), &[layer]);
+    for command in [
+        "ls",
+        "ls -l",
+        "ls --json",
+        "ls --tree",
+        "ls --sort size",
+        "ls -l --layer 0",
+    ] {
+        run(command, &archive).check().exits(0);
+    }
+}
+
+/// Stacks that are high and wide: every layer of a tree is drawn one step further to the right.
+#[test]
+fn high_and_wide_trees() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("trees.tar");
+    let mut members = vec![forge::Entry::file("layer.tar", &[0; 1024])];
+    let mut manifest = Vec::new();
+    for image in 0..90_u32 {
+        let ids: Vec<String> = (0..1000_u32)
+            .map(|i| support::sha256(format!("{image} {i}").as_bytes()))
+            .collect();
+        let config = serde_json::json!({
+            "architecture": "amd64", "os": "linux", "config": {},
+            "rootfs": {"type": "layers", "diff_ids": ids},
+        });
+        let name = format!("{image}.json");
+        members.push(forge::Entry::file(&name, config.to_string().as_bytes()));
+        manifest.push(serde_json::json!({
+            "Config": name, "RepoTags": [format!("a:{image}")], "Layers": vec!["layer.tar"; 1000],
+        }));
+    }
+    let manifest = serde_json::Value::from(manifest).to_string();
+    members.push(forge::Entry::file("manifest.json", manifest.as_bytes()));
+    fs::write(&path, forge::layer(&members)).expect("room for the archive");
+    let ended = run("tree", &shown(&path));
+    ended.check().exits(3);
+    assert!(ended.says("limit `repeated-text`"), "{}", ended.err);
+    run("tree --json", &shown(&path)).check().exits(0);
 }
 
 /// gzip packs a thousandfold at the most, so its bombs are too large to be stored.

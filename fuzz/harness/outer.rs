@@ -58,10 +58,23 @@ pub fn run(bytes: &[u8]) {
     let jobs = Jobs::new(NonZeroUsize::MIN);
     let measures = Measures::take(&set.images, jobs, &Silent).expect("no fault of the system");
     let picked: Vec<_> = set.images.iter().collect();
-    drop(Images::new(&archive, &set, &picked, &measures));
-    drop(Inspect::new(&archive, &set, &picked, &measures));
-    drop(History::new(&set, &picked, &measures));
-    drop(Layers::new(&picked, &measures));
+    // Descriptions are made when they are asked for.
+    Images::new(&archive, &set, &picked, &measures)
+        .images
+        .iter()
+        .for_each(drop);
+    Inspect::new(&archive, &set, &picked, &measures)
+        .images
+        .iter()
+        .for_each(drop);
+    History::new(&set, &picked, &measures)
+        .images
+        .iter()
+        .for_each(drop);
+    Layers::new(&picked, &measures, &[], None)
+        .images
+        .iter()
+        .for_each(drop);
     let mut tree = TreeBuilder::default();
     for image in &set.images {
         tree.add(image, &measures);

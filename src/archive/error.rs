@@ -1,9 +1,8 @@
 //! What makes a file no archive, and a name no member.
 
-use bstr::ByteSlice;
-
 use super::foreign::{Foreign, Mangled};
 use super::looks::Looks;
+use crate::escape;
 use crate::limits::Exceeded;
 use crate::record::TarError;
 use crate::source::Compression;
@@ -79,13 +78,13 @@ fn is(compression: Compression) -> String {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LookupError {
     /// No member has this name.
-    #[error("the archive has no member `{}`", .name.as_bstr())]
+    #[error("the archive has no member `{}`", escape::name(.name))]
     Absent {
         /// The name that was looked up.
         name: Vec<u8>,
     },
     /// A link leads to a name that no member has.
-    #[error("the member `{}` is a link to `{}`, which is not in the archive", .name.as_bstr(), .target.as_bstr())]
+    #[error("the member `{}` is a link to `{}`, which is not in the archive", escape::name(.name), escape::name(.target))]
     Dangling {
         /// The name that was looked up.
         name: Vec<u8>,
@@ -93,7 +92,7 @@ pub enum LookupError {
         target: Vec<u8>,
     },
     /// The links go round in circles, or are too many.
-    #[error("the member `{}` is a link that leads through more than {limit} links", .name.as_bstr())]
+    #[error("the member `{}` is a link that leads through more than {limit} links", escape::name(.name))]
     TooManyLinks {
         /// The name that was looked up.
         name: Vec<u8>,
@@ -101,7 +100,7 @@ pub enum LookupError {
         limit: usize,
     },
     /// The member is a directory or something else without bytes.
-    #[error("the member `{}` is no regular file", .name.as_bstr())]
+    #[error("the member `{}` is no regular file", escape::name(.name))]
     NotAFile {
         /// The name that was looked up.
         name: Vec<u8>,

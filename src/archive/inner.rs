@@ -163,7 +163,7 @@ pub(super) fn describe(archives: &[InnerArchive], f: &mut fmt::Formatter<'_>) ->
         .collect();
     for (i, inner) in same.iter().take(NAMED).enumerate() {
         let comma = if i == 0 { "" } else { ", " };
-        write!(f, "{comma}`{}`", String::from_utf8_lossy(&inner.name))?;
+        write!(f, "{comma}`{}`", crate::escape::name(&inner.name))?;
     }
     match same.len().saturating_sub(NAMED) {
         0 => Ok(()),

@@ -96,7 +96,7 @@ impl Looks {
             return Self::Bundle { archives };
         }
         Self::Other {
-            first: first.name.to_lossy(),
+            first: first.name.to_string(),
         }
     }
 

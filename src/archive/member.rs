@@ -5,6 +5,7 @@ use std::fmt;
 
 use bstr::ByteSlice;
 
+use crate::escape;
 use crate::source::Span;
 
 /// The name of a member, below the archive's root: no leading `/` or `./`, no `.`, no `..`, no
@@ -79,7 +80,8 @@ impl MemberName {
         &self.0
     }
 
-    /// The name as text, with what is no UTF-8 replaced: for messages only.
+    /// The name as text, with what is not UTF-8 replaced, as engines print names. Everywhere else it
+    /// is displayed.
     pub fn to_lossy(&self) -> String {
         self.0.to_str_lossy().into_owned()
     }
@@ -94,7 +96,7 @@ impl Borrow<[u8]> for MemberName {
 
 impl fmt::Display for MemberName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(&self.0.to_str_lossy())
+        escape::name(&self.0).fmt(f)
     }
 }
 

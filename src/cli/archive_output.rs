@@ -187,7 +187,9 @@ impl ArchiveDestination {
         if to_stdout {
             context.output.complain(&ids);
         } else {
-            context.output.answer(&ids)?;
+            context
+                .output
+                .answer(|out| Ok(out.write_all(ids.as_bytes())?))?;
         }
         Ok(Exit::Done)
     }

@@ -1,5 +1,6 @@
 //! Arguments that several commands share.
 
+use std::ffi::OsStr;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -167,4 +168,16 @@ pub(crate) struct JsonArg {
     /// Print one JSON document instead of text
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// The bytes of an argument, or of a part of a path.
+#[cfg(unix)]
+pub(crate) fn bytes_of(name: &OsStr) -> Vec<u8> {
+    std::os::unix::ffi::OsStrExt::as_bytes(name).to_vec()
+}
+
+/// The bytes of an argument, or of a part of a path.
+#[cfg(not(unix))]
+pub(crate) fn bytes_of(name: &OsStr) -> Vec<u8> {
+    name.to_string_lossy().into_owned().into_bytes()
 }

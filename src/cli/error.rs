@@ -8,10 +8,11 @@ use std::io;
 use anstyle::{AnsiColor, Style};
 use imgtar::Error;
 use imgtar::archive::Looks;
+use imgtar::escape;
 
 use super::advice::{Advice, size_limit};
 use super::exit::Exit;
-use super::output::{Output, escaped};
+use super::output::Output;
 
 /// How many details stand below a message, candidates among them; an archive may have ten thousand.
 const DETAILS_SHOWN: usize = 100;
@@ -110,10 +111,10 @@ impl Failure {
         let mut text = String::new();
         line(&mut text, style, label, &self.message);
         for cause in &self.causes {
-            _ = writeln!(text, "  caused by: {}", escaped(&cut(cause)));
+            _ = writeln!(text, "  caused by: {}", escape::text(&cut(cause)));
         }
         for detail in self.details.iter().take(DETAILS_SHOWN) {
-            _ = writeln!(text, "  {}", escaped(&cut(detail)));
+            _ = writeln!(text, "  {}", escape::text(&cut(detail)));
         }
         if let Some(more) = self.details.len().checked_sub(DETAILS_SHOWN + 1) {
             _ = writeln!(text, "  … and {} more", more + 1);
@@ -151,7 +152,7 @@ pub(crate) fn note(output: Output, message: &str) {
 
 fn line(text: &mut String, style: Style, label: &str, message: &str) {
     let message = cut(message);
-    _ = writeln!(text, "{style}{label}:{style:#} {}", escaped(&message));
+    _ = writeln!(text, "{style}{label}:{style:#} {}", escape::text(&message));
 }
 
 /// A message that a person can take in: an archive may hold a name of a megabyte, and its beginning and

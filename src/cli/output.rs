@@ -1,13 +1,35 @@
-//! Standard output and standard error: colour, width and escaping decided once.
+//! Standard output and standard error: colour and width decided once.
 
-use std::borrow::Cow;
-use std::fmt::Write as _;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, BufWriter, IsTerminal, Write};
 
 use anstream::{AutoStream, ColorChoice};
 
 use super::args::Color;
 use super::error::Failure;
+
+/// How much of an answer is written at once, in bytes.
+const BLOCK: usize = 64 << 10;
+
+/// Why an answer is not printed to its end.
+#[derive(Debug)]
+pub(crate) enum Stop {
+    /// It could not be written.
+    Write(io::Error),
+    /// It could not be made.
+    Failure(Box<Failure>),
+}
+
+impl From<io::Error> for Stop {
+    fn from(error: io::Error) -> Self {
+        Self::Write(error)
+    }
+}
+
+impl From<Failure> for Stop {
+    fn from(failure: Failure) -> Self {
+        Self::Failure(Box::new(failure))
+    }
+}
 
 /// Where answers and complaints go.
 #[derive(Clone, Copy, Debug)]
@@ -25,18 +47,37 @@ impl Output {
         Self { color }
     }
 
-    /// Prints the answer, whole. A reader that has gone away is no failure.
-    pub(crate) fn answer(self, text: &str) -> Result<(), Failure> {
-        let mut stdout = AutoStream::new(io::stdout().lock(), self.color);
-        match stdout
-            .write_all(text.as_bytes())
-            .and_then(|()| stdout.flush())
-        {
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-            Err(error) => Err(Failure::environment(
+    /// Prints the answer as `print` makes it, so that it never stands in memory whole. A reader that
+    /// has gone away is not a failure.
+    #[expect(clippy::unused_self, reason = "only who was given an output prints")]
+    pub(crate) fn answer(
+        self,
+        print: impl FnOnce(&mut dyn Write) -> Result<(), Stop>,
+    ) -> Result<(), Failure> {
+        Self::print(io::stdout().lock(), print)
+    }
+
+    /// The same for an answer with styles, which are left out where they are not wanted.
+    pub(crate) fn styled_answer(
+        self,
+        print: impl FnOnce(&mut dyn Write) -> Result<(), Stop>,
+    ) -> Result<(), Failure> {
+        Self::print(AutoStream::new(io::stdout().lock(), self.color), print)
+    }
+
+    fn print(
+        stdout: impl Write,
+        print: impl FnOnce(&mut dyn Write) -> Result<(), Stop>,
+    ) -> Result<(), Failure> {
+        let mut out = BufWriter::with_capacity(BLOCK, stdout);
+        let printed = print(&mut out).and_then(|()| Ok(out.flush()?));
+        match printed {
+            Err(Stop::Write(error)) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+            Err(Stop::Write(error)) => Err(Failure::environment(
                 "cannot write to standard output",
                 &error,
             )),
+            Err(Stop::Failure(failure)) => Err(*failure),
             Ok(()) => Ok(()),
         }
     }
@@ -63,56 +104,4 @@ pub(crate) fn stdout_is_terminal() -> bool {
 
 pub(crate) fn stdin_is_terminal() -> bool {
     io::stdin().is_terminal()
-}
-
-/// Escapes what would act on a terminal or mislead its reader: control characters, and the marks
-/// that turn the direction of text or hide in it.
-pub(crate) fn escaped(text: &str) -> Cow<'_, str> {
-    escaped_but(text, "")
-}
-
-/// The same, but lets the characters in `kept` pass.
-pub(crate) fn escaped_but<'t>(text: &'t str, kept: &str) -> Cow<'t, str> {
-    let acts = |c: char| is_dangerous(c) && !kept.contains(c);
-    if !text.contains(acts) {
-        return Cow::Borrowed(text);
-    }
-    let mut escaped = String::with_capacity(text.len() + 16);
-    for c in text.chars() {
-        if !acts(c) {
-            escaped.push(c);
-            continue;
-        }
-        match c {
-            '\n' => escaped.push_str("\\n"),
-            '\r' => escaped.push_str("\\r"),
-            '\t' => escaped.push_str("\\t"),
-            c if u32::from(c) < 0x100 => _ = write!(escaped, "\\x{:02x}", u32::from(c)),
-            c => _ = write!(escaped, "\\u{{{:x}}}", u32::from(c)),
-        }
-    }
-    Cow::Owned(escaped)
-}
-
-/// C0, DEL, C1; the bidirectional controls of UAX #9; line and paragraph separators; and marks
-/// without width that make different names look equal.
-pub(super) fn is_dangerous(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{61c}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}'
-            | '\u{2060}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_acts_on_a_terminal_is_escaped() {
-        assert_eq!(
-            escaped("a\x1b[31mb\r\n\t\x7f\u{9b}\u{202e}c"),
-            "a\\x1b[31mb\\r\\n\\t\\x7f\\x9b\\u{202e}c"
-        );
-        assert_eq!(escaped_but("a\n\tb\r", "\n\t"), "a\n\tb\\r");
-        assert!(matches!(escaped("plain 文件 é"), Cow::Borrowed(_)));
-    }
 }

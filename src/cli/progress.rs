@@ -2,10 +2,9 @@
 
 use std::io::IsTerminal;
 
+use imgtar::escape;
 use imgtar::progress::{Progress, Silent, Task};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
-
-use super::output::escaped;
 
 /// How often bars are drawn a second: enough to look alive.
 const REFRESH: u8 = 15;
@@ -60,7 +59,7 @@ impl Progress for Bars {
 
 /// The end of a name tells more than its beginning: digests differ there, directories do not.
 fn short_name(what: &str) -> String {
-    let name = escaped(what.strip_prefix("blobs/").unwrap_or(what));
+    let name = escape::text(what.strip_prefix("blobs/").unwrap_or(what));
     if name.chars().count() <= NAME_WIDTH {
         return name.into_owned();
     }

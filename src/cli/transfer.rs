@@ -9,6 +9,7 @@ use clap::Args;
 use imgtar::digest::Digest;
 use imgtar::verify::{CHECKSUM_LIMIT, ChecksumLine, read_checksums};
 
+use super::args::bytes_of;
 use super::destination::Destination;
 use super::error::Failure;
 use super::files::Files;
@@ -172,16 +173,6 @@ impl Claims {
             }
         }
     }
-}
-
-#[cfg(unix)]
-fn bytes_of(name: &OsStr) -> Vec<u8> {
-    std::os::unix::ffi::OsStrExt::as_bytes(name).to_vec()
-}
-
-#[cfg(not(unix))]
-fn bytes_of(name: &OsStr) -> Vec<u8> {
-    name.to_string_lossy().into_owned().into_bytes()
 }
 
 #[cfg(unix)]

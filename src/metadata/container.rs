@@ -102,13 +102,13 @@ impl Container {
             let known = name.is_ok_and(names::is_known);
             if !known || !matches!(member.kind, MemberKind::File(_)) {
                 return Err(MetadataError::Unknown {
-                    member: member.name.to_lossy(),
+                    member: member.name.to_string(),
                 });
             }
         }
         if let Some((twice, _)) = archive.duplicates().next() {
             let why = "it is there twice".to_owned();
-            return Err(StreamFault::Wrong(why).of(twice.name.to_lossy()));
+            return Err(StreamFault::Wrong(why).of(twice.name.to_string()));
         }
         Ok(Self {
             archive,

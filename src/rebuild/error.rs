@@ -3,9 +3,8 @@
 use std::fmt;
 use std::io;
 
-use bstr::ByteSlice;
-
 use crate::archive::ArchiveError;
+use crate::escape;
 use crate::image::LoadError;
 use crate::limits::Exceeded;
 use crate::metadata::MetadataError;
@@ -32,7 +31,7 @@ pub enum RebuildError {
         source: TarError,
     },
     /// An entry of the flat tar that asks for more than a limit allows.
-    #[error("{path} asks for too much, at `{}` (header at byte {offset})", .entry.as_bstr())]
+    #[error("{path} asks for too much, at `{}` (header at byte {offset})", escape::name(.entry))]
     FlatLimit {
         /// The file.
         path: String,
@@ -127,7 +126,7 @@ pub struct LostBody {
 
 impl fmt::Display for LostBody {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "layer {}: `{}`", self.layer, self.path.as_bstr())
+        write!(f, "layer {}: `{}`", self.layer, escape::name(&self.path))
     }
 }
 
@@ -137,7 +136,7 @@ fn lost(path: &str, bodies: &[LostBody]) -> String {
     };
     format!(
         "layer {layer} cannot be put together: {path} no longer has the content that `{}` had",
-        lost.as_bstr()
+        escape::name(lost)
     )
 }
 
@@ -184,7 +183,7 @@ pub enum ChangeKind {
 
 impl fmt::Display for Change {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "`{}` ", self.path.as_bstr())?;
+        write!(f, "`{}` ", escape::name(&self.path))?;
         match self.what {
             ChangeKind::Added => f.write_str("was added"),
             ChangeKind::Removed => f.write_str("is missing"),

@@ -3,8 +3,6 @@
 
 use std::collections::HashMap;
 
-use bstr::ByteSlice;
-
 use super::blobs::{Blob, blobs};
 use super::documents::{Renames, is_description};
 use super::error::RebuildError;
@@ -14,6 +12,7 @@ use super::places::Places;
 use super::sink::{Out, Sink, Target};
 use super::{Rebuilt, RebuiltLayer, mismatch};
 use crate::digest::Digest;
+use crate::escape;
 use crate::limits::Limit;
 use crate::metadata::{Body, MetadataError, StreamFault, Where, names};
 use crate::parallel::Jobs;
@@ -311,7 +310,7 @@ impl<'n> New<'n> {
 fn kept(entry: &Entry, what: &str) -> MetadataError {
     let why = format!(
         "the member `{}` of the archive (header at byte {}) {what}, which only an archive that comes back byte for byte can keep",
-        entry.path.as_bstr(),
+        escape::name(&entry.path),
         entry.header_offset
     );
     StreamFault::Wrong(why).of(names::ARCHIVE_SPLIT)

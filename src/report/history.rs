@@ -4,19 +4,21 @@ use std::collections::HashMap;
 
 use serde::Serialize;
 
+use super::each::Each;
 use super::images::{id, references};
 use crate::digest::ImageId;
 use crate::image::{Identity, Image, ImageSet};
 use crate::layer::Measures;
 
 /// The answer of `history`.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Debug, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub struct History {
+pub struct History<'a> {
     /// `imgtar/history/1`
     pub schema: &'static str,
     /// The images.
-    pub images: Vec<HistoryImage>,
+    #[cfg_attr(feature = "schema", schemars(with = "Vec<HistoryImage>"))]
+    pub images: Each<'a, HistoryImage>,
 }
 
 /// The history of one image.
@@ -60,14 +62,13 @@ pub struct HistoryStep {
     pub timestamp: Option<jiff::Timestamp>,
 }
 
-impl History {
+impl<'a> History<'a> {
     /// Describes how some images of `set` were built.
-    pub fn new(set: &ImageSet, picked: &[&Image], measures: &Measures) -> Self {
+    pub fn new(set: &'a ImageSet, picked: &'a [&'a Image], measures: &'a Measures) -> Self {
         let parents = Parents::of(set);
-        let images = picked
-            .iter()
-            .map(|image| HistoryImage::new(&parents, image, measures))
-            .collect();
+        let images = Each::new(picked, move |_, image| {
+            HistoryImage::new(&parents, image, measures)
+        });
         Self {
             schema: "imgtar/history/1",
             images,

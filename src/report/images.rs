@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::each::Each;
 use crate::archive::{Archive, Layout};
 use crate::image::{Identity, Image, ImageSet};
 use crate::layer::Measures;
@@ -95,27 +96,30 @@ pub(super) fn references(image: &Image) -> Vec<String> {
 }
 
 /// The answer of `images`.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Debug, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub struct Images {
+pub struct Images<'a> {
     /// `imgtar/images/1`
     pub schema: &'static str,
     /// The archive.
     pub archive: ArchiveHead,
     /// Its images in the order of the archive.
-    pub images: Vec<ImageHead>,
+    #[cfg_attr(feature = "schema", schemars(with = "Vec<ImageHead>"))]
+    pub images: Each<'a, ImageHead>,
 }
 
-impl Images {
+impl<'a> Images<'a> {
     /// Describes some images of an archive.
-    pub fn new(archive: &Archive, set: &ImageSet, picked: &[&Image], measures: &Measures) -> Self {
+    pub fn new(
+        archive: &Archive,
+        set: &ImageSet,
+        picked: &'a [&'a Image],
+        measures: &'a Measures,
+    ) -> Self {
         Self {
             schema: "imgtar/images/1",
             archive: ArchiveHead::new(archive, set),
-            images: picked
-                .iter()
-                .map(|image| ImageHead::new(image, measures))
-                .collect(),
+            images: Each::new(picked, |_, image| ImageHead::new(image, measures)),
         }
     }
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use super::each::Each;
 use super::history::{HistoryImage, HistoryStep, Parents};
 use super::images::{ArchiveHead, ImageFacts};
 use super::layers::{LayerRow, LayersImage};
@@ -14,9 +15,9 @@ use crate::image::{Image, ImageSet};
 use crate::layer::Measures;
 
 /// The answer of `inspect`.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Debug, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub struct Inspect {
+pub struct Inspect<'a> {
     /// `imgtar/inspect/1`
     pub schema: &'static str,
     /// The archive.
@@ -24,7 +25,8 @@ pub struct Inspect {
     /// How many images the archive holds, whether they were asked for or not.
     pub images_in_archive: usize,
     /// The images that were asked for.
-    pub images: Vec<InspectImage>,
+    #[cfg_attr(feature = "schema", schemars(with = "Vec<InspectImage>"))]
+    pub images: Each<'a, InspectImage>,
     /// Manifests that describe no image: signatures, attestations and others.
     pub artifacts: Vec<InspectArtifact>,
     /// Manifests that an index names and the archive does not hold.
@@ -84,19 +86,23 @@ pub struct InspectAbsent {
     pub references: Vec<String>,
 }
 
-impl Inspect {
+impl<'a> Inspect<'a> {
     /// Describes some images of an archive, and what else it holds.
-    pub fn new(archive: &Archive, set: &ImageSet, picked: &[&Image], measures: &Measures) -> Self {
+    pub fn new(
+        archive: &Archive,
+        set: &'a ImageSet,
+        picked: &'a [&'a Image],
+        measures: &'a Measures,
+    ) -> Self {
         let names = |names: &[crate::image::Name]| names.iter().map(ToString::to_string).collect();
         let parents = Parents::of(set);
         Self {
             schema: "imgtar/inspect/1",
             archive: ArchiveHead::new(archive, set),
             images_in_archive: set.images.len(),
-            images: picked
-                .iter()
-                .map(|image| InspectImage::new(&parents, image, measures))
-                .collect(),
+            images: Each::new(picked, move |_, image| {
+                InspectImage::new(&parents, image, measures)
+            }),
             artifacts: set
                 .artifacts
                 .iter()

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::each::Each;
 use super::images::{id, references};
 use super::text::Text;
 use crate::digest::{ChainId, DiffId};
@@ -10,13 +11,14 @@ use crate::layer::Measures;
 use crate::source::Compression;
 
 /// The answer of `layers`.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Debug, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub struct Layers {
+pub struct Layers<'a> {
     /// `imgtar/layers/1`
     pub schema: &'static str,
     /// The images.
-    pub images: Vec<LayersImage>,
+    #[cfg_attr(feature = "schema", schemars(with = "Vec<LayersImage>"))]
+    pub images: Each<'a, LayersImage>,
 }
 
 /// The layers of one image.
@@ -68,44 +70,29 @@ pub struct LayerRow {
     pub store_path: Option<String>,
 }
 
-impl Layers {
-    /// Describes the layers of some images.
-    pub fn new(picked: &[&Image], measures: &Measures) -> Self {
-        let images = picked
-            .iter()
-            .map(|image| LayersImage::new(image, measures))
-            .collect();
+impl<'a> Layers<'a> {
+    /// Describes the layers of some images. `computed` holds, for each image in order, the diff IDs of
+    /// the layers that claim none; `driver` is that of a store of Docker's, if it is to be said where it
+    /// keeps each layer.
+    pub fn new(
+        picked: &'a [&'a Image],
+        measures: &'a Measures,
+        computed: &'a [Vec<Option<DiffId>>],
+        driver: Option<&'a str>,
+    ) -> Self {
+        let images = Each::new(picked, move |i, image| {
+            let mut described = LayersImage::new(image, measures);
+            if let Some(computed) = computed.get(i) {
+                described.fill_diff_ids(computed);
+            }
+            if let Some(driver) = driver {
+                described.fill_store_paths(driver);
+            }
+            described
+        });
         Self {
             schema: "imgtar/layers/1",
             images,
-        }
-    }
-
-    /// Puts computed diff IDs where none is claimed. `computed` holds them for each image in order.
-    pub fn fill_diff_ids(&mut self, computed: &[Vec<Option<DiffId>>]) {
-        for (image, computed) in self.images.iter_mut().zip(computed) {
-            // A chain ID needs every diff ID below it.
-            let known: Vec<&DiffId> = computed.iter().map_while(Option::as_ref).collect();
-            let chain = ChainId::of_layers(known.iter().copied());
-            for (row, (diff_id, i)) in image.layers.iter_mut().zip(computed.iter().zip(0..)) {
-                if row.diff_id.is_none() {
-                    row.diff_id_computed = diff_id.is_some();
-                    row.diff_id = diff_id.as_ref().map(ToString::to_string);
-                    row.chain_id = chain.get(i).map(ToString::to_string);
-                }
-            }
-        }
-    }
-
-    /// Says where Docker's graph-driver store keeps each layer, below its data root
-    /// (`/var/lib/docker`; moby `layer/filestore.go`).
-    pub fn fill_store_paths(&mut self, driver: &str) {
-        for row in self.images.iter_mut().flat_map(|image| &mut image.layers) {
-            row.store_path = row
-                .chain_id
-                .as_deref()
-                .and_then(|id| id.split_once(':'))
-                .map(|(algorithm, hex)| format!("image/{driver}/layerdb/{algorithm}/{hex}"));
         }
     }
 }
@@ -139,6 +126,32 @@ impl LayersImage {
             id: id(&image.identity),
             references: references(image),
             layers: image.layers.iter().map(row).collect(),
+        }
+    }
+
+    /// Puts computed diff IDs where none is claimed.
+    fn fill_diff_ids(&mut self, computed: &[Option<DiffId>]) {
+        // A chain ID needs every diff ID below it.
+        let known: Vec<&DiffId> = computed.iter().map_while(Option::as_ref).collect();
+        let chain = ChainId::of_layers(known.iter().copied());
+        for (row, (diff_id, i)) in self.layers.iter_mut().zip(computed.iter().zip(0..)) {
+            if row.diff_id.is_none() {
+                row.diff_id_computed = diff_id.is_some();
+                row.diff_id = diff_id.as_ref().map(ToString::to_string);
+                row.chain_id = chain.get(i).map(ToString::to_string);
+            }
+        }
+    }
+
+    /// Says where Docker's graph-driver store keeps each layer, below its data root
+    /// (`/var/lib/docker`; moby `layer/filestore.go`).
+    fn fill_store_paths(&mut self, driver: &str) {
+        for row in &mut self.layers {
+            row.store_path = row
+                .chain_id
+                .as_deref()
+                .and_then(|id| id.split_once(':'))
+                .map(|(algorithm, hex)| format!("image/{driver}/layerdb/{algorithm}/{hex}"));
         }
     }
 }

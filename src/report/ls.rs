@@ -1,25 +1,27 @@
 //! `ls`: files of the merged tree, or entries of one layer.
 
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
+use super::listing::Listing;
 use super::text::Text;
 use crate::record::{Entry, Kind, Mtime};
 use crate::rootfs::{Body, Inode};
 
 /// The answer of `ls`.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Debug, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub struct Ls {
+pub struct Ls<'a> {
     /// `imgtar/ls/1`
     pub schema: &'static str,
     /// The files in the order of a tar, or by size if that was asked for.
-    pub entries: Vec<LsEntry>,
+    #[cfg_attr(feature = "schema", schemars(with = "Vec<LsEntry>"))]
+    pub entries: &'a dyn Listing,
 }
 
-impl Ls {
-    /// Puts entries together.
-    pub fn new(entries: Vec<LsEntry>) -> Self {
+impl<'a> Ls<'a> {
+    /// The answer that holds these files.
+    pub fn new(entries: &'a dyn Listing) -> Self {
         Self {
             schema: "imgtar/ls/1",
             entries,
@@ -68,7 +70,9 @@ pub struct LsEntry {
     /// The size in bytes; of a directory that of all files in it, each counted once.
     pub size: u64,
     /// The modification time; `null` if no calendar reaches it.
-    pub mtime: Option<String>,
+    #[serde(serialize_with = "rfc3339")]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<String>"))]
+    pub mtime: Option<Timestamp>,
     /// Where a link points.
     pub target: Option<Text>,
     /// The index of the layer that supplied it, base first.
@@ -146,8 +150,14 @@ impl LsEntry {
     }
 }
 
-fn time(mtime: Mtime) -> Option<String> {
-    Timestamp::new(mtime.seconds, mtime.nanoseconds)
-        .ok()
-        .map(|time| time.to_string())
+fn time(mtime: Mtime) -> Option<Timestamp> {
+    Timestamp::new(mtime.seconds, mtime.nanoseconds).ok()
+}
+
+#[expect(clippy::ref_option, reason = "serde gives a reference to the field")]
+fn rfc3339<S: Serializer>(time: &Option<Timestamp>, serializer: S) -> Result<S::Ok, S::Error> {
+    match time {
+        Some(time) => serializer.collect_str(time),
+        None => serializer.serialize_none(),
+    }
 }

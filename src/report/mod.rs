@@ -1,15 +1,18 @@
 //! Answers as data: what the commands print, and the JSON that scripts rely on.
 //!
-//! Each report is built completely before anything is printed, and is printed by someone else. The
+//! A report is printed by someone else. What may be large in it is made while it is printed, one image or
+//! one file at a time, so that an answer never stands in memory whole. The
 //! field names and their meaning are a contract, published as JSON Schema in `docs/json/`: fields
 //! may be added, none is taken away or changes its meaning within one schema number. Sizes are
 //! bytes, times RFC 3339, digests carry their algorithm, and a fact that is absent is `null`.
 
 mod audit;
+mod each;
 mod history;
 mod images;
 mod inspect;
 mod layers;
+mod listing;
 mod ls;
 mod text;
 mod tree;
@@ -18,10 +21,12 @@ mod verdict;
 mod verify;
 
 pub use audit::{AuditRow, ImageAudit};
+pub use each::Each;
 pub use history::{History, HistoryImage, HistoryStep};
 pub use images::{ArchiveHead, ImageFacts, ImageHead, Images};
 pub use inspect::{Inspect, InspectAbsent, InspectArtifact, InspectImage};
 pub use layers::{LayerRow, Layers, LayersImage};
+pub use listing::{BySize, LayerListing, Listing, Merged, Place, See};
 pub use ls::{FileType, Ls, LsEntry};
 pub use text::{Raw, Text};
 pub use tree::{Tree, TreeBuilder, TreeNode};

@@ -1,8 +1,7 @@
 //! What makes layers impossible to apply.
 
-use bstr::ByteSlice;
-
 use crate::digest::DiffId;
+use crate::escape;
 use crate::layer::LayerError;
 use crate::limits::Exceeded;
 use crate::record::TarError;
@@ -12,7 +11,7 @@ use crate::source::SourceError;
 #[derive(Debug, thiserror::Error)]
 pub enum RootfsError {
     /// An entry that no engine can apply.
-    #[error("layer {layer} cannot be applied: `{}` {fault} (header at byte {offset} of the layer)", .path.as_bstr())]
+    #[error("layer {layer} cannot be applied: `{}` {fault} (header at byte {offset} of the layer)", escape::name(.path))]
     Entry {
         /// The layer's index, base first.
         layer: usize,
@@ -24,7 +23,7 @@ pub enum RootfsError {
         fault: RootfsFault,
     },
     /// An entry that asks for more than a limit allows.
-    #[error("layer {layer} asks for too much, at `{}` (header at byte {offset} of the layer)", .path.as_bstr())]
+    #[error("layer {layer} asks for too much, at `{}` (header at byte {offset} of the layer)", escape::name(.path))]
     Limit {
         /// The layer's index, base first.
         layer: usize,
@@ -73,7 +72,7 @@ pub enum RootfsError {
         exceeded: Exceeded,
     },
     /// An entry of a rootfs tar that no file system can hold, or no layer.
-    #[error("the rootfs tar cannot be used: `{}` {fault} (header at byte {offset})", .path.as_bstr())]
+    #[error("the rootfs tar cannot be used: `{}` {fault} (header at byte {offset})", escape::name(.path))]
     FlatEntry {
         /// The entry's path as written.
         path: Vec<u8>,
@@ -92,7 +91,7 @@ pub enum RootfsError {
         why: &'static str,
     },
     /// A file that cannot be compared.
-    #[error("`{}` cannot be compared", .path.as_bstr())]
+    #[error("`{}` cannot be compared", escape::name(.path))]
     Compare {
         /// Its path.
         path: Vec<u8>,
@@ -153,7 +152,7 @@ impl RootfsError {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RootfsFault {
     /// A directory on its way is a file (L11).
-    #[error("lies below `{}`, which is no directory", .0.as_bstr())]
+    #[error("lies below `{}`, which is no directory", escape::name(.0))]
     NotADirectory(Vec<u8>),
     /// Symbolic links on its way go round in circles (L10).
     #[error("lies below a loop of symbolic links")]
@@ -165,10 +164,10 @@ pub enum RootfsFault {
     #[error("is a whiteout of nothing")]
     InvalidWhiteout,
     /// A hard link to a path that is not there (L13).
-    #[error("is a hard link to `{}`, which does not exist at this point", .0.as_bstr())]
+    #[error("is a hard link to `{}`, which does not exist at this point", escape::name(.0))]
     LinkTargetMissing(Vec<u8>),
     /// A hard link to a directory (L13).
-    #[error("is a hard link to the directory `{}`", .0.as_bstr())]
+    #[error("is a hard link to the directory `{}`", escape::name(.0))]
     LinkToDirectory(Vec<u8>),
     /// A symbolic link without a target.
     #[error("is a symbolic link without a target")]

@@ -305,19 +305,25 @@ pub struct WalkEntry<'t> {
     pub id: InodeId,
     /// The file.
     pub inode: &'t Inode,
+    /// The name itself, the last part of the path.
+    pub name: &'t [u8],
     /// How deep it lies: 0 for what is directly below where the walk began.
     pub depth: usize,
+    /// Whether no other name follows in the same directory.
+    pub last: bool,
 }
 
 impl<'t> Walk<'t> {
     /// The next name, and its path from where the walk began, without a leading or trailing slash.
     pub fn next_entry(&mut self) -> Option<(WalkEntry<'t>, &[u8])> {
         loop {
-            let Some((name, &node)) = self.open.last_mut()?.next() else {
+            let siblings = self.open.last_mut()?;
+            let Some((name, &node)) = siblings.next() else {
                 self.open.pop();
                 self.lengths.pop();
                 continue;
             };
+            let last = siblings.len() == 0;
             // The path of the directory that is open stands here; a sibling's name is cut off.
             let base = self.lengths.last().copied().unwrap_or(0);
             self.path.truncate(base);
@@ -337,7 +343,9 @@ impl<'t> Walk<'t> {
                     node,
                     id: entry.inode,
                     inode,
+                    name,
                     depth,
+                    last,
                 },
                 &self.path,
             ));

@@ -7,6 +7,7 @@ use std::path::Path;
 use super::compression::MAGIC_LEN;
 use super::file::label;
 use super::{Compression, DirectoryLooks, Source, SourceError, sniff};
+use crate::escape;
 use crate::limits::{Exceeded, Limits};
 use crate::progress::{Progress, Task};
 
@@ -44,7 +45,7 @@ impl Input {
         limits: Limits,
         progress: &dyn Progress,
     ) -> Result<Self, SourceError> {
-        let name = path.display().to_string();
+        let name = escape::path(path);
         let open = |source| SourceError::Open {
             path: label(&name),
             source,

@@ -5,6 +5,7 @@ use std::io;
 
 use crate::archive::{Archive, MemberKind};
 use crate::digest::{Algorithm, Digest, Hasher};
+use crate::escape;
 use crate::image::ImageSet;
 use crate::layer::passes::{self, Begun, Plain, Read, Work};
 use crate::layer::{Allowance, LayerError, LayerSum, SumWanted, sum, sum_and_note, sum_of_plain};
@@ -110,7 +111,7 @@ impl<'t, 'p: 't> Work<'t, Item<'p>> for Reading<'_> {
             }
             Item::Blob(plan) => {
                 if let Some(hasher) = plan.hasher() {
-                    let name = String::from_utf8_lossy(&plan.member);
+                    let name = escape::name(&plan.member).to_string();
                     let task = self.progress.begin(&name, Some(plan.slice.len()));
                     return Begun::Pass(Plain::new(&plan.slice, task), hasher);
                 }
@@ -328,7 +329,7 @@ fn execute(
     allowance: &Allowance,
     progress: &dyn Progress,
 ) -> (Result<LayerSum, LayerError>, Option<Digest>) {
-    let name = String::from_utf8_lossy(&plan.member);
+    let name = escape::name(&plan.member).to_string();
     let task = progress.begin(&name, Some(plan.slice.len()));
     match sum_and_note(
         &plan.slice,

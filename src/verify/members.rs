@@ -145,10 +145,7 @@ fn unreferenced(archive: &Archive, set: &ImageSet) -> Result<Option<Problem>, La
     let Some(first) = found.first() else {
         return Ok(None);
     };
-    let names: Vec<String> = found
-        .iter()
-        .map(|m| format!("`{}`", m.name.to_lossy()))
-        .collect();
+    let names: Vec<String> = found.iter().map(|m| format!("`{}`", m.name)).collect();
     let more = match count - found.len() {
         0 => String::new(),
         more => format!(" and {more} more"),

@@ -2,9 +2,8 @@
 
 use std::io;
 
-use bstr::ByteSlice;
-
 use crate::digest::Digest;
+use crate::escape;
 use crate::image::ChangeError;
 use crate::layer::LayerError;
 use crate::rootfs::RootfsError;
@@ -23,7 +22,7 @@ pub enum WriteError {
     #[error(transparent)]
     Change(#[from] ChangeError),
     /// A name that layers give another meaning, so that none can hold it.
-    #[error("`{}` cannot be written into a layer: a name that begins with `.wh.` is a whiteout there", .path.as_bstr())]
+    #[error("`{}` cannot be written into a layer: a name that begins with `.wh.` is a whiteout there", escape::name(.path))]
     WhiteoutName {
         /// Its path.
         path: Vec<u8>,

@@ -1,12 +1,13 @@
 //! `cat`: the bytes of files of the merged tree.
 
+use std::ffi::OsString;
 use std::io::ErrorKind;
 
 use imgtar::image::{Selector, WantedPlatform};
 use imgtar::rootfs::Body;
 use imgtar::write::{WriteError, write_file};
 
-use super::ls::{build, find};
+use super::ls::{build, find, shown};
 use super::{Context, Exit, Failure};
 use crate::cli::args::{ArchiveArg, OneImageArg};
 use crate::cli::blocks;
@@ -14,7 +15,7 @@ use crate::cli::blocks;
 /// Print files of an image
 ///
 /// The bytes go to standard output as they are. Symbolic links are followed, inside the image only.
-/// Nothing is held against a diff ID here; `verify` does that.
+/// Nothing is verified against a diff ID here; `verify` does that.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   imgtar cat app.tar etc/os-release
@@ -24,8 +25,10 @@ pub(crate) struct Args {
     archive: ArchiveArg,
 
     /// The files
+    ///
+    /// A path is bytes. It may also be given as `ls` prints it, with escapes such as \xe4.
     #[arg(value_name = "PATH", required = true)]
-    paths: Vec<String>,
+    paths: Vec<OsString>,
 
     /// Which image: a reference, an image ID or a prefix of one, or @N for the Nth from 0
     #[arg(short, long, value_name = "IMAGE", value_parser = clap::value_parser!(Selector))]
@@ -52,14 +55,16 @@ impl Args {
         // All paths are looked up before anything is printed, so that a mistake prints nothing.
         let mut files = Vec::with_capacity(self.paths.len());
         for path in &self.paths {
-            let inode = tree.inode(tree.inode_id(find(&tree, path.as_bytes(), true)?));
+            let (node, path) = find(&tree, path, true, context)?;
+            let inode = tree.inode(tree.inode_id(node));
+            let path = shown(&path);
             match inode.body {
                 Body::File { .. } => files.push(inode),
                 Body::Directory => {
                     return Err(Failure::input(format!("`{path}` is a directory"))
                         .hint("`imgtar ls` lists what is in it"));
                 }
-                _ => return Err(Failure::input(format!("`{path}` is no regular file"))),
+                _ => return Err(Failure::input(format!("`{path}` is not a regular file"))),
             }
         }
         let failed = |e| Failure::environment("cannot write to standard output", &e);

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use imgtar::escape;
 use imgtar::image::{Changes, Selector, WantedPlatform};
 use imgtar::rootfs::ChangeKind;
 use imgtar::write::{CommitOptions, commit};
@@ -107,7 +108,7 @@ impl Args {
         let rootfs = rootfs.source().whole();
         let committed = commit(image, rootfs, options, &context.progress)?;
         for warning in &committed.warnings {
-            let path = String::from_utf8_lossy(&warning.path);
+            let path = escape::name(&warning.path);
             let what = warning.kind.describe();
             warn(context.output, &format!("rootfs tar: `{path}` {what}"));
         }

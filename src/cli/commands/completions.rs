@@ -18,7 +18,7 @@ impl Args {
     pub(crate) fn run(&self, context: &Context) -> Result<Exit, Failure> {
         let mut script = Vec::new();
         clap_complete::generate(self.shell, &mut crate::cli::parser(), "imgtar", &mut script);
-        context.output.answer(&String::from_utf8_lossy(&script))?;
+        context.output.answer(|out| Ok(out.write_all(&script)?))?;
         Ok(Exit::Done)
     }
 }

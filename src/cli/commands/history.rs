@@ -1,16 +1,18 @@
 //! `history`: build steps, as `docker history` prints them.
 
-use std::fmt::Write as _;
+use std::io::{self, Write};
 
-use imgtar::report::{History, HistoryImage, HistoryStep, units};
+use imgtar::escape;
+use imgtar::limits::Limits;
+use imgtar::report::{Each, History, HistoryImage, HistoryStep, units};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use super::{Context, Exit, Failure, exit_for};
 use crate::cli::args::{ArchiveArg, ImageArg, JsonArg};
 use crate::cli::error::warn;
-use crate::cli::output::{escaped, escaped_but};
-use crate::cli::render::{self, Columns};
+use crate::cli::output::Stop;
+use crate::cli::render::{self, Row};
 
 /// How wide CREATED BY is when it is cut, in cells.
 const CREATED_BY_WIDTH: usize = 45;
@@ -55,11 +57,6 @@ impl Args {
         let picked = loaded.pick(&self.image, Some(context.output))?;
         let measures = context.measure(&picked)?;
         let report = History::new(&loaded.set, &picked, &measures);
-        let answer = if self.json.json {
-            render::json(&report)
-        } else {
-            self.text(&report.images)
-        };
         context.warn_of_layers(&picked, &measures);
         context.warn_of_problems(&loaded);
         for image in &picked {
@@ -75,12 +72,22 @@ impl Args {
                 );
             }
         }
-        context.output.answer(&answer)?;
+        context.output.answer(|out| {
+            if self.json.json {
+                render::json(out, &report)
+            } else {
+                self.text(out, &report.images, &context.limits)
+            }
+        })?;
         Ok(exit_for(&picked))
     }
 
-    fn text(&self, images: &[HistoryImage]) -> String {
-        let mut text = String::new();
+    fn text(
+        &self,
+        out: &mut dyn Write,
+        images: &Each<'_, HistoryImage>,
+        limits: &Limits,
+    ) -> Result<(), Stop> {
         for (i, image) in images.iter().enumerate() {
             if images.len() > 1 && !self.quiet {
                 let names = if image.references.is_empty() {
@@ -88,69 +95,73 @@ impl Args {
                 } else {
                     image.references.join(", ")
                 };
-                text.push_str(if i > 0 { "\n" } else { "" });
+                out.write_all(if i > 0 { b"\n" } else { b"" })?;
                 let id = image.id.as_deref().unwrap_or("<unknown>");
-                _ = writeln!(text, "{} {id}", escaped(&names));
+                writeln!(out, "{} {}", escape::text(&names), escape::text(id))?;
             }
-            text.push_str(&if self.quiet {
-                self.ids(&image.history)
+            if self.quiet {
+                for step in &image.history {
+                    writeln!(out, "{}", self.id(step))?;
+                }
             } else {
-                self.table(&image.history)
-            });
+                let (now, zone) = (Timestamp::now(), TimeZone::system());
+                render::table(out, limits, |row| {
+                    self.rows(row, &image.history, now, &zone)
+                })?;
+            }
         }
-        text
+        Ok(())
     }
 
     fn id(&self, step: &HistoryStep) -> String {
         match &step.id {
             None => "<missing>".to_owned(),
-            Some(id) if self.no_trunc => id.clone(),
+            Some(id) if self.no_trunc => escape::text(id).into_owned(),
             Some(id) => {
                 let encoded = id
                     .split_once(':')
                     .map_or(id.as_str(), |(_, encoded)| encoded);
-                encoded.get(..12).unwrap_or(encoded).to_owned()
+                escape::text(encoded.get(..12).unwrap_or(encoded)).into_owned()
             }
         }
     }
 
-    fn ids(&self, steps: &[HistoryStep]) -> String {
-        steps.iter().map(|step| self.id(step) + "\n").collect()
-    }
-
-    fn table(&self, steps: &[HistoryStep]) -> String {
-        let now = Timestamp::now();
-        let zone = TimeZone::system();
-        let mut columns = Columns::default();
+    fn rows(
+        &self,
+        row: Row<'_>,
+        steps: &[HistoryStep],
+        now: Timestamp,
+        zone: &TimeZone,
+    ) -> io::Result<()> {
         let created = if self.human { "CREATED" } else { "CREATED AT" };
-        columns.row(&["IMAGE", created, "CREATED BY", "SIZE", "COMMENT"]);
+        row(&["IMAGE", created, "CREATED BY", "SIZE", "COMMENT"])?;
         for step in steps {
             let created = match step.timestamp {
                 Some(time) if self.human => ago(time, now),
-                Some(time) => local(time, &zone),
+                Some(time) => local(time, zone),
                 // A step without a time has second 0 in Docker's answer.
                 None if self.human => "N/A".to_owned(),
-                None => local(Timestamp::UNIX_EPOCH, &zone),
+                None => local(Timestamp::UNIX_EPOCH, zone),
             };
             let size = match step.size {
                 None => "N/A".to_owned(),
                 Some(size) if self.human => units::size(size),
                 Some(size) => size.to_string(),
             };
-            columns.row(&[
+            row(&[
                 &self.id(step),
                 &created,
                 &self.created_by(step),
                 &size,
-                &escaped_but(&step.comment, "\n\t"),
-            ]);
+                &escape::text_but(&step.comment, "\n\t"),
+            ])?;
         }
-        columns.render()
+        Ok(())
     }
 
     fn created_by(&self, step: &HistoryStep) -> String {
         let text = step.created_by.replace('\t', " ");
-        let text = escaped_but(&text, "\n");
+        let text = escape::text_but(&text, "\n");
         if self.no_trunc {
             text.into_owned()
         } else {
@@ -160,7 +171,7 @@ impl Args {
 }
 
 /// An age in words; none for times that nobody can have meant.
-pub(super) fn ago(time: Timestamp, now: Timestamp) -> String {
+fn ago(time: Timestamp, now: Timestamp) -> String {
     if time.as_second() <= OLDEST {
         return "N/A".to_owned();
     }

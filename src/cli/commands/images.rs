@@ -1,13 +1,17 @@
 //! `images`: the images in an archive, as `docker images` lists them.
 
-use imgtar::image::{Image, Name};
+use std::io::{self, Write};
+
+use imgtar::escape;
+use imgtar::image::{Created, Image, Name};
 use imgtar::layer::Measures;
 use imgtar::report::{Images, units};
+use jiff::Timestamp;
 
 use super::{Context, Exit, Failure, exit_for};
 use crate::cli::args::{ArchiveArg, ImageArg, JsonArg};
-use crate::cli::output::escaped;
-use crate::cli::render::{self, Columns};
+use crate::cli::output::Stop;
+use crate::cli::render::{self, Row};
 
 /// List the images in an archive
 ///
@@ -40,24 +44,24 @@ impl Args {
     pub(crate) fn run(&self, context: &Context) -> Result<Exit, Failure> {
         let loaded = context.load(&self.archive)?;
         let picked = loaded.pick(&self.image, (!self.quiet).then_some(context.output))?;
-        let answer = if self.json.json {
-            let measures = context.measure(&picked)?;
-            context.warn_of_layers(&picked, &measures);
-            render::json(&Images::new(
-                &loaded.archive,
-                &loaded.set,
-                &picked,
-                &measures,
-            ))
-        } else if self.quiet {
-            self.ids(&picked)
-        } else {
-            let measures = context.measure(&picked)?;
-            context.warn_of_layers(&picked, &measures);
-            self.table(&picked, &measures)
-        };
+        if self.quiet && !self.json.json {
+            context.warn_of_problems(&loaded);
+            context.output.answer(|out| self.ids(out, &picked))?;
+            return Ok(exit_for(&picked));
+        }
+        let measures = context.measure(&picked)?;
+        context.warn_of_layers(&picked, &measures);
         context.warn_of_problems(&loaded);
-        context.output.answer(&answer)?;
+        context.output.answer(|out| {
+            if self.json.json {
+                let (archive, set) = (&loaded.archive, &loaded.set);
+                return render::json(out, &Images::new(archive, set, &picked, &measures));
+            }
+            let now = Timestamp::now();
+            render::table(out, &context.limits, |row| {
+                self.rows(row, &picked, &measures, now)
+            })
+        })?;
         Ok(exit_for(&picked))
     }
 
@@ -69,48 +73,99 @@ impl Args {
         }
     }
 
-    fn ids(&self, images: &[&Image]) -> String {
-        let mut ids: Vec<String> = images.iter().map(|image| self.id(image) + "\n").collect();
-        ids.dedup();
-        ids.concat()
-    }
-
-    fn table(&self, images: &[&Image], measures: &Measures) -> String {
-        let now = jiff::Timestamp::now();
-        let mut columns = Columns::default();
-        columns.row(&["REPOSITORY", "TAG", "IMAGE ID", "CREATED", "SIZE"]);
+    fn ids(&self, out: &mut dyn Write, images: &[&Image]) -> Result<(), Stop> {
+        let mut above = None;
         for image in images {
             let id = self.id(image);
-            let created = image.view().and_then(|view| view.created.as_ref());
-            let created =
-                created.map_or_else(|| "N/A".into(), |c| super::history::ago(c.timestamp(), now));
+            if above.as_ref() != Some(&id) {
+                writeln!(out, "{}", escape::text(&id))?;
+            }
+            above = Some(id);
+        }
+        Ok(())
+    }
+
+    fn rows(
+        &self,
+        row: Row<'_>,
+        images: &[&Image],
+        measures: &Measures,
+        now: Timestamp,
+    ) -> io::Result<()> {
+        row(&["REPOSITORY", "TAG", "IMAGE ID", "CREATED", "SIZE"])?;
+        for image in images {
+            let id = self.id(image);
+            let created = image.view().map_or_else(
+                || "N/A".to_owned(),
+                |view| ago(view.created.as_ref().map(Created::timestamp), now),
+            );
             let size = measures
                 .image_size(image)
                 .map_or_else(|| "N/A".into(), units::size);
-            let mut row = |repository: &str, tag: &str| {
-                columns.row(&[
-                    &escaped(repository),
-                    &escaped(tag),
-                    &escaped(&id),
+            let mut named = |repository: &str, tag: &str| {
+                row(&[
+                    &escape::text(repository),
+                    &escape::text(tag),
+                    &escape::text(&id),
                     &created,
                     &size,
-                ]);
+                ])
             };
             if image.names.is_empty() {
-                row("<none>", "<none>");
+                named("<none>", "<none>")?;
             }
             for name in &image.names {
                 match name {
-                    Name::Reference(reference) => {
-                        row(
-                            &reference.familiar_repository(),
-                            reference.tag().unwrap_or("<none>"),
-                        );
-                    }
-                    Name::Bare(tag) => row("<none>", tag),
+                    Name::Reference(reference) => named(
+                        &reference.familiar_repository(),
+                        reference.tag().unwrap_or("<none>"),
+                    )?,
+                    Name::Bare(tag) => named("<none>", tag)?,
                 }
             }
         }
-        columns.render()
+        Ok(())
+    }
+}
+
+/// The zero of Go's `time.Time`, the beginning of the year 1: Docker shows no age for it.
+const GO_ZERO: i64 = -62_135_596_800;
+/// The longest Go `time.Duration` in whole seconds: Docker shows an older image as 292 years old.
+const LONGEST: i64 = i64::MAX / 1_000_000_000;
+
+/// The age of an image in the words of `docker images` (docker/cli `formatter/image.go`): an image
+/// dated 1970 or 1980, as many builders date theirs, is that many years old. `docker history` has
+/// another rule. A config without a time counts as 1970, as Docker 26.1 counts it.
+fn ago(created: Option<Timestamp>, now: Timestamp) -> String {
+    let seconds = created.map_or(0, Timestamp::as_second);
+    if seconds == GO_ZERO {
+        return "N/A".to_owned();
+    }
+    let age = now.as_second().saturating_sub(seconds).min(LONGEST);
+    format!("{} ago", units::age(age))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::ago;
+
+    /// What `docker images` of 20.10 and 26.1 printed in November 2026.
+    #[test]
+    fn old_images_have_an_age() {
+        let now = "2026-11-27T12:00:00Z".parse().expect("a time");
+        for (created, want) in [
+            ("1970-01-01T00:00:00Z", "56 years ago"),
+            ("1970-01-01T00:00:01Z", "56 years ago"),
+            ("1980-01-01T00:00:01Z", "46 years ago"),
+            ("1981-06-01T00:00:00Z", "45 years ago"),
+            ("2000-01-01T00:00:00Z", "26 years ago"),
+            ("1600-01-01T00:00:00Z", "292 years ago"),
+            ("0001-01-01T00:00:00Z", "N/A"),
+            ("9000-01-01T00:00:00Z", "Less than a second ago"),
+        ] {
+            let time = created.parse().expect("a time");
+            assert_eq!(ago(Some(time), now), want, "{created}");
+        }
+        assert_eq!(ago(None, now), "56 years ago");
     }
 }

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use imgtar::archive::{Archive, ArchiveError};
+use imgtar::escape;
 use imgtar::image::{Changes, ImageSet, LoadError, Platform};
 use imgtar::report::units;
 use imgtar::source::Input;
@@ -96,7 +97,7 @@ impl Args {
             warn(context.output, "the rootfs tar holds no files");
         }
         if let Some((path, count)) = &imported.whiteouts {
-            let path = String::from_utf8_lossy(path);
+            let path = escape::name(path);
             let more = more(*count);
             warn(
                 context.output,
@@ -114,7 +115,7 @@ impl Args {
             );
         }
         for warning in &imported.warnings {
-            let path = String::from_utf8_lossy(&warning.path);
+            let path = escape::name(&warning.path);
             let what = warning.kind.describe();
             let more = more(warning.count);
             warn(context.output, &format!("`{path}` {what}{more}"));

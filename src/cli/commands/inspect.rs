@@ -37,19 +37,22 @@ impl Args {
         };
         let measures = context.measure(&picked)?;
         let report = Inspect::new(&loaded.archive, &loaded.set, &picked, &measures);
-        let answer = if self.json.json {
-            // Configs are printed verbatim, save on a terminal, where they could act.
-            if stdout_is_terminal() {
-                render::json(&report)
-            } else {
-                render::verbatim_json(&report)
-            }
-        } else {
-            let configs: Vec<_> = picked.iter().map(|image| image.view()).collect();
-            render::inspect(&report, &configs, jiff::Timestamp::now(), Output::width())
-        };
         context.warn_of_layers(&picked, &measures);
-        context.output.answer(&answer)?;
+        if self.json.json {
+            // Configs are printed verbatim, except on a terminal, where they could act.
+            context.output.answer(|out| {
+                if stdout_is_terminal() {
+                    render::json(out, &report)
+                } else {
+                    render::verbatim_json(out, &report)
+                }
+            })?;
+        } else {
+            let (now, width) = (jiff::Timestamp::now(), Output::width());
+            context
+                .output
+                .styled_answer(|out| render::inspect(out, &report, now, width, &context.limits))?;
+        }
         Ok(exit_for(&picked))
     }
 }

@@ -9,7 +9,7 @@ use imgtar::report::Layers;
 use super::{Context, Exit, Failure, exit_for};
 use crate::cli::args::{ArchiveArg, ImageArg, JsonArg};
 use crate::cli::output::Output;
-use crate::cli::render::{self, LayerColumns};
+use crate::cli::render::{self, Form, LayerColumns};
 
 /// Show what images consist of
 ///
@@ -43,23 +43,25 @@ impl Args {
         let loaded = context.load(&self.archive)?;
         let picked = loaded.pick(&self.image, Some(context.output))?;
         let measures = context.measure(&picked)?;
-        let mut report = Layers::new(&picked, &measures);
-        report.fill_diff_ids(&computed_diff_ids(&picked, context)?);
-        if let Some(driver) = &self.store_paths {
-            report.fill_store_paths(driver);
-        }
-        let answer = if self.json.json {
-            render::json(&report)
-        } else {
-            let columns = LayerColumns {
-                whole: self.no_trunc,
-                store_paths: self.store_paths.is_some(),
-            };
-            render::layers(&report.images, columns, Output::width())
-        };
+        let computed = computed_diff_ids(&picked, context)?;
+        let report = Layers::new(&picked, &measures, &computed, self.store_paths.as_deref());
         context.warn_of_layers(&picked, &measures);
         context.warn_of_problems(&loaded);
-        context.output.answer(&answer)?;
+        let form = Form {
+            columns: LayerColumns {
+                whole: self.no_trunc,
+                store_paths: self.store_paths.is_some(),
+            },
+            width: Output::width(),
+            limits: &context.limits,
+        };
+        context.output.answer(|out| {
+            if self.json.json {
+                return render::json(out, &report);
+            }
+            let images = &report.images;
+            render::layers(out, images.iter(), images.len() > 1, form)
+        })?;
         Ok(exit_for(&picked))
     }
 }

@@ -1,22 +1,27 @@
 //! `ls`: the files of the merged tree, or the entries of one layer.
 
-use std::collections::HashMap;
+use std::borrow::Cow;
+use std::ffi::OsString;
+use std::ops::ControlFlow;
 
 use clap::ValueEnum;
-use imgtar::Jobs;
-use imgtar::image::{Image, Selector, WantedPlatform};
-use imgtar::layer::walk_layer;
-use imgtar::report::{FileType, Ls, LsEntry};
-use imgtar::rootfs::{Body, InodeId, Rootfs};
+use imgtar::image::{Image, Layer, Selector, WantedPlatform};
+use imgtar::layer::LayerError;
+use imgtar::limits::{Exceeded, Limit, Limits};
+use imgtar::report::{LayerListing, Listing, Ls, LsEntry, Merged, Place, See};
+use imgtar::rootfs::{NodeId, Rootfs};
+use imgtar::{Jobs, escape};
 
-use super::{Context, Exit, Failure};
-use crate::cli::args::{ArchiveArg, JsonArg, OneImageArg};
+use super::{Context, Exit, Failure, Loaded};
+use crate::cli::args::{ArchiveArg, JsonArg, OneImageArg, bytes_of};
+use crate::cli::error::warn;
 use crate::cli::render;
 
 /// List the files of an image as a container of it would see them
 ///
 /// The layers are merged as `flatten` merges them. Uncompressed layers are read by their headers
-/// alone; nothing is held against a diff ID here.
+/// alone; nothing is verified against a diff ID here. Names are printed so that they can be given back:
+/// \xe4 is a byte that is not UTF-8, \u{202e} a character that is not visible, \\ a backslash.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   imgtar ls app.tar
@@ -28,8 +33,10 @@ pub(crate) struct Args {
     archive: ArchiveArg,
 
     /// Only these files and what is below them [default: all]
+    ///
+    /// A path is bytes. It may also be given as `ls` prints it, with escapes such as \xe4.
     #[arg(value_name = "PATH")]
-    paths: Vec<String>,
+    paths: Vec<OsString>,
 
     /// Which image: a reference, an image ID or a prefix of one, or @N for the Nth from 0
     #[arg(short, long, value_name = "IMAGE", value_parser = clap::value_parser!(Selector))]
@@ -78,145 +85,63 @@ impl Args {
             platform: self.platform.clone(),
         };
         let image = loaded.pick_to_read(&arg, context.output)?;
-        if self.is_plain() {
-            let answer = self.plain(image, context)?;
-            context.warn_of_problems(&loaded);
-            context.output.answer(&answer)?;
-            return Ok(Exit::Done);
-        }
-        let mut entries = match self.layer {
-            Some(layer) => one_layer(image, layer)?,
-            None => self.merged(image, context)?,
-        };
-        if let Some(Sort::Size) = self.sort {
-            entries.sort_by(|a, b| b.size.cmp(&a.size).then_with(|| a.path.0.cmp(&b.path.0)));
-        }
-        let answer = if self.json.json {
-            render::json(&Ls::new(entries))
-        } else if self.long {
-            render::long(&entries)
-        } else if self.tree {
-            render::drawn(&entries)
+        if let Some(index) = self.layer {
+            self.one_layer(layer(image, index)?, &loaded, context)?;
         } else {
-            render::names(&entries)
-        };
-        context.warn_of_problems(&loaded);
-        context.output.answer(&answer)?;
+            self.merged(image, &loaded, context)?;
+        }
         Ok(Exit::Done)
     }
 
-    /// Whether names are all that is wanted, in their order.
-    fn is_plain(&self) -> bool {
-        !(self.json.json || self.long || self.tree || self.sort.is_some() || self.layer.is_some())
-    }
-
-    /// The names alone: nothing is gathered but the text, since an image may have a million of them.
-    fn plain(&self, image: &Image, context: &Context) -> Result<String, Failure> {
-        let tree = build(image, context.jobs, context)?;
-        let mut text = String::new();
-        let all = [String::new()];
-        let paths = if self.paths.is_empty() {
-            &all
-        } else {
-            &self.paths[..]
-        };
-        for path in paths {
-            let node = find(&tree, path.as_bytes(), false)?;
-            let mut full = clean(path.as_bytes());
-            let base = usize::from(node != tree.root());
-            if base > 0 {
-                let inode = tree.inode(tree.inode_id(node));
-                let directory = matches!(inode.body, Body::Directory);
-                text.push_str(&render::name_line(&full, directory));
-                full.push(b'/');
-            }
-            let len = full.len();
-            let limit = self.depth.unwrap_or(usize::MAX);
-            let mut walk = tree.walk(node);
-            while let Some((entry, at)) = walk.next_entry() {
-                if entry.depth >= limit {
-                    continue;
-                }
-                full.truncate(len);
-                full.extend_from_slice(at);
-                let directory = matches!(entry.inode.body, Body::Directory);
-                text.push_str(&render::name_line(&full, directory));
-            }
+    fn one_layer(&self, layer: &Layer, loaded: &Loaded, context: &Context) -> Result<(), Failure> {
+        let listing = LayerListing(layer);
+        if self.sort.is_some() {
+            let sorted = Sorted::of(layer, &context.limits)?;
+            context.warn_of_problems(loaded);
+            return self.print(&sorted, context);
         }
-        Ok(text)
+        // Nothing is printed of a layer that is damaged further on.
+        listing.each(&mut |_, _| ControlFlow::Continue(()))?;
+        context.warn_of_problems(loaded);
+        self.print(&listing, context)
     }
 
-    fn merged(&self, image: &Image, context: &Context) -> Result<Vec<LsEntry>, Failure> {
+    fn merged(&self, image: &Image, loaded: &Loaded, context: &Context) -> Result<(), Failure> {
         let tree = build(image, context.jobs, context)?;
-        let mut entries = Vec::new();
+        let starts = self.starts(&tree, context)?;
+        let starts = starts.iter().map(|(node, path)| (*node, &path[..]));
+        let merged = Merged::new(&tree, starts, self.depth.unwrap_or(usize::MAX));
+        context.warn_of_problems(loaded);
+        match self.sort {
+            Some(Sort::Size) => self.print(&merged.by_size(), context),
+            None if self.json.json || self.long || self.tree => self.print(&merged, context),
+            None => context
+                .output
+                .answer(|out| render::merged_names(out, &merged)),
+        }
+    }
+
+    /// Where the listings begin.
+    fn starts(&self, tree: &Rootfs, context: &Context) -> Result<Vec<(NodeId, Vec<u8>)>, Failure> {
         if self.paths.is_empty() {
-            self.below(&tree, b"", &mut entries)?;
+            return Ok(vec![(tree.root(), Vec::new())]);
         }
-        for path in &self.paths {
-            self.below(&tree, path.as_bytes(), &mut entries)?;
-        }
-        Ok(entries)
+        let find = |path| find(tree, path, false, context);
+        self.paths.iter().map(find).collect()
     }
 
-    /// Lists what `path` leads to and what is below it.
-    fn below(&self, tree: &Rootfs, path: &[u8], entries: &mut Vec<LsEntry>) -> Result<(), Failure> {
-        let node = find(tree, path, false)?;
-        let id = tree.inode_id(node);
-        let clean = clean(path);
-        let limit = self.depth.unwrap_or(usize::MAX);
-        let start = entries.len();
-        if node != tree.root() {
-            entries.push(LsEntry::of_inode(
-                &clean,
-                tree.inode(id),
-                None,
-                tree.layer_of(node),
-            ));
-        }
-        // Directories that are open: where they stand, and how deep; sizes are added up on the way.
-        let mut open: Vec<(Option<usize>, usize)> = Vec::new();
-        if node != tree.root() {
-            open.push((Some(start), 0));
-        }
-        let mut first: HashMap<InodeId, Vec<u8>> = HashMap::new();
-        let base = usize::from(node != tree.root());
-        let mut walk = tree.walk(node);
-        while let Some((entry, at)) = walk.next_entry() {
-            let depth = entry.depth + base;
-            open.truncate(depth);
-            let full = if clean.is_empty() {
-                at.to_vec()
+    fn print(&self, files: &dyn Listing, context: &Context) -> Result<(), Failure> {
+        context.output.answer(|out| {
+            if self.json.json {
+                render::json(out, &Ls::new(files))
+            } else if self.long {
+                render::long(out, files)
+            } else if self.tree {
+                render::drawn(out, files)
             } else {
-                [&clean, &b"/"[..], at].concat()
-            };
-            let directory = matches!(entry.inode.body, Body::Directory);
-            let other = if directory {
-                None
-            } else {
-                first.get(&entry.id).cloned()
-            };
-            let listed = LsEntry::of_inode(
-                &full,
-                entry.inode,
-                other.as_deref(),
-                tree.layer_of(entry.node),
-            );
-            if listed.kind != FileType::Hardlink {
-                for above in open.iter().filter_map(|(index, _)| *index) {
-                    entries[above].size = entries[above].size.saturating_add(listed.size);
-                }
+                render::names(out, files)
             }
-            let shown = depth < limit.saturating_add(base);
-            if directory {
-                open.push((shown.then_some(entries.len()), depth));
-            } else if other.is_none() {
-                first.insert(entry.id, full);
-            }
-            if shown {
-                entries.push(listed);
-            }
-        }
-        Ok(())
+        })
     }
 }
 
@@ -226,38 +151,117 @@ pub(super) fn build(image: &Image, jobs: Jobs, context: &Context) -> Result<Root
     Ok(tree)
 }
 
-/// What a path of the merged tree leads to.
+/// What a path of the merged tree leads to, and the path. It may be given as it is or as `ls` prints it.
 pub(super) fn find(
     tree: &Rootfs,
-    path: &[u8],
+    given: &OsString,
     follow: bool,
-) -> Result<imgtar::rootfs::NodeId, Failure> {
-    let shown = String::from_utf8_lossy(path);
-    match tree.lookup(path, follow) {
-        Ok(Some(node)) => Ok(node),
-        Ok(None) => Err(Failure::input(format!("the image has no file `{shown}`"))
-            .hint("`imgtar ls ARCHIVE` lists what there is")),
-        Err(_) => Err(Failure::input(format!(
-            "`{shown}` leads through a loop of symbolic links"
-        ))),
+    context: &Context,
+) -> Result<(NodeId, Vec<u8>), Failure> {
+    let given = bytes_of(given);
+    let mut found: Option<(NodeId, Vec<u8>)> = None;
+    for path in escape::readings(&given) {
+        let here = tree.lookup(&path, follow);
+        match (here, &found) {
+            (Ok(Some(node)), None) => found = Some((node, path.into_owned())),
+            (Ok(Some(node)), Some((other, meant))) => {
+                if node != *other && path == given {
+                    warn_of_namesake(&path, meant, context);
+                }
+            }
+            (Ok(None), _) | (Err(_), Some(_)) => {}
+            (Err(_), None) => {
+                let shown = shown(&given);
+                return Err(Failure::input(format!(
+                    "`{shown}` leads through a loop of symbolic links"
+                )));
+            }
+        }
+    }
+    found.ok_or_else(|| {
+        let shown = shown(&given);
+        Failure::input(format!("the image has no file `{shown}`"))
+            .hint("`imgtar ls ARCHIVE` lists what there is")
+    })
+}
+
+/// A path that names one file as `ls` prints it and another one as it stands means the former.
+fn warn_of_namesake(path: &[u8], meant: &[u8], context: &Context) {
+    let (path, meant) = (escape::name(path), escape::name(meant));
+    let message = format!(
+        "`{meant}` is read as `ls` prints it; the image also has a file whose name has these backslashes, which is `{path}`"
+    );
+    warn(context.output, &message);
+}
+
+/// A path as it was given, or escaped if it is not text.
+pub(super) fn shown(given: &[u8]) -> Cow<'_, str> {
+    match std::str::from_utf8(given) {
+        Ok(text) => Cow::Borrowed(text),
+        Err(_) => Cow::Owned(escape::name(given).to_string()),
     }
 }
 
-/// The path without slashes around it and what means nothing in it.
-fn clean(path: &[u8]) -> Vec<u8> {
-    imgtar::rootfs::LayerPath::new(path)
-        .components()
-        .join(&b'/')
+fn layer(image: &Image, index: usize) -> Result<&Layer, Failure> {
+    image.layers.get(index).ok_or_else(|| {
+        let count = image.layers.len();
+        Failure::input(format!(
+            "the image has no layer {index}: it has {count}, counted from 0"
+        ))
+    })
 }
 
-fn one_layer(image: &Image, index: usize) -> Result<Vec<LsEntry>, Failure> {
-    let count = image.layers.len();
-    let Some(layer) = image.layers.get(index) else {
-        return Err(Failure::input(format!(
-            "the image has no layer {index}: it has {count}, counted from 0"
-        )));
-    };
-    let mut entries = Vec::new();
-    walk_layer(layer, |entry| entries.push(LsEntry::of_entry(entry, index)))?;
-    Ok(entries)
+/// The entries of a layer, the largest first. They have to stand in memory for it, so they are counted.
+struct Sorted(Vec<LsEntry>);
+
+impl Sorted {
+    fn of(layer: &Layer, limits: &Limits) -> Result<Self, Failure> {
+        let mut entries = Vec::new();
+        let mut text = 0;
+        let mut exceeded = None;
+        LayerListing(layer).each(&mut |entry, _| {
+            text += entry.path.0.len() + entry.target.as_ref().map_or(0, |target| target.0.len());
+            let within = limits.check_count(Limit::RepeatedText, text);
+            let within =
+                within.and_then(|()| limits.check_count(Limit::Entries, entries.len() + 1));
+            match within {
+                Ok(()) => {
+                    entries.push(entry.clone());
+                    ControlFlow::Continue(())
+                }
+                Err(limit) => {
+                    exceeded = Some(limit);
+                    ControlFlow::Break(())
+                }
+            }
+        })?;
+        if let Some(exceeded) = exceeded {
+            return Err(too_many(layer, exceeded));
+        }
+        let order =
+            |a: &LsEntry, b: &LsEntry| b.size.cmp(&a.size).then_with(|| a.path.0.cmp(&b.path.0));
+        entries.sort_by(order);
+        Ok(Self(entries))
+    }
+}
+
+fn too_many(layer: &Layer, exceeded: Exceeded) -> Failure {
+    let (index, limit) = (layer.index, exceeded.limit);
+    Failure::input(format!(
+        "layer {index} has too many entries to be sorted: {exceeded}"
+    ))
+    .hint(format!(
+        "without --sort they are listed; --limit {limit}=VALUE allows more to be sorted"
+    ))
+}
+
+impl Listing for Sorted {
+    fn each(&self, see: See<'_>) -> Result<(), LayerError> {
+        for entry in &self.0 {
+            if see(entry, Place::default()).is_break() {
+                break;
+            }
+        }
+        Ok(())
+    }
 }

@@ -19,6 +19,7 @@ pub(super) mod verify;
 use std::path::Path;
 
 use imgtar::archive::Archive;
+use imgtar::escape;
 use imgtar::image::{Image, ImageSet, Platform, Unasked};
 use imgtar::layer::Measures;
 use imgtar::problem::Severity;
@@ -133,7 +134,7 @@ impl Context {
     /// Says what engines would show otherwise of a merged tree.
     pub(super) fn warn_of_tree(&self, warnings: &[Warning]) {
         for warning in warnings {
-            let path = String::from_utf8_lossy(&warning.path);
+            let path = escape::name(&warning.path);
             let what = warning.kind.describe();
             let more = match warning.count - 1 {
                 0 => String::new(),

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use imgtar::escape;
 use imgtar::image::Reference;
 use imgtar::metadata::Container;
 use imgtar::rebuild::{
@@ -18,7 +19,6 @@ use super::{Context, Exit, Failure};
 use crate::cli::archive_output::{ArchiveDestination, LayoutArg, asked_time, names, tag};
 use crate::cli::destination::{Destination, OutputArg};
 use crate::cli::error::warn;
-use crate::cli::output::escaped;
 
 /// How much is copied at a time, in bytes.
 const COPIED: usize = 256 << 10;
@@ -179,7 +179,9 @@ fn copy(archive: &Slice, mut destination: Destination) -> Result<(), Failure> {
 }
 
 fn note(context: &Context, text: &str) {
-    context.output.complain(&format!("{}\n", escaped(text)));
+    context
+        .output
+        .complain(&format!("{}\n", escape::text(text)));
 }
 
 /// Says what is not as it was; nothing, if all is.
@@ -251,7 +253,7 @@ fn report_extended(context: &Context, extended: &Extended) {
         );
     }
     for warning in &committed.warnings {
-        let path = String::from_utf8_lossy(&warning.path);
+        let path = escape::name(&warning.path);
         let what = warning.kind.describe();
         warn(context.output, &format!("flat tar: `{path}` {what}"));
     }

@@ -46,12 +46,13 @@ impl Args {
             context.warn_of_problems(&loaded);
         }
         let tree = builder.build();
-        let answer = if self.json.json {
-            render::json(&tree)
-        } else {
-            render::tree(&tree.roots, self.no_trunc)
-        };
-        context.output.answer(&answer)?;
+        context.output.answer(|out| {
+            if self.json.json {
+                render::json(out, &tree)
+            } else {
+                render::tree(out, &tree.roots, self.no_trunc, &context.limits)
+            }
+        })?;
         Ok(Exit::Done)
     }
 }

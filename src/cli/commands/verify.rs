@@ -6,6 +6,7 @@ use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use imgtar::archive::{Archive, ArchiveError};
 use imgtar::audit::{Audit, AuditKind};
 use imgtar::digest::Digest;
+use imgtar::escape;
 use imgtar::image::{ImageSet, LoadError};
 use imgtar::problem::{Code, Problem};
 use imgtar::report::{Demands, ImageAudit, Verify, VerifyArchive};
@@ -118,7 +119,7 @@ impl Args {
                     // Said on standard error already; programs want it in their document.
                     if self.json.json {
                         let problem = Problem::error(Code::ArchiveUnreadable, failure.to_string());
-                        let path = path.display().to_string();
+                        let path = escape::path(path);
                         let loaders = loaders.as_ref();
                         reports.push(VerifyArchive::unreadable(&path, &[problem], loaders));
                     }
@@ -127,12 +128,14 @@ impl Args {
         }
         if !reports.is_empty() {
             let report = Verify::new(reports);
-            let answer = if self.json.json {
-                render::json(&report)
+            if self.json.json {
+                context.output.answer(|out| render::json(out, &report))?;
             } else {
-                render::verify(&report, self.quiet)
-            };
-            context.output.answer(&answer)?;
+                let limits = &context.limits;
+                context
+                    .output
+                    .styled_answer(|out| render::verify(out, &report, self.quiet, limits))?;
+            }
         }
         match sums {
             Some(sums) if exit == Exit::Done => sums.finish()?,

@@ -1,15 +1,18 @@
 //! The page of `inspect`.
 
 use std::fmt::Write as _;
+use std::io::{self, Write};
 
 use anstyle::Style;
+use imgtar::escape;
 use imgtar::image::{Config, Health};
+use imgtar::limits::Limits;
 use imgtar::report::{ArchiveHead, Inspect, InspectImage, units};
 use unicode_width::UnicodeWidthChar;
 
-use super::layers::{LayerColumns, table};
+use super::layers::{Form, LayerColumns, table};
 use super::problems::problem;
-use crate::cli::output::escaped;
+use crate::cli::output::Stop;
 
 const HEAD: Style = Style::new().bold();
 /// Where values begin, in cells.
@@ -17,53 +20,62 @@ const INDENT: usize = 14;
 /// Below this much room for values, lines are left to the terminal.
 const NARROW: usize = 20;
 
-/// A page about an archive and some of its images. `configs` are the images' configs, where they
-/// could be read.
+/// Writes a page about an archive and some of its images.
 pub(crate) fn inspect(
-    report: &Inspect,
-    configs: &[Option<&Config>],
+    out: &mut dyn Write,
+    report: &Inspect<'_>,
     now: jiff::Timestamp,
     width: Option<u16>,
-) -> String {
+    limits: &Limits,
+) -> Result<(), Stop> {
     let mut page = Page {
-        text: String::new(),
-        width: width.map(usize::from),
+        out,
+        now,
+        table: Form {
+            columns: LayerColumns {
+                whole: false,
+                store_paths: false,
+            },
+            width,
+            limits,
+        },
     };
     page.archive(
         &report.archive,
         report.images.len(),
         report.images_in_archive,
-    );
-    for (image, config) in report.images.iter().zip(configs) {
-        page.text.push('\n');
-        page.image(image, *config, now, width);
+    )?;
+    for (image, described) in report.images.images().iter().zip(report.images.iter()) {
+        writeln!(page.out)?;
+        page.image(&described, image.view())?;
     }
-    page.others(report);
+    page.others(report)?;
     if !report.problems.is_empty() {
-        page.section("Problems (layers were not hashed; `imgtar verify` does that)");
+        page.section("Problems (layers were not hashed; `imgtar verify` does that)")?;
         for row in &report.problems {
-            problem(&mut page.text, row, "");
+            problem(page.out, row, "")?;
         }
     }
-    page.text
+    Ok(())
 }
 
-struct Page {
-    text: String,
-    width: Option<usize>,
+struct Page<'o> {
+    out: &'o mut dyn Write,
+    now: jiff::Timestamp,
+    table: Form<'o>,
 }
 
-impl Page {
-    fn section(&mut self, title: &str) {
-        _ = writeln!(self.text, "\n{HEAD}{title}{HEAD:#}");
+impl Page<'_> {
+    fn section(&mut self, title: &str) -> io::Result<()> {
+        writeln!(self.out, "\n{HEAD}{title}{HEAD:#}")
     }
 
     /// A name and its value, wrapped on a terminal at spaces.
-    fn field(&mut self, name: &str, value: &str) {
-        let value = escaped(value);
-        let room = self
-            .width
-            .map_or(usize::MAX, |width| width.saturating_sub(INDENT));
+    fn field(&mut self, name: &str, value: &str) -> io::Result<()> {
+        let value = escape::text(value);
+        let room = self.table.width.map_or(usize::MAX, |width| {
+            usize::from(width).saturating_sub(INDENT)
+        });
         let mut label = name;
         let mut rest: &str = &value;
         loop {
@@ -72,9 +84,9 @@ impl Page {
             } else {
                 split_line(rest, room)
             };
-            _ = writeln!(self.text, "{HEAD}{label:<INDENT$}{HEAD:#}{line}");
+            writeln!(self.out, "{HEAD}{label:<INDENT$}{HEAD:#}{line}")?;
             if next.is_empty() {
-                return;
+                return Ok(());
             }
             rest = next;
             label = "";
@@ -82,61 +94,59 @@ impl Page {
     }
 
     /// A field that is left out if there is nothing to say.
-    fn optional(&mut self, name: &str, value: &str) {
-        if !value.is_empty() {
-            self.field(name, value);
+    fn optional(&mut self, name: &str, value: &str) -> io::Result<()> {
+        if value.is_empty() {
+            return Ok(());
         }
+        self.field(name, value)
     }
 
     /// One name and several values, one a line.
-    fn list(&mut self, name: &str, values: impl IntoIterator<Item = String>) {
+    fn list(
+        &mut self,
+        name: &str,
+        values: impl IntoIterator<Item = impl AsRef<str>>,
+    ) -> io::Result<()> {
         let mut label = name;
         for value in values {
-            self.field(label, &value);
+            self.field(label, value.as_ref())?;
             label = "";
         }
+        Ok(())
     }
 
-    fn archive(&mut self, archive: &ArchiveHead, shown: usize, images: usize) {
-        self.field("Archive", &archive.path);
-        self.field("Layout", archive.layout.describe());
+    fn archive(&mut self, archive: &ArchiveHead, shown: usize, images: usize) -> io::Result<()> {
+        self.field("Archive", &archive.path)?;
+        self.field("Layout", archive.layout.describe())?;
         let size = both_sizes(archive.size);
         let compression = match archive.compression.name() {
             "none" => "not compressed".to_owned(),
             name => format!("compressed as a whole with {name}"),
         };
-        self.field("Size", &format!("{size}, {compression}"));
+        self.field("Size", &format!("{size}, {compression}"))?;
         let shown = if shown == images {
             String::new()
         } else {
             format!(", {shown} shown")
         };
-        self.field("Images", &format!("{images}{shown}"));
+        self.field("Images", &format!("{images}{shown}"))
     }
 
-    fn image(
-        &mut self,
-        image: &InspectImage,
-        config: Option<&Config>,
-        now: jiff::Timestamp,
-        width: Option<u16>,
-    ) {
+    fn image(&mut self, image: &InspectImage, config: Option<&Config>) -> Result<(), Stop> {
         let facts = &image.facts;
-        let names = if facts.references.is_empty() {
-            vec!["<none>".into()]
-        } else {
-            facts.references.clone()
-        };
-        self.list("Image", names);
-        self.field("ID", facts.id.as_deref().unwrap_or("<unknown>"));
+        if facts.references.is_empty() {
+            self.field("Image", "<none>")?;
+        }
+        self.list("Image", &facts.references)?;
+        self.field("ID", facts.id.as_deref().unwrap_or("<unknown>"))?;
         self.optional(
             "Manifest",
             image.manifest_digest.as_deref().unwrap_or_default(),
-        );
-        self.optional("Index", image.index_digest.as_deref().unwrap_or_default());
-        self.field("Platform", facts.platform.as_deref().unwrap_or("<unknown>"));
+        )?;
+        self.optional("Index", image.index_digest.as_deref().unwrap_or_default())?;
+        self.field("Platform", facts.platform.as_deref().unwrap_or("<unknown>"))?;
         if let Some(config) = config {
-            self.made(config, now);
+            self.made(config)?;
         }
         let size = facts.size.map_or_else(|| "<unknown>".into(), both_sizes);
         self.field(
@@ -145,10 +155,10 @@ impl Page {
                 "{size} in {}",
                 units::count(image.layers.len(), "layer", "layers")
             ),
-        );
+        )?;
         match config {
-            Some(config) => self.run_config(config),
-            None => self.field("Config", "<missing or unreadable>"),
+            Some(config) => self.run_config(config)?,
+            None => self.field("Config", "<missing or unreadable>")?,
         }
         self.list(
             "Annotations",
@@ -156,69 +166,67 @@ impl Page {
                 .annotations
                 .iter()
                 .map(|(key, value)| format!("{key}={value}")),
-        );
+        )?;
         if !image.layers.is_empty() {
-            self.text.push('\n');
-            let columns = LayerColumns {
-                whole: false,
-                store_paths: false,
-            };
-            self.text.push_str(&table(&image.layers, columns, width));
+            writeln!(self.out)?;
+            table(self.out, &image.layers, self.table)?;
         }
         let empty = image.history.iter().filter(|step| step.empty_layer).count();
         let steps = units::count(image.history.len(), "step", "steps");
-        self.text.push('\n');
+        writeln!(self.out)?;
         self.field(
             "History",
             &format!("{steps}, {empty} without a layer (`imgtar history` shows them)"),
-        );
+        )?;
+        Ok(())
     }
 
-    fn made(&mut self, config: &Config, now: jiff::Timestamp) {
+    fn made(&mut self, config: &Config) -> io::Result<()> {
         if let Some(created) = &config.created {
-            let ago = units::age(now.as_second() - created.timestamp().as_second());
-            self.field("Created", &format!("{} ({ago} ago)", created.as_str()));
+            let ago = units::age(self.now.as_second() - created.timestamp().as_second());
+            self.field("Created", &format!("{} ({ago} ago)", created.as_str()))?;
         }
-        self.optional("Author", &config.author);
-        self.optional("Comment", &config.comment);
+        self.optional("Author", &config.author)?;
+        self.optional("Comment", &config.comment)?;
         if !config.docker_version.is_empty() {
-            self.field("Made by", &format!("Docker {}", config.docker_version));
+            self.field("Made by", &format!("Docker {}", config.docker_version))?;
         }
+        Ok(())
     }
 
-    fn run_config(&mut self, config: &Config) {
+    fn run_config(&mut self, config: &Config) -> io::Result<()> {
         let run = &config.run;
         if let Some(entrypoint) = &run.entrypoint {
-            self.field("Entrypoint", &words(entrypoint));
+            self.field("Entrypoint", &words(entrypoint))?;
         }
         if let Some(cmd) = &run.cmd {
-            self.field("Cmd", &words(cmd));
+            self.field("Cmd", &words(cmd))?;
         }
         self.optional(
             "Shell",
             &run.shell.as_deref().map(words).unwrap_or_default(),
-        );
-        self.list("Env", run.env.iter().cloned());
-        self.list("Ports", run.exposed_ports.iter().cloned());
-        self.list("Volumes", run.volumes.iter().cloned());
-        self.optional("User", &run.user);
-        self.optional("Workdir", &run.working_dir);
-        self.optional("Stop signal", &run.stop_signal);
+        )?;
+        self.list("Env", run.env.iter())?;
+        self.list("Ports", run.exposed_ports.iter())?;
+        self.list("Volumes", run.volumes.iter())?;
+        self.optional("User", &run.user)?;
+        self.optional("Workdir", &run.working_dir)?;
+        self.optional("Stop signal", &run.stop_signal)?;
         if let Some(health) = &run.healthcheck {
-            self.field("Healthcheck", &healthcheck(health));
+            self.field("Healthcheck", &healthcheck(health))?;
         }
-        self.list("On build", run.on_build.iter().cloned());
+        self.list("On build", run.on_build.iter())?;
         self.list(
             "Labels",
             run.labels
                 .iter()
                 .map(|(key, value)| format!("{key}={value}")),
-        );
+        )
     }
 
-    fn others(&mut self, report: &Inspect) {
+    fn others(&mut self, report: &Inspect<'_>) -> io::Result<()> {
         if !report.artifacts.is_empty() {
-            self.section("Artifacts (no images)");
+            self.section("Artifacts (no images)")?;
             for artifact in &report.artifacts {
                 let names = artifact.references.join(", ");
                 let subject = artifact
@@ -226,11 +234,11 @@ impl Page {
                     .as_ref()
                     .map_or_else(String::new, |subject| format!(" about {subject}"));
                 let line = format!("{} {} {names}{subject}", artifact.kind, artifact.digest);
-                _ = writeln!(self.text, "{}", escaped(line.trim_end()));
+                writeln!(self.out, "{}", escape::text(line.trim_end()))?;
             }
         }
         if !report.absent.is_empty() {
-            self.section("Named by an index, not in the archive");
+            self.section("Named by an index, not in the archive")?;
             for absent in &report.absent {
                 let platform = absent.platform.as_deref().unwrap_or("<unknown platform>");
                 let line = format!(
@@ -238,9 +246,10 @@ impl Page {
                     absent.digest,
                     absent.references.join(", ")
                 );
-                _ = writeln!(self.text, "{}", escaped(line.trim_end()));
+                writeln!(self.out, "{}", escape::text(line.trim_end()))?;
             }
         }
+        Ok(())
     }
 }
 
@@ -272,7 +281,7 @@ fn healthcheck(health: &Health) -> String {
 
 /// Splits off as many words as fit into `room` cells, one at the least: a digest that is cut in two
 /// cannot be copied, so what does not fit is left to the terminal.
-fn split_line(text: &str, room: usize) -> (&str, &str) {
+pub(super) fn split_line(text: &str, room: usize) -> (&str, &str) {
     let mut used = 0;
     let mut fitting = None;
     for (i, c) in text.char_indices() {

@@ -1,131 +1,140 @@
 //! The lines of `ls`.
 
-use std::fmt::Write as _;
+use std::io::{self, Write};
+use std::ops::ControlFlow;
 
-use imgtar::report::{FileType, LsEntry, Text, units};
+use imgtar::escape;
+use imgtar::report::{FileType, Listing, LsEntry, Merged, Place, units};
 
-use super::problems::lossy;
+use crate::cli::error::Failure;
+use crate::cli::output::Stop;
 
-/// One path a line, directories with a slash behind.
-pub(crate) fn names(entries: &[LsEntry]) -> String {
-    let mut text = String::new();
-    for entry in entries {
-        _ = writeln!(text, "{}", name(entry));
-    }
-    text
+/// One path on each line, directories with a slash behind.
+pub(crate) fn names(out: &mut dyn Write, files: &dyn Listing) -> Result<(), Stop> {
+    each(files, &mut |entry, _| {
+        name(out, &entry.path.0, entry.kind == FileType::Dir)?;
+        out.write_all(b"\n")
+    })
+}
+
+/// The same for files of the merged tree, of which nothing but the names is looked at.
+pub(crate) fn merged_names(out: &mut dyn Write, files: &Merged<'_>) -> Result<(), Stop> {
+    let mut written = Ok(());
+    files.names(&mut |path, directory| {
+        let line = name(out, path, directory).and_then(|()| out.write_all(b"\n"));
+        go_on(line, &mut written)
+    });
+    Ok(written?)
 }
 
 /// Mode, owner, size, time, layer, path and link target.
-pub(crate) fn long(entries: &[LsEntry]) -> String {
-    let owner = |entry: &LsEntry| format!("{}:{}", entry.uid, entry.gid);
-    let size = |entry: &LsEntry| match entry.device {
-        Some((major, minor)) => format!("{major},{minor}"),
-        None => entry.size.to_string(),
-    };
-    let width = |cell: &dyn Fn(&LsEntry) -> String| {
-        entries
-            .iter()
-            .map(|entry| cell(entry).len())
-            .max()
-            .unwrap_or(0)
-    };
-    let owners = width(&owner);
-    let sizes = width(&size);
-    let layers = entries
-        .iter()
-        .map(|entry| entry.layer.to_string().len())
-        .max()
-        .unwrap_or(0);
-    let mut text = String::new();
-    for entry in entries {
-        let time = entry.mtime.as_deref().unwrap_or("-");
-        // Whole seconds are enough for people; RFC 3339 is in the JSON.
-        let time = time
-            .split(['.', 'Z'])
-            .next()
-            .unwrap_or(time)
-            .replace('T', " ");
-        let arrow = match (entry.kind, &entry.target) {
-            (FileType::Hardlink, Some(target)) => format!(" link to {}", lossy(target)),
-            (_, Some(target)) => format!(" -> {}", lossy(target)),
-            _ => String::new(),
+pub(crate) fn long(out: &mut dyn Write, files: &dyn Listing) -> Result<(), Stop> {
+    let (mut owners, mut sizes, mut layers) = (0, 0, 0);
+    each(files, &mut |entry, _| {
+        owners = owners.max(digits(entry.uid) + 1 + digits(entry.gid));
+        sizes = sizes.max(match entry.device {
+            Some((major, minor)) => digits(major) + 1 + digits(minor),
+            None => digits(entry.size),
+        });
+        layers = layers.max(digits(entry.layer));
+        Ok(())
+    })?;
+    each(files, &mut |entry, _| {
+        let owner = format!("{}:{}", entry.uid, entry.gid);
+        let size = match entry.device {
+            Some((major, minor)) => format!("{major},{minor}"),
+            None => entry.size.to_string(),
         };
-        _ = writeln!(
-            text,
-            "{} {:<owners$} {:>sizes$} {time:<19} {:>layers$} {}{arrow}",
+        // Whole seconds are enough for people; RFC 3339 is in the JSON.
+        let time = entry.mtime.map_or_else(
+            || "-".to_owned(),
+            |time| time.strftime("%Y-%m-%d %H:%M:%S").to_string(),
+        );
+        write!(
+            out,
+            "{} {owner:<owners$} {size:>sizes$} {time:<19} {:>layers$} ",
             mode(entry),
-            owner(entry),
-            size(entry),
             entry.layer,
-            name(entry),
-        );
-    }
-    text
+        )?;
+        name(out, &entry.path.0, entry.kind == FileType::Dir)?;
+        let arrow = if entry.kind == FileType::Hardlink {
+            " link to "
+        } else {
+            " -> "
+        };
+        target(out, entry, arrow)?;
+        out.write_all(b"\n")
+    })
 }
 
-/// A drawing; the depth of each path is the number of its slashes below the common root.
-pub(crate) fn drawn(entries: &[LsEntry]) -> String {
-    let depths: Vec<usize> = entries
-        .iter()
-        .map(|e| e.path.0.split(|&b| b == b'/').count())
-        .collect();
-    let top = depths.iter().copied().min().unwrap_or(0);
-    // Whether something of the same depth follows before the branch ends: looked at from behind.
-    let mut last = vec![true; entries.len()];
-    let mut open: Vec<bool> = Vec::new();
-    for (i, depth) in depths.iter().enumerate().rev() {
-        let depth = depth - top;
-        open.resize(depth + 1, false);
-        last[i] = !std::mem::replace(&mut open[depth], true);
-    }
-    let mut text = String::new();
-    let mut ended: Vec<bool> = Vec::new();
-    for (i, entry) in entries.iter().enumerate() {
-        let depth = depths[i] - top;
-        ended.resize(depth + 1, false);
-        for above in &ended[..depth] {
-            text.push_str(if *above { "  " } else { "│ " });
+/// A drawing of the tree.
+pub(crate) fn drawn(out: &mut dyn Write, files: &dyn Listing) -> Result<(), Stop> {
+    // What stands before a branch, and where the part for each depth ends.
+    let mut above = String::new();
+    let mut ends: Vec<usize> = vec![0];
+    each(files, &mut |entry, place| {
+        let Place { depth, last } = place;
+        ends.truncate(depth + 1);
+        above.truncate(ends.last().copied().unwrap_or(0));
+        out.write_all(above.as_bytes())?;
+        out.write_all(if last { "└─" } else { "├─" }.as_bytes())?;
+        above.push_str(if last { "  " } else { "│ " });
+        ends.push(above.len());
+        let base = entry.path.0.rsplit(|&b| b == b'/').next();
+        escape::name(base.unwrap_or_default()).write_to(out)?;
+        if entry.kind == FileType::Dir {
+            out.write_all(b"/")?;
         }
-        ended[depth] = last[i];
-        text.push_str(if last[i] { "└─" } else { "├─" });
-        let base = entry
-            .path
-            .0
-            .rsplit(|&b| b == b'/')
-            .next()
-            .unwrap_or_default();
-        let base = Text(base.to_vec());
-        let slash = if entry.kind == FileType::Dir { "/" } else { "" };
-        let arrow = entry
-            .target
-            .as_ref()
-            .map_or_else(String::new, |target| format!(" -> {}", lossy(target)));
-        _ = writeln!(
-            text,
-            "{}{slash}{arrow} {}",
-            lossy(&base),
-            units::size(entry.size)
-        );
+        target(out, entry, " -> ")?;
+        writeln!(out, " {}", units::size(entry.size))
+    })
+}
+
+/// Goes through a listing until something cannot be written.
+fn each(
+    files: &dyn Listing,
+    write: &mut dyn FnMut(&LsEntry, Place) -> io::Result<()>,
+) -> Result<(), Stop> {
+    let mut written = Ok(());
+    files
+        .each(&mut |entry, place| go_on(write(entry, place), &mut written))
+        .map_err(Failure::from)?;
+    Ok(written?)
+}
+
+/// Keeps the error of a line, which breaks the listing off.
+fn go_on(line: io::Result<()>, written: &mut io::Result<()>) -> ControlFlow<()> {
+    match line {
+        Ok(()) => ControlFlow::Continue(()),
+        error => {
+            *written = error;
+            ControlFlow::Break(())
+        }
     }
-    text
 }
 
-fn name(entry: &LsEntry) -> String {
-    shown(&entry.path, entry.kind == FileType::Dir)
-}
-
-/// The line of one path of the merged tree.
-pub(crate) fn name_line(path: &[u8], directory: bool) -> String {
-    shown(&Text(path.to_vec()), directory) + "\n"
-}
-
-fn shown(path: &Text, directory: bool) -> String {
-    let name = lossy(path);
-    if directory && !name.ends_with('/') {
-        name + "/"
-    } else {
-        name
+fn name(out: &mut dyn Write, path: &[u8], directory: bool) -> io::Result<()> {
+    escape::name(path).write_to(out)?;
+    if directory && !path.ends_with(b"/") {
+        out.write_all(b"/")?;
     }
+    Ok(())
+}
+
+fn target(out: &mut dyn Write, entry: &LsEntry, arrow: &str) -> io::Result<()> {
+    let Some(target) = &entry.target else {
+        return Ok(());
+    };
+    out.write_all(arrow.as_bytes())?;
+    escape::name(&target.0).write_to(out)
+}
+
+/// How many characters a number takes.
+fn digits(number: impl TryInto<i128>) -> usize {
+    let number = number.try_into().unwrap_or(0);
+    let sign = usize::from(number < 0);
+    let digits = number.unsigned_abs().checked_ilog10().unwrap_or(0);
+    sign + 1 + digits as usize
 }
 
 fn mode(entry: &LsEntry) -> String {

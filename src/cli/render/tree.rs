@@ -1,31 +1,65 @@
 //! The tree of `tree`, as `docker images --tree` drew it up to Docker 1.6.
 
 use std::fmt::Write as _;
+use std::io::Write;
 
+use imgtar::escape;
+use imgtar::limits::{Limit, Limits};
 use imgtar::report::{TreeNode, units};
 
+use super::columns::too_wide;
 use super::layers::short;
-use crate::cli::output::escaped;
+use crate::cli::output::Stop;
 
 /// Draws the roots one below the other. Without recursion: a stack may be thousands of layers high.
-pub(crate) fn tree(roots: &[TreeNode], whole: bool) -> String {
-    let mut text = String::new();
-    let mut open: Vec<(String, &[TreeNode])> = vec![(String::new(), roots)];
-    while let Some((prefix, nodes)) = open.pop() {
-        let Some((node, rest)) = nodes.split_first() else {
+///
+/// Every layer is indented by one more step, so that what stands before high stacks is counted before it
+/// is drawn.
+pub(crate) fn tree(
+    out: &mut dyn Write,
+    roots: &[TreeNode],
+    whole: bool,
+    limits: &Limits,
+) -> Result<(), Stop> {
+    let mut indents: u64 = 0;
+    each(roots, &mut |depth, _, _| {
+        indents = indents.saturating_add(2 * depth as u64);
+        Ok(())
+    })?;
+    limits
+        .check(Limit::RepeatedText, indents)
+        .map_err(|exceeded| too_wide(indents, exceeded))?;
+    let mut above = String::new();
+    let mut ends = vec![0];
+    each(roots, &mut |depth, node, last| {
+        ends.truncate(depth + 1);
+        above.truncate(ends.last().copied().unwrap_or(0));
+        let branch = if last { "└─" } else { "├─" };
+        writeln!(out, "{above}{branch}{}", label(node, whole))?;
+        above.push_str(if last { "  " } else { "│ " });
+        ends.push(above.len());
+        Ok(())
+    })
+}
+
+/// Goes through a tree from top to bottom: how deep a node lies, the node, and whether it is the last
+/// of its siblings.
+fn each<'n>(
+    roots: &'n [TreeNode],
+    see: &mut dyn FnMut(usize, &'n TreeNode, bool) -> Result<(), Stop>,
+) -> Result<(), Stop> {
+    let mut open: Vec<&[TreeNode]> = vec![roots];
+    while let Some(siblings) = open.last_mut() {
+        let Some((node, rest)) = siblings.split_first() else {
+            open.pop();
             continue;
         };
-        let (branch, below) = if rest.is_empty() {
-            ("└─", "  ")
-        } else {
-            ("├─", "│ ")
-        };
-        _ = writeln!(text, "{prefix}{branch}{}", label(node, whole));
-        let deeper = format!("{prefix}{below}");
-        open.push((prefix, rest));
-        open.push((deeper, &node.children));
+        *siblings = rest;
+        let depth = open.len() - 1;
+        see(depth, node, rest.is_empty())?;
+        open.push(&node.children);
     }
-    text
+    Ok(())
 }
 
 fn label(node: &TreeNode, whole: bool) -> String {
@@ -37,15 +71,16 @@ fn label(node: &TreeNode, whole: bool) -> String {
     };
     let mut text = format!(
         "{} Size: {} Virtual Size: {}",
-        escaped(id),
+        escape::text(id),
         size(node.size),
         size(node.virtual_size)
     );
     if !node.references.is_empty() {
-        _ = write!(text, " Tags: {}", escaped(&node.references.join(", ")));
+        _ = write!(text, " Tags: {}", escape::text(&node.references.join(", ")));
     } else if let Some(image) = node.images.first() {
         // An image without a name ends here; its ID is all there is to call it by.
-        _ = write!(text, " Image: {}", if whole { image } else { short(image) });
+        let image = if whole { image } else { short(image) };
+        _ = write!(text, " Image: {}", escape::text(image));
     }
     text
 }

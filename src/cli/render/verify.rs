@@ -1,85 +1,91 @@
 //! The lines of `verify`.
 
-use std::fmt::Write as _;
+use std::io::{self, Write};
 
 use anstyle::{AnsiColor, Style};
+use imgtar::escape;
+use imgtar::limits::Limits;
 use imgtar::problem::Severity;
 use imgtar::report::{
     ImageAudit, Reason, Verify, VerifyArchive, VerifyLayer, VerifyLoader, VerifyLoaders, units,
 };
 
-use super::Columns;
+use super::columns;
 use super::layers::short;
-use super::problems::{lossy, problem};
-use crate::cli::output::escaped;
+use super::problems::problem;
+use crate::cli::output::Stop;
 
 const OK: Style = AnsiColor::Green.on_default();
 const BAD: Style = AnsiColor::Red.on_default().bold();
 
 /// Of one archive a line a layer and a few a problem; of several a line each, and below them what is
 /// wrong with those that something is wrong with. With `quiet` only the latter.
-pub(crate) fn verify(report: &Verify, quiet: bool) -> String {
-    let mut text = String::new();
+pub(crate) fn verify(
+    out: &mut dyn Write,
+    report: &Verify,
+    quiet: bool,
+    limits: &Limits,
+) -> Result<(), Stop> {
     if let ([archive], false) = (report.archives.as_slice(), quiet) {
-        one(&mut text, archive, false);
-        return text;
+        return Ok(one(out, archive, false)?);
     }
     if !quiet {
-        text = table(&report.archives);
+        table(out, &report.archives, limits)?;
     }
     for archive in &report.archives {
         let audited = archive.audit.iter().flatten();
         let found = audited.clone().any(|audit| !audit.counts.is_empty());
         if !archive.ok || !archive.problems.is_empty() || (found && !quiet) {
             if !quiet {
-                text.push('\n');
+                writeln!(out)?;
             }
-            one(&mut text, archive, true);
+            one(out, archive, true)?;
         }
     }
     if !quiet {
         let bad = report.archives.iter().filter(|archive| !archive.ok).count();
         let archives = units::count(report.archives.len(), "archive", "archives");
-        _ = writeln!(text, "\n{archives}, {bad} failed");
+        writeln!(out, "\n{archives}, {bad} failed")?;
     }
-    text
+    Ok(())
 }
 
-/// A line an archive.
-fn table(archives: &[VerifyArchive]) -> String {
-    let mut columns = Columns::default();
-    columns.row(&[
-        "ARCHIVE",
-        "RESULT",
-        "IMAGES",
-        "LAYERS",
-        "ERRORS",
-        "WARNINGS",
-        "DOCKER",
-        "CONTAINERD",
-        "PODMAN",
-    ]);
-    for archive in archives {
-        let [errors, warnings] = counts(archive);
-        let layers: usize = archive.images.iter().map(|image| image.layers.len()).sum();
-        let loads = |of: fn(&VerifyLoaders) -> &VerifyLoader| match &archive.loaders {
-            Some(loaders) if of(loaders).accepts => "loads",
-            Some(_) => "refuses",
-            None => "-",
-        };
-        columns.row(&[
-            &escaped(&archive.path),
-            if archive.ok { "ok" } else { "FAILED" },
-            &archive.images.len().to_string(),
-            &layers.to_string(),
-            &errors.to_string(),
-            &warnings.to_string(),
-            loads(|loaders| &loaders.docker),
-            loads(|loaders| &loaders.containerd),
-            loads(|loaders| &loaders.podman),
-        ]);
-    }
-    columns.render()
+/// One line for each archive.
+fn table(out: &mut dyn Write, archives: &[VerifyArchive], limits: &Limits) -> Result<(), Stop> {
+    columns::table(out, limits, |row| {
+        row(&[
+            "ARCHIVE",
+            "RESULT",
+            "IMAGES",
+            "LAYERS",
+            "ERRORS",
+            "WARNINGS",
+            "DOCKER",
+            "CONTAINERD",
+            "PODMAN",
+        ])?;
+        for archive in archives {
+            let [errors, warnings] = counts(archive);
+            let layers: usize = archive.images.iter().map(|image| image.layers.len()).sum();
+            let loads = |of: fn(&VerifyLoaders) -> &VerifyLoader| match &archive.loaders {
+                Some(loaders) if of(loaders).accepts => "loads",
+                Some(_) => "refuses",
+                None => "-",
+            };
+            row(&[
+                &escape::text(&archive.path),
+                if archive.ok { "ok" } else { "FAILED" },
+                &archive.images.len().to_string(),
+                &layers.to_string(),
+                &errors.to_string(),
+                &warnings.to_string(),
+                loads(|loaders| &loaders.docker),
+                loads(|loaders| &loaders.containerd),
+                loads(|loaders| &loaders.podman),
+            ])?;
+        }
+        Ok(())
+    })
 }
 
 /// How many errors and warnings an archive has.
@@ -91,7 +97,7 @@ fn counts(archive: &VerifyArchive) -> [usize; 2] {
 }
 
 /// Which engines take the archive, and why the others do not.
-fn loaders(text: &mut String, loaders: &VerifyLoaders) {
+fn loaders(out: &mut dyn Write, loaders: &VerifyLoaders) -> io::Result<()> {
     let all = [
         ("Docker", &loaders.docker),
         ("containerd", &loaders.containerd),
@@ -103,39 +109,40 @@ fn loaders(text: &mut String, loaders: &VerifyLoaders) {
         .map(|(name, _)| *name)
         .collect();
     if !accepting.is_empty() {
-        _ = writeln!(text, "  loads into {}", accepting.join(", "));
+        writeln!(out, "  loads into {}", accepting.join(", "))?;
     }
     for (name, loader) in all {
         if let Some(reason) = &loader.reason {
-            let reason = escaped(reason);
+            let reason = escape::text(reason);
             // Quotation marks stand around what the engine itself says, and nothing else.
             let (open, close) = if loader.quoted {
                 ("“", "”")
             } else {
                 ("", "")
             };
-            _ = writeln!(
-                text,
+            writeln!(
+                out,
                 "  {BAD}{name} refuses it:{BAD:#} {open}{reason}{close}"
-            );
+            )?;
         }
     }
+    Ok(())
 }
 
 /// What to know before running an image.
-fn audit(text: &mut String, audit: &ImageAudit) {
+fn audit(out: &mut dyn Write, audit: &ImageAudit) -> io::Result<()> {
     let id = audit.id.as_deref().unwrap_or("<unknown>");
     let name = audit.references.first().map_or(id, String::as_str);
     if let Some(why) = &audit.unread {
-        _ = writeln!(
-            text,
+        writeln!(
+            out,
             "  audit {}: files not looked at: {}",
-            escaped(name),
-            escaped(why)
-        );
+            escape::text(name),
+            escape::text(why)
+        )?;
     }
     if audit.counts.is_empty() && audit.unread.is_none() {
-        _ = writeln!(text, "  audit {}: nothing found", escaped(name));
+        writeln!(out, "  audit {}: nothing found", escape::text(name))?;
     }
     let mut shown = None;
     for row in &audit.findings {
@@ -143,27 +150,31 @@ fn audit(text: &mut String, audit: &ImageAudit) {
         if shown != Some(kind) {
             shown = Some(kind);
             let count = audit.counts.get(kind).copied().unwrap_or(0);
-            _ = writeln!(text, "  audit {}: {kind} ({count})", escaped(name));
+            writeln!(out, "  audit {}: {kind} ({count})", escape::text(name))?;
         }
-        let path = row.path.as_ref().map(|path| format!("/{}: ", lossy(path)));
+        let path = row
+            .path
+            .as_ref()
+            .map(|path| format!("/{}: ", escape::name(&path.0)));
         let layer = row.layer.map(|layer| format!(" (layer {layer})"));
-        _ = writeln!(
-            text,
+        writeln!(
+            out,
             "    {}{}{}",
             path.unwrap_or_default(),
-            escaped(&row.detail),
+            escape::text(&row.detail),
             layer.unwrap_or_default()
-        );
+        )?;
     }
     let kept = audit.findings.len();
     let all: usize = audit.counts.values().sum();
     if all > kept {
-        _ = writeln!(text, "    and {} more", all - kept);
+        writeln!(out, "    and {} more", all - kept)?;
     }
+    Ok(())
 }
 
-fn one(text: &mut String, archive: &VerifyArchive, quiet: bool) {
-    _ = writeln!(text, "{}", escaped(&archive.path));
+fn one(out: &mut dyn Write, archive: &VerifyArchive, quiet: bool) -> io::Result<()> {
+    writeln!(out, "{}", escape::text(&archive.path))?;
     if !quiet {
         for image in &archive.images {
             let names = if image.references.is_empty() {
@@ -172,36 +183,36 @@ fn one(text: &mut String, archive: &VerifyArchive, quiet: bool) {
                 image.references.join(", ")
             };
             let id = image.id.as_deref().unwrap_or("<unknown>");
-            _ = writeln!(text, "  {} {}", escaped(&names), escaped(id));
+            writeln!(out, "  {} {}", escape::text(&names), escape::text(id))?;
             for layer in &image.layers {
-                _ = writeln!(text, "    {}", layer_line(layer));
+                writeln!(out, "    {}", layer_line(layer))?;
             }
         }
         for artifact in &archive.artifacts {
-            _ = writeln!(
-                text,
+            writeln!(
+                out,
                 "  artifact {} {}",
-                escaped(&artifact.kind),
+                escape::text(&artifact.kind),
                 short(&artifact.digest)
-            );
+            )?;
             for blob in &artifact.blobs {
                 let what = match &blob.computed {
                     _ if blob.ok => mark(true, "ok"),
                     None => mark(false, "missing"),
                     Some(_) => mark(false, "MISMATCH"),
                 };
-                _ = writeln!(text, "    {what} blob {}", blob.digest);
+                writeln!(out, "    {what} blob {}", blob.digest)?;
             }
         }
     }
     for row in &archive.problems {
-        problem(text, row, "  ");
+        problem(out, row, "  ")?;
     }
     if let Some(report) = &archive.loaders {
-        loaders(text, report);
+        loaders(out, report)?;
     }
     for report in archive.audit.iter().flatten() {
-        audit(text, report);
+        audit(out, report)?;
     }
     let [errors, warnings] = counts(archive);
     let errors = units::count(errors, "error", "errors");
@@ -225,10 +236,10 @@ fn one(text: &mut String, archive: &VerifyArchive, quiet: bool) {
         [] => String::new(),
         reasons => format!("; failed by {}", reasons.join(", ")),
     };
-    _ = writeln!(
-        text,
+    writeln!(
+        out,
         "  {style}{verdict}:{style:#} {images}, {layers}, {errors}, {warnings}{reasons}"
-    );
+    )
 }
 
 fn layer_line(layer: &VerifyLayer) -> String {
@@ -244,7 +255,7 @@ fn layer_line(layer: &VerifyLayer) -> String {
     format!(
         "{what} layer {:<3} {digest}  {}",
         layer.index,
-        lossy(&layer.member)
+        escape::name(&layer.member.0)
     )
 }
 

@@ -96,8 +96,15 @@ impl Loader<'_> {
         }
         let mut sources: Vec<_> = item.layer_sources.iter().collect();
         sources.sort_by_key(|(diff_id, _)| diff_id.to_string());
+        // Where a diff ID stands first; both lists may be very long.
+        let mut first: HashMap<&DiffId, usize> = HashMap::new();
+        if !sources.is_empty() {
+            for (index, diff_id) in diff_ids.iter().enumerate() {
+                first.entry(diff_id).or_insert(index);
+            }
+        }
         for (diff_id, source) in sources {
-            let Some(index) = diff_ids.iter().position(|known| known == diff_id) else {
+            let Some(&index) = first.get(diff_id) else {
                 let message =
                     "LayerSources of manifest.json describes a layer that the image does not have";
                 let problem = Problem::warning(Code::DescriptionsDisagree, message);

@@ -305,7 +305,7 @@ fn wrong_diff_id<'c>(layer: &'c Layer, tar: &Digest) -> Option<(&'c DiffId, Diff
     (comparable && *claimed != computed).then_some((claimed, computed))
 }
 
-/// The name of a member as text.
+/// The name of a member as engines print it.
 fn shown(name: &[u8]) -> String {
     String::from_utf8_lossy(name).into_owned()
 }

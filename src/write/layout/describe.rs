@@ -36,12 +36,13 @@ pub(super) struct Described<'i> {
 impl<'i> Described<'i> {
     pub(super) fn new(image: &'i OutputImage, view: Config, layers: &'i [Layer]) -> Self {
         let mut tags: Vec<Reference> = Vec::new();
+        let mut known: HashSet<Reference> = HashSet::new();
         let mut words = Vec::new();
         for name in &image.names {
             match name {
                 Name::Reference(reference) => {
                     let tag = reference.clone().or_latest().without_digest();
-                    if tag.tag().is_some() && !tags.contains(&tag) {
+                    if tag.tag().is_some() && known.insert(tag.clone()) {
                         tags.push(tag);
                     }
                 }
