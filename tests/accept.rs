@@ -563,7 +563,7 @@ fn the_new_image_is_what_was_asked_for() {
     // Something else altogether.
     work.write("flat", b"no tar");
     let run = work.accept(&[]).exits(3);
-    assert!(run.err().contains("no sound tar"), "{run}");
+    assert!(run.err().contains("it is text: `no tar`"), "{run}");
 }
 
 // --- engines --------------------------------------------------------------------------------------

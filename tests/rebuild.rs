@@ -567,7 +567,7 @@ fn a_changed_flat_tar_is_refused() {
     // Something else altogether.
     work.write("flat", b"no tar");
     let run = work.rebuild().exits(3);
-    assert!(run.err().contains("no sound tar"), "{run}");
+    assert!(run.err().contains("it is text: `no tar`"), "{run}");
 }
 
 #[test]
