@@ -1,6 +1,7 @@
 //! The union of what can go wrong, and what kind of fault each is.
 
 use crate::archive::ArchiveError;
+use crate::audit::AuditError;
 use crate::image::{LoadError, SelectError};
 use crate::layer::LayerError;
 use crate::metadata::{MetadataError, StreamFault};
@@ -8,6 +9,7 @@ use crate::rebuild::RebuildError;
 use crate::record::{TarError, TarFault};
 use crate::rootfs::RootfsError;
 use crate::source::{SourceError, is_environment};
+use crate::verify::VerifyError;
 use crate::write::WriteError;
 
 /// Why imgtar could not do what was asked.
@@ -54,6 +56,24 @@ pub enum Class {
     Input,
     /// The system failed: a disk, a permission, memory.
     Environment,
+}
+
+impl From<AuditError> for Error {
+    fn from(error: AuditError) -> Self {
+        match error {
+            AuditError::Rootfs(error) => Self::Rootfs(error),
+            AuditError::Source(error) => Self::Source(error),
+        }
+    }
+}
+
+impl From<VerifyError> for Error {
+    fn from(error: VerifyError) -> Self {
+        match error {
+            VerifyError::Source(error) => Self::Source(error),
+            VerifyError::Layer(error) => Self::Layer(error),
+        }
+    }
 }
 
 impl Error {
@@ -158,9 +178,8 @@ fn of_tar(error: &TarError) -> Class {
 
 fn of_archive(error: &ArchiveError) -> Class {
     match error {
-        ArchiveError::NotTar { source, .. } | ArchiveError::Damaged { source, .. } => {
-            of_tar(source)
-        }
+        ArchiveError::Read { source, .. } | ArchiveError::NotTar { source, .. } => of_tar(source),
+        ArchiveError::Damaged { end, .. } => end.tar_error().map_or(Class::Input, of_tar),
         ArchiveError::Foreign { .. }
         | ArchiveError::TooManyMembers { .. }
         | ArchiveError::NotAnImage { .. } => Class::Input,

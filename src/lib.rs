@@ -62,7 +62,7 @@ pub use error::{Class, Error};
 pub use limits::{Limit, Limits};
 pub use parallel::Jobs;
 
-use archive::Archive;
+use archive::{Archive, Contents};
 use progress::Progress;
 use source::Input;
 
@@ -70,7 +70,7 @@ use source::Input;
 ///
 /// # Errors
 ///
-/// [`Error`] if the file cannot be read or is no tar.
+/// [`Error`] if the file cannot be read, is not a tar, or is damaged or cut short.
 pub fn open(path: &Path, progress: &dyn Progress) -> Result<Archive, Error> {
     open_within(path, Limits::default(), progress)
 }
@@ -79,16 +79,16 @@ pub fn open(path: &Path, progress: &dyn Progress) -> Result<Archive, Error> {
 ///
 /// # Errors
 ///
-/// [`Error`] if the file cannot be read or is no tar.
+/// [`Error`] if the file cannot be read, is not a tar, or is damaged or cut short.
 pub fn open_within(path: &Path, limits: Limits, progress: &dyn Progress) -> Result<Archive, Error> {
-    Ok(Archive::index(Input::open_within(path, limits, progress)?)?)
+    Ok(Archive::open(Input::open_within(path, limits, progress)?)?)
 }
 
 /// Reads an archive from standard input and indexes its members.
 ///
 /// # Errors
 ///
-/// [`Error`] if standard input cannot be read or is no tar.
+/// [`Error`] if standard input cannot be read, is not a tar, or is damaged or cut short.
 pub fn open_stdin(progress: &dyn Progress) -> Result<Archive, Error> {
     open_stdin_within(Limits::default(), progress)
 }
@@ -97,7 +97,32 @@ pub fn open_stdin(progress: &dyn Progress) -> Result<Archive, Error> {
 ///
 /// # Errors
 ///
-/// [`Error`] if standard input cannot be read or is no tar.
+/// [`Error`] if standard input cannot be read, is not a tar, or is damaged or cut short.
 pub fn open_stdin_within(limits: Limits, progress: &dyn Progress) -> Result<Archive, Error> {
-    Ok(Archive::index(Input::stdin_within(limits, progress)?)?)
+    Ok(Archive::open(Input::stdin_within(limits, progress)?)?)
+}
+
+/// Opens what can be read of the archive at `path`, be it whole or not: for [`verify`], which reports
+/// where it is damaged and checks what is left.
+///
+/// # Errors
+///
+/// [`Error`] if the file cannot be read or is not a tar.
+pub fn open_damaged(
+    path: &Path,
+    limits: Limits,
+    progress: &dyn Progress,
+) -> Result<Contents, Error> {
+    Ok(Contents::index(Input::open_within(
+        path, limits, progress,
+    )?)?)
+}
+
+/// The same for standard input.
+///
+/// # Errors
+///
+/// [`Error`] if standard input cannot be read or is not a tar.
+pub fn open_damaged_stdin(limits: Limits, progress: &dyn Progress) -> Result<Contents, Error> {
+    Ok(Contents::index(Input::stdin_within(limits, progress)?)?)
 }

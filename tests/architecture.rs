@@ -52,7 +52,7 @@ const FLOW: [(&str, &[&str]); 13] = [
         "error",
         &[
             "source", "record", "archive", "image", "layer", "rootfs", "write", "metadata",
-            "rebuild",
+            "rebuild", "audit", "verify",
         ],
     ),
 ];

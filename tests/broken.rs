@@ -361,14 +361,16 @@ fn no_cut_goes_unnoticed() {
             let verdict = &verdicts[&cut.to_string()];
             let between = places.iter().any(|place| place.header == cut);
             let noticed = match verdict {
-                Verdict::Refused => cut < end,
+                Verdict::Refused => cut < 512,
                 // Only padding and blocks of zeros are gone, which many writers leave out anyway.
                 Verdict::Report(_) if cut >= end.next_multiple_of(512) => verdict.is_ok(),
                 Verdict::Report(report) if verdict.is_ok() => {
                     (between || cut >= end) && report["images"] == *images
                 }
-                // Between two members nothing tells that there were more, but for what is missing.
-                Verdict::Report(_) => between || verdict.errors().contains("archive-truncated"),
+                // One error, whatever is missing because of it.
+                Verdict::Report(_) => {
+                    verdict.errors() == BTreeSet::from(["archive-truncated".to_owned()])
+                }
             };
             if !noticed {
                 unnoticed.push(format!("{name} cut at byte {cut}: {:?}", verdict.errors()));
@@ -388,7 +390,7 @@ fn what_is_cut_in_a_member_is_not_read() {
     for command in ["images", "inspect", "layers", "history", "tree"] {
         let run = imgtar_with(&[command, "-"], Input::Pipe(cut)).exits(3);
         assert!(run.stdout.is_empty(), "{run}");
-        assert!(run.err().contains("damaged or cut short"), "{run}");
+        assert!(run.err().contains("is cut short in its member"), "{run}");
     }
 }
 

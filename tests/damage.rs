@@ -14,10 +14,11 @@ use std::num::NonZeroUsize;
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 
-use imgtar::Jobs;
-use imgtar::image::ImageSet;
+use imgtar::archive::ArchiveError;
+use imgtar::image::{ImageSet, LoadError};
 use imgtar::problem::Severity;
 use imgtar::progress::Silent;
+use imgtar::{Jobs, Limits};
 use support::{archives, bytes, engines, shared};
 
 /// What a byte of an archive belongs to.
@@ -165,15 +166,17 @@ fn verify(path: &Path) -> Said {
         codes: ["refused"].into(),
         has_error: true,
     };
-    let Ok(archive) = imgtar::open(path, &Silent) else {
+    let Ok(archive) = imgtar::open_damaged(path, Limits::default(), &Silent) else {
         return refused;
     };
-    let Ok(set) = ImageSet::load(&archive) else {
-        let mut said = refused;
-        if archive.fault().is_some() {
+    let set = match ImageSet::salvage(&archive) {
+        Ok(set) => set,
+        Err(LoadError::Archive(ArchiveError::Damaged { .. })) => {
+            let mut said = refused;
             said.codes.insert("archive-truncated");
+            return said;
         }
-        return said;
+        Err(_) => return refused,
     };
     let jobs = Jobs::new(NonZeroUsize::MIN);
     let result = imgtar::verify::verify(&archive, &set, jobs, &Silent).expect("the disk works");

@@ -553,3 +553,103 @@ fn the_verdict_says_what_failed() {
         "{run}"
     );
 }
+
+/// What `--audit` says of a user whom `/etc/passwd` or `/etc/group` should know, whatever these are.
+#[test]
+fn the_audit_looks_up_the_user_or_says_why_not() {
+    let regular = tar::EntryType::Regular;
+    let passwd = |layer: Layer, body: &str| layer.entry("etc/passwd", regular, "", 0o644, body);
+    let audit = |layer: Layer, user: &str| {
+        let made = archive(vec![layer], &json!({"config": {"User": user}}));
+        verify(&made, &["--audit"])["audit"][0].clone()
+    };
+    let found = |audit: &Value, kind: &str| audit["counts"][kind] == json!(1);
+    let etc = || Layer::new().directory("etc");
+    let web = "root:x:0:0::/:/bin/sh\nweb:x:33:33::/:/bin/sh\n";
+
+    // Read: there, not there, no number (which is 0 to the engines), a group.
+    assert_eq!(audit(passwd(etc(), web), "web")["findings"], json!([]));
+    assert!(found(&audit(passwd(etc(), web), "me"), "missing-user"));
+    assert!(found(&audit(etc(), "web"), "missing-user"));
+    let odd = passwd(etc(), "web:x:many:33::/:/bin/sh\n");
+    assert!(found(&audit(odd, "web"), "root-user"));
+    assert!(found(&audit(passwd(etc(), web), "+0"), "root-user"));
+    let grouped = |user: &str| {
+        let layer = passwd(etc(), web).entry("etc/group", regular, "", 0o644, "staff:x:50:\n");
+        audit(layer, user)
+    };
+    assert_eq!(grouped("web:staff")["findings"], json!([]));
+    assert_eq!(grouped("33:50")["findings"], json!([]));
+    let missing = grouped("web:wheel");
+    assert!(found(&missing, "missing-user"), "{missing}");
+    assert!(
+        missing.to_string().contains("the group `wheel`"),
+        "{missing}"
+    );
+
+    // Not examined, and said to be that; nothing is claimed of the user.
+    let large = format!("{web}{}", "#\n".repeat(3 << 20));
+    let odd = [
+        (passwd(etc(), &large), "at most 4194304 are read"),
+        (etc().directory("etc/passwd"), "a directory"),
+        (etc().symlink("etc/passwd", "passwd"), "loop"),
+        (
+            etc().entry("etc/passwd", tar::EntryType::Fifo, "", 0o644, ""),
+            "a named pipe",
+        ),
+    ];
+    for (layer, why) in odd {
+        let made = archive(vec![layer], &json!({"config": {"User": "web"}}));
+        let audit = verify(&made, &["--audit"])["audit"][0].clone();
+        assert!(!found(&audit, "missing-user"), "{audit}");
+        let unexamined = items(&audit["unexamined"]);
+        assert_eq!(unexamined.len(), 1, "{audit}");
+        assert_eq!(unexamined[0]["path"], "etc/passwd");
+        assert!(text(&unexamined[0]["why"]).contains(why), "{audit}");
+        let run = imgtar_with(&["verify", "--audit", "-"], Input::Pipe(&made)).exits(0);
+        assert!(run.out().contains("not looked at: /etc/passwd: "), "{run}");
+        assert!(!run.out().contains("nothing found"), "{run}");
+        for (kinds, code) in [("missing-user", 1), ("root-user", 1), ("setuid", 0)] {
+            let args = ["verify", "-q", "--audit", "--fail-on", kinds, "-"];
+            imgtar_with(&args, Input::Pipe(&made)).exits(code);
+        }
+    }
+}
+
+/// A sparse `/etc/passwd` is read as a container would read it.
+#[test]
+fn the_audit_reads_a_sparse_table_of_users() {
+    let body = "web:x:33:33::/:/bin/sh\n";
+    let hole = 1024;
+    let mut header = tar::Header::new_gnu();
+    header.set_entry_type(tar::EntryType::GNUSparse);
+    header.as_mut_bytes()[..10].copy_from_slice(b"etc/passwd");
+    header.set_mode(0o644);
+    header.set_uid(0);
+    header.set_gid(0);
+    header.set_mtime(1);
+    header.set_size(body.len() as u64);
+    let gnu = header.as_gnu_mut().expect("GNU");
+    let octal = |field: &mut [u8], n: usize| {
+        let digits = format!("{n:0width$o}", width = field.len() - 1);
+        field[..digits.len()].copy_from_slice(digits.as_bytes());
+    };
+    octal(&mut gnu.sparse[0].offset, hole);
+    octal(&mut gnu.sparse[0].numbytes, body.len());
+    octal(&mut gnu.realsize, hole + body.len());
+    header.set_cksum();
+    let mut layer = Layer::new().directory("etc");
+    // A line break ends the hole's zeros, which are a line of their own.
+    let body = format!("\n{}", &body[..body.len() - 1]);
+    layer.0.append(&header, body.as_bytes()).expect("memory");
+    for (user, missing) in [("web", false), ("me", true)] {
+        let made = archive(
+            vec![Layer(tar::Builder::new(layer.0.get_ref().clone()))],
+            &json!({"config": {"User": user}}),
+        );
+        let audit = verify(&made, &["--audit"])["audit"][0].clone();
+        assert_eq!(audit["unexamined"], json!([]), "{audit}");
+        let found = audit["counts"]["missing-user"] == json!(1);
+        assert_eq!(found, missing, "{audit}");
+    }
+}

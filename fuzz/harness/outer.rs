@@ -19,7 +19,7 @@ use imgtar::layer::Measures;
 use imgtar::progress::Silent;
 use imgtar::report::{History, Images, Inspect, Layers, TreeBuilder};
 use imgtar::source::{Compression, sniff};
-use imgtar::{Class, Jobs};
+use imgtar::{Class, Jobs, Limits};
 
 /// Tries one input.
 pub fn run(bytes: &[u8]) {
@@ -28,7 +28,7 @@ pub fn run(bytes: &[u8]) {
     }
     let mut file = tempfile::NamedTempFile::new().expect("a temporary file");
     File::write_all(file.as_file_mut(), bytes).expect("room for the input");
-    let archive = match imgtar::open(file.path(), &Silent) {
+    let archive = match imgtar::open_damaged(file.path(), Limits::default(), &Silent) {
         Ok(archive) => archive,
         Err(error) => {
             assert_ne!(error.class(), Class::Environment, "{error:?}");
@@ -46,7 +46,7 @@ pub fn run(bytes: &[u8]) {
             assert!(span.offset + span.len <= len, "{member:?}");
         }
     }
-    let set = match ImageSet::load(&archive) {
+    let set = match ImageSet::salvage(&archive) {
         Ok(set) => set,
         Err(error) => {
             let error = imgtar::Error::from(error);

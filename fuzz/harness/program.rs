@@ -38,10 +38,10 @@ fn limits() -> Limits {
 pub fn run(bytes: &[u8]) {
     let mut file = tempfile::NamedTempFile::new().expect("a temporary file");
     File::write_all(file.as_file_mut(), bytes).expect("room for the input");
-    let Some(archive) = sound(imgtar::open_within(file.path(), limits(), &Silent)) else {
+    let Some(archive) = sound(imgtar::open_damaged(file.path(), limits(), &Silent)) else {
         return;
     };
-    let Some(set) = sound(ImageSet::load(&archive).map_err(Error::from)) else {
+    let Some(set) = sound(ImageSet::salvage(&archive).map_err(Error::from)) else {
         return;
     };
     let jobs = Jobs::new(NonZeroUsize::MIN);

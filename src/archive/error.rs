@@ -1,5 +1,8 @@
 //! What makes a file no archive, and a name no member.
 
+use std::sync::Arc;
+
+use super::early_end::EarlyEnd;
 use super::foreign::{Foreign, Mangled};
 use super::looks::Looks;
 use crate::escape;
@@ -32,15 +35,23 @@ pub enum ArchiveError {
         /// What engines meet; nothing, where zeros make it a tar without members to them.
         fault: Option<TarError>,
     },
-    /// A header or body further on is damaged or missing.
-    #[error("{path} is damaged or cut short behind its member no. {members}")]
+    /// The operating system failed while the headers were read.
+    #[error("cannot read {path}")]
+    Read {
+        /// The file.
+        path: String,
+        /// What failed, and where.
+        source: TarError,
+    },
+    /// It ends before its end: a header or body is damaged or cut, or members are missing behind the
+    /// last one.
+    #[error("{path} {}", .end.summary())]
     Damaged {
         /// The file.
         path: String,
-        /// How many members could be read.
-        members: usize,
         /// What is wrong, and where.
-        source: TarError,
+        #[source]
+        end: Arc<EarlyEnd>,
     },
     /// More members than an image archive can have reason to hold.
     #[error("{path} holds more members, or longer names of them, than any archive needs")]
@@ -51,7 +62,7 @@ pub enum ArchiveError {
         #[source]
         exceeded: Exceeded,
     },
-    /// A sound tar that is no image archive.
+    /// A sound tar that is not an image archive.
     #[error("{path} is not an image archive: {looks}")]
     NotAnImage {
         /// The file.
@@ -83,7 +94,13 @@ pub enum LookupError {
         /// The name that was looked up.
         name: Vec<u8>,
     },
-    /// A link leads to a name that no member has.
+    /// What is left of a damaged archive does not have it, so nobody can say whether it was there.
+    #[error("`{}` is not in what is left of the archive", escape::name(.name))]
+    Lost {
+        /// The name that was looked up.
+        name: Vec<u8>,
+    },
+    /// A link leads to a name that no member has; for a hard link, none before it.
     #[error("the member `{}` is a link to `{}`, which is not in the archive", escape::name(.name), escape::name(.target))]
     Dangling {
         /// The name that was looked up.
@@ -100,7 +117,7 @@ pub enum LookupError {
         limit: usize,
     },
     /// The member is a directory or something else without bytes.
-    #[error("the member `{}` is no regular file", escape::name(.name))]
+    #[error("the member `{}` is not a regular file", escape::name(.name))]
     NotAFile {
         /// The name that was looked up.
         name: Vec<u8>,

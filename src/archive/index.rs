@@ -1,93 +1,175 @@
 //! One pass over the headers of the outer tar.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::ops::Deref;
+use std::sync::{Arc, Mutex};
 
-use super::error::{ArchiveError, LookupError};
-use super::foreign::{not_tar, refuse_zeros};
+use super::early_end::EarlyEnd;
+use super::error::ArchiveError;
+use super::foreign::{Foreign, not_tar, refuse_zeros};
+use super::lookup::Led;
 use super::member::{Member, MemberKind, MemberName, leaves_root};
-use crate::limits::{LONGEST_PATH, Limit};
-use crate::record::{Entry, Kind, Positioned, TarError, Walker};
-use crate::source::{Compression, Input, Slice, Source, Span};
+use crate::limits::Limit;
+use crate::record::{Entry, Kind, Positioned, TarError, TarFault, Walker};
+use crate::source::{Compression, Input, Source, Span};
 
-/// How many links are followed for one name: what Docker's `safePath` allows (moby/sys `symlink`).
-pub const LINK_LIMIT: usize = 255;
-
-/// How many directories deep a name is followed through links to directories. Deeper ones are looked
-/// up as they are: no writer nests so deep, and each level costs another look.
-const DEPTH_LIMIT: usize = 64;
-
-/// An opened archive and the index of its members.
+/// An opened archive whose members are all there: the walk over its headers came to an end of the tar.
+///
+/// It gives everything that [`Contents`] gives. What is damaged or cut short never becomes an
+/// `Archive`; see [`Contents::index`] for what is left of it.
 #[derive(Debug)]
-pub struct Archive {
-    input: Input,
-    members: Vec<Member>,
-    /// The last member of each name.
-    by_name: HashMap<MemberName, usize>,
-    /// Members that a later one of the same name hides, with the one that hides them.
-    duplicates: Vec<(usize, usize)>,
-    /// Where names with links on the way lead, so that a chain of links is followed once and not
-    /// once for each name that leads into it.
-    known: Mutex<HashMap<MemberName, Led>>,
-    has_symlinks: bool,
-    fault: Option<TarError>,
-    has_end: bool,
-    /// Where the tar ends, its end-of-archive blocks included.
-    end: u64,
-}
+pub struct Archive(Contents);
 
 impl Archive {
     /// Indexes the members of `input`.
     ///
     /// # Errors
     ///
+    /// [`ArchiveError`]: [`NotTar`](ArchiveError::NotTar), [`Damaged`](ArchiveError::Damaged) or
+    /// [`TooManyMembers`](ArchiveError::TooManyMembers).
+    pub fn open(input: Input) -> Result<Self, ArchiveError> {
+        Contents::index(input)?.whole()
+    }
+}
+
+impl Deref for Archive {
+    type Target = Contents;
+
+    fn deref(&self) -> &Contents {
+        &self.0
+    }
+}
+
+/// How the walk over an archive's headers ended.
+#[derive(Clone, Debug)]
+pub enum Ending {
+    /// At the end-of-archive blocks, which end at this byte of the (uncompressed) archive.
+    Marked(u64),
+    /// Where the file ends, without end-of-archive blocks. Engines do not mind, but a tar that was cut
+    /// between two members looks like that.
+    Unmarked,
+    /// At a header or body that is damaged or cut short; what followed is lost.
+    Damaged(Arc<EarlyEnd>),
+}
+
+/// What can be read of an archive, whole or not, and the index of its members.
+#[derive(Debug)]
+pub struct Contents {
+    input: Input,
+    pub(super) members: Vec<Member>,
+    /// The last member of each name.
+    pub(super) by_name: HashMap<MemberName, usize>,
+    /// What each hard link is another name of: the last member before it that has the name of its
+    /// target, links to links followed. A hard link without such a member is not in here.
+    pub(super) linked: HashMap<usize, usize>,
+    /// Members that a later one of the same name hides, with the one that hides them.
+    duplicates: Vec<(usize, usize)>,
+    /// Where names with links on the way lead, so that a chain of links is followed once and not
+    /// once for each name that leads into it.
+    pub(super) known: Mutex<HashMap<MemberName, Led>>,
+    pub(super) has_symlinks: bool,
+    ending: Ending,
+}
+
+impl Contents {
+    /// Indexes the members of `input`, as far as they can be read: for `verify`, which reports what is
+    /// left of a damaged archive. Everything else wants [`Archive::open`].
+    ///
+    /// # Errors
+    ///
     /// [`ArchiveError::NotTar`] or [`ArchiveError::Foreign`] if not even the first header can be read;
-    /// [`ArchiveError::TooManyMembers`]. Damage further on is no error here, see [`Self::fault`].
+    /// [`ArchiveError::TooManyMembers`]. Damage further on is no error here, see [`Self::ending`].
     pub fn index(input: Input) -> Result<Self, ArchiveError> {
         let path = input.source().label();
-        let mut archive = Self {
-            members: Vec::new(),
-            by_name: HashMap::new(),
-            duplicates: Vec::new(),
-            known: Mutex::default(),
-            has_symlinks: false,
-            fault: None,
-            has_end: false,
-            end: 0,
-            input,
-        };
-        let mut walker = Walker::new(Positioned::new(archive.source().whole()));
+        let mut contents = Self::empty(input);
+        let mut walker = Walker::new(Positioned::new(contents.source().whole()));
         let mut names = 0;
         loop {
             match walker.next_entry() {
                 Ok(Some(entry)) if entry.kind == Kind::Global => {}
                 Ok(Some(entry)) => {
                     names += entry.path.len() + entry.link.len();
-                    archive.add(member(entry));
+                    contents.add(member(entry));
                 }
                 Ok(None) => {
-                    if archive.members.is_empty() {
-                        refuse_zeros(&archive.input)?;
+                    if contents.members.is_empty() {
+                        refuse_zeros(&contents.input)?;
                     }
-                    archive.has_end = walker.end_is_marked();
-                    archive.end = walker.position();
-                    return Ok(archive);
+                    if walker.end_is_marked() {
+                        contents.ending = Ending::Marked(walker.position());
+                    }
+                    return Ok(contents);
                 }
-                Err(source) if archive.members.is_empty() => {
-                    return Err(not_tar(&archive.input, source));
+                Err(source) if source.is_environment() => {
+                    return Err(ArchiveError::Read { path, source });
                 }
                 Err(fault) => {
-                    archive.fault = Some(fault);
-                    return Ok(archive);
+                    let fault = if contents.members.is_empty() {
+                        contents.first_fault(fault)?
+                    } else {
+                        fault
+                    };
+                    let end = EarlyEnd::fault(&contents, fault);
+                    contents.ending = Ending::Damaged(Arc::new(end));
+                    return Ok(contents);
                 }
             }
-            let limits = archive.source().limits();
-            let counted = limits.check_count(Limit::Members, archive.members.len());
+            let limits = contents.source().limits();
+            let counted = limits.check_count(Limit::Members, contents.members.len());
             let within = counted.and_then(|()| limits.check_count(Limit::MemberNames, names));
             if let Err(exceeded) = within {
                 return Err(ArchiveError::TooManyMembers { path, exceeded });
             }
         }
+    }
+
+    /// The whole archive.
+    ///
+    /// # Errors
+    ///
+    /// [`ArchiveError::Damaged`] if it is not whole.
+    pub fn whole(self) -> Result<Archive, ArchiveError> {
+        match &self.ending {
+            Ending::Damaged(end) => Err(ArchiveError::Damaged {
+                path: self.source().label(),
+                end: Arc::clone(end),
+            }),
+            Ending::Marked(_) | Ending::Unmarked => Ok(Archive(self)),
+        }
+    }
+
+    /// The fault of a file whose first member cannot be read, if it is a tar all the same: something
+    /// before the fault was a header, or the file ends inside what has the mark of one.
+    fn first_fault(&self, fault: TarError) -> Result<TarError, ArchiveError> {
+        let begins_as_tar = match fault.fault {
+            _ if fault.offset > 0 => true,
+            TarFault::TruncatedBody { .. } => true,
+            TarFault::TruncatedHeader => self.has_mark(),
+            _ => false,
+        };
+        match not_tar(&self.input, fault) {
+            ArchiveError::NotTar {
+                mangled: None,
+                source,
+                ..
+            } if begins_as_tar => Ok(source),
+            ArchiveError::Foreign {
+                ref foreign,
+                fault: Some(fault),
+                ..
+            } if begins_as_tar && matches!(**foreign, Foreign::Short { .. }) => Ok(fault),
+            error => Err(error),
+        }
+    }
+
+    /// Whether the mark of tar headers stands where it should (POSIX `ustar`).
+    fn has_mark(&self) -> bool {
+        const MARK_AT: u64 = 257;
+        const MARK: [u8; 5] = *b"ustar";
+        let mut found = [0; MARK.len()];
+        // A read that fails says nothing of the file; the fault is reported either way.
+        let read = self.source().read_at(&mut found, MARK_AT);
+        read.is_ok_and(|n| n == MARK.len()) && found == MARK
     }
 
     /// The archive that would be packed of what lies below `directory`. Its members lie where they lie
@@ -97,17 +179,8 @@ impl Archive {
             let rest = name.as_bytes().strip_prefix(directory.as_bytes())?;
             Some(MemberName::new(rest.strip_prefix(b"/")?))
         };
-        let mut archive = Self {
-            members: Vec::new(),
-            by_name: HashMap::new(),
-            duplicates: Vec::new(),
-            known: Mutex::default(),
-            has_symlinks: false,
-            fault: None,
-            has_end: self.has_end,
-            end: self.end,
-            input: self.input.clone(),
-        };
+        let mut contents = Self::empty(self.input.clone());
+        contents.ending = self.ending.clone();
         for member in &self.members {
             let Some(name) = below(&member.name) else {
                 continue;
@@ -119,18 +192,45 @@ impl Archive {
                 },
                 kind => kind.clone(),
             };
-            archive.add(Member {
+            contents.add(Member {
                 name,
                 kind,
                 ..member.clone()
             });
         }
-        archive
+        contents
+    }
+
+    fn empty(input: Input) -> Self {
+        Self {
+            members: Vec::new(),
+            by_name: HashMap::new(),
+            linked: HashMap::new(),
+            duplicates: Vec::new(),
+            known: Mutex::default(),
+            has_symlinks: false,
+            ending: Ending::Unmarked,
+            input,
+        }
     }
 
     fn add(&mut self, member: Member) {
         let index = self.members.len();
-        self.has_symlinks |= matches!(member.kind, MemberKind::Symlink(_));
+        match &member.kind {
+            MemberKind::Symlink(_) => self.has_symlinks = true,
+            // A hard link is another name of what has the name now; what comes later under the same
+            // name is another file, to tar and to the engines.
+            MemberKind::Hardlink(target) => {
+                if let Some(&target) = self.by_name.get(&MemberName::new(target)) {
+                    let target = match self.members[target].kind {
+                        MemberKind::Hardlink(_) => self.linked.get(&target).copied(),
+                        _ => Some(target),
+                    };
+                    self.linked.extend(target.map(|target| (index, target)));
+                }
+            }
+            MemberKind::File(_) | MemberKind::Directory | MemberKind::Special => {}
+        }
         if let Some(hidden) = self.by_name.insert(member.name.clone(), index) {
             // Directories are repeated by many writers and mean nothing.
             let harmless = |m: &Member| m.kind == MemberKind::Directory;
@@ -161,7 +261,8 @@ impl Archive {
         self.input.source()
     }
 
-    /// All members in the order of the archive, duplicates included.
+    /// All members in the order of the archive, duplicates included. Of a damaged archive these are
+    /// the ones before the damage; the last of them may be cut, see [`EarlyEnd::cut`].
     pub fn members(&self) -> &[Member] {
         &self.members
     }
@@ -173,20 +274,23 @@ impl Archive {
             .map(|&(hidden, counts)| (&self.members[hidden], &self.members[counts]))
     }
 
-    /// What ended the index before the end of the archive, if anything did.
-    pub fn fault(&self) -> Option<&TarError> {
-        self.fault.as_ref()
+    /// How the walk over the headers ended.
+    pub fn ending(&self) -> &Ending {
+        &self.ending
     }
 
-    /// Whether the tar ends with its end-of-archive blocks. Engines do not mind if it does not, but a
-    /// tar that was cut between two members looks like that.
-    pub fn has_end(&self) -> bool {
-        self.has_end
+    /// What is wrong with the archive, if it is damaged.
+    pub fn early_end(&self) -> Option<&Arc<EarlyEnd>> {
+        match &self.ending {
+            Ending::Damaged(end) => Some(end),
+            Ending::Marked(_) | Ending::Unmarked => None,
+        }
     }
 
-    /// Where the tar ends, its end-of-archive blocks included, in bytes; 0 if it is damaged.
-    pub fn end(&self) -> u64 {
-        self.end
+    /// Whether the member was cut: its header is there, and a part of its body at the most.
+    pub fn is_cut(&self, member: &Member) -> bool {
+        let cut = self.early_end().and_then(|end| end.cut());
+        cut == Some(member.offset)
     }
 
     /// The bytes of the file as it was given: compressed, if it is.
@@ -199,176 +303,9 @@ impl Archive {
         self.input.has_trailing_data()
     }
 
-    /// Refuses an archive whose index is not whole.
-    ///
-    /// # Errors
-    ///
-    /// [`ArchiveError::Damaged`] with what [`Self::fault`] holds.
-    pub fn require_whole(&mut self) -> Result<(), ArchiveError> {
-        match self.fault.take() {
-            None => Ok(()),
-            Some(source) => Err(ArchiveError::Damaged {
-                path: self.source().label(),
-                members: self.members.len(),
-                source,
-            }),
-        }
-    }
-
     /// The member of exactly this name, links not followed.
     pub fn member(&self, name: &MemberName) -> Option<&Member> {
         self.by_name.get(name).map(|&i| &self.members[i])
-    }
-
-    /// The file that `name` leads to: itself, or what links lead to inside the archive.
-    ///
-    /// # Errors
-    ///
-    /// [`LookupError`], with the name as it was asked for.
-    pub fn find(&self, name: &[u8]) -> Result<(&Member, Slice), LookupError> {
-        let wanted = || name.to_vec();
-        let too_many = || LookupError::TooManyLinks {
-            name: wanted(),
-            limit: LINK_LIMIT,
-        };
-        let start = MemberName::new(name);
-        if is_too_long(&start) {
-            return Err(LookupError::Absent { name: wanted() });
-        }
-        let led = match self.member(&start) {
-            // Nearly every name is this simple, and nothing has to be remembered.
-            Some(Member {
-                kind: MemberKind::File(_),
-                ..
-            }) => {
-                let member = self.by_name.get(&start).copied();
-                member.map_or(Led::nowhere(start), Led::to)
-            }
-            _ => self.follow(start),
-        };
-        match led.end {
-            _ if led.links > LINK_LIMIT => Err(too_many()),
-            End::Member(index) => {
-                let member = &self.members[index];
-                match &member.kind {
-                    MemberKind::File(span) => Ok((member, self.source().slice(*span))),
-                    _ => Err(LookupError::NotAFile { name: wanted() }),
-                }
-            }
-            End::Nowhere(_) if led.links == 0 => Err(LookupError::Absent { name: wanted() }),
-            End::Nowhere(target) => Err(LookupError::Dangling {
-                name: wanted(),
-                target: target.as_bytes().to_vec(),
-            }),
-            End::Further => Err(too_many()),
-        }
-    }
-
-    /// Follows the links that `start` leads through, to their end or until they are too many.
-    fn follow(&self, start: MemberName) -> Led {
-        // A poisoned lock would mean that a thread panicked over this map, which nothing here does.
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut way = Vec::new();
-        let mut current = start;
-        let end = loop {
-            match known.get(&current) {
-                Some(Led {
-                    end: End::Further,
-                    links,
-                }) if way.len() + links <= LINK_LIMIT => {}
-                Some(led) => break led.clone(),
-                None => {}
-            }
-            let next = match self.by_name.get(&current).copied() {
-                Some(index) => match &self.members[index].kind {
-                    MemberKind::Symlink(target) => current.linked(target),
-                    MemberKind::Hardlink(target) => MemberName::new(target),
-                    MemberKind::File(_) | MemberKind::Directory | MemberKind::Special => {
-                        break Led::to(index);
-                    }
-                },
-                None => match self.through_linked_directory(&current) {
-                    Some(next) => next,
-                    None => break Led::nowhere(current.clone()),
-                },
-            };
-            way.push(current);
-            // Twice as far as is allowed, so that as many names on the way are known to lead too far.
-            let links = match () {
-                () if is_too_long(&next) => Some(LINK_LIMIT),
-                () if way.len() > 2 * LINK_LIMIT => Some(0),
-                () => None,
-            };
-            if let Some(links) = links {
-                break Led {
-                    end: End::Further,
-                    links,
-                };
-            }
-            current = next;
-        };
-        let mut led = end;
-        for name in way.into_iter().rev() {
-            led.links += 1;
-            known.insert(name, led.clone());
-        }
-        led
-    }
-
-    /// Follows the first directory of `name` that is a symbolic link.
-    fn through_linked_directory(&self, name: &MemberName) -> Option<MemberName> {
-        if !self.has_symlinks {
-            return None;
-        }
-        let bytes = name.as_bytes();
-        let slashes = bytes
-            .iter()
-            .enumerate()
-            .filter(|(_, b)| **b == b'/')
-            .map(|(i, _)| i);
-        slashes.take(DEPTH_LIMIT).find_map(|slash| {
-            let &index = self.by_name.get(&bytes[..slash])?;
-            let directory = &self.members[index];
-            match &directory.kind {
-                MemberKind::Symlink(target) => {
-                    Some(directory.name.linked(target).join(&bytes[slash + 1..]))
-                }
-                _ => None,
-            }
-        })
-    }
-}
-
-/// Where a name leads, and through how many links.
-#[derive(Clone, Debug)]
-struct Led {
-    end: End,
-    links: usize,
-}
-
-#[derive(Clone, Debug)]
-enum End {
-    /// To the member of this index, which is no link.
-    Member(usize),
-    /// To a name that no member has.
-    Nowhere(MemberName),
-    /// Through at least so many links, and then on.
-    Further,
-}
-
-impl Led {
-    fn to(index: usize) -> Self {
-        Self {
-            end: End::Member(index),
-            links: 0,
-        }
-    }
-
-    fn nowhere(name: MemberName) -> Self {
-        Self {
-            end: End::Nowhere(name),
-            links: 0,
-        }
     }
 }
 
@@ -392,10 +329,4 @@ fn member(entry: Entry) -> Member {
         left_root: leaves_root(&entry.path),
         offset: entry.header_offset,
     }
-}
-
-/// Whether no file system that engines unpack to can hold the name, so that links that spell it lead
-/// nowhere.
-fn is_too_long(name: &MemberName) -> bool {
-    name.as_bytes().len() as u64 > LONGEST_PATH
 }

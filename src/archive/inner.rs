@@ -7,7 +7,7 @@ use std::fmt;
 use std::io::{BufReader, Read as _};
 
 use super::looks::is_rootfs;
-use super::{Archive, Member, MemberKind};
+use super::{Contents, Member, MemberKind};
 use crate::record::{BLOCK, Cursor, Positioned, Streamed, Walker, is_header};
 use crate::source::{Compression, Slice, Source, Span, sniff};
 
@@ -44,7 +44,7 @@ pub enum InnerContent {
 }
 
 /// The archives among the files of `archive`, those with images first.
-pub(super) fn archives(archive: &Archive) -> Vec<InnerArchive> {
+pub(super) fn archives(archive: &Contents) -> Vec<InnerArchive> {
     let mut found = Vec::new();
     let mut opened = 0;
     let mut decoded = 0;
@@ -139,7 +139,7 @@ pub(crate) fn archive_behind(source: &Source, offset: u64) -> Option<&'static st
 }
 
 /// The name of a member as its header writes it: with `./` or `/` in front, if it has them.
-fn written_name(archive: &Archive, member: &Member) -> Vec<u8> {
+fn written_name(archive: &Contents, member: &Member) -> Vec<u8> {
     let rest = archive.source().slice(Span {
         offset: member.offset,
         len: u64::MAX,

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use serde::Serialize;
 
-use super::{Archive, MemberKind, MemberName};
+use super::{Contents, MemberKind, MemberName};
 
 /// The layouts of image archives. `docs/formats.md` shows each with its bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -59,7 +59,7 @@ pub struct V1Root {
 
 impl Evidence {
     /// Looks at the names in `archive`.
-    pub fn gather(archive: &Archive) -> Self {
+    pub fn gather(archive: &Contents) -> Self {
         let present = |name: &[u8]| {
             archive
                 .member(&MemberName::new(name))
@@ -84,7 +84,7 @@ impl Evidence {
 }
 
 /// Finds directories that hold both `json` and `layer.tar`.
-fn v1_roots(archive: &Archive) -> Vec<V1Root> {
+fn v1_roots(archive: &Contents) -> Vec<V1Root> {
     let mut roots: BTreeMap<MemberName, Vec<MemberName>> = BTreeMap::new();
     let mut seen = HashSet::new();
     for member in archive.members() {

@@ -6,7 +6,7 @@ use std::fmt;
 use bstr::ByteSlice;
 
 use super::inner::{self, InnerArchive, InnerContent};
-use super::{Archive, Member, MemberKind, MemberName};
+use super::{Contents, Member, MemberKind, MemberName};
 
 /// How many directories are tried that may hold an image archive.
 const TRIED: usize = 4;
@@ -57,7 +57,7 @@ pub enum Looks {
 impl Looks {
     /// Looks at the names in `archive`, and into the files that tell more. Whether an archive describes
     /// images that can be read is for `readable` to say.
-    pub fn of(archive: &Archive, readable: impl Fn(&Archive) -> bool) -> Self {
+    pub fn of(archive: &Contents, readable: impl Fn(&Contents) -> bool) -> Self {
         let members = archive.members();
         let Some(first) = members.iter().find(|m| !m.name.as_bytes().is_empty()) else {
             return Self::Nothing;
@@ -102,7 +102,7 @@ impl Looks {
 
     /// What `archive` is although it has files that are named as descriptions of images: none of them
     /// describes one that is there. `None` if it may be an image archive all the same.
-    pub fn despite_names(archive: &Archive, readable: impl Fn(&Archive) -> bool) -> Option<Self> {
+    pub fn despite_names(archive: &Contents, readable: impl Fn(&Contents) -> bool) -> Option<Self> {
         if is_skopeo_dir(archive, &MemberName::new(b"")) {
             return Some(Self::SkopeoDir {
                 directory: String::new(),
@@ -141,7 +141,7 @@ impl Looks {
 }
 
 /// The directory below which an image archive lies that can be read: the least deep one, if several do.
-fn wrapped(archive: &Archive, readable: impl Fn(&Archive) -> bool) -> Option<String> {
+fn wrapped(archive: &Contents, readable: impl Fn(&Contents) -> bool) -> Option<String> {
     let mut directories: BTreeSet<(usize, MemberName)> = BTreeSet::new();
     for member in archive.members() {
         let parent = member.name.parent();
@@ -166,7 +166,7 @@ fn wrapped(archive: &Archive, readable: impl Fn(&Archive) -> bool) -> Option<Str
 }
 
 /// A directory that skopeo wrote, below the root.
-fn skopeo_dir(archive: &Archive) -> Option<String> {
+fn skopeo_dir(archive: &Contents) -> Option<String> {
     let members = archive.members().iter();
     members
         .filter(|member| member.name.base() == b"manifest.json")
@@ -178,7 +178,7 @@ fn skopeo_dir(archive: &Archive) -> Option<String> {
 
 /// Whether skopeo wrote a directory: its file `version` says so, or there is a registry's manifest beside
 /// blobs that are named by their digests alone.
-fn is_skopeo_dir(archive: &Archive, directory: &MemberName) -> bool {
+fn is_skopeo_dir(archive: &Contents, directory: &MemberName) -> bool {
     let Some(manifest) = beginning(archive, &directory.join(b"manifest.json")) else {
         return false;
     };
@@ -204,7 +204,7 @@ fn is_bare_blob(member: &Member, directory: &MemberName) -> bool {
 }
 
 /// The beginning of a file.
-fn beginning(archive: &Archive, name: &MemberName) -> Option<Vec<u8>> {
+fn beginning(archive: &Contents, name: &MemberName) -> Option<Vec<u8>> {
     let MemberKind::File(mut span) = archive.member(name)?.kind else {
         return None;
     };
@@ -215,7 +215,7 @@ fn beginning(archive: &Archive, name: &MemberName) -> Option<Vec<u8>> {
 
 /// The directories of a BuildKit export for several platforms, if all members lie in such
 /// (buildkit `exporter/tar`, `platforms.Format` with `/` as `_`).
-fn platforms(archive: &Archive) -> Option<Vec<String>> {
+fn platforms(archive: &Contents) -> Option<Vec<String>> {
     let mut names: Vec<&[u8]> = Vec::new();
     for member in archive.members() {
         let top = top(member.name.as_bytes());

@@ -150,6 +150,21 @@ pub struct Member {
     pub offset: u64,
 }
 
+impl Member {
+    /// How long its body is, in bytes.
+    pub fn len(&self) -> u64 {
+        match &self.kind {
+            MemberKind::File(span) => span.len,
+            _ => 0,
+        }
+    }
+
+    /// Whether it has no body, or one without bytes.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -11,27 +11,35 @@
 //!   looked up, so the worst it can be is absent.
 //! - *Links in circles*: at most [`LINK_LIMIT`] links are followed for one name.
 //! - *Two members of one name*: readers disagree which counts (Docker and containerd the last,
-//!   skopeo and crane the first). The last counts here, and [`Archive::duplicates`] names them all.
+//!   skopeo and crane the first). The last counts here, and [`Contents::duplicates`] names them all.
+//!   A hard link is another name of the member *before* it, as for tar and Docker.
 //! - *Memory*: members and their names are limited ([`crate::limits`]).
-//! - *An end before the end*: what was indexed stays usable and [`Archive::fault`] says what is
-//!   wrong, so that `verify` can report it; everything else asks [`Archive::require_whole`] first.
+//! - *An end before the end*: an [`Archive`] is whole, or opening it is an error. `verify` alone asks
+//!   for the [`Contents`] that are left of a damaged one, whose [`EarlyEnd`] is reported once; a name
+//!   that is not in them is [`LookupError::Lost`], not absent.
 
+mod duplicates;
+mod early_end;
 mod error;
 mod foreign;
 mod index;
 mod inner;
 mod layout;
 mod looks;
+mod lookup;
 mod member;
 
+pub(crate) use duplicates::duplicate;
+pub use early_end::EarlyEnd;
 pub use error::{ArchiveError, LookupError};
 pub use foreign::{
     Cipher, Compressor, Content, Encoding, Foreign, Format, JsonText, Mangled, TextForm,
     require_tar,
 };
-pub use index::{Archive, LINK_LIMIT};
+pub use index::{Archive, Contents, Ending};
 pub(crate) use inner::archive_behind;
 pub use inner::{InnerArchive, InnerContent};
 pub use layout::{Evidence, Layout, V1Root};
 pub use looks::Looks;
+pub use lookup::LINK_LIMIT;
 pub use member::{Member, MemberKind, MemberName};

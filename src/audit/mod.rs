@@ -3,7 +3,7 @@
 //!
 //! Nothing here is a fault of the archive, and nothing is proof: a setuid file can be meant, and a
 //! string that looks like a token can be none. Files are looked at by their headers in the merged tree;
-//! of contents only `/etc/passwd` is read.
+//! of contents only `/etc/passwd` and `/etc/group` are read.
 //!
 //! Threats: everything found is text from the archive, so it is kept as bytes and escaped where it is
 //! printed; values that look like secrets are masked here and never leave this module whole. Findings
@@ -21,6 +21,7 @@ use crate::image::Image;
 use crate::parallel::Jobs;
 use crate::progress::Progress;
 use crate::rootfs::{Body, Rootfs, RootfsError};
+use crate::source::SourceError;
 
 pub use capability::Capabilities;
 
@@ -95,6 +96,27 @@ pub struct Finding {
     pub detail: String,
 }
 
+impl Finding {
+    /// Something about the image, and no file of it.
+    fn of_image(kind: AuditKind, detail: String) -> Self {
+        Self {
+            kind,
+            path: None,
+            layer: None,
+            detail,
+        }
+    }
+}
+
+/// A file that was not looked at, although an answer depends on it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unexamined {
+    /// The file, below the root.
+    pub path: Vec<u8>,
+    /// What is therefore not known, and why.
+    pub why: String,
+}
+
 /// What was found in one image.
 #[derive(Debug)]
 pub struct Audit {
@@ -104,6 +126,19 @@ pub struct Audit {
     pub counts: Vec<(AuditKind, usize)>,
     /// Why the files could not be looked at, if they could not.
     pub unread: Option<RootfsError>,
+    /// Single files that were not looked at although an answer depends on them.
+    pub unexamined: Vec<Unexamined>,
+}
+
+/// Why an image cannot be audited: the operating system failed.
+#[derive(Debug, thiserror::Error)]
+pub enum AuditError {
+    /// While the layers were applied.
+    #[error(transparent)]
+    Rootfs(#[from] RootfsError),
+    /// While a file was read.
+    #[error(transparent)]
+    Source(#[from] SourceError),
 }
 
 impl Audit {
@@ -112,18 +147,18 @@ impl Audit {
     ///
     /// # Errors
     ///
-    /// [`RootfsError`] if the operating system fails.
-    pub fn of(image: &Image, jobs: Jobs, progress: &dyn Progress) -> Result<Self, RootfsError> {
+    /// [`AuditError`] if the operating system fails.
+    pub fn of(image: &Image, jobs: Jobs, progress: &dyn Progress) -> Result<Self, AuditError> {
         let mut collected = Collected::default();
         let mut unread = None;
         match Rootfs::build(image, false, jobs, progress) {
             Ok((tree, _)) => {
                 files(&tree, &mut collected);
-                user::check(image, Some(&tree), &mut collected);
+                user::check(image, Some(&tree), &mut collected)?;
             }
-            Err(error) if error.is_environment() => return Err(error),
+            Err(error) if error.is_environment() => return Err(error.into()),
             Err(error) => {
-                user::check(image, None, &mut collected);
+                user::check(image, None, &mut collected)?;
                 unread = Some(error);
             }
         }
@@ -136,6 +171,7 @@ impl Audit {
 struct Collected {
     findings: Vec<Finding>,
     counts: std::collections::BTreeMap<AuditKind, usize>,
+    unexamined: Vec<Unexamined>,
 }
 
 impl Collected {
@@ -147,6 +183,14 @@ impl Collected {
         }
     }
 
+    /// Notes that a file was not looked at, so that something is not known.
+    fn unexamined(&mut self, path: &str, unknown: &str, why: &str) {
+        self.unexamined.push(Unexamined {
+            path: path.as_bytes().to_vec(),
+            why: format!("{unknown} is not known: {why}"),
+        });
+    }
+
     fn finish(mut self, unread: Option<RootfsError>) -> Audit {
         self.findings
             .sort_by(|a, b| (a.kind, &a.path).cmp(&(b.kind, &b.path)));
@@ -154,6 +198,7 @@ impl Collected {
             findings: self.findings,
             counts: self.counts.into_iter().collect(),
             unread,
+            unexamined: self.unexamined,
         }
     }
 }

@@ -10,7 +10,7 @@ use std::io::{self, Read};
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
-use imgtar::archive::Archive;
+use imgtar::archive::{Archive, Contents};
 use imgtar::limits::Limits;
 use imgtar::progress::Progress;
 use imgtar::source::{Input, SourceError};
@@ -193,9 +193,32 @@ impl Files {
         limits: Limits,
         progress: &dyn Progress,
     ) -> Result<Result<Archive, imgtar::Error>, Failure> {
+        Ok(if self.reads_standard(path)? {
+            imgtar::open_stdin_within(limits, progress)
+        } else {
+            imgtar::open_within(path, limits, progress)
+        })
+    }
+
+    /// Opens what can be read of an archive, whole or not, or standard input for `-`.
+    pub(crate) fn contents(
+        &self,
+        path: &Path,
+        limits: Limits,
+        progress: &dyn Progress,
+    ) -> Result<Result<Contents, imgtar::Error>, Failure> {
+        Ok(if self.reads_standard(path)? {
+            imgtar::open_damaged_stdin(limits, progress)
+        } else {
+            imgtar::open_damaged(path, limits, progress)
+        })
+    }
+
+    /// Notes an archive that is read, and says whether standard input is meant; a terminal is refused.
+    fn reads_standard(&self, path: &Path) -> Result<bool, Failure> {
         self.reads(path)?;
         if !is_standard(path) {
-            return Ok(imgtar::open_within(path, limits, progress));
+            return Ok(false);
         }
         if output::stdin_is_terminal() {
             return Err(
@@ -203,7 +226,7 @@ impl Files {
                     .hint("pipe one in, as in `docker save app | imgtar images -`, or give a path"),
             );
         }
-        Ok(imgtar::open_stdin_within(limits, progress))
+        Ok(true)
     }
 
     /// Opens a file of another kind, compressed or not, or standard input for `-`; `what` is wanted on

@@ -32,9 +32,12 @@ pub(crate) enum Json {
 /// Why a document cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum JsonError {
-    /// It is no JSON, or nested too deep.
+    /// It is not JSON, or nested too deep.
     #[error("{0}")]
     Syntax(String),
+    /// It is text in another encoding than UTF-8, or UTF-8 with a mark that JSON does not have.
+    #[error("{0}")]
+    Encoding(Encoding),
     /// Larger than a description of images has reason to be, alone or with those before it.
     #[error("it has too much JSON, {size} bytes: {exceeded}")]
     TooLarge {
@@ -71,6 +74,56 @@ pub enum JsonError {
     },
 }
 
+/// An encoding of text that no engine reads JSON in. Editors and pipes of Windows write them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Encoding {
+    /// UTF-8 behind a byte order mark.
+    Utf8Mark,
+    /// UTF-16, low byte first, with or without a byte order mark.
+    Utf16Le,
+    /// UTF-16, high byte first, with or without a byte order mark.
+    Utf16Be,
+    /// UTF-32, with or without a byte order mark.
+    Utf32,
+}
+
+impl Encoding {
+    /// Recognises an encoding by the first bytes of a document: by its mark, or by the zeros around
+    /// the first character, which JSON always has below U+0080 (RFC 4627, section 3).
+    fn of(bytes: &[u8]) -> Option<Self> {
+        let encoding = match bytes {
+            [0xff, 0xfe, 0, 0, ..]
+            | [0, 0, 0xfe, 0xff, ..]
+            | [1..=255, 0, 0, 0, ..]
+            | [0, 0, 0, 1..=255, ..] => Self::Utf32,
+            [0xef, 0xbb, 0xbf, ..] => Self::Utf8Mark,
+            [0xff, 0xfe, ..] | [1..=255, 0, ..] => Self::Utf16Le,
+            [0xfe, 0xff, ..] | [0, 1..=255, ..] => Self::Utf16Be,
+            _ => return None,
+        };
+        Some(encoding)
+    }
+}
+
+impl fmt::Display for Encoding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let what = match self {
+            Self::Utf8Mark => {
+                return f.write_str(
+                    "it begins with a byte order mark (BOM, bytes EF BB BF), which JSON must not have and no engine reads: save it as UTF-8 without BOM",
+                );
+            }
+            Self::Utf16Le => "UTF-16 (little-endian)",
+            Self::Utf16Be => "UTF-16 (big-endian)",
+            Self::Utf32 => "UTF-32",
+        };
+        write!(
+            f,
+            "it is encoded in {what}, and no engine reads JSON in anything but UTF-8: save it as UTF-8 without BOM"
+        )
+    }
+}
+
 impl Json {
     /// Reads a whole document.
     pub(crate) fn parse(bytes: &[u8]) -> Result<Self, JsonError> {
@@ -86,8 +139,8 @@ impl Json {
     /// Reads the first value of a document, and says where something other than white space
     /// follows it.
     pub(crate) fn parse_first(bytes: &[u8]) -> Result<(Self, Option<usize>), JsonError> {
-        if let Some(why) = wrong_encoding(bytes) {
-            return Err(JsonError::Syntax(why.to_owned()));
+        if let Some(encoding) = Encoding::of(bytes) {
+            return Err(JsonError::Encoding(encoding));
         }
         let text = String::from_utf8_lossy(bytes);
         let mut stream = serde_json::Deserializer::from_str(&text).into_iter::<Self>();
@@ -111,20 +164,6 @@ impl Json {
             Self::Array(_) => "an array".into(),
             Self::Object(_) => "an object".into(),
         }
-    }
-}
-
-/// Why a document is none for its encoding, as editors and shells of Windows write it. Go reads UTF-8
-/// without a mark only.
-fn wrong_encoding(bytes: &[u8]) -> Option<&'static str> {
-    match bytes {
-        [0xef, 0xbb, 0xbf, ..] => Some(
-            "it begins with a byte-order mark (UTF-8 with BOM), which engines refuse: save it as UTF-8 without BOM",
-        ),
-        [0xff, 0xfe, ..] | [0xfe, 0xff, ..] | [b'[' | b'{', 0, ..] | [0, b'[' | b'{', ..] => {
-            Some("it is UTF-16 text, which engines refuse: save it as UTF-8 without BOM")
-        }
-        _ => None,
     }
 }
 

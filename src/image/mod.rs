@@ -39,8 +39,8 @@ pub use config::{Config, Created, Health, HistoryEntry, RootFs, RunConfig};
 pub use descriptor::Descriptor;
 pub use draft::ConfigDraft;
 pub use history::{Pairing, Step};
-pub use json::JsonError;
 pub(crate) use json::count_values;
+pub use json::{Encoding, JsonError};
 pub(crate) use load::blob_digest_in_name;
 pub use load::{LoadError, Unreadable};
 pub use media_type::MediaType;
@@ -50,6 +50,6 @@ pub use model::{
 };
 pub(crate) use model::{RefusedTag, TagFault};
 pub use platform::{Fit, Platform, PlatformError, WantedPlatform};
-pub use reference::{Name, Reference, ReferenceError};
+pub use reference::{Name, Reference, ReferenceError, is_tag};
 pub use select::{Picked, SelectError, Selector, Unasked};
 pub(crate) use v1::is_v1_json;

@@ -39,6 +39,8 @@ pub struct ImageSet {
     pub(crate) in_index_json: usize,
     /// Blobs whose digest was computed while they were read.
     pub(crate) checked: HashSet<Span>,
+    /// Where the bodies begin of all documents that were read, whatever became of them.
+    pub(crate) reached: HashSet<u64>,
 }
 
 /// A tag of `manifest.json` that engines refuse.

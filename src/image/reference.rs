@@ -226,8 +226,8 @@ fn is_path_component(part: &str) -> bool {
     }
 }
 
-/// `[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}`
-fn is_tag(tag: &str) -> bool {
+/// Whether it can be a tag: `[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}`.
+pub fn is_tag(tag: &str) -> bool {
     let word = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
     let first = tag.bytes().next().is_some_and(word);
     first && tag.len() <= TAG_LIMIT && tag.bytes().all(|b| word(b) || matches!(b, b'.' | b'-'))

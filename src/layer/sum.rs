@@ -6,7 +6,7 @@ use super::{Allowance, Inventory, LayerError};
 use crate::digest::{Algorithm, Digest, Hasher, HashingReader};
 use crate::progress::{Task, Watched};
 use crate::record::{Cursor, Positioned, Streamed, TarError, Walker};
-use crate::source::{Compression, Slice};
+use crate::source::{Compression, Slice, SourceError};
 
 /// How much is read and hashed at a time: large enough that system calls cost nothing, small enough
 /// to stay in a core's cache between the read and the hash.
@@ -232,7 +232,8 @@ fn look_at_plain(
         match walked.map_err(|e| LayerError::from_walk(e, Compression::None, 0, slice.len())) {
             Ok(end) => {
                 end_missing = !end.is_marked;
-                after_tar = first_set_byte(slice, end.position)?;
+                after_tar = first_set_byte(slice, end.position)
+                    .map_err(|e| LayerError::Read(io::Error::other(e)))?;
             }
             Err(fault @ LayerError::Tar(_)) => tar_fault = Some(fault),
             Err(error) => return Err(error),
@@ -256,11 +257,11 @@ fn look_at_plain(
 /// # Errors
 ///
 /// [`LayerError::Read`] if the operating system fails.
-pub(crate) fn first_set_byte(slice: &Slice, end: u64) -> Result<Option<u64>, LayerError> {
+pub(crate) fn first_set_byte(slice: &Slice, end: u64) -> Result<Option<u64>, SourceError> {
     let mut buf = vec![0; BUFFER];
     let mut offset = end;
     loop {
-        let n = read_at(slice, &mut buf, offset)?;
+        let n = slice.read_at(&mut buf, offset)?;
         if n == 0 {
             return Ok(None);
         }

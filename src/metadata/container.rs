@@ -6,7 +6,7 @@ use std::path::Path;
 use super::account::{Account, Decoded};
 use super::description::{Description, PACK, SCHEMA, names};
 use super::error::{MetadataError, StreamFault};
-use crate::archive::{Archive, ArchiveError, MemberKind, MemberName};
+use crate::archive::{Archive, ArchiveError, Contents, MemberKind, MemberName};
 use crate::image::count_values;
 use crate::limits::{Limit, Limits};
 use crate::source::{Compression, Input, Slice};
@@ -85,7 +85,7 @@ impl Container {
             path: path.to_owned(),
             wanted: names::DESCRIPTION,
         };
-        let mut archive = match Archive::index(input) {
+        let archive = match Contents::index(input) {
             Err(ArchiveError::NotTar { .. } | ArchiveError::Foreign { .. }) => {
                 return Err(not_metadata());
             }
@@ -96,7 +96,7 @@ impl Container {
             return Err(not_metadata());
         }
         let description = describe(&archive, path)?;
-        archive.require_whole()?;
+        let archive = archive.whole()?;
         for member in archive.members() {
             let name = std::str::from_utf8(member.name.as_bytes());
             let known = name.is_ok_and(names::is_known);
@@ -162,7 +162,7 @@ pub(crate) fn decoded<'a>(
         .map_err(|why| StreamFault::Read(why).of(name))
 }
 
-fn slice(archive: &Archive, name: &str) -> Result<Slice, MetadataError> {
+fn slice(archive: &Contents, name: &str) -> Result<Slice, MetadataError> {
     let member = archive.member(&MemberName::new(name.as_bytes()));
     match member.map(|member| &member.kind) {
         Some(MemberKind::File(span)) => Ok(archive.source().slice(*span)),
@@ -172,7 +172,7 @@ fn slice(archive: &Archive, name: &str) -> Result<Slice, MetadataError> {
     }
 }
 
-fn describe(archive: &Archive, path: &str) -> Result<Description, MetadataError> {
+fn describe(archive: &Contents, path: &str) -> Result<Description, MetadataError> {
     let wrong = |why: String| StreamFault::Wrong(why).of(names::DESCRIPTION);
     let slice = slice(archive, names::DESCRIPTION)?;
     let limits = archive.source().limits();

@@ -7,7 +7,7 @@ use sha2::{Digest as _, Sha256};
 use super::blobs::Blob;
 use super::error::MetadataError;
 use super::split::{Place, each_raw, take_apart};
-use crate::archive::{Archive, ArchiveError};
+use crate::archive::{Archive, ArchiveError, EarlyEnd};
 use crate::record::TarError;
 use crate::source::{SourceError, Span};
 
@@ -49,8 +49,7 @@ impl Outer {
         })
         .map_err(|source: TarError| ArchiveError::Damaged {
             path: archive.source().label(),
-            members: archive.members().len(),
-            source,
+            end: EarlyEnd::fault(archive, source).into(),
         })?;
         Ok(outer)
     }

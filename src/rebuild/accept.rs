@@ -101,8 +101,7 @@ fn accepted(
         parts.moved.refuse(&parts)?;
     }
     let (archive, rebuilt) = spool(&parts, options.jobs, progress)?;
-    let mut archive = Archive::index(Input::temporary(archive))?;
-    archive.require_whole()?;
+    let archive = Archive::open(Input::temporary(archive))?;
     let set = ImageSet::load(&archive)?;
     let image = pick(metadata, &set, &rebuilt)?;
     let options = CommitOptions {

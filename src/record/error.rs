@@ -4,6 +4,7 @@ use std::error::Error;
 use std::{fmt, io};
 
 use crate::limits::Exceeded;
+use crate::source::is_environment;
 
 /// A fault of a tar stream, and where it lies.
 #[derive(Debug)]
@@ -24,6 +25,13 @@ impl Error for TarError {
     /// What caused the fault: the fault's own words are in the message already.
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         self.fault.source()
+    }
+}
+
+impl TarError {
+    /// Whether the operating system failed, rather than the tar's own bytes.
+    pub fn is_environment(&self) -> bool {
+        matches!(&self.fault, TarFault::Read(error) if is_environment(error))
     }
 }
 

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::images::{id, references};
 use super::text::Text;
-use crate::audit::{Audit, AuditKind};
+use crate::audit::{Audit, AuditKind, Unexamined};
 use crate::image::Image;
 
 /// What to know of one image before running it.
@@ -23,6 +23,18 @@ pub struct ImageAudit {
     pub findings: Vec<AuditRow>,
     /// Why its files could not be looked at, if they could not.
     pub unread: Option<String>,
+    /// Single files that were not looked at, although an answer depends on them.
+    pub unexamined: Vec<UnexaminedRow>,
+}
+
+/// A file that was not looked at.
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct UnexaminedRow {
+    /// The file, below the root.
+    pub path: Text,
+    /// What is therefore not known, and why.
+    pub why: String,
 }
 
 /// One finding.
@@ -55,6 +67,14 @@ impl ImageAudit {
             counts: counts.map(|(kind, count)| (kind.name(), *count)).collect(),
             findings: findings.collect(),
             unread: audit.unread.as_ref().map(ToString::to_string),
+            unexamined: audit.unexamined.iter().map(unexamined).collect(),
         }
+    }
+}
+
+fn unexamined(file: &Unexamined) -> UnexaminedRow {
+    UnexaminedRow {
+        path: Text(file.path.clone()),
+        why: file.why.clone(),
     }
 }

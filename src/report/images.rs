@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::each::Each;
-use crate::archive::{Archive, Layout};
+use crate::archive::{Contents, Layout};
 use crate::image::{Identity, Image, ImageSet};
 use crate::layer::Measures;
 use crate::source::Compression;
@@ -24,7 +24,7 @@ pub struct ArchiveHead {
 
 impl ArchiveHead {
     /// Describes an archive.
-    pub fn new(archive: &Archive, set: &ImageSet) -> Self {
+    pub fn new(archive: &Contents, set: &ImageSet) -> Self {
         Self {
             path: archive.path().to_owned(),
             layout: set.layout,
@@ -111,7 +111,7 @@ pub struct Images<'a> {
 impl<'a> Images<'a> {
     /// Describes some images of an archive.
     pub fn new(
-        archive: &Archive,
+        archive: &Contents,
         set: &ImageSet,
         picked: &'a [&'a Image],
         measures: &'a Measures,

@@ -10,7 +10,7 @@ use super::images::{ArchiveHead, ImageFacts};
 use super::layers::{LayerRow, LayersImage};
 use super::text::Raw;
 use super::verify::ProblemRow;
-use crate::archive::Archive;
+use crate::archive::Contents;
 use crate::image::{Image, ImageSet};
 use crate::layer::Measures;
 
@@ -89,7 +89,7 @@ pub struct InspectAbsent {
 impl<'a> Inspect<'a> {
     /// Describes some images of an archive, and what else it holds.
     pub fn new(
-        archive: &Archive,
+        archive: &Contents,
         set: &'a ImageSet,
         picked: &'a [&'a Image],
         measures: &'a Measures,

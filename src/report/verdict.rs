@@ -26,7 +26,7 @@ pub enum Reason {
     Strict(Code),
     /// The audit found what it must not find, such as `audit: setuid`.
     Audit(AuditKind),
-    /// The audit could not look at the files of an image, which may hold anything: `audit: unread`.
+    /// The audit could not look at the files of an image, or at one that decides: `audit: unread`.
     Unread,
 }
 
@@ -68,7 +68,11 @@ impl Demands {
                     add(Reason::Audit(*kind));
                 }
             }
-            if audit.unread.is_some() && !self.fail_on.is_empty() {
+            // Of the files that one finding each depends on, all are about the user.
+            let of_user = [AuditKind::RootUser, AuditKind::MissingUser];
+            let about_user = self.fail_on.iter().any(|kind| of_user.contains(kind));
+            let unknown = !audit.unexamined.is_empty() && about_user;
+            if unknown || (audit.unread.is_some() && !self.fail_on.is_empty()) {
                 add(Reason::Unread);
             }
         }

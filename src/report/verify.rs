@@ -6,7 +6,7 @@ use super::audit::ImageAudit;
 use super::images::{id, references};
 use super::text::Text;
 use super::verdict::{Demands, Reason};
-use crate::archive::Archive;
+use crate::archive::Contents;
 use crate::image::ImageSet;
 use crate::problem::{Code, Problem, Severity};
 use crate::verify::{Loaders, Refusal, Verdict, Verification};
@@ -212,7 +212,7 @@ impl VerifyArchive {
     /// Describes what became of an archive, and judges it by `demands`. `audit` has what was found in each
     /// image, if that was asked for.
     pub fn new(
-        archive: &Archive,
+        archive: &Contents,
         set: &ImageSet,
         result: &Verification,
         audit: Option<Vec<ImageAudit>>,

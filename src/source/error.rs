@@ -53,7 +53,7 @@ pub enum SourceError {
         len: u64,
     },
     /// The compression around the whole archive is damaged or cut short.
-    #[error("the {compression} data around {path} is damaged near byte {offset}")]
+    #[error("the {compression} data around {path} {}", damage(.source, *.offset))]
     Decompress {
         /// The file.
         path: String,
@@ -111,6 +111,16 @@ fn holding(looks: DirectoryLooks) -> &'static str {
         DirectoryLooks::ContainersStorage => ": podman keeps its images in it",
         DirectoryLooks::Rootfs => ": it holds a root file system",
         DirectoryLooks::Other => "",
+    }
+}
+
+/// How compressed data fails, and where.
+fn damage(error: &io::Error, offset: u64) -> String {
+    match error.kind() {
+        io::ErrorKind::UnexpectedEof => {
+            format!("is cut short: the file ends at byte {offset}, before the data does")
+        }
+        _ => format!("is damaged near byte {offset}"),
     }
 }
 

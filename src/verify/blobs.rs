@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 use std::io;
 
-use crate::archive::{Archive, MemberKind};
+use super::VerifyError;
+use crate::archive::{Contents, MemberKind};
 use crate::digest::{Algorithm, Digest, Hasher};
 use crate::escape;
 use crate::image::ImageSet;
@@ -85,7 +86,7 @@ enum Done {
 
 /// How the blobs are read.
 struct Reading<'a> {
-    archive: &'a Archive,
+    archive: &'a Contents,
     allowance: &'a Allowance,
     progress: &'a dyn Progress,
 }
@@ -163,12 +164,12 @@ impl Blobs {
 
     /// Reads everything that must be; with `file` the whole file too, as it is stored.
     pub(super) fn read(
-        archive: &Archive,
+        archive: &Contents,
         set: &ImageSet,
         file: bool,
         jobs: Jobs,
         progress: &dyn Progress,
-    ) -> Result<Self, LayerError> {
+    ) -> Result<Self, VerifyError> {
         let plans = plan(archive, set);
         let allowance = Allowance::full(archive.source().limits());
         let file = file.then_some(Item::File);
@@ -202,8 +203,7 @@ impl Blobs {
         for done in read {
             match done {
                 Done::File(digest) => {
-                    let digest = digest.map_err(|e| LayerError::Read(io::Error::other(e)))?;
-                    file = Some(digest);
+                    file = Some(digest?);
                 }
                 Done::Blob(sum, stored_alone) => sums.push((*sum, stored_alone)),
             }
@@ -212,7 +212,7 @@ impl Blobs {
         let mut blobs = Vec::with_capacity(plans.len());
         for (plan, (sum, stored_alone)) in plans.into_iter().zip(sums) {
             let sum = match sum {
-                Err(error) if error.is_environment() => return Err(error),
+                Err(error) if error.is_environment() => return Err(error.into()),
                 sum => sum,
             };
             let Plan {
@@ -249,7 +249,7 @@ impl Blobs {
 
 /// Lists every layer, every blob of an artifact, and every member named by a digest; each stretch
 /// of the archive once.
-fn plan(archive: &Archive, set: &ImageSet) -> Vec<Plan> {
+fn plan(archive: &Contents, set: &ImageSet) -> Vec<Plan> {
     let mut plans: Vec<Plan> = Vec::new();
     let mut by_span: HashMap<Span, usize> = HashMap::new();
     let mut add = |slice: &Slice, member: &[u8]| {
@@ -291,7 +291,9 @@ fn plan(archive: &Archive, set: &ImageSet) -> Vec<Plan> {
     }
     for member in archive.members() {
         let name = member.name.as_bytes();
+        // Of one that is cut there is nothing to compare.
         if let MemberKind::File(span) = &member.kind
+            && !archive.is_cut(member)
             && let Some(digest) = crate::image::blob_digest_in_name(name)
         {
             let i = add(&archive.source().slice(*span), name);
@@ -344,15 +346,19 @@ fn execute(
                 .stored
                 .clone()
                 .filter(|a| Hasher::for_algorithm(a).is_some());
-            let stored = algorithm.and_then(|tar| {
-                let wanted = SumWanted {
-                    stored: None,
-                    tar,
-                    is_layer: false,
-                };
-                sum(&plan.slice, Compression::None, &wanted, &Silent).ok()
-            });
-            (Err(error), stored.map(|sum| sum.tar))
+            let Some(tar) = algorithm else {
+                return (Err(error), None);
+            };
+            let wanted = SumWanted {
+                stored: None,
+                tar,
+                is_layer: false,
+            };
+            // A read that fails now is a failure of the system, and no word about the blob.
+            match sum(&plan.slice, Compression::None, &wanted, &Silent) {
+                Ok(stored) => (Err(error), Some(stored.tar)),
+                Err(failed) => (Err(failed), None),
+            }
         }
         sum => (sum, None),
     }

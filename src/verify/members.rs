@@ -1,13 +1,13 @@
 //! The members of the outer tar: those that come twice, those that nothing names, what follows the end.
 
-use std::collections::HashSet;
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
 
-use crate::archive::{Archive, Member, MemberKind, archive_behind};
+use crate::archive::{Contents, Ending, Member, MemberKind, MemberName, archive_behind, duplicate};
 use crate::image::{ImageSet, Layer};
-use crate::layer::{LayerError, digest, first_set_byte};
-use crate::problem::{Code, Problem};
-use crate::progress::Silent;
-use crate::source::{Compression, Span};
+use crate::layer::first_set_byte;
+use crate::problem::{Code, Problem, Severity};
+use crate::source::{Compression, SourceError, Span};
 
 /// How many names a problem spells out.
 const SHOWN: usize = 4;
@@ -16,35 +16,16 @@ const SHOWN: usize = 4;
 const V1_LIMIT: u64 = 1 << 20;
 
 /// Everything that does not hold about the outer tar itself.
-pub(super) fn problems(archive: &Archive, set: &ImageSet) -> Result<Vec<Problem>, LayerError> {
+pub(super) fn problems(archive: &Contents, set: &ImageSet) -> Result<Vec<Problem>, SourceError> {
     let mut problems = Vec::new();
-    if let Some(fault) = archive.fault() {
-        let message = format!(
-            "the archive is damaged or cut short behind its member no. {}, what followed is lost: {}",
-            archive.members().len(),
-            fault.fault
-        );
-        problems.push(Problem::error(Code::ArchiveTruncated, message).at(fault.offset));
-    } else if !archive.has_end() {
+    let cut = |problem: &Problem| problem.code == Code::ArchiveTruncated;
+    if matches!(archive.ending(), Ending::Unmarked) && !set.problems.iter().any(cut) {
         let message = "the archive lacks its end-of-archive blocks: engines read it all the same, but a file that was cut between two members looks like that";
         let problem = Problem::warning(Code::EndMissing, message);
         problems.push(problem.at(archive.source().len()));
     }
     problems.extend(tail(archive)?);
-    for (hidden, counts) in archive.duplicates() {
-        let problem = if same_content(archive, hidden, counts)? {
-            let message = "the archive holds the member twice, with the same content";
-            Problem::warning(Code::MemberDuplicate, message)
-        } else {
-            let message = "the archive holds two different members of one name: Docker and containerd read the last one, skopeo and crane the first";
-            Problem::error(Code::MemberDuplicate, message)
-        };
-        let problem = problem.compared(
-            format!("at byte {}", hidden.offset),
-            format!("at byte {}", counts.offset),
-        );
-        problems.push(problem.at(hidden.offset).in_member(counts.name.as_bytes()));
-    }
+    problems.extend(duplicates(archive, set)?);
     for member in archive.members() {
         if member.left_root {
             let message = "the member's name leads out of the archive and was brought back below its root: podman refuses such an archive in the OCI layout";
@@ -56,15 +37,43 @@ pub(super) fn problems(archive: &Archive, set: &ImageSet) -> Result<Vec<Problem>
     Ok(problems)
 }
 
+/// Members of one name that loading has not compared, one problem for each name and severity.
+fn duplicates(archive: &Contents, set: &ImageSet) -> Result<Vec<Problem>, SourceError> {
+    let told = set.problems.iter();
+    let told = told.filter(|problem| problem.code == Code::MemberDuplicate);
+    let told: HashSet<&[u8]> = told
+        .filter_map(|problem| problem.member.as_deref())
+        .collect();
+    let mut problems: Vec<Problem> = Vec::new();
+    let mut known: HashMap<(&[u8], Severity), usize> = HashMap::new();
+    for (hidden, counts) in archive.duplicates() {
+        let name = counts.name.as_bytes();
+        if told.contains(name) {
+            continue;
+        }
+        let Some(problem) = duplicate(archive, hidden, counts, u64::MAX)? else {
+            continue;
+        };
+        match known.entry((name, problem.severity)) {
+            Entry::Occupied(first) => problems[*first.get()].count += 1,
+            Entry::Vacant(first) => {
+                first.insert(problems.len());
+                problems.push(problem);
+            }
+        }
+    }
+    Ok(problems)
+}
+
 /// What follows the end of the archive.
-fn tail(archive: &Archive) -> Result<Vec<Problem>, LayerError> {
+fn tail(archive: &Contents) -> Result<Vec<Problem>, SourceError> {
     let mut problems = Vec::new();
     if archive.has_trailing_data() {
         let message = "bytes follow the end of the gzip data around the archive: Docker takes it, podman refuses it";
         problems.push(Problem::warning(Code::TrailingData, message));
     }
-    if archive.has_end()
-        && let Some(offset) = first_set_byte(&archive.source().whole(), archive.end())?
+    if let Ending::Marked(end) = archive.ending()
+        && let Some(offset) = first_set_byte(&archive.source().whole(), *end)?
     {
         let message = behind_the_end(archive, offset);
         problems.push(Problem::warning(Code::TrailingData, message).at(offset));
@@ -73,7 +82,7 @@ fn tail(archive: &Archive) -> Result<Vec<Problem>, LayerError> {
 }
 
 /// Words for what follows the end. Whoever joined two archives with `cat` wants both.
-fn behind_the_end(archive: &Archive, offset: u64) -> String {
+fn behind_the_end(archive: &Contents, offset: u64) -> String {
     let Some(what) = archive_behind(archive.source(), offset) else {
         return "something follows the end of the archive's tar: engines do not read it".to_owned();
     };
@@ -87,42 +96,34 @@ fn behind_the_end(archive: &Archive, offset: u64) -> String {
     )
 }
 
-/// Whether two members are the same but for their place.
-fn same_content(archive: &Archive, one: &Member, other: &Member) -> Result<bool, LayerError> {
-    let (MemberKind::File(a), MemberKind::File(b)) = (&one.kind, &other.kind) else {
-        return Ok(one.kind == other.kind);
-    };
-    if a.len != b.len {
-        return Ok(false);
-    }
-    let of = |span| {
-        let slice = archive.source().slice(span);
-        digest(&slice, Compression::None, &Silent)
-    };
-    Ok(of(*a)? == of(*b)?)
-}
-
 /// Files that no description leads to, told as one problem.
-fn unreferenced(archive: &Archive, set: &ImageSet) -> Result<Option<Problem>, LayerError> {
-    // By where they begin: a file that is cut short is found with the length that is left of it.
+fn unreferenced(archive: &Contents, set: &ImageSet) -> Result<Option<Problem>, SourceError> {
+    // What led to them may be lost.
+    if set
+        .problems
+        .iter()
+        .any(|problem| problem.code == Code::ArchiveTruncated)
+    {
+        return Ok(None);
+    }
+    // By where they begin. What could not be read is led to all the same.
     let mut known: HashSet<u64> = set.checked.iter().map(|span| span.offset).collect();
+    known.extend(&set.reached);
     for name in ["manifest.json", "index.json", "oci-layout", "repositories"] {
-        known.extend(
-            archive
-                .find(name.as_bytes())
-                .map(|(_, slice)| slice.span().offset),
-        );
+        let found = archive.find(name.as_bytes());
+        known.extend(found.map(|(_, slice)| slice.span().offset));
     }
     for image in &set.images {
         let layers = image.layers.iter().filter_map(Layer::span);
         known.extend(layers.map(|span| span.offset));
-        let config = image.config.as_ref().map(|config| &config.member);
-        let config = config.and_then(|name| archive.find(name).ok());
-        known.extend(config.map(|(_, slice)| slice.span().offset));
     }
     for blob in set.artifacts.iter().flat_map(|artifact| &artifact.blobs) {
         known.extend(blob.slice.as_ref().map(|slice| slice.span().offset));
     }
+    let twice: HashSet<&MemberName> = archive
+        .duplicates()
+        .map(|(_, counts)| &counts.name)
+        .collect();
     let mut found: Vec<&Member> = Vec::new();
     let mut count = 0;
     for member in archive.members() {
@@ -132,9 +133,8 @@ fn unreferenced(archive: &Archive, set: &ImageSet) -> Result<Option<Problem>, La
         if known.contains(&span.offset) || is_for_old_readers(archive, member, *span)? {
             continue;
         }
-        // One of two of one name is told as that.
-        let counts = archive.member(&member.name).map(|counts| counts.offset);
-        if counts != Some(member.offset) {
+        // Two of one name are told as that.
+        if twice.contains(&member.name) {
             continue;
         }
         count += 1;
@@ -164,7 +164,11 @@ fn unreferenced(archive: &Archive, set: &ImageSet) -> Result<Option<Problem>, La
 /// Docker writes what readers from before 1.10 want beside what today's read: `VERSION` and `json` in a
 /// directory a layer, since Docker 25 the latter as a blob that nothing names (moby
 /// `image/tarexport/save.go`).
-fn is_for_old_readers(archive: &Archive, member: &Member, span: Span) -> Result<bool, LayerError> {
+fn is_for_old_readers(
+    archive: &Contents,
+    member: &Member,
+    span: Span,
+) -> Result<bool, SourceError> {
     let name = member.name.as_bytes();
     if matches!(
         member.name.base(),
@@ -177,8 +181,5 @@ fn is_for_old_readers(archive: &Archive, member: &Member, span: Span) -> Result<
         return Ok(false);
     }
     let slice = archive.source().slice(span);
-    let bytes = slice
-        .read_all()
-        .map_err(|e| LayerError::Read(std::io::Error::other(e)))?;
-    Ok(crate::image::is_v1_json(&bytes))
+    Ok(crate::image::is_v1_json(&slice.read_all()?))
 }

@@ -13,7 +13,7 @@ mod members;
 
 use std::collections::HashSet;
 
-use crate::archive::Archive;
+use crate::archive::Contents;
 use crate::digest::{DiffId, Digest};
 use crate::image::{ImageSet, Layer, LayerSource};
 use crate::layer::{Inventory, LayerError};
@@ -28,6 +28,17 @@ use loaders::Facts;
 
 pub use checksum::{ChecksumError, ChecksumLine, LIMIT as CHECKSUM_LIMIT, read_checksums};
 pub use loaders::{Loaders, Refusal, Verdict};
+
+/// Why an archive cannot be checked: the operating system failed.
+#[derive(Debug, thiserror::Error)]
+pub enum VerifyError {
+    /// Over the archive itself.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    /// Over a layer.
+    #[error(transparent)]
+    Layer(#[from] LayerError),
+}
 
 /// What became of the checks of one archive.
 #[derive(Debug)]
@@ -105,13 +116,13 @@ impl Verification {
 ///
 /// # Errors
 ///
-/// [`LayerError::Read`] if the operating system fails.
+/// [`VerifyError`] if the operating system fails.
 pub fn verify(
-    archive: &Archive,
+    archive: &Contents,
     set: &ImageSet,
     jobs: Jobs,
     progress: &dyn Progress,
-) -> Result<Verification, LayerError> {
+) -> Result<Verification, VerifyError> {
     run(archive, set, false, jobs, progress)
 }
 
@@ -123,11 +134,11 @@ pub fn verify(
 ///
 /// As [`verify`].
 pub fn verify_file(
-    archive: &Archive,
+    archive: &Contents,
     set: &ImageSet,
     jobs: Jobs,
     progress: &dyn Progress,
-) -> Result<Verification, LayerError> {
+) -> Result<Verification, VerifyError> {
     run(archive, set, true, jobs, progress)
 }
 
@@ -137,19 +148,19 @@ pub fn verify_file(
 /// # Errors
 ///
 /// [`SourceError`] if the operating system fails.
-pub fn file_digest(archive: &Archive, progress: &dyn Progress) -> Result<Digest, SourceError> {
+pub fn file_digest(archive: &Contents, progress: &dyn Progress) -> Result<Digest, SourceError> {
     let source = archive.stored();
     let task = progress.begin("the whole file", Some(source.len()));
     checksum::of_file(source, &*task)
 }
 
 fn run(
-    archive: &Archive,
+    archive: &Contents,
     set: &ImageSet,
     file: bool,
     jobs: Jobs,
     progress: &dyn Progress,
-) -> Result<Verification, LayerError> {
+) -> Result<Verification, VerifyError> {
     let blobs = Blobs::read(archive, set, file, jobs, progress)?;
     let mut checker = Checker {
         blobs: &blobs,

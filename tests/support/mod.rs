@@ -31,7 +31,7 @@ pub enum Input<'a> {
 
 /// What became of one run.
 pub struct Run {
-    command: String,
+    pub command: String,
     pub code: i32,
     pub stdout: Vec<u8>,
     pub stderr: Vec<u8>,

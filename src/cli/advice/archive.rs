@@ -2,8 +2,7 @@
 
 use std::io;
 
-use imgtar::archive::ArchiveError;
-use imgtar::record::TarError;
+use imgtar::archive::{ArchiveError, EarlyEnd};
 use imgtar::source::SourceError;
 
 use super::foreign::{Wanted, on_directory, on_foreign, on_looks};
@@ -63,17 +62,18 @@ pub(super) fn on_archive(error: &ArchiveError, wanted: Wanted) -> Advice {
             foreign,
             ..
         } => on_foreign(path, *compression, foreign, wanted),
-        ArchiveError::Damaged { source, .. } => on_damage(source),
+        ArchiveError::Damaged { end, .. } => on_damage(end),
+        ArchiveError::Read { .. } => Advice::hint(READ_FAILED),
         // The limit's own hint follows.
         ArchiveError::TooManyMembers { .. } => Advice::none(),
         ArchiveError::NotAnImage { looks, path } => on_looks(path, looks),
     }
 }
 
-fn on_damage(error: &TarError) -> Advice {
+fn on_damage(end: &EarlyEnd) -> Advice {
     const AGAIN: &str =
         "`imgtar verify` reports what is left of it; copy or save the archive again";
-    if error.fault.is_truncation() {
+    if end.is_cut() {
         return Advice::hint(format!("{AGAIN}, {JOIN}"));
     }
     Advice::hint(AGAIN)

@@ -20,12 +20,14 @@ fn on_unreadable(error: &Unreadable) -> Advice {
     match error {
         Unreadable::Lookup(
             LookupError::Absent { .. }
+            | LookupError::Lost { .. }
             | LookupError::Dangling { .. }
             | LookupError::TooManyLinks { .. }
             | LookupError::NotAFile { .. },
         )
         | Unreadable::Json(
             JsonError::Syntax(_)
+            | JsonError::Encoding(_)
             | JsonError::Type { .. }
             | JsonError::Null { .. }
             | JsonError::Value { .. },

@@ -47,11 +47,8 @@ impl Args {
             image: self.image.clone(),
             platform: self.platform.clone(),
         };
-        let tree = build(
-            loaded.pick_to_read(&arg, context.output)?,
-            context.jobs,
-            context,
-        )?;
+        let image = loaded.pick_to_read(&arg, context.output)?;
+        let tree = build(image, context.jobs, context)?;
         // All paths are looked up before anything is printed, so that a mistake prints nothing.
         let mut files = Vec::with_capacity(self.paths.len());
         for path in &self.paths {
@@ -67,6 +64,7 @@ impl Args {
                 _ => return Err(Failure::input(format!("`{path}` is not a regular file"))),
             }
         }
+        context.warn_of_image(&loaded, image);
         let failed = |e| Failure::environment("cannot write to standard output", &e);
         let mut stdout = blocks::stdout().map_err(failed)?;
         for inode in files {

@@ -92,6 +92,7 @@ impl Args {
             image: self.image.clone(),
             platform: self.platform.clone(),
         })?;
+        loaded.require_one_description()?;
         context.files.reads(&self.rootfs)?;
         let destination = self.output.open(&context.files)?;
         let rootfs = context.open_rootfs(&self.rootfs, "a rootfs tar")?;
@@ -107,6 +108,7 @@ impl Args {
         };
         let rootfs = rootfs.source().whole();
         let committed = commit(image, rootfs, options, &context.progress)?;
+        context.warn_of_image(&loaded, image);
         for warning in &committed.warnings {
             let path = escape::name(&warning.path);
             let what = warning.kind.describe();

@@ -133,6 +133,9 @@ impl Args {
     pub(crate) fn run(&self, context: &Context) -> Result<Exit, Failure> {
         let loaded = context.load(&self.archive)?;
         let image = loaded.pick_to_write(&self.image)?;
+        if !self.no_verify {
+            loaded.require_one_description()?;
+        }
         let mut destination = self.output.open(&context.files)?;
         let mut metadata = self.metadata.open(&self.output, &context.files)?;
         let as_container = if self.as_container {
@@ -172,6 +175,7 @@ impl Args {
             }
             Err(error) => return Err(error.into()),
         };
+        context.warn_of_image(&loaded, image);
         context.warn_of_tree(&flattened.warnings);
         if let Some(collected) = collected
             && collected.foreign > 0

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use imgtar::escape;
-use imgtar::image::{Created, Image, Name};
+use imgtar::image::{Created, Image, Name, is_tag};
 use imgtar::layer::Measures;
 use imgtar::report::{Images, units};
 use jiff::Timestamp;
@@ -120,7 +120,9 @@ impl Args {
                         &reference.familiar_repository(),
                         reference.tag().unwrap_or("<none>"),
                     )?,
-                    Name::Bare(tag) => named("<none>", tag)?,
+                    Name::Bare(tag) if is_tag(tag) => named("<none>", tag)?,
+                    // A name that no engine takes.
+                    Name::Bare(name) => named(name, "<none>")?,
                 }
             }
         }

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use imgtar::archive::{Archive, ArchiveError};
+use imgtar::archive::{ArchiveError, Contents};
 use imgtar::escape;
 use imgtar::image::{Changes, ImageSet, LoadError, Platform};
 use imgtar::report::units;
@@ -136,12 +136,14 @@ fn more(count: usize) -> String {
 /// holds image archives may be wanted as a layer, so that is a warning.
 fn refuse_images(input: &Input, path: &Path, context: &Context) -> Result<(), Failure> {
     // What has more members than any archive is left to the import itself.
-    let Ok(archive) = Archive::index(input.clone()) else {
+    let Ok(archive) = Contents::index(input.clone()) else {
         return Ok(());
     };
-    let set = match ImageSet::load(&archive) {
+    let set = match ImageSet::salvage(&archive) {
         Ok(set) => set,
-        Err(LoadError::Archive(ArchiveError::NotAnImage { path, looks })) => {
+        Err(LoadError::Archive(ArchiveError::NotAnImage { .. } | ArchiveError::Damaged { .. })) => {
+            let path = archive.source().label();
+            let looks = ImageSet::looks(&archive);
             if looks.is_no_rootfs() {
                 Failure::input(format!(
                     "{path} does not look like a root file system, and becomes a layer as it is: {looks}"

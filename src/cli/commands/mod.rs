@@ -18,11 +18,11 @@ pub(super) mod verify;
 
 use std::path::Path;
 
-use imgtar::archive::Archive;
+use imgtar::archive::{Archive, Contents};
 use imgtar::escape;
 use imgtar::image::{Image, ImageSet, Platform, Unasked};
 use imgtar::layer::Measures;
-use imgtar::problem::Severity;
+use imgtar::problem::{Code, Problem, Severity};
 use imgtar::report::units;
 use imgtar::rootfs::Warning;
 use imgtar::source::Input;
@@ -59,14 +59,17 @@ impl Context {
         }
     }
 
-    /// Opens an archive, or standard input for `-`.
+    /// Opens an archive that must be whole, or standard input for `-`.
     pub(super) fn open(&self, path: &Path) -> Result<Archive, Failure> {
-        Ok(self.try_open(path)??)
+        Ok(self.files.archive(path, self.limits, &self.progress)??)
     }
 
-    /// The same, for a caller to whom the library's error means something.
-    pub(super) fn try_open(&self, path: &Path) -> Result<Result<Archive, imgtar::Error>, Failure> {
-        self.files.archive(path, self.limits, &self.progress)
+    /// Opens what can be read of an archive, for a caller to whom the library's error means something.
+    pub(super) fn open_damaged(
+        &self,
+        path: &Path,
+    ) -> Result<Result<Contents, imgtar::Error>, Failure> {
+        self.files.contents(path, self.limits, &self.progress)
     }
 
     /// Opens a rootfs tar, compressed or not, or standard input for `-`; `what` is wanted there, such as
@@ -88,9 +91,8 @@ impl Context {
         Self::read(archive.open(self)?)
     }
 
-    /// Reads the descriptions of an opened archive that must be whole.
-    pub(super) fn read(mut archive: Archive) -> Result<Loaded, Failure> {
-        archive.require_whole()?;
+    /// Reads the descriptions of an opened archive.
+    pub(super) fn read(archive: Archive) -> Result<Loaded, Failure> {
         let set = ImageSet::load(&archive)?;
         Ok(Loaded { archive, set })
     }
@@ -106,11 +108,21 @@ impl Context {
 
     /// Says what does not hold about an answer, a few lines at the most.
     pub(super) fn warn_of_problems(&self, loaded: &Loaded) {
+        self.warn_of(loaded, |_| true);
+    }
+
+    /// Says what does not hold about an image that was worked on, or about the archive as a whole.
+    pub(super) fn warn_of_image(&self, loaded: &Loaded, image: &Image) {
+        let of_image = |problem: &Problem| problem.image.is_none_or(|i| i == image.position);
+        self.warn_of(loaded, of_image);
+    }
+
+    fn warn_of(&self, loaded: &Loaded, concerns: impl Fn(&Problem) -> bool) {
         let errors: Vec<_> = loaded
             .set
             .problems
             .iter()
-            .filter(|problem| problem.severity == Severity::Error)
+            .filter(|problem| problem.severity == Severity::Error && concerns(problem))
             .collect();
         for problem in errors.iter().take(WARNINGS_SHOWN) {
             warn(
@@ -218,6 +230,26 @@ impl Loaded {
             self.set
                 .select_one(arg.image.as_ref(), arg.platform.as_ref(), Unasked::Refuse)?;
         Ok(image)
+    }
+
+    /// Refuses to write something new of an archive that holds two different descriptions of one name:
+    /// engines read different images out of it, and what is written would hide that. Of a layer that is
+    /// there twice the diff ID says which is meant.
+    pub(super) fn require_one_description(&self) -> Result<(), Failure> {
+        let mut problems = self.set.problems.iter();
+        let twice = problems.find(|problem| {
+            problem.code == Code::MemberDuplicate
+                && problem.severity == Severity::Error
+                && problem.layer.is_none()
+        });
+        let Some(problem) = twice else { return Ok(()) };
+        let path = self.archive.path();
+        let (code, message) = (problem.code, &problem.message);
+        Err(
+            Failure::input(format!("it is not known which image of {path} is meant"))
+                .detail(format!("{code}: {message}"))
+                .hint("save the image again, with the engine that has it; `imgtar images` shows the one that Docker would load"),
+        )
     }
 
     /// Refuses an archive that describes something, but no image.

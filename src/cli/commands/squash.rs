@@ -47,6 +47,9 @@ impl Args {
         let created = self.created.time()?;
         let loaded = context.load(&self.archive)?;
         let image = loaded.pick_to_write(&self.image)?;
+        if !self.no_verify {
+            loaded.require_one_description()?;
+        }
         let destination = self.output.open(&context.files)?;
         let names = self.tags.names(&image.names);
         let verify = !self.no_verify;
@@ -58,6 +61,7 @@ impl Args {
             jobs: context.jobs,
         };
         let squashed = squash(image, options, &context.progress)?;
+        context.warn_of_image(&loaded, image);
         context.warn_of_tree(&squashed.warnings);
         if squashed.merged == 0 {
             warn(

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
-use imgtar::archive::{Archive, ArchiveError};
+use imgtar::archive::ArchiveError;
 use imgtar::audit::{Audit, AuditKind};
 use imgtar::digest::Digest;
 use imgtar::escape;
@@ -156,7 +156,7 @@ impl Args {
         claims: Option<&Claims>,
         context: &Context,
     ) -> Result<(VerifyArchive, Option<Digest>), Box<Refused>> {
-        let archive = context.try_open(path)?.map_err(|error| {
+        let archive = context.open_damaged(path)?.map_err(|error| {
             // Every engine refuses what is not a tar at all.
             let loaders = match &error {
                 imgtar::Error::Archive(ArchiveError::NotTar { source, .. }) => {
@@ -177,10 +177,10 @@ impl Args {
             })
         })?;
         let claimed = claims.map(|claims| claims.of(path)).transpose()?;
-        let set = match ImageSet::load(&archive) {
+        let set = match ImageSet::salvage(&archive) {
             Ok(set) => set,
             Err(error) => {
-                let problem = damage(&archive, &error);
+                let problem = damage(&error);
                 let loaders = Some(Loaders::of_unreadable(&archive, &error));
                 return match problem {
                     Some(problem) => {
@@ -247,18 +247,11 @@ impl<E: Into<Failure>> From<E> for Box<Refused> {
     }
 }
 
-/// The problem that keeps an image archive from being read at all. A file that is no image archive
+/// The problem that keeps an image archive from being read at all. A file that is not an image archive
 /// has no problems, it is an error.
-fn damage(archive: &Archive, error: &LoadError) -> Option<Problem> {
-    if let Some(fault) = archive.fault() {
-        let message = format!(
-            "the archive is damaged or cut short behind its member no. {}, and what describes its images is lost: {}",
-            archive.members().len(),
-            fault.fault
-        );
-        return Some(Problem::error(Code::ArchiveTruncated, message).at(fault.offset));
-    }
+fn damage(error: &LoadError) -> Option<Problem> {
     match error {
+        LoadError::Archive(ArchiveError::Damaged { end, .. }) => Some(end.problem()),
         LoadError::Description { member, .. } => {
             let mut message =
                 format!("no reader can find images in the archive: {member} is invalid");

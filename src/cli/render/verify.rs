@@ -34,7 +34,9 @@ pub(crate) fn verify(
     }
     for archive in &report.archives {
         let audited = archive.audit.iter().flatten();
-        let found = audited.clone().any(|audit| !audit.counts.is_empty());
+        let found = audited
+            .clone()
+            .any(|audit| !audit.counts.is_empty() || !audit.unexamined.is_empty());
         if !archive.ok || !archive.problems.is_empty() || (found && !quiet) {
             if !quiet {
                 writeln!(out)?;
@@ -141,7 +143,16 @@ fn audit(out: &mut dyn Write, audit: &ImageAudit) -> io::Result<()> {
             escape::text(why)
         )?;
     }
-    if audit.counts.is_empty() && audit.unread.is_none() {
+    for file in &audit.unexamined {
+        writeln!(
+            out,
+            "  audit {}: not looked at: /{}: {}",
+            escape::text(name),
+            escape::name(&file.path.0),
+            escape::text(&file.why)
+        )?;
+    }
+    if audit.counts.is_empty() && audit.unread.is_none() && audit.unexamined.is_empty() {
         writeln!(out, "  audit {}: nothing found", escape::text(name))?;
     }
     let mut shown = None;

@@ -1,6 +1,7 @@
 //! Claims of one image held against each other, without reading a layer.
 
 use super::super::model::{Identity, Image, LayerSource};
+use super::Loader;
 use crate::problem::{Code, Problem};
 
 /// How many layers Docker's graph drivers stack (moby `layer/layer_store.go`, `maxLayerDepth`).
@@ -16,7 +17,6 @@ pub(super) fn check(image: &Image, problems: &mut Vec<Problem>) {
         };
         problems.push(problem);
     };
-    missing_layers(image, &mut push);
     if image.layers.len() > LAYER_LIMIT {
         let message = "the image has more layers than Docker with a graph driver loads (max depth exceeded); containerd, podman and skopeo have no limit";
         let problem = Problem::warning(Code::LayerLimit, message);
@@ -96,20 +96,26 @@ fn platform(image: &Image, push: &mut impl FnMut(Problem)) {
     }
 }
 
-fn missing_layers(image: &Image, push: &mut impl FnMut(Problem)) {
-    for layer in &image.layers {
-        let LayerSource::Missing { why, urls } = &layer.source else {
-            continue;
-        };
-        let problem = if urls.is_empty() {
-            Problem::error(Code::MemberMissing, format!("a layer is missing: {why}"))
-        } else {
-            let message = format!(
-                "a foreign layer is left out, engines fetch it from {}",
-                urls.join(", ")
-            );
-            Problem::warning(Code::MemberMissing, message)
-        };
-        push(problem.of_layer(layer.index).in_member(&layer.member));
+impl Loader<'_> {
+    /// Tells which layers are not there. What was lost with the end of the archive has no problem of
+    /// its own.
+    pub(super) fn missing_layers(&mut self, image: &Image) {
+        for layer in &image.layers {
+            let LayerSource::Missing { why, urls } = &layer.source else {
+                continue;
+            };
+            let problem = if !urls.is_empty() {
+                let message = format!(
+                    "a foreign layer is left out, engines fetch it from {}",
+                    urls.join(", ")
+                );
+                Problem::warning(Code::MemberMissing, message)
+            } else if self.lose(&layer.member, why) {
+                continue;
+            } else {
+                Problem::error(Code::MemberMissing, format!("a layer is missing: {why}"))
+            };
+            self.problem(problem.of_layer(layer.index), &layer.member, image.position);
+        }
     }
 }

@@ -4,14 +4,13 @@ use std::collections::{HashMap, HashSet};
 
 use super::super::descriptor::{Descriptor, Document, ManifestDocument};
 use super::super::json::{Json, Node};
-use super::super::model::{
-    Absent, Artifact, ArtifactBlob, Image, ImageSet, Layer, LayerSource, Manifest,
-};
+use super::super::model::{Absent, Artifact, Image, ImageSet, Layer, LayerSource, Manifest};
 use super::super::platform::Platform;
 use super::super::reference::Name;
+use super::artifacts::artifact_kind;
 use super::{LoadError, Loader, Read, assign_diff_ids};
 use super::{Unreadable, blob_digest_in_name};
-use crate::archive::Layout;
+use crate::archive::{Layout, LookupError};
 use crate::digest::{BlobDigest, Digest};
 use crate::limits::Limit;
 use crate::problem::{Code, Problem};
@@ -20,11 +19,6 @@ use crate::problem::{Code, Problem};
 const CONTAINERD_NAME: &str = "io.containerd.image.name";
 /// The specification's annotation: whatever the writer calls it.
 const REF_NAME: &str = "org.opencontainers.image.ref.name";
-/// BuildKit's annotation on manifests that are no images (buildkit `util/attestation/types.go`).
-const REFERENCE_TYPE: &str = "vnd.docker.reference.type";
-const ATTESTATION: &str = "attestation-manifest";
-/// The manifest that an attestation is about.
-const REFERENCE_DIGEST: &str = "vnd.docker.reference.digest";
 
 /// What a walk over all indexes found.
 #[derive(Default)]
@@ -96,28 +90,34 @@ impl Loader<'_> {
     }
 
     /// The `oci-layout` file: readers go by its presence and version.
-    pub(super) fn check_oci_layout(&mut self) {
-        let (code, fault) = match self.document(b"oci-layout") {
-            Ok(Ok(document)) => {
+    pub(super) fn check_oci_layout(&mut self) -> Result<(), LoadError> {
+        let (code, fault) = match self.document(b"oci-layout")? {
+            Ok(document) => {
                 let version = Json::parse(&document.bytes).and_then(|json| {
                     Node::root(&json, "oci-layout")
                         .field("imageLayoutVersion")?
                         .string()
                 });
                 let fault = match version {
-                    Ok(version) if version == "1.0.0" => return,
+                    Ok(version) if version == "1.0.0" => return Ok(()),
                     Ok(version) => format!("it says version `{version}`, 1.0.0 is known"),
                     Err(why) => why.to_string(),
                 };
                 (Code::ManifestInvalid, fault)
             }
-            Ok(Err(_)) | Err(_) => (Code::MemberMissing, "the archive has none".to_owned()),
+            Err(Unreadable::Json(why)) => (Code::ManifestInvalid, why.to_string()),
+            Err(Unreadable::Lookup(why)) if self.lose(b"oci-layout", &why) => return Ok(()),
+            Err(Unreadable::Lookup(LookupError::Absent { .. })) => {
+                (Code::MemberMissing, "the archive has none".to_owned())
+            }
+            Err(Unreadable::Lookup(why)) => (Code::MemberMissing, why.to_string()),
         };
         let message = format!(
             "the file oci-layout marks an OCI image layout, containerd reads none without it: {fault}"
         );
         self.problems
             .push(Problem::warning(code, message).in_member(b"oci-layout"));
+        Ok(())
     }
 
     fn visit_all(
@@ -172,8 +172,8 @@ impl Loader<'_> {
         let member = blob_member(&descriptor.digest);
         let document = match self.document(&member)? {
             Ok(document) => document,
-            Err(Unreadable::Lookup(_)) => {
-                self.report_absent(&descriptor, &member, way.depth);
+            Err(Unreadable::Lookup(why)) => {
+                self.report_absent(&descriptor, &member, way.depth, &why);
                 walk.absent.push(Absent {
                     descriptor,
                     names: way.names,
@@ -304,73 +304,31 @@ impl Loader<'_> {
         })
     }
 
-    fn artifact(
+    fn report_absent(
         &mut self,
-        kind: String,
-        descriptor: Descriptor,
-        manifest: ManifestDocument,
-        names: Vec<Name>,
-    ) -> Result<Artifact, LoadError> {
-        let subject = manifest.subject.or_else(|| {
-            descriptor
-                .annotation(REFERENCE_DIGEST)
-                .and_then(|text| text.parse().ok())
-        });
-        let diff_ids = self.artifact_diff_ids(&manifest.config)?;
-        let mut blobs = Vec::new();
-        for blob in std::iter::once(manifest.config).chain(manifest.layers) {
-            let member = blob_member(&blob.digest);
-            let slice = self.archive.find(&member).ok().map(|(_, slice)| slice);
-            if let Some(slice) = &slice {
-                self.check_size(&blob, slice.len(), &member, None);
-            } else {
-                let digest = &descriptor.digest;
-                let message = format!("a blob of the artifact {digest} is not in the archive");
-                self.problems
-                    .push(Problem::error(Code::MemberMissing, message).in_member(&member));
-            }
-            blobs.push(ArtifactBlob {
-                descriptor: blob,
-                member,
-                slice,
-            });
-        }
-        Ok(Artifact {
-            kind,
-            descriptor,
-            names,
-            subject,
-            blobs,
-            diff_ids,
-        })
-    }
-
-    /// Signatures by cosign carry a config with diff IDs; they are claims like others.
-    fn artifact_diff_ids(
-        &mut self,
-        config: &Descriptor,
-    ) -> Result<Vec<crate::digest::DiffId>, LoadError> {
-        if !config.media_type.is_config() {
-            return Ok(Vec::new());
-        }
-        Ok(match self.document(&blob_member(&config.digest))? {
-            Ok(document) => super::Config::read(&document.bytes)
-                .map(|config| config.diff_ids().to_vec())
-                .unwrap_or_default(),
-            Err(_) => Vec::new(),
-        })
-    }
-
-    fn report_absent(&mut self, descriptor: &Descriptor, member: &[u8], depth: usize) {
+        descriptor: &Descriptor,
+        member: &[u8],
+        depth: usize,
+        why: &LookupError,
+    ) {
         let what = descriptor
             .platform
             .as_ref()
             .map_or_else(String::new, |p| format!(" for {p}"));
         // A nested index names every platform of an image; engines save the one they have.
-        let problem = if depth == 0 {
+        let is_absent = matches!(why, LookupError::Absent { .. } | LookupError::Lost { .. });
+        let problem = if !is_absent {
+            let message = format!("an index names a manifest{what} that cannot be read: {why}");
+            Problem::error(Code::MemberMissing, message)
+        } else if depth == 0 {
+            if self.lose(member, why) {
+                return;
+            }
             let message =
                 format!("index.json names a manifest{what} that the archive does not hold");
             Problem::error(Code::MemberMissing, message)
+        } else if matches!(why, LookupError::Lost { .. }) {
+            return;
         } else {
             let message = format!(
                 "an image index names a manifest{what} that the archive does not hold; loading that platform fails"
@@ -381,7 +339,7 @@ impl Loader<'_> {
     }
 
     /// Compares a blob's length with what its descriptor says.
-    fn check_size(
+    pub(super) fn check_size(
         &mut self,
         descriptor: &Descriptor,
         computed: u64,
@@ -437,7 +395,7 @@ fn confused(said: &str, found: &str) -> super::JsonError {
 }
 
 /// Where an image layout keeps the blob (image-spec `image-layout.md#blobs`).
-fn blob_member(digest: &Digest) -> Vec<u8> {
+pub(super) fn blob_member(digest: &Digest) -> Vec<u8> {
     let member = format!("blobs/{}/{}", digest.algorithm().name(), digest.encoded()).into_bytes();
     debug_assert!(blob_digest_in_name(&member).is_some_and(|d| d.digest() == digest));
     member
@@ -455,30 +413,4 @@ fn names_of(descriptor: &Descriptor) -> Vec<Name> {
         .map(Name::from_annotation)
         .into_iter()
         .collect()
-}
-
-/// What a manifest is if it is no image.
-///
-/// An image has an image config and layers that are tars. Anything else is named by what gives it
-/// away: the annotation of attestations, the artifact type, the config's or a layer's media type.
-fn artifact_kind(descriptor: &Descriptor, manifest: &ManifestDocument) -> Option<String> {
-    if descriptor.annotation(REFERENCE_TYPE) == Some(ATTESTATION) {
-        return Some("attestation".to_owned());
-    }
-    let named = || {
-        descriptor
-            .artifact_type
-            .clone()
-            .or_else(|| manifest.artifact_type.clone())
-    };
-    let config = &manifest.config.media_type;
-    if !config.is_config() && !config.as_str().is_empty() {
-        return Some(named().unwrap_or_else(|| config.as_str().to_owned()));
-    }
-    let odd = manifest
-        .layers
-        .iter()
-        .map(|layer| &layer.media_type)
-        .find(|media_type| !media_type.is_layer() && !media_type.as_str().is_empty());
-    odd.map(|media_type| named().unwrap_or_else(|| media_type.as_str().to_owned()))
 }

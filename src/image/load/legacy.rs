@@ -9,7 +9,7 @@ use super::super::model::{ConfigBlob, Identity, Image, ImageSet, Layer};
 use super::super::reference::{Name, Reference};
 use super::super::v1::V1Json;
 use super::{LoadError, Loader, Unreadable};
-use crate::archive::{Layout, MemberName, V1Root};
+use crate::archive::{Ending, Layout, LookupError, MemberName, V1Root};
 use crate::digest::LegacyId;
 use crate::problem::{Code, Problem};
 
@@ -22,6 +22,17 @@ struct Node {
 }
 
 impl Loader<'_> {
+    /// Whether there are v1 images. Docker 1.10 to 24 wrote their files too, before `manifest.json`: what
+    /// has them, neither an end nor names for them was cut before it.
+    pub(super) fn has_legacy(&self, roots: &[V1Root]) -> bool {
+        let named = |root: &V1Root| {
+            let repositories = root.directory.join(b"repositories");
+            self.archive.find(repositories.as_bytes()).is_ok()
+        };
+        let is_marked = matches!(self.archive.ending(), Ending::Marked(_));
+        !roots.is_empty() && (is_marked || roots.iter().any(named))
+    }
+
     pub(super) fn legacy(&mut self, roots: &[V1Root]) -> Result<ImageSet, LoadError> {
         let mut images = Vec::new();
         for root in roots {
@@ -38,6 +49,7 @@ impl Loader<'_> {
             let member = directory.join(b"json");
             let document = match self.document(member.as_bytes())? {
                 Ok(document) => document,
+                Err(Unreadable::Lookup(why)) if self.lose(member.as_bytes(), &why) => continue,
                 Err(fault) => {
                     self.report_v1(member.as_bytes(), &fault);
                     continue;
@@ -77,32 +89,34 @@ impl Loader<'_> {
 
     fn legacy_tags(&mut self, root: &V1Root) -> Result<Vec<RepositoryTag>, LoadError> {
         let member = root.directory.join(b"repositories");
-        let Ok(document) = self.document(member.as_bytes())? else {
-            self.report_nameless(&member);
-            return Ok(Vec::new());
+        let document = match self.document(member.as_bytes())? {
+            Ok(document) => document,
+            Err(Unreadable::Lookup(why)) if self.lose(member.as_bytes(), &why) => {
+                return Ok(Vec::new());
+            }
+            Err(Unreadable::Lookup(LookupError::Absent { .. })) => {
+                let message = "the archive has v1 images and no repositories file to name them; Docker refuses it";
+                let problem = Problem::warning(Code::MemberMissing, message);
+                self.problems.push(problem.in_member(member.as_bytes()));
+                return Ok(Vec::new());
+            }
+            Err(why) => {
+                self.report_names(&member, &why);
+                return Ok(Vec::new());
+            }
         };
         match read_repositories(&document.bytes) {
             Ok(tags) => Ok(tags),
             Err(why) => {
-                let message =
-                    format!("repositories cannot be read, so the images have no names: {why}");
-                let problem = Problem::error(Code::ManifestInvalid, message);
-                self.problems.push(problem.in_member(member.as_bytes()));
+                self.report_names(&member, &why.into());
                 Ok(Vec::new())
             }
         }
     }
 
-    /// Images of this age without names are what is left of any archive by Docker up to 24 if it is
-    /// cut before its manifest.json, which stands last; a tar that lacks its end too was cut.
-    fn report_nameless(&mut self, member: &MemberName) {
-        let problem = if self.archive.has_end() {
-            let message = "the archive has v1 images and no repositories file to name them; Docker refuses it";
-            Problem::warning(Code::MemberMissing, message)
-        } else {
-            let message = "the archive was cut between two members: it lacks its end, and what named its images; Docker refuses it";
-            Problem::error(Code::ArchiveTruncated, message).at(self.archive.source().len())
-        };
+    fn report_names(&mut self, member: &MemberName, why: &Unreadable) {
+        let message = format!("repositories cannot be read, so the images have no names: {why}");
+        let problem = Problem::error(Code::ManifestInvalid, message);
         self.problems.push(problem.in_member(member.as_bytes()));
     }
 
@@ -123,6 +137,9 @@ impl Loader<'_> {
         let mut names: HashMap<&str, Vec<Name>> = HashMap::new();
         for tag in tags {
             if !nodes.contains_key(&tag.id) {
+                if self.lose_directory(root, &tag.id) {
+                    continue;
+                }
                 let message = format!(
                     "repositories gives {}:{} to an image that is not in the archive",
                     tag.repository, tag.tag
@@ -152,17 +169,25 @@ impl Loader<'_> {
                 .push(Problem::error(Code::ConfigInvalid, message));
         }
         for top in tops {
-            let image = self.legacy_image(nodes, top, images.len())?;
+            let image = self.legacy_image(nodes, top, root, images.len())?;
             let names = names.remove(top).unwrap_or_default();
             images.push(Image { names, ..image });
         }
         Ok(())
     }
 
+    /// Whether the directory of a v1 image was lost with the end of the archive; notes it, if so.
+    fn lose_directory(&mut self, root: &V1Root, id: &str) -> bool {
+        let json = root.directory.join(id.as_bytes()).join(b"json");
+        let found = self.archive.find(json.as_bytes());
+        found.is_err_and(|why| self.lose(json.as_bytes(), &why))
+    }
+
     fn legacy_image(
         &mut self,
         nodes: &HashMap<String, Node>,
         top: &str,
+        root: &V1Root,
         position: usize,
     ) -> Result<Image, LoadError> {
         let mut chain: Vec<&Node> = Vec::new();
@@ -172,6 +197,9 @@ impl Loader<'_> {
             let below = chain.last().map(|n| n.directory.join(b"json"));
             let below = below.as_ref().map_or(&b""[..], MemberName::as_bytes);
             let Some(node) = nodes.get(id) else {
+                if self.lose_directory(root, id) {
+                    break;
+                }
                 let message = "the image's parent is not in the archive";
                 let problem = Problem::error(Code::MemberMissing, message).compared(id, "absent");
                 self.problem(problem, below, position);

@@ -148,34 +148,45 @@ impl Loader<'_> {
         }
     }
 
-    /// A tag of `RepoTags`. Docker wants a tag in it: `invalid tag "foo"`.
+    /// A tag of `RepoTags`. Measured with a name that has no tag: Docker 20.10 and 26.1 load the image,
+    /// then say `invalid tag "foo"` and leave it without a name; Docker 26.1 with the containerd store
+    /// calls it `foo:latest`; podman 5.4 refuses the archive.
     fn repo_tag(&mut self, text: &str, image: usize) -> Name {
-        let why = match text.parse::<Reference>() {
+        let (name, message) = match text.parse::<Reference>() {
             Ok(reference) if reference.tag().is_some() => return Name::Reference(reference),
-            Ok(reference) => TagFault::NoTag(reference),
-            Err(why) => TagFault::Grammar(why),
+            Ok(reference) => {
+                let latest = reference.clone().or_latest();
+                let message = format!(
+                    "the name `{text}` has no tag: Docker leaves the image without a name, its containerd store calls it `{latest}`, podman refuses it"
+                );
+                self.refused_tag(image, text, TagFault::NoTag(reference.clone()));
+                (Name::Reference(reference), message)
+            }
+            Err(why) => {
+                let message = format!("engines refuse the name `{text}`: {why}");
+                self.refused_tag(image, text, TagFault::Grammar(why));
+                (Name::Bare(text.to_owned()), message)
+            }
         };
-        let message = format!("engines refuse the name `{text}`: {why}");
-        self.refused_tag(RefusedTag {
-            image,
-            text: text.to_owned(),
-            why,
-        });
         self.problem(
             Problem::error(Code::ReferenceInvalid, message),
             b"manifest.json",
             image,
         );
-        Name::Bare(text.to_owned())
+        name
     }
 
     /// Keeps the first of each kind for an image: an engine stops at it.
-    fn refused_tag(&mut self, tag: RefusedTag) {
-        let kind = std::mem::discriminant(&tag.why);
+    fn refused_tag(&mut self, image: usize, text: &str, why: TagFault) {
+        let kind = std::mem::discriminant(&why);
         let of_image = self.refused_tags.iter().rev();
-        let mut of_image = of_image.take_while(|known| known.image == tag.image);
+        let mut of_image = of_image.take_while(|known| known.image == image);
         if !of_image.any(|known| std::mem::discriminant(&known.why) == kind) {
-            self.refused_tags.push(tag);
+            self.refused_tags.push(RefusedTag {
+                image,
+                text: text.to_owned(),
+                why,
+            });
         }
     }
 }

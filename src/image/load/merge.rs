@@ -10,8 +10,8 @@ use super::super::docker::read_repositories;
 use super::super::model::{Identity, Image, ImageSet};
 use super::super::reference::{Name, Reference};
 use super::index::IndexWalk;
-use super::{LoadError, Loader};
-use crate::archive::Layout;
+use super::{LoadError, Loader, Unreadable};
+use crate::archive::{Layout, LookupError};
 use crate::problem::{Code, Problem};
 
 impl Loader<'_> {
@@ -162,6 +162,10 @@ impl Loader<'_> {
     }
 
     fn disagree(&mut self, message: String, member: &str, image: Option<usize>) {
+        // What one of them lacks may have been lost with the end of the archive.
+        if self.is_incomplete() {
+            return;
+        }
         let mut problem =
             Problem::warning(Code::DescriptionsDisagree, message).in_member(member.as_bytes());
         problem.image = image;
@@ -171,8 +175,16 @@ impl Loader<'_> {
     /// Holds `repositories` against the images. Nothing reads it any more where there is a
     /// `manifest.json`, so what it says otherwise is a warning.
     pub(super) fn check_repositories(&mut self, set: &ImageSet) -> Result<(), LoadError> {
-        let Ok(document) = self.document(b"repositories")? else {
-            return Ok(());
+        let document = match self.document(b"repositories")? {
+            Ok(document) => document,
+            Err(Unreadable::Lookup(LookupError::Absent { .. } | LookupError::Lost { .. })) => {
+                return Ok(());
+            }
+            Err(why) => {
+                let problem = Problem::warning(Code::ManifestInvalid, why.to_string());
+                self.problems.push(problem.in_member(b"repositories"));
+                return Ok(());
+            }
         };
         self.check_text("repositories", &document.bytes);
         let tags = match read_repositories(&document.bytes) {

@@ -25,7 +25,9 @@ pub(super) fn load(facts: &Facts<'_>) -> Outcome {
     unpack(facts.archive.members().iter().map(piece), rules)?;
     match facts.archive.find(b"manifest.json") {
         Ok(_) => {}
-        Err(LookupError::Absent { .. } | LookupError::Dangling { .. }) => return legacy(facts),
+        Err(
+            LookupError::Absent { .. } | LookupError::Dangling { .. } | LookupError::Lost { .. },
+        ) => return legacy(facts),
         Err(why @ (LookupError::TooManyLinks { .. } | LookupError::NotAFile { .. })) => {
             return Err(because(why.to_string()));
         }
@@ -153,7 +155,7 @@ fn layer(facts: &Facts<'_>, layer: &Layer) -> Outcome {
                 says(format!("evalSymlinksInScope: too many links in …/{name}"))
             }
             LookupError::NotAFile { .. } => says(format!("read …/{name}: is a directory")),
-            LookupError::Absent { .. } => no_such_file(&name),
+            LookupError::Absent { .. } | LookupError::Lost { .. } => no_such_file(&name),
             // Where the link leads is what cannot be opened.
             LookupError::Dangling { target, .. } => no_such_file(&shown(target)),
         });

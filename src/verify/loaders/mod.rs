@@ -19,7 +19,7 @@ mod podman;
 use std::io;
 
 use super::blobs::{Blob, Blobs};
-use crate::archive::{Archive, MemberKind};
+use crate::archive::{Contents, MemberKind};
 use crate::digest::{DiffId, Digest};
 use crate::image::{Image, ImageSet, JsonError, Layer, LoadError, RefusedTag, Unreadable};
 use crate::layer::LayerError;
@@ -142,7 +142,7 @@ impl Loaders {
     }
 
     /// What the engines make of an archive whose images cannot be read.
-    pub fn of_unreadable(archive: &Archive, why: &LoadError) -> Self {
+    pub fn of_unreadable(archive: &Contents, why: &LoadError) -> Self {
         Facts {
             archive,
             set: Err(why),
@@ -155,7 +155,7 @@ impl Loaders {
 
 /// What is known of an archive.
 pub(super) struct Facts<'f> {
-    pub(super) archive: &'f Archive,
+    pub(super) archive: &'f Contents,
     /// The images, or why there are none.
     pub(super) set: Result<&'f ImageSet, &'f LoadError>,
     pub(super) blobs: &'f Blobs,
@@ -184,9 +184,9 @@ impl Facts<'_> {
 
     /// The damage of the outer tar, which every engine meets.
     fn outer(&self) -> Outcome {
-        self.archive
-            .fault()
-            .map_or(Ok(()), |error| Err(tar_message(error)))
+        let damage = self.archive.early_end();
+        let error = damage.and_then(|damage| damage.tar_error());
+        error.map_or(Ok(()), |error| Err(tar_message(error)))
     }
 
     /// The images; where there are none, no engine's words are known for it.
