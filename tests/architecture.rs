@@ -466,6 +466,39 @@ fn no_error_is_told_by_its_words() {
     assert!(found.is_empty(), "{found:#?}");
 }
 
+/// Every fuzz target has a row in `fuzz/README.md`, and nothing else does.
+#[test]
+fn every_fuzz_target_is_documented() {
+    let directory = fs::read_dir(repository("fuzz/fuzz_targets")).expect("the targets");
+    let names = directory.map(|entry| entry.expect("an entry").path());
+    let names: BTreeSet<String> = names
+        .map(|path| shown(&path.with_extension("")))
+        .filter_map(|path| Some(path.rsplit_once('/')?.1.to_owned()))
+        .collect();
+    let page = read(&repository("fuzz/README.md"));
+    let rows = page.lines().filter_map(|line| line.strip_prefix("| `"));
+    let listed = rows.filter_map(|row| Some(row.split_once('`')?.0.to_owned()));
+    assert_eq!(listed.collect::<BTreeSet<_>>(), names);
+}
+
+/// Every file that `docs/architecture.md` names is there.
+#[test]
+fn every_file_of_the_architecture_is_there() {
+    let files: Vec<String> = sources()
+        .iter()
+        .map(|file| format!("/{}", shown(&file.path)))
+        .collect();
+    let page = read(&repository("docs/architecture.md"));
+    let names = page.split('`').skip(1).step_by(2);
+    for name in names.filter(|name| name.ends_with(".rs") && !name.starts_with("tests/")) {
+        let end = format!("/{}", name.trim_start_matches("src/"));
+        assert!(
+            files.iter().any(|file| file.ends_with(&end)),
+            "src has no {name}"
+        );
+    }
+}
+
 /// Every problem code has a sentence in the source and a place in the published JSON Schema.
 #[test]
 fn every_problem_code_is_documented() {

@@ -1,4 +1,5 @@
-//! What looks like a secret in the environment, the labels and the build steps.
+//! What looks like a secret in the config: in the environment, the labels, what is run, and the build
+//! steps.
 //!
 //! A value is suspected for the name that it stands under (`DB_PASSWORD=…`), or for its own shape (the
 //! tokens of well-known services say what they are). Nobody can know; a list of names and shapes finds
@@ -80,8 +81,33 @@ pub(super) fn check(image: &Image, found: &mut Collected) {
             add(format!("label {key}"), what);
         }
     }
+    let run = &view.run;
+    let commands = [
+        ("CMD", run.cmd.as_deref()),
+        ("ENTRYPOINT", run.entrypoint.as_deref()),
+        (
+            "HEALTHCHECK",
+            run.healthcheck.as_ref().map(|health| &health.test[..]),
+        ),
+        ("SHELL", run.shell.as_deref()),
+    ];
+    for (whence, arguments) in commands {
+        for what in in_arguments(arguments.unwrap_or_default()) {
+            add(whence.to_owned(), what);
+        }
+    }
+    for (number, text) in run.on_build.iter().enumerate() {
+        for what in in_text(text) {
+            add(format!("ONBUILD instruction {number}"), what);
+        }
+    }
+    for (whence, text) in [("author", &view.author), ("comment", &view.comment)] {
+        for what in in_text(text) {
+            add(whence.to_owned(), what);
+        }
+    }
     for (step, entry) in view.history.iter().enumerate() {
-        for text in [&entry.created_by, &entry.comment] {
+        for text in [&entry.created_by, &entry.comment, &entry.author] {
             for what in in_text(text) {
                 add(format!("build step {step}"), what);
             }
@@ -95,6 +121,15 @@ struct Suspicion {
     masked: String,
 }
 
+impl Suspicion {
+    fn by_name(value: &str) -> Self {
+        Self {
+            why: "its name says that it is a secret".to_owned(),
+            masked: masked(value, 0),
+        }
+    }
+}
+
 impl std::fmt::Display for Suspicion {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{} ({})", self.why, self.masked)
@@ -106,33 +141,100 @@ fn suspect(name: &str, value: &str) -> Option<Suspicion> {
     let value = value.trim_matches(['"', '\'', ' ']);
     shape(value).or_else(|| {
         let suspicious = is_secret_name(name) && is_value(value);
-        suspicious.then(|| Suspicion {
-            why: "its name says that it is a secret".to_owned(),
-            masked: masked(value, 0),
-        })
+        suspicious.then(|| Suspicion::by_name(value))
     })
 }
 
-/// Looks at a command line: each word of the form `NAME=VALUE`, and every shape anywhere.
+/// Looks at the arguments of a command; one with blanks in it is a command line of its own.
+fn in_arguments(arguments: &[String]) -> Vec<Suspicion> {
+    let words: Vec<&str> = arguments
+        .iter()
+        .map(|argument| within_limit(argument))
+        .collect();
+    let mut found = in_words(&words);
+    for argument in words
+        .into_iter()
+        .filter(|argument| argument.contains(BLANKS))
+    {
+        found.extend(in_text(argument));
+    }
+    found
+}
+
+/// What stands between the words of a command line.
+const BLANKS: [char; 11] = [
+    ' ', '\t', '\n', '\r', '\u{b}', '\u{c}', ';', '&', '|', '(', ')',
+];
+
+/// Looks at a command line, word by word.
 fn in_text(text: &str) -> Vec<Suspicion> {
+    let words = within_limit(text).split(BLANKS);
+    let words: Vec<&str> = words.filter(|word| !word.is_empty()).collect();
+    in_words(&words)
+}
+
+fn within_limit(text: &str) -> &str {
     let end = (0..=text.len().min(TEXT_LIMIT))
         .rev()
         .find(|&end| text.is_char_boundary(end))
         .unwrap_or(0);
-    let blank = |c: char| c.is_whitespace() || matches!(c, ';' | '&' | '|' | '(' | ')');
-    let words = text[..end].split(blank).filter(|word| !word.is_empty());
-    words
-        .filter_map(|word| {
-            let (name, value) = word.split_once('=')?;
-            suspect(name.trim_start_matches('-'), value).or_else(|| shape(word))
-        })
-        .chain(
-            text[..end]
-                .split(blank)
-                .filter(|word| !word.contains('='))
-                .filter_map(shape),
-        )
-        .collect()
+    &text[..end]
+}
+
+/// Looks at words of the form `NAME=VALUE`, at those behind an option that says what they are, and at
+/// every shape anywhere.
+fn in_words(words: &[&str]) -> Vec<Suspicion> {
+    let mut found = Vec::new();
+    let mut sends_requests = false;
+    for (at, word) in words.iter().enumerate() {
+        sends_requests |= word.rsplit('/').next() == Some("curl");
+        let before = |n: usize| at.checked_sub(n).map_or("", |at| words[at]);
+        let what = match word.split_once('=') {
+            Some((name, value)) => suspect(bare(name), value).or_else(|| shape(word)),
+            // A command line among arguments is looked at on its own.
+            None if word.contains(BLANKS) && !names_next(before(2), before(1)) => None,
+            None => shape(word).or_else(|| {
+                let secret = bare(word);
+                if names_next(before(2), before(1)) && !word.starts_with('-') && is_value(secret) {
+                    return Some(Suspicion::by_name(secret));
+                }
+                let is_login = sends_requests && LOGINS.contains(&before(1));
+                let password = secret.split_once(':').filter(|_| is_login)?.1;
+                is_secret(password).then(|| Suspicion {
+                    why: "it is a login".to_owned(),
+                    masked: masked(password, 0),
+                })
+            }),
+        };
+        found.extend(what);
+    }
+    found
+}
+
+/// The options of curl before `user:password`.
+const LOGINS: [&str; 4] = ["-u", "--user", "-U", "--proxy-user"];
+
+/// Whether the words before one say that it is a secret: `--password SECRET`, `ENV TOKEN SECRET`,
+/// `Authorization: Bearer SECRET`.
+fn names_next(before: &str, last: &str) -> bool {
+    let is_instruction = ["env", "arg"]
+        .iter()
+        .any(|name| before.eq_ignore_ascii_case(name));
+    let is_header = bare(before)
+        .to_ascii_lowercase()
+        .ends_with("authorization:");
+    let named =
+        (last.starts_with("--") && !last.contains('=') || is_instruction) && is_secret_name(last);
+    named
+        || is_header
+            && ["basic", "bearer", "token"]
+                .iter()
+                .any(|scheme| last.eq_ignore_ascii_case(scheme))
+}
+
+/// Without quotes around it and dashes before it.
+fn bare(word: &str) -> &str {
+    word.trim_matches(['"', '\'']).trim_start_matches('-')
 }
 
 /// A known token, a private key, a signed token, or a password in a URL.
@@ -166,15 +268,17 @@ fn shape(value: &str) -> Option<Suspicion> {
     {
         return told("signed token (JWT)", value, 3);
     }
-    // scheme://user:password@host
-    let (_, rest) = value.split_once("://")?;
-    let authority = rest.split('/').next().unwrap_or(rest);
-    let (login, _) = authority.rsplit_once('@')?;
-    let (_, password) = login.split_once(':')?;
-    if !is_value(password) {
-        return None;
-    }
-    told("URL with a password", password, 0)
+    // scheme://user:password@host, however short.
+    value.match_indices("://").find_map(|(at, mark)| {
+        let rest = &value[at + mark.len()..];
+        let is_end = |c: char| matches!(c, '/' | '?' | '#' | '"' | '\'' | ',') || c.is_whitespace();
+        let authority = rest.split(is_end).next().unwrap_or(rest);
+        let (login, _) = authority.rsplit_once('@')?;
+        let (_, password) = login.split_once(':')?;
+        is_secret(password)
+            .then(|| told("URL with a password", password, 0))
+            .flatten()
+    })
 }
 
 /// Whether the words of a name speak of a secret: `DB_PASSWORD`, `dbPassword`, `com.example.api-key`.
@@ -186,7 +290,13 @@ fn is_secret_name(name: &str) -> bool {
     {
         return false;
     }
-    words.iter().any(|word| WORDS.contains(&word.as_str()))
+    // `PGPASSWORD` has no word of its own for it.
+    let is_glued = |word: &str| {
+        !word.starts_with("no") && (word.ends_with("password") || word.ends_with("passwd"))
+    };
+    words
+        .iter()
+        .any(|word| WORDS.contains(&word.as_str()) || is_glued(word))
         || words
             .windows(2)
             .any(|pair| PAIRS.iter().any(|known| pair == known))
@@ -210,17 +320,28 @@ fn words(name: &str) -> Vec<String> {
     words
 }
 
-/// Whether it can be a secret at all: not empty, no switch, no reference to something else.
+/// Whether it can be a secret at all: not empty, no reference to something else, not masked already.
+fn is_secret(value: &str) -> bool {
+    !value.is_empty()
+        && !value.starts_with(['$', '/', '<', '%', '{', '['])
+        && !value.chars().all(|c| matches!(c, '*' | 'x' | 'X' | '.'))
+}
+
+/// Whether it can be a secret under a name that speaks of one: no switch, no small number either.
 fn is_value(value: &str) -> bool {
     let value = value.trim_matches(['"', '\'']);
-    value.len() >= 3
-        && !value.starts_with(['$', '/', '<', '%', '{'])
-        && !value.chars().all(|c| c == '*' || c == 'x')
+    value.len() >= 2
+        && is_secret(value)
+        && !(value.len() < 3 && value.bytes().all(|b| b.is_ascii_digit()))
         && !matches!(
             value.to_ascii_lowercase().as_str(),
             "true"
                 | "false"
                 | "yes"
+                | "no"
+                | "on"
+                | "off"
+                | "ok"
                 | "none"
                 | "null"
                 | "required"
@@ -252,6 +373,7 @@ mod tests {
             "AWS_SECRET_ACCESS_KEY",
             "github.token",
             "SSH_PRIVATE_KEY",
+            "PGPASSWORD",
         ] {
             assert!(is_secret_name(name), "{name}");
         }
@@ -264,6 +386,7 @@ mod tests {
             "KEYRING",
             "SECRET_NAME",
             "BYPASS_X",
+            "NOPASSWD",
             "",
         ] {
             assert!(!is_secret_name(name), "{name}");
@@ -278,9 +401,12 @@ mod tests {
             ("X", aws.as_str()),
             ("X", "https://me:correcthorse@example.com/x"),
             ("X", "eyJhbGciOi.eyJzdWIiOi.c2lnbmF0dXJl"),
+            ("X", "redis://u:pw@h"),
+            ("X", "amqp://a,amqp://:qz@b/?x=1"),
+            ("DB_PASSWORD", "qz"),
         ] {
             let text = suspect(name, value).expect(value).to_string();
-            for secret in ["hunter2", "IOSF", "correct", "hbGci", "c2lnb"] {
+            for secret in ["hunter2", "IOSF", "correct", "hbGci", "c2lnb", "pw", "qz"] {
                 assert!(!text.contains(secret), "{text}");
             }
         }
@@ -295,6 +421,15 @@ mod tests {
             ("ALLOW_EMPTY_PASSWORD", "yes"),
             ("URL", "https://example.com/a:b@c"),
             ("GPG_KEY", "E3FF2839C048B25C084DEBE9B26995E310250568"),
+            ("X", "redis://u:$PW@h"),
+            ("X", "redis://u:${PW}@h"),
+            ("X", "redis://u:***@h"),
+            ("X", "redis://u:<password>@h"),
+            ("X", "redis://u@h"),
+            ("X", "redis://h:6379/a@b"),
+            ("X", "http://[::1]:80/@x"),
+            ("USE_PASSWORD", "on"),
+            ("PASS", "1"),
             ("X", "AKIA"),
             ("LC_ALL", "C.UTF-8"),
         ] {
@@ -309,5 +444,51 @@ mod tests {
         );
         assert_eq!(found.len(), 3);
         assert!(in_text("/bin/sh -c #(nop)  CMD [\"sh\"]").is_empty());
+    }
+
+    #[test]
+    fn words_say_that_the_next_one_is_a_secret() {
+        let arguments = |words: &[&str]| {
+            let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
+            let found = in_arguments(&words);
+            for what in &found {
+                assert!(!what.to_string().contains("zz"), "{what}");
+            }
+            found.len()
+        };
+        for words in [
+            &["app", "--password", "zzpw"][..],
+            &["app", "--password=zzpw"],
+            &["app", "--db-password", "zz"],
+            &["app", "--api-key", "'zz pw'"],
+            &["sh", "-c", "app --token zz1234"],
+            &["sh", "-c", "exec app postgres://u:zz@h/db"],
+            &["app", "postgres://u:zz@h/db"],
+            &["curl", "-u", "me:zz", "http://h"],
+            &["/usr/bin/curl", "--user", "me:zzz", "http://h"],
+            &["curl", "-H", "Authorization: Bearer zz1234567", "http://h"],
+            &[
+                "sh",
+                "-c",
+                "curl -H 'Authorization: Basic zz1234567' http://h",
+            ],
+            &["CMD-SHELL", "PGPASSWORD=zzgeheim psql || exit 1"],
+        ] {
+            assert_eq!(arguments(words), 1, "{words:?}");
+        }
+        for words in [
+            &["app", "--password", "$PASSWORD"][..],
+            &["app", "--password", "--verbose"],
+            &["app", "--password"],
+            &["app", "--password-file", "/run/secret"],
+            &["app", "--user", "1000:1000"],
+            &["app", "-u", "me:group"],
+            &["nginx", "-g", "daemon off;"],
+            &["sh", "-c", "test -n \"$TOKEN\" && exec app"],
+        ] {
+            assert_eq!(arguments(words), 0, "{words:?}");
+        }
+        assert_eq!(in_text("ENV DB_PASSWORD geheim").len(), 1);
+        assert_eq!(in_text("ENV DB_PASSWORD_FILE geheim").len(), 0);
     }
 }
