@@ -486,6 +486,10 @@ impl Pass for Decoding<'_> {
         n.map_err(|e| LayerError::from_read(e, self.compression, position, self.slice.len()))
     }
 
+    fn is_alone(&self) -> bool {
+        self.decoder.has_much_memory()
+    }
+
     fn hashed(&mut self, bytes: &[u8]) -> Result<(), LayerError> {
         self.file.write_all(bytes).map_err(LayerError::Spool)?;
         self.len += bytes.len() as u64;
