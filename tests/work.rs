@@ -123,12 +123,12 @@ fn members_without_content_are_counted() {
     let skippable = [0x50, 0x2a, 0x4d, 0x18, 0, 0, 0, 0];
     for layer in [
         parted(bzip2, &bzip2(b""), 20_000),
-        parted(gzip, &gzip(b""), 1_500_000),
-        parted(xz, &xz(b""), 100_000),
+        parted(gzip, &gzip(b""), 800_000),
+        parted(xz, &xz(b""), 50_000),
         // What may stand between two streams.
-        parted(xz, &[0; 4], 1_000_000),
-        parted(zstd_frame, &zstd_frame(b""), 1_500_000),
-        parted(zstd_frame, &skippable, 1_500_000),
+        parted(xz, &[0; 4], 500_000),
+        parted(zstd_frame, &zstd_frame(b""), 800_000),
+        parted(zstd_frame, &skippable, 800_000),
     ] {
         judged(
             &stored(directory.path(), &layer),
@@ -189,7 +189,7 @@ fn members_with_little_content_are_counted() {
     let block = dynamic_block();
     let mut layer = gzip(&[]);
     layer.truncate(10);
-    layer.extend(block.repeat(600_000));
+    layer.extend(block.repeat(300_000));
     judged(
         &stored(directory.path(), &layer),
         &REFUSED,
@@ -247,4 +247,169 @@ fn large_windows_are_not_held_at_once() {
     let archive = archive(directory.path(), &layers, &[0, 1, 2, 3]);
     judged(&archive, &[("images", 0), ("ls", 0), ("layers", 0)], "f3");
     measured::run(&["ls", "-j", "8", &archive]).check().exits(0);
+}
+
+// --- names on the way ----------------------------------------------------------------------------------------
+
+/// A header of ustar, GNU's kind.
+fn header(typeflag: u8, name: &[u8], link: &[u8], size: usize) -> [u8; 512] {
+    let mut header = tar::Header::new_gnu();
+    let fields = header.as_old_mut();
+    fields.name[..name.len()].copy_from_slice(name);
+    fields.linkname[..link.len()].copy_from_slice(link);
+    fields.linkflag = [typeflag];
+    header.set_mode(0o644);
+    header.set_uid(0);
+    header.set_gid(0);
+    header.set_mtime(1_600_000_000);
+    header.set_size(size as u64);
+    header.set_cksum();
+    *header.as_bytes()
+}
+
+/// An entry without a body whose name or link's target may be long.
+fn entry(typeflag: u8, name: &str, link: &str) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for (flag, text) in [(b'L', name), (b'K', link)] {
+        if text.len() > 100 {
+            bytes.extend(header(flag, b"././@LongLink", b"", text.len() + 1));
+            bytes.extend(text.as_bytes());
+            bytes.resize(bytes.len() + 512 - text.len() % 512, 0);
+        }
+    }
+    let short = |text: &str| text.as_bytes()[..text.len().min(100)].to_vec();
+    bytes.extend(header(typeflag, &short(name), &short(link), 0));
+    bytes
+}
+
+/// A layer of entries, packed by zstd, and its diff ID.
+fn layer(entries: impl IntoIterator<Item = Vec<u8>>) -> (Vec<u8>, String) {
+    let mut bytes: Vec<u8> = entries.into_iter().flatten().collect();
+    bytes.resize(bytes.len() + 1024, 0);
+    (zstd_frame(&bytes), sha256(&bytes))
+}
+
+/// A directory two thousand deep, with a slash at the end.
+fn deep(name: &str) -> String {
+    format!("{name}/").repeat(4000 / (name.len() + 1))
+}
+
+#[track_caller]
+fn of_layers(layers: &[(Vec<u8>, String)], order: &[usize], codes: &[(&str, i32)], says: &str) {
+    let directory = tempfile::tempdir().expect("a directory");
+    let layers: Vec<(&[u8], String)> = layers.iter().map(|(l, id)| (&l[..], id.clone())).collect();
+    judged(&archive(directory.path(), &layers, order), codes, says);
+}
+
+const SEEN: [(&str, i32); 4] = [("ls", 0), ("verify", 0), ("flatten", 0), ("layers", 0)];
+
+/// Most entries lie where the one before lies, however deep that is.
+#[test]
+fn deep_directories_are_not_walked_again() {
+    let d = deep("a");
+    let base = layer([entry(b'0', &format!("{d}f"), "")]);
+    // Files, whiteouts of nothing, hard links to one file, and opaque markers.
+    let files = layer((0..20_000).map(|i| entry(b'0', &format!("{d}{i}"), "")));
+    let whiteouts = layer((0..20_000).map(|i| entry(b'0', &format!("{d}.wh.{i}"), "")));
+    let links = layer((0..20_000).map(|i| entry(b'1', &format!("h{i}"), &format!("{d}f"))));
+    let opaque = layer((0..20_000).map(|_| entry(b'0', &format!("{d}.wh..wh..opq"), "")));
+    of_layers(&[files], &[0], &SEEN, "");
+    of_layers(&[base.clone(), whiteouts], &[0, 1, 1, 1, 1], &TAKEN, "");
+    of_layers(&[base.clone(), opaque], &[0, 1, 1, 1, 1], &TAKEN, "");
+    of_layers(&[base, links], &[0, 1, 1, 1, 1], &TAKEN, "");
+}
+
+/// Files that replace those of a lower layer, whiteouts of files that are there, links on the way.
+#[test]
+fn deep_directories_that_change_are_not_walked_again() {
+    let d = deep("a");
+    let files = layer((0..10_000).map(|i| entry(b'0', &format!("{d}{i}"), "")));
+    let whiteouts = layer((0..10_000).map(|i| entry(b'0', &format!("{d}.wh.{i}"), "")));
+    of_layers(&[files, whiteouts], &[0, 1, 0, 0, 1], &TAKEN, "");
+    // A short name for a deep directory.
+    let link = entry(b'2', "s", &d);
+    let behind = (0..50_000).map(|i| entry(b'0', &format!("s/{i}"), ""));
+    let all = [entry(b'0', &format!("{d}f"), ""), link]
+        .into_iter()
+        .chain(behind);
+    of_layers(&[layer(all)], &[0], &[("verify", 0), ("flatten", 0)], "");
+}
+
+/// Entries that go from one deep directory to another and back are counted name by name.
+#[test]
+fn names_on_the_way_are_counted() {
+    let (a, b) = (deep("a"), deep("b"));
+    let either = |i: usize| if i.is_multiple_of(2) { &a } else { &b };
+    let files = (0..30_000).map(|i| entry(b'0', &format!("{}{i}", either(i)), ""));
+    let codes = [("images", 0), ("ls", 3), ("flatten", 3)];
+    of_layers(&[layer(files)], &[0], &codes, "`path-steps`");
+    let base = layer([
+        entry(b'0', &format!("{a}f"), ""),
+        entry(b'0', &format!("{b}f"), ""),
+    ]);
+    let whiteouts = (0..6_000).map(|i| entry(b'0', &format!("{}.wh.{i}", either(i)), ""));
+    let order = [0, 1, 1, 1, 1];
+    of_layers(
+        &[base.clone(), layer(whiteouts)],
+        &order,
+        &codes,
+        "`path-steps`",
+    );
+    let links = (0..6_000).map(|i| entry(b'1', &format!("h{i}"), &format!("{}f", either(i))));
+    of_layers(&[base, layer(links)], &order, &codes, "`path-steps`");
+    // Within reason all is well.
+    let files = (0..2_000).map(|i| entry(b'0', &format!("{}{i}", either(i)), ""));
+    of_layers(&[layer(files)], &[0], &TAKEN, "");
+}
+
+/// Paths and targets count in full even where nothing has to be looked up.
+#[test]
+fn paths_of_whiteouts_and_links_are_counted() {
+    let d = deep("a");
+    let base = layer([entry(b'0', &format!("{d}f"), "")]);
+    let whiteouts = layer((0..10_000).map(|i| entry(b'0', &format!("{d}.wh.{i}"), "")));
+    let mut order = vec![1; 15];
+    order[0] = 0;
+    of_layers(
+        &[base, whiteouts],
+        &order,
+        &[("ls", 3), ("flatten", 3)],
+        "`names`",
+    );
+}
+
+// --- headers, and layers that are there often ------------------------------------------------------------------
+
+fn pax() -> Vec<u8> {
+    let record = b"13 comment=x\n";
+    let mut bytes = header(b'x', b"pax", b"", record.len()).to_vec();
+    bytes.extend(record);
+    bytes.resize(1024, 0);
+    bytes
+}
+
+/// A layer that is there four hundred times is walked once.
+#[test]
+fn a_layer_is_walked_once_however_often_it_is_there() {
+    let headers = (0..50_000).map(|_| pax());
+    let of_headers = layer(headers.chain([entry(b'0', "a", "")]));
+    let order = [0; 400];
+    of_layers(std::slice::from_ref(&of_headers), &order, &SEEN, "");
+    // In turn with others.
+    let other = layer([entry(b'0', "b", "")]);
+    let order: Vec<usize> = (0..400).map(|i| i % 2).collect();
+    of_layers(&[of_headers, other], &order, &SEEN, "");
+}
+
+/// Where a layer is too large to be kept, headers are counted as entries are.
+#[test]
+fn headers_are_counted() {
+    let files = (0..60_000).map(|i| entry(b'0', &format!("f{i}"), ""));
+    let headers = (0..200_000).map(|_| pax());
+    let all = layer(headers.chain(files));
+    let codes = [("ls", 3), ("flatten", 3)];
+    of_layers(&[all], &[0; 20], &codes, "`entries`");
+    // One before each entry is usual.
+    let usual = (0..100_000).flat_map(|i| [pax(), entry(b'0', &format!("f{i}"), "")]);
+    of_layers(&[layer(usual)], &[0; 15], &[("ls", 0)], "");
 }

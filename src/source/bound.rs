@@ -15,17 +15,19 @@ const STEP: u64 = 1 << 20;
 /// What decoding costs in one format, at the worst, in units of work. A unit is what a fast decoder needs
 /// for one byte that it gives, some four nanoseconds.
 ///
-/// Bytes that come out are not the whole work. A member can be empty, a block of deflate can hold nothing
-/// but the description of its codes, a chunk of LZMA2 can reset the decoder for a single byte. So what
-/// goes in counts as well, by what the worst input of that format costs.
+/// Bytes that come out are counted by themselves, but they are not the whole work. A member can be empty, a
+/// block of deflate can hold nothing but the description of its codes, a chunk of LZMA2 can reset the
+/// decoder for a single byte. So what goes in counts as well, by what the worst input of that format costs.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Cost {
     /// To begin a member, stream or frame.
     pub(super) member: u64,
     /// For each byte that is read.
     pub(super) read: u64,
-    /// For each byte that is given.
+    /// For each byte that is given, more than a fast decoder needs.
     pub(super) given: u64,
+    /// The most that this comes to for each byte that was read.
+    pub(super) given_for_read: u64,
 }
 
 /// What the compressed parts of one archive have expanded to, and the work that was. A part that is
@@ -96,7 +98,12 @@ pub(super) struct Bound {
     ledger: Arc<Ledger>,
     /// The part; none is the compression around the whole archive.
     part: Option<Span>,
-    spent: Spent,
+    cost: Cost,
+    members: u64,
+    read: u64,
+    given: u64,
+    /// What the bytes given have cost.
+    given_work: u64,
     noted: Spent,
 }
 
@@ -105,27 +112,52 @@ impl Bound {
         Self {
             ledger,
             part,
-            spent: Spent::default(),
+            cost: Cost::default(),
+            members: 0,
+            read: 0,
+            given: 0,
+            given_work: 0,
             noted: Spent::default(),
         }
     }
 
-    /// Counts work, without asking whether it was too much.
-    pub(super) fn add_work(&mut self, units: u64) {
-        self.spent.work = self.spent.work.saturating_add(units);
+    pub(super) fn set_cost(&mut self, cost: Cost) {
+        self.cost = cost;
     }
 
-    /// Counts bytes that were given.
-    pub(super) fn add_bytes(&mut self, bytes: u64) {
-        self.spent.expanded = self.spent.expanded.saturating_add(bytes);
+    /// A member is begun.
+    pub(super) fn add_member(&mut self) {
+        self.members += 1;
+    }
+
+    /// So many bytes were read.
+    pub(super) fn add_read(&mut self, bytes: usize) {
+        self.read += bytes as u64;
+    }
+
+    /// So many bytes were given.
+    pub(super) fn add_given(&mut self, bytes: usize) {
+        self.given += bytes as u64;
+        let work = self.cost.given.saturating_mul(bytes as u64);
+        self.given_work = self.given_work.saturating_add(work);
+    }
+
+    fn spent(&self) -> Spent {
+        let of_members = self.members.saturating_mul(self.cost.member);
+        let of_read = self.read.saturating_mul(self.cost.read);
+        let most = self.read.saturating_mul(self.cost.given_for_read);
+        let work = of_members.saturating_add(of_read);
+        Spent {
+            expanded: self.given,
+            work: work.saturating_add(self.given_work.min(most)),
+        }
     }
 
     /// Asks whether it was too much, if it has become more.
     pub(super) fn check(&mut self) -> io::Result<()> {
+        let spent = self.spent();
         let since = |now: u64, then: u64| now.saturating_sub(then) >= STEP;
-        if since(self.spent.expanded, self.noted.expanded)
-            || since(self.spent.work, self.noted.work)
-        {
+        if since(spent.expanded, self.noted.expanded) || since(spent.work, self.noted.work) {
             self.settle()?;
         }
         Ok(())
@@ -133,8 +165,8 @@ impl Bound {
 
     /// Asks whether it was too much.
     pub(super) fn settle(&mut self) -> io::Result<()> {
-        self.noted = self.spent;
-        let noted = self.ledger.note(self.part, self.spent);
+        self.noted = self.spent();
+        let noted = self.ledger.note(self.part, self.noted);
         noted.map_err(io::Error::other)
     }
 
@@ -169,7 +201,7 @@ mod tests {
 
     #[test]
     fn work_that_gives_nothing_counts() {
-        let limits = Limits::DEFAULT.with(Limit::DecoderWork, 10_000);
+        let limits = Limits::default().with(Limit::DecoderWork, 10_000);
         let ledger = Ledger::new(limits, 1);
         let work = |work| Spent { expanded: 0, work };
         assert!(ledger.note(None, work(10_000)).is_ok());

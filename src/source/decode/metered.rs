@@ -18,18 +18,19 @@ pub(super) const SMALL: u64 = 16 << 20;
 pub(super) struct Metered<R> {
     inner: R,
     limits: Limits,
-    cost: Cost,
     /// None where nobody counts.
     bound: Option<Bound>,
     turn: Option<Turn>,
 }
 
 impl<R> Metered<R> {
-    pub(super) fn new(inner: R, limits: Limits, cost: Cost, bound: Option<Bound>) -> Self {
+    pub(super) fn new(inner: R, limits: Limits, cost: Cost, mut bound: Option<Bound>) -> Self {
+        if let Some(bound) = &mut bound {
+            bound.set_cost(cost);
+        }
         Self {
             inner,
             limits,
-            cost,
             bound,
             turn: None,
         }
@@ -43,9 +44,11 @@ impl<R> Metered<R> {
         self.inner
     }
 
-    /// Sets what each byte costs that is given.
-    pub(super) fn set_cost_of_given(&mut self, units: u64) {
-        self.cost.given = units;
+    /// From here on another price holds.
+    pub(super) fn set_cost(&mut self, cost: Cost) {
+        if let Some(bound) = &mut self.bound {
+            bound.set_cost(cost);
+        }
     }
 
     /// A member is about to be begun.
@@ -53,7 +56,7 @@ impl<R> Metered<R> {
         let Some(bound) = &mut self.bound else {
             return Ok(());
         };
-        bound.add_work(self.cost.member);
+        bound.add_member();
         bound.check()
     }
 
@@ -62,8 +65,7 @@ impl<R> Metered<R> {
         let Some(bound) = &mut self.bound else {
             return Ok(());
         };
-        bound.add_bytes(n as u64);
-        bound.add_work(self.cost.given.saturating_mul(n as u64));
+        bound.add_given(n);
         if n == 0 {
             bound.settle()
         } else {
@@ -107,7 +109,7 @@ impl<R: BufRead> BufRead for Metered<R> {
 
     fn consume(&mut self, n: usize) {
         if let Some(bound) = &mut self.bound {
-            bound.add_work(self.cost.read.saturating_mul(n as u64));
+            bound.add_read(n);
         }
         self.inner.consume(n);
     }

@@ -35,21 +35,23 @@ enum Kind<R: BufRead> {
 /// What each format costs, measured with inputs made for it: members without content, blocks that hold
 /// nothing but tables, chunks of one byte.
 fn cost(compression: Compression) -> Cost {
-    let [member, read, given] = match compression {
-        Compression::None => [0, 0, 0],
+    let [member, read, given, given_for_read] = match compression {
+        Compression::None => [0, 0, 0, 0],
         // A block that only describes its codes: 14 bytes, 600 ns.
-        Compression::Gzip => [256, 16, 1],
-        // A stream clears the room for its largest block; symbols are gathered from all over it.
-        Compression::Bzip2 => [65_536, 128, 5],
+        Compression::Gzip => [256, 16, 0, 0],
+        // A stream clears the room for its largest block, and symbols are gathered from all over it; runs
+        // of one symbol, of which there are few bytes for many, cost nothing.
+        Compression::Bzip2 => [65_536, 128, 4, 20_000],
         // A chunk of one byte resets all probabilities.
-        Compression::Xz => [4096, 200, 1],
+        Compression::Xz => [4096, 200, 0, u64::MAX],
         // A block that describes three tables in 20 bytes.
-        Compression::Zstd => [256, 32, 1],
+        Compression::Zstd => [256, 32, 0, 0],
     };
     Cost {
         member,
         read,
         given,
+        given_for_read,
     }
 }
 
@@ -179,7 +181,7 @@ mod tests {
     }
 
     fn decode(bytes: &[u8]) -> (io::Result<Vec<u8>>, bool) {
-        let mut decoder = Decoder::new(sniff(bytes), bytes).expect("memory");
+        let mut decoder = Decoder::new(sniff(bytes), bytes, &Limits::default()).expect("memory");
         let mut out = Vec::new();
         let result = decoder.read_to_end(&mut out).map(|_| out);
         (result, decoder.has_trailing_data())
@@ -269,7 +271,8 @@ mod tests {
     fn a_frame_cut_short_is_an_error() {
         let frame = ::zstd::encode_all(&[7; 10_000][..], 3).expect("memory");
         for len in [3, 5, 8, frame.len() - 1] {
-            let mut decoder = Decoder::new(Compression::Zstd, &frame[..len]).expect("memory");
+            let mut decoder =
+                Decoder::new(Compression::Zstd, &frame[..len], &Limits::default()).expect("memory");
             assert!(decoder.read_to_end(&mut Vec::new()).is_err(), "{len}");
         }
         let junk = [&frame[..], b"junk"].concat();
@@ -299,7 +302,8 @@ mod tests {
             (gzip(&[1; 5000]), 5000),
         ] {
             let reader = io::BufReader::with_capacity(1, Slow(&bytes));
-            let mut decoder = Decoder::new(sniff(&bytes), reader).expect("memory");
+            let mut decoder =
+                Decoder::new(sniff(&bytes), reader, &Limits::default()).expect("memory");
             let mut out = Vec::new();
             decoder.read_to_end(&mut out).expect("sound");
             assert_eq!(out.len(), len);

@@ -4,15 +4,17 @@ use std::io::{self, BufRead, Read};
 
 use liblzma::stream::{Action, Error, Status, Stream};
 
+use super::cost;
 use super::metered::{Metered, SMALL, read_head};
+use crate::source::Compression;
+use crate::source::bound::Cost;
 
 /// How long the header of a stream is, in bytes.
 const HEADER: usize = 12;
 
-/// What a byte costs that is given, in units of work: next to nothing, but where a stream is checked by
-/// SHA-256, which the library computes without the processor's help.
-const GIVEN: u64 = 1;
-const GIVEN_SHA256: u64 = 4;
+/// What a byte costs that is given where a stream is checked by SHA-256, which the library computes
+/// without the processor's help.
+const GIVEN_SHA256: u64 = 3;
 
 /// All streams, and the padding between them.
 pub(super) struct XzStreams<R> {
@@ -58,11 +60,11 @@ impl<R: BufRead> XzStreams<R> {
         self.inner.begin_member()?;
         self.head = read_head(&mut self.inner, |_| HEADER)?;
         // The low half of the second flag byte says how the stream is checked; 10 is SHA-256.
-        let given = match self.head.get(7) {
-            Some(flags) if flags & 0x0f == 10 => GIVEN_SHA256,
-            _ => GIVEN,
-        };
-        self.inner.set_cost_of_given(given);
+        let is_sha256 = self.head.get(7).is_some_and(|flags| flags & 0x0f == 10);
+        self.inner.set_cost(Cost {
+            given: if is_sha256 { GIVEN_SHA256 } else { 0 },
+            ..cost(Compression::Xz)
+        });
         let memory = self.inner.most_memory().min(SMALL);
         self.stream = Some(Stream::new_stream_decoder(memory, 0)?);
         Ok(true)
