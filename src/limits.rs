@@ -22,6 +22,9 @@ pub enum Limit {
     Ratio,
     /// Bytes of memory that one decoder may take: the dictionary of xz, the window of zstd.
     DecoderMemory,
+    /// Work of all decoders together beside the bytes that they give, in units of some four nanoseconds at
+    /// the worst.
+    DecoderWork,
     /// Members of the outer tar.
     Members,
     /// Bytes that the names and link targets of all members have together.
@@ -58,6 +61,9 @@ pub enum Limit {
     Xattrs,
     /// Names that are looked up because of symbolic links, for all paths of one image.
     LinkSteps,
+    /// Names that are looked up on the way to the entries of one image, those left out that an entry has
+    /// in common with the one before it.
+    PathSteps,
     /// Bytes of memory for the names of entries that `verify` checks against each other.
     NotedEntries,
     /// Entries that `verify` applies to each other, for all images together.
@@ -73,6 +79,10 @@ pub enum Unit {
     Count,
 }
 
+/// How many units of work each stored byte may cost, once it is more than [`Limit::DecoderWork`]: twice
+/// what the slowest format needs at the worst, so that a large archive is not refused for its size.
+const WORK_RATIO: u64 = 512;
+
 #[derive(Clone, Copy)]
 struct Row(Limit, &'static str, u64, Unit);
 
@@ -83,7 +93,7 @@ const MIB: u64 = 1 << 20;
 pub const LONGEST_PATH: u64 = 4 * KIB - 1;
 
 /// In the order of [`Limit`]; a test holds it against `docs/security.md`.
-const TABLE: [Row; 23] = [
+const TABLE: [Row; 25] = [
     Row(Limit::Expanded, "expanded", 512 * MIB, Unit::Bytes),
     Row(Limit::Ratio, "ratio", 200, Unit::Count),
     Row(
@@ -92,6 +102,7 @@ const TABLE: [Row; 23] = [
         128 * MIB,
         Unit::Bytes,
     ),
+    Row(Limit::DecoderWork, "decoder-work", 256 * MIB, Unit::Count),
     Row(Limit::Members, "members", 1_000_000, Unit::Count),
     Row(Limit::MemberNames, "member-names", 128 * MIB, Unit::Bytes),
     Row(Limit::Header, "header", MIB, Unit::Bytes),
@@ -110,6 +121,7 @@ const TABLE: [Row; 23] = [
     Row(Limit::Attributes, "attributes", 128 * MIB, Unit::Bytes),
     Row(Limit::Xattrs, "xattrs", 64 * KIB, Unit::Bytes),
     Row(Limit::LinkSteps, "link-steps", 10_000_000, Unit::Count),
+    Row(Limit::PathSteps, "path-steps", 20_000_000, Unit::Count),
     Row(Limit::NotedEntries, "noted-entries", 24 * MIB, Unit::Bytes),
     Row(
         Limit::SurveyedEntries,
@@ -224,6 +236,12 @@ impl Limits {
     pub fn expansion_of(&self, stored: u64) -> u64 {
         let ratio = stored.saturating_mul(self.of(Limit::Ratio));
         ratio.max(self.of(Limit::Expanded))
+    }
+
+    /// How much work decoding `stored` bytes may be: so much for each byte, or so much in any case.
+    pub fn decoding_of(&self, stored: u64) -> u64 {
+        let ratio = stored.saturating_mul(WORK_RATIO);
+        ratio.max(self.of(Limit::DecoderWork))
     }
 }
 

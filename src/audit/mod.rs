@@ -243,7 +243,7 @@ fn files(tree: &Rootfs, found: &mut Collected) {
         if inode.mode & 0o002 != 0 && is_unsafe_to_share(&inode.body, inode.mode, path) {
             add(AuditKind::WorldWritable, owner());
         }
-        let xattrs = inode.xattrs.iter().flatten();
+        let xattrs = inode.xattrs.as_slice().iter();
         for (_, value) in xattrs.filter(|(name, _)| **name == *CAPABILITY) {
             let detail = match Capabilities::read(value) {
                 Some(capabilities) => capabilities.to_string(),

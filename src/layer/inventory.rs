@@ -185,6 +185,7 @@ impl Inventory {
             let own = xattrs.next_if(|(at, _)| *at == i);
             Entry {
                 header_offset: item.header_offset,
+                extra_headers: 0,
                 data_offset: item.header_offset,
                 stored_size: 0,
                 size: 0,

@@ -20,6 +20,12 @@ pub(crate) trait Pass {
     /// Reads the next bytes: none at the end alone.
     fn read(&mut self, buf: &mut [u8]) -> Result<usize, Self::Error>;
 
+    /// Whether it takes so much memory by now that no other stream may go on beside it in this thread
+    /// until it has ended.
+    fn is_alone(&self) -> bool {
+        false
+    }
+
     /// Is shown what was read, which is in the digest by now.
     fn hashed(&mut self, bytes: &[u8]) -> Result<(), Self::Error>;
 }
@@ -101,6 +107,7 @@ fn run<'t, T, W: Work<'t, T>>(queue: &Queue<'t, T>, work: &W) -> Vec<(usize, W::
         while lanes.len() < 2 {
             let next = match lanes.first() {
                 None => queue.take(),
+                Some(lane) if lane.pass.is_alone() => None,
                 Some(lane) => {
                     let mine = work.cost(lane.pass.left());
                     queue.take_if(|item, waiting| {
@@ -134,17 +141,26 @@ fn step<'t, T, W: Work<'t, T>>(
     done: &mut Vec<(usize, W::Done)>,
 ) {
     let mut filled = [0; 2];
+    let mut alone = lanes.iter().position(|lane| lane.pass.is_alone());
     let mut i = 0;
     while let Some(lane) = lanes.get_mut(i) {
+        if alone.is_some_and(|alone| alone != i) {
+            i += 1;
+            continue;
+        }
         let (lane, error) = match lane.pass.read(&mut buffers[i]) {
             Ok(0) => (lanes.remove(i), None),
             Ok(n) => {
+                if lane.pass.is_alone() {
+                    alone = Some(i);
+                }
                 filled[i] = n;
                 i += 1;
                 continue;
             }
             Err(error) => (lanes.remove(i), Some(error)),
         };
+        alone = None;
         done.push((lane.number, lane.end(work, error)));
     }
     let [left, right] = [0, 1].map(|i| &buffers[i][..filled[i]]);
@@ -156,7 +172,7 @@ fn step<'t, T, W: Work<'t, T>>(
         _ => {}
     }
     for (i, bytes) in [left, right].into_iter().enumerate().rev() {
-        let Some(lane) = lanes.get_mut(i) else {
+        let Some(lane) = lanes.get_mut(i).filter(|_| !bytes.is_empty()) else {
             continue;
         };
         if let Err(error) = lane.pass.hashed(bytes) {
@@ -223,6 +239,8 @@ mod tests {
         step: usize,
         read_fails: usize,
         use_fails: usize,
+        /// After how many bytes no other stream may go on beside it.
+        alone_from: usize,
     }
 
     impl Stream {
@@ -234,8 +252,14 @@ mod tests {
                 step,
                 read_fails: usize::MAX,
                 use_fails: usize::MAX,
+                alone_from: usize::MAX,
             }
         }
+    }
+
+    thread_local! {
+        /// The stream that is alone in this thread.
+        static ALONE: std::cell::Cell<Option<*const Stream>> = const { std::cell::Cell::new(None) };
     }
 
     struct Reader<'t> {
@@ -254,10 +278,23 @@ mod tests {
             if self.offset >= self.from.read_fails {
                 return Err("read");
             }
+            // None but this one goes on, if it wants to be alone.
+            let now = ALONE.get();
+            assert!(now.is_none_or(|from| std::ptr::eq(from, self.from)));
+            if self.is_alone() {
+                ALONE.set(Some(self.from));
+            }
+            if self.offset == self.from.bytes.len() {
+                ALONE.set(None);
+            }
             let left = &self.from.bytes[self.offset..];
             let n = left.len().min(self.from.step).min(buf.len());
             buf[..n].copy_from_slice(&left[..n]);
             Ok(n)
+        }
+
+        fn is_alone(&self) -> bool {
+            self.offset >= self.from.alone_from
         }
 
         fn hashed(&mut self, bytes: &[u8]) -> Result<(), Self::Error> {
@@ -312,6 +349,9 @@ mod tests {
         items[20].read_fails = 30_000;
         items[21].use_fails = 30_000;
         items[22].read_fails = 0;
+        for (i, item) in items.iter_mut().take(20).enumerate() {
+            item.alone_from = if i % 3 == 0 { i * 2_000 } else { usize::MAX };
+        }
         for threads in [1, 2, 3, 40] {
             let jobs = Jobs::new(NonZeroUsize::new(threads).expect("not zero"));
             let cost = |item: &Stream| item.bytes.len() as u64;

@@ -322,18 +322,19 @@ fn difference(wanted: &Inode, entry: &Entry) -> Option<ChangeKind> {
     if mode != wanted.mode && entry.kind != Kind::Symlink {
         return Some(ChangeKind::Mode(wanted.mode, mode));
     }
-    if number(entry.uid) != Some(wanted.uid) || number(entry.gid) != Some(wanted.gid) {
+    let owner = (Some(u64::from(wanted.uid)), Some(u64::from(wanted.gid)));
+    if (number(entry.uid), number(entry.gid)) != owner {
         return Some(ChangeKind::Owner);
     }
     // A tar without PAX headers has whole seconds.
-    let (found, mtime) = (entry.mtime, wanted.mtime);
+    let (found, mtime) = (entry.mtime, wanted.mtime());
     let fraction = found.nanoseconds == mtime.nanoseconds || found.nanoseconds == 0;
     if found.seconds != mtime.seconds || !fraction {
         return Some(ChangeKind::Time);
     }
     let mut xattrs: Vec<_> = entry.xattrs.iter().map(|(k, v)| (&**k, &**v)).collect();
     xattrs.sort_unstable();
-    let wanted = wanted.xattrs.as_deref().unwrap_or_default();
+    let wanted = wanted.xattrs.as_slice();
     let same = xattrs.len() == wanted.len()
         && xattrs
             .iter()

@@ -47,6 +47,8 @@ pub struct Mtime {
 pub struct Entry {
     /// Where its first header begins (a PAX or long-name header, if it has one), in bytes.
     pub header_offset: u64,
+    /// How many headers stand before its own: PAX headers, long names.
+    pub extra_headers: u32,
     /// Where its body begins, in bytes.
     pub data_offset: u64,
     /// How long its body is in the stream, in bytes, without padding.
@@ -96,6 +98,8 @@ struct Meta {
     pax: Option<Pax>,
     long_name: Option<Vec<u8>>,
     long_link: Option<Vec<u8>>,
+    /// How many there were.
+    count: u32,
 }
 
 impl<C: Cursor> Walker<C> {
@@ -159,6 +163,7 @@ impl<C: Cursor> Walker<C> {
             let Some(header) = self.read_header().map_err(at)? else {
                 return Ok(None);
             };
+            meta.count = meta.count.saturating_add(1);
             match header.typeflag() {
                 b'x' => meta.pax = Some(Pax::parse(&self.read_meta(&header, offset)?).map_err(at)?),
                 b'g' => {
@@ -166,6 +171,7 @@ impl<C: Cursor> Walker<C> {
                     let entry = plain_entry(&header, first, self.cursor.position()).map_err(at)?;
                     return Ok(Some(Entry {
                         kind: Kind::Global,
+                        extra_headers: meta.count - 1,
                         ..entry
                     }));
                 }
@@ -198,7 +204,9 @@ impl<C: Cursor> Walker<C> {
             pax,
             long_name,
             long_link,
+            count,
         } = meta;
+        entry.extra_headers = count - 1;
         let mut pax = pax.unwrap_or_default();
         if let Some(path) = pax.path.take() {
             entry.path = path;
@@ -389,6 +397,7 @@ fn plain_entry(header: &Block, header_offset: u64, data_offset: u64) -> Result<E
     };
     Ok(Entry {
         header_offset,
+        extra_headers: 0,
         data_offset,
         stored_size: 0,
         size: 0,

@@ -24,7 +24,7 @@ enum Listed<'s> {
     /// In the layer, to be walked once more.
     Layer(&'s Slice),
     /// Where they have to be gone over again.
-    Again(&'s Again<'s>, u64),
+    Again(&'s Again<'s>, u64, u64),
     /// Noted when the layer was read.
     Noted(&'s Inventory),
 }
@@ -34,6 +34,11 @@ enum Listed<'s> {
 struct Paths {
     children: HashMap<(u32, Box<[u8]>), u32>,
     nodes: Vec<Named>,
+    /// The path that was added last and its nodes: what the next one has in common is not looked up.
+    last: Vec<u8>,
+    on_the_way: Vec<(usize, u32)>,
+    /// How many names were looked up.
+    steps: u64,
 }
 
 /// What the entries say of one path.
@@ -57,7 +62,11 @@ impl<'s> Added<'s> {
     /// looked at.
     pub(super) fn again(entries: &'s Again<'s>, limits: &Limits) -> Self {
         Self {
-            entries: Listed::Again(entries, limits.of(Limit::Entries)),
+            entries: Listed::Again(
+                entries,
+                limits.of(Limit::Entries),
+                limits.of(Limit::PathSteps),
+            ),
             paths: OnceCell::new(),
         }
     }
@@ -75,13 +84,13 @@ impl<'s> Added<'s> {
     pub(super) fn replaces_any(&self, links: &[Vec<Box<[u8]>>]) -> bool {
         let paths = self.paths.get_or_init(|| match self.entries {
             Listed::Layer(layer) => Paths::of(layer),
-            Listed::Again(again, most) => {
+            Listed::Again(again, most, most_steps) => {
                 let mut paths = Paths::none();
                 again(&mut |entry| {
                     if matches!(role(entry), Role::Entry) {
                         paths.add(entry);
                     }
-                    paths.nodes.len() as u64 <= most
+                    paths.nodes.len() as u64 <= most && paths.steps <= most_steps
                 });
                 paths
             }
@@ -108,7 +117,8 @@ impl Paths {
 
     /// A layer that is damaged further on ends here; whoever applies it meets the damage too.
     fn of(layer: &Slice) -> Self {
-        let most = layer.source().limits().of(Limit::Entries);
+        let limits = layer.source().limits();
+        let (most, most_steps) = (limits.of(Limit::Entries), limits.of(Limit::PathSteps));
         let mut paths = Self::none();
         let mut walker = Walker::new(Positioned::new(layer.clone()));
         while let Ok(Some(entry)) = walker.next_entry() {
@@ -117,7 +127,7 @@ impl Paths {
             }
             paths.add(&entry);
             // The tree would have as many, and is refused for it.
-            if paths.nodes.len() as u64 > most {
+            if paths.nodes.len() as u64 > most || paths.steps > most_steps {
                 break;
             }
         }
@@ -125,13 +135,28 @@ impl Paths {
     }
 
     fn add(&mut self, entry: &Entry) {
-        let mut node = 0;
-        for name in LayerPath::new(&entry.path).components() {
+        let path = LayerPath::new(&entry.path);
+        let mut begin = 0;
+        let mut common = 0;
+        for (name, &(end, _)) in path.components().iter().zip(&self.on_the_way) {
+            if self.last[begin..end] != **name {
+                break;
+            }
+            begin = end;
+            common += 1;
+        }
+        self.last.truncate(begin);
+        self.on_the_way.truncate(common);
+        let mut node = self.on_the_way.last().map_or(0, |(_, node)| *node);
+        for name in &path.components()[common..] {
             let next = u32::try_from(self.nodes.len()).unwrap_or(u32::MAX);
             node = *self.children.entry((node, (*name).into())).or_insert(next);
             if node == next {
                 self.nodes.push(Named::default());
             }
+            self.last.extend_from_slice(name);
+            self.on_the_way.push((self.last.len(), node));
+            self.steps += 1;
         }
         let named = &mut self.nodes[node as usize];
         named.listed = true;

@@ -88,11 +88,11 @@ impl Additions {
     /// A directory as engines make them: 0755, of root, with nothing in it that is not made too.
     fn is_made_directory(&self, tree: &Rootfs, node: NodeId) -> bool {
         let inode = tree.inode_of(node);
-        let mut children = tree.node(node).children.values();
+        let mut children = tree.children(node);
         matches!(inode.body, Body::Directory)
             && (inode.mode, inode.uid, inode.gid) == (0o755, 0, 0)
-            && inode.xattrs.is_none()
-            && children.all(|child| self.names.contains(child))
+            && inode.xattrs.is_empty()
+            && children.all(|child| self.names.contains(&child))
     }
 
     pub(super) fn contains(&self, name: NodeId) -> bool {
@@ -120,7 +120,7 @@ impl Rootfs {
         let inode = self.inode_of(node);
         matches!(inode.body, Body::File { size: 0, .. })
             && matches!((inode.mode, inode.uid, inode.gid), (0o755 | 0o644, 0, 0))
-            && inode.xattrs.is_none()
+            && inode.xattrs.is_empty()
     }
 }
 

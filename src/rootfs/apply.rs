@@ -4,12 +4,13 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 use super::added::Added;
-use super::budget::extra_len;
+use super::budget::{extra_len, xattrs_len};
 use super::error::RootfsFault;
 use super::path::{LayerPath, NAME_LIMIT};
-use super::tree::{Body, Inode, InodeId, NodeId, ROOT, Rootfs, Xattr};
+use super::trail::{Trail, plainly};
+use super::tree::{Body, Inode, InodeId, NodeId, ROOT, Rootfs, Xattr, Xattrs};
 use super::warning::WarningKind;
-use super::way::{Found, Way};
+use super::way::{Found, Step, Way};
 use crate::layer::Whiteout;
 use crate::limits::{Limit, Limits};
 use crate::record::{Entry, Kind, Mtime};
@@ -36,9 +37,83 @@ pub(super) struct Apply<'t> {
     whited: HashMap<(NodeId, Box<[u8]>), usize>,
     /// Directories of lower layers that entries of this one lie in, and such an entry.
     implied: HashMap<NodeId, Rc<[u8]>>,
+    /// Directories that entries of this layer lie in.
+    noted: Vec<NodeId>,
+    /// Where the entry before lay, and where the hard link before led.
+    entry_trail: Trail,
+    link_trail: Trail,
+    /// The attributes of the last entry that had some: of many files they are the same.
+    last_xattrs: Xattrs,
+}
+
+/// A path of an entry or of a hard link.
+enum Spelled<'p> {
+    /// In the directory of the path before.
+    Same {
+        written: &'p [u8],
+        name: &'p [u8],
+        left_root: bool,
+    },
+    /// Somewhere else; what stands before the last name, if it is worth comparing.
+    New {
+        written: &'p [u8],
+        path: LayerPath<'p>,
+    },
+}
+
+impl<'p> Spelled<'p> {
+    fn new(path: &'p [u8], trail: &Trail, shape: u64) -> Self {
+        let plain = plainly(path);
+        if let Some((written, name)) = plain
+            && let Some((_, left_root)) = trail.same(shape, written)
+        {
+            return Self::Same {
+                written,
+                name,
+                left_root,
+            };
+        }
+        Self::New {
+            written: plain.map_or(&[], |(written, _)| written),
+            path: LayerPath::new(path),
+        }
+    }
+
+    /// The last name; none for the root.
+    fn name(&self) -> Option<&'p [u8]> {
+        match self {
+            Self::Same { name, .. } => Some(name),
+            Self::New { path, .. } => path.split().map(|(_, name)| name),
+        }
+    }
+
+    fn left_root(&self) -> bool {
+        match self {
+            Self::Same { left_root, .. } => *left_root,
+            Self::New { path, .. } => path.left_root(),
+        }
+    }
+
+    /// Whether it is directly in the directory where aufs kept files with several names; no path was
+    /// looked up there.
+    fn is_aufs_link(&self) -> bool {
+        match self {
+            Self::Same { .. } => false,
+            Self::New { path, .. } => matches!(path.split(), Some(([AUFS_LINKS], _))),
+        }
+    }
+
+    /// The names above the last one.
+    fn parents(&self) -> Option<&[&'p [u8]]> {
+        match self {
+            Self::Same { .. } => None,
+            Self::New { path, .. } => path.split().map(|(parents, _)| parents),
+        }
+    }
 }
 
 /// An entry and its place in the layer.
+#[derive(Clone)]
 pub(super) struct Numbered {
     pub(super) number: usize,
     pub(super) entry: Entry,
@@ -55,6 +130,10 @@ pub(super) enum Role {
 pub(super) fn role(entry: &Entry) -> Role {
     if entry.kind == Kind::Global {
         return Role::Dropped;
+    }
+    // Without a dot there is nothing to look for, and most paths are long enough to be looked at once.
+    if !entry.path.contains(&b'.') {
+        return Role::Entry;
     }
     let path = LayerPath::new(&entry.path);
     match path.components() {
@@ -77,6 +156,10 @@ impl<'t> Apply<'t> {
             layer,
             whited: HashMap::new(),
             implied: HashMap::new(),
+            noted: Vec::new(),
+            entry_trail: Trail::default(),
+            link_trail: Trail::default(),
+            last_xattrs: Xattrs::default(),
         }
     }
 
@@ -85,8 +168,18 @@ impl<'t> Apply<'t> {
     }
 
     /// Counts an entry of the layer.
-    pub(super) fn count(&mut self) -> Fallible<()> {
-        Ok(self.tree.budget.entry()?)
+    pub(super) fn count(&mut self, entry: &Entry) -> Fallible<()> {
+        Ok(self.tree.budget.entry(entry)?)
+    }
+
+    /// Counts an entry whose headers were counted when they were read.
+    pub(super) fn count_known(&mut self) -> Fallible<()> {
+        Ok(self.tree.budget.name()?)
+    }
+
+    /// How much the archive may ask for.
+    pub(super) fn limits(&self) -> Limits {
+        *self.tree.limits()
     }
 
     /// Whether the tree can take no more.
@@ -105,11 +198,11 @@ impl<'t> Apply<'t> {
         entry: &Entry,
         added: &Added<'_>,
     ) -> Fallible<()> {
-        let path = LayerPath::new(&entry.path);
-        let Some((parents, last)) = path.split() else {
+        let spelled = Spelled::new(&entry.path, &self.entry_trail, self.tree.shape());
+        let Some(last) = spelled.name() else {
             return Ok(());
         };
-        if path.left_root() {
+        if spelled.left_root() {
             self.warn(WarningKind::LeftRoot, &entry.path);
         }
         let name = match Whiteout::of_path(last) {
@@ -122,64 +215,68 @@ impl<'t> Apply<'t> {
         if self.layer == 0 {
             return Ok(());
         }
+        self.tree.budget.names(entry.path.len())?;
         // A whiteout below something that is not there, or is no directory, hides nothing.
-        let Some(found) = self.existing_directory(Way::new(parents))? else {
+        let Some(found) = self.reach(&spelled, Reach::Entry)? else {
             return Ok(());
         };
         let (directory, through_link) = (found.directory, found.links > 0);
         if through_link {
-            let traced = self.existing_directory(Way::traced(parents))?;
-            let links = traced.map(|found| found.trace).unwrap_or_default();
+            let path = LayerPath::new(&entry.path);
+            let parents = path.split().map_or(&[][..], |(parents, _)| parents);
+            let links = self.trace(parents)?;
             // The link is gone with this layer, and below what stands in its place nothing is old.
             if added.replaces_any(&links) {
                 return Ok(());
             }
             self.warn(WarningKind::WhiteoutBelowSymlink, &entry.path);
         }
-        self.note_implied(directory, parents, through_link, &entry.path);
+        self.note_implied(directory, through_link, &entry.path);
         if let Some(name) = name {
-            self.tree.node_mut(directory).children.remove(name);
-            self.tree.budget.names(name.len())?;
+            self.tree.remove_child(directory, name);
             self.whited.insert((directory, name.into()), number);
         } else {
-            if directory == ROOT && !self.tree.node(ROOT).children.is_empty() {
+            if directory == ROOT && self.tree.child_count(ROOT) > 0 {
                 self.warn(WarningKind::OpaqueRoot, &entry.path);
             }
-            self.tree.node_mut(directory).children.clear();
+            self.tree.clear_children(directory);
         }
         Ok(())
     }
 
     /// Adds an entry.
-    pub(super) fn add(&mut self, Numbered { number, entry }: Numbered) -> Fallible<()> {
-        let path = LayerPath::new(&entry.path);
-        if path.left_root() {
+    pub(super) fn add(&mut self, Numbered { number, entry }: &Numbered) -> Fallible<()> {
+        let spelled = Spelled::new(&entry.path, &self.entry_trail, self.tree.shape());
+        if spelled.left_root() {
             self.warn(WarningKind::LeftRoot, &entry.path);
         }
         if !(0..=TIME_LIMIT).contains(&entry.mtime.seconds) {
             self.warn(WarningKind::TimeOutOfRange, &entry.path);
         }
-        let Some((parents, name)) = path.split() else {
-            return self.set_root(&entry);
+        let Some(name) = spelled.name() else {
+            return self.set_root(entry);
         };
-        if let [AUFS_LINKS] = parents {
-            return self.hide(name, &entry);
+        if spelled.is_aufs_link() {
+            return self.hide(name, entry);
         }
         if name.len() > NAME_LIMIT {
             return Err(RootfsFault::NameTooLong(name.len()));
         }
-        let found = self.directory(parents)?;
+        // What is missing on the way is made, so there is a directory.
+        let Some(found) = self.reach(&spelled, Reach::Made)? else {
+            return Ok(());
+        };
         let (directory, through_link) = (found.directory, found.links > 0);
         let len = found.len + name.len();
         self.tree.budget.path(len)?;
         self.tree.budget.names(len)?;
-        self.tree.budget.attributes(extra_len(&entry))?;
+        self.tree.budget.attributes(extra_len(entry))?;
         if through_link {
             self.warn(WarningKind::BelowSymlink, &entry.path);
         }
-        self.note_implied(directory, parents, through_link, &entry.path);
-        self.note_whited(directory, name, number, &entry);
-        let existing = self.tree.node(directory).children.get(name).copied();
+        self.note_implied(directory, through_link, &entry.path);
+        self.note_whited(directory, name, *number, entry);
+        let existing = self.tree.child(directory, name);
         if let Some(node) = existing.map(|node| self.tree.node(node))
             && node.layer == self.layer
             && node.explicit
@@ -188,12 +285,12 @@ impl<'t> Apply<'t> {
         }
         if entry.kind == Kind::Hardlink {
             // What the link replaces is gone before its target is looked up.
-            self.tree.node_mut(directory).children.remove(name);
-            let inode = self.linked_inode(&entry)?;
+            self.tree.remove_child(directory, name);
+            let inode = self.linked_inode(entry)?;
             self.place(directory, name, None, inode, false);
             return Ok(());
         }
-        let inode = self.inode(&entry)?;
+        let inode = self.inode(entry)?;
         // L5: a directory over a directory takes its place and keeps what is in it. L6: anything
         // else replaces what was there, with all that was below.
         let keeps = matches!(inode.body, Body::Directory)
@@ -216,13 +313,13 @@ impl<'t> Apply<'t> {
             Some(node) => node,
             None => self.tree.add_node(directory, name, inode, layer),
         };
+        self.tree.set_inode(node, inode);
+        if !keeps_children {
+            self.tree.clear_children(node);
+        }
         let node = self.tree.node_mut(node);
-        node.inode = inode;
         node.layer = layer;
         node.explicit = true;
-        if !keeps_children {
-            node.children.clear();
-        }
     }
 
     /// The root has attributes too, though no tar of it says so; its type cannot change.
@@ -255,19 +352,19 @@ impl<'t> Apply<'t> {
     /// as Docker, containerd and podman do.
     fn linked_inode(&mut self, entry: &Entry) -> Fallible<InodeId> {
         let missing = || RootfsFault::LinkTargetMissing(entry.link.clone());
-        let path = LayerPath::new(&entry.link);
-        if path.left_root() {
+        let spelled = Spelled::new(&entry.link, &self.link_trail, self.tree.shape());
+        if spelled.left_root() {
             self.warn(WarningKind::LeftRoot, &entry.link);
         }
-        let (parents, name) = path
-            .split()
-            .ok_or_else(|| RootfsFault::LinkToDirectory(entry.link.clone()))?;
-        let id = if let [AUFS_LINKS] = parents {
+        self.tree.budget.names(entry.link.len())?;
+        let name = spelled.name();
+        let name = name.ok_or_else(|| RootfsFault::LinkToDirectory(entry.link.clone()))?;
+        let id = if spelled.is_aufs_link() {
             *self.tree.hidden.get(name).ok_or_else(missing)?
         } else {
-            let found = self.existing_directory(Way::new(parents))?;
+            let found = self.reach(&spelled, Reach::Target)?;
             let found = found.ok_or_else(missing)?;
-            let target = self.tree.node(found.directory).children.get(name).copied();
+            let target = self.tree.child(found.directory, name);
             let target = target.ok_or_else(missing)?;
             if self.tree.is_directory(target) {
                 return Err(RootfsFault::LinkToDirectory(entry.link.clone()));
@@ -279,7 +376,7 @@ impl<'t> Apply<'t> {
         };
         let (uid, gid) = (owner(entry.uid)?, owner(entry.gid)?);
         let xattrs = self.xattrs(entry)?;
-        if xattrs.is_none() && self.tree.inode(id).xattrs.is_some() {
+        if xattrs.is_empty() && !self.tree.inode(id).xattrs.is_empty() {
             self.warn(WarningKind::LinkWithoutXattrs, &entry.path);
         }
         let inode = self.tree.inode_mut(id);
@@ -288,12 +385,16 @@ impl<'t> Apply<'t> {
         }
         inode.uid = uid;
         inode.gid = gid;
-        inode.mtime = entry.mtime;
-        if let Some(new) = xattrs {
-            let old = inode.xattrs.take().map(<[_]>::into_vec).unwrap_or_default();
-            let all = merged(old, new.into_vec());
+        inode.set_mtime(entry.mtime);
+        if !xattrs.is_empty() {
+            let old = std::mem::take(&mut inode.xattrs);
+            let (old, copied) = old.into_vec();
+            if copied {
+                self.tree.budget.attributes(xattrs_len(&old))?;
+            }
+            let all = merged(old, xattrs.into_vec().0);
             check_xattrs(self.tree.budget.limits(), &all)?;
-            self.tree.inode_mut(id).xattrs = Some(all.into());
+            self.tree.inode_mut(id).xattrs = Xattrs::new(all);
         }
         Ok(id)
     }
@@ -331,12 +432,10 @@ impl<'t> Apply<'t> {
             mode(entry)
         };
         Ok(Inode {
-            mode,
             uid: owner(entry.uid)?,
             gid: owner(entry.gid)?,
-            mtime: entry.mtime,
             xattrs: self.xattrs(entry)?,
-            body,
+            ..Inode::of_root(body, mode, entry.mtime)
         })
     }
 
@@ -358,9 +457,9 @@ impl<'t> Apply<'t> {
     }
 
     /// L16: extended attributes, but those that act on overlay file systems.
-    fn xattrs(&mut self, entry: &Entry) -> Fallible<Option<Box<[Xattr]>>> {
+    fn xattrs(&mut self, entry: &Entry) -> Fallible<Xattrs> {
         if entry.xattrs.is_empty() {
-            return Ok(None);
+            return Ok(Xattrs::default());
         }
         let mut kept: Vec<Xattr> = Vec::with_capacity(entry.xattrs.len());
         for (name, value) in &entry.xattrs {
@@ -372,33 +471,31 @@ impl<'t> Apply<'t> {
         }
         kept.sort();
         check_xattrs(self.tree.budget.limits(), &kept)?;
-        Ok((!kept.is_empty()).then(|| kept.into()))
+        if self.last_xattrs.as_slice() != kept {
+            self.tree.budget.attributes(xattrs_len(&kept))?;
+            self.last_xattrs = Xattrs::new(kept);
+        }
+        Ok(self.last_xattrs.clone())
     }
 
     /// Remembers that a lower directory is used without an entry for it.
-    fn note_implied(
-        &mut self,
-        directory: NodeId,
-        parents: &[&[u8]],
-        through_link: bool,
-        path: &[u8],
-    ) {
-        if directory == ROOT || through_link {
+    fn note_implied(&mut self, directory: NodeId, through_link: bool, path: &[u8]) {
+        // The bottom layer has no lower directories.
+        if self.layer == 0 || through_link || self.entry_trail.noted {
             return;
         }
-        // Every directory on the way is meant, not only the last.
-        let mut node = ROOT;
+        self.entry_trail.noted = true;
+        // Every directory on the way is meant, not only the last. Above one that was noted all are.
+        let mut node = directory;
         let mut shared: Option<Rc<[u8]>> = None;
-        for name in parents {
-            let Some(&next) = self.tree.node(node).children.get(*name) else {
-                return;
-            };
-            node = next;
+        while node != ROOT && !std::mem::replace(&mut self.tree.node_mut(node).noted, true) {
+            self.noted.push(node);
             if self.tree.node(node).layer != self.layer {
                 // One copy, however many directories it goes through.
-                let path = || Rc::clone(shared.get_or_insert_with(|| path.into()));
-                self.implied.entry(node).or_insert_with(path);
+                let path = Rc::clone(shared.get_or_insert_with(|| path.into()));
+                self.implied.insert(node, path);
             }
+            node = self.tree.parent(node);
         }
     }
 
@@ -418,6 +515,9 @@ impl<'t> Apply<'t> {
 
     /// Reports what can only be known when the whole layer has been seen.
     pub(super) fn finish(mut self) {
+        for node in std::mem::take(&mut self.noted) {
+            self.tree.node_mut(node).noted = false;
+        }
         let implied = std::mem::take(&mut self.implied);
         let (mut first, mut count): (Option<Rc<[u8]>>, usize) = (None, 0);
         for (node, path) in implied {
@@ -438,81 +538,107 @@ impl<'t> Apply<'t> {
         }
     }
 
-    /// Goes to a directory, and makes what is missing on the way (L9, L10, L11, L12).
-    fn directory(&mut self, components: &[&[u8]]) -> Fallible<Found> {
-        let mut way = Way::new(components);
-        while let Some(name) = way.next() {
-            let here = way.here();
-            match self.step(&mut way, here, name)? {
-                Step::Gone => {}
-                Step::Missing(name) => {
-                    if name.len() > NAME_LIMIT {
-                        return Err(RootfsFault::NameTooLong(name.len()));
-                    }
-                    let implied = Inode {
-                        mode: 0o755,
-                        uid: 0,
-                        gid: 0,
-                        mtime: Mtime::default(),
-                        xattrs: None,
-                        body: Body::Directory,
-                    };
-                    self.tree.budget.entry()?;
-                    self.tree.budget.path(way.len() + name.len())?;
-                    self.tree.budget.names(way.len() + name.len())?;
-                    if self.is_full() {
-                        return Err(self.tree.budget.limits().exceeded(Limit::Entries).into());
-                    }
-                    let inode = self.tree.add_inode(implied);
-                    let node = self.tree.add_node(here, &name, inode, self.layer);
-                    way.enter(node, name);
-                }
-                Step::NotADirectory(name) => {
-                    return Err(RootfsFault::NotADirectory(name.into_vec()));
-                }
+    /// Goes to the directory that a path lies in (L9, L10, L11, L12); none if there is none. The path is
+    /// not that of the root.
+    fn reach(&mut self, spelled: &Spelled<'_>, reach: Reach) -> Fallible<Option<Found>> {
+        let shape = self.tree.shape();
+        let trail = self.trail(reach);
+        let (written, parents) = match (spelled, spelled.parents()) {
+            (Spelled::Same { written, .. }, _) => {
+                let same = trail.same(shape, written);
+                return Ok(same.map(|(found, _)| found.clone()));
             }
-        }
+            (_, None) => return Ok(None),
+            (Spelled::New { written, .. }, Some(parents)) => (*written, parents),
+        };
+        let (common, from, len) = trail.common(shape, parents);
+        self.tree.budget.path_steps(parents.len() - common)?;
+        let mut way = Way::from(from, len, &parents[common..]);
+        let mut gone = 0;
+        let there = loop {
+            match way.step(self.tree)? {
+                Step::Gone => gone += 1,
+                Step::End => break true,
+                Step::Missing(name) if reach == Reach::Made => {
+                    self.imply(&mut way, &name)?;
+                    gone += 1;
+                }
+                Step::NotADirectory(name) if reach == Reach::Made => {
+                    return Err(RootfsFault::NotADirectory(name.into_owned()));
+                }
+                Step::Missing(_) | Step::NotADirectory(_) => break false,
+            }
+        };
         let found = way.found();
         self.tree.budget.link_steps(found.steps)?;
+        let found = Found { steps: 0, ..found };
+        // Behind a link the names of the path are not those of the directories.
+        let gone = if found.links == 0 { gone } else { 0 };
+        let mut nodes = Vec::with_capacity(gone);
+        let mut at = found.directory;
+        for _ in 0..gone {
+            nodes.push(at);
+            at = self.tree.parent(at);
+        }
+        let common = if found.links == 0 { common } else { 0 };
+        let seen = (shape, written, spelled.left_root());
+        let found = there.then_some(found);
+        let path = &parents[..common + gone];
+        self.trail(reach)
+            .keep(seen, path, common, &nodes, found.as_ref());
         Ok(found)
     }
 
-    /// Goes to a directory if it is there.
-    fn existing_directory(&mut self, mut way: Way) -> Fallible<Option<Found>> {
-        let mut there = true;
-        while let Some(name) = way.next() {
-            let here = way.here();
-            match self.step(&mut way, here, name)? {
-                Step::Gone => {}
-                Step::Missing(_) | Step::NotADirectory(_) => {
-                    there = false;
-                    break;
-                }
-            }
+    fn trail(&mut self, reach: Reach) -> &mut Trail {
+        match reach {
+            Reach::Made | Reach::Entry => &mut self.entry_trail,
+            Reach::Target => &mut self.link_trail,
         }
-        let found = way.found();
-        self.tree.budget.link_steps(found.steps)?;
-        Ok(there.then_some(found))
     }
 
-    fn step(&self, way: &mut Way, here: NodeId, name: Box<[u8]>) -> Fallible<Step> {
-        let Some(&child) = self.tree.node(here).children.get(&name) else {
-            return Ok(Step::Missing(name));
-        };
-        match &self.tree.inode_of(child).body {
-            Body::Directory => way.enter(child, name),
-            Body::Symlink(target) => way.follow(target, name)?,
-            _ => return Ok(Step::NotADirectory(name)),
+    /// Makes a directory that nobody listed.
+    fn imply(&mut self, way: &mut Way<'_>, name: &[u8]) -> Fallible<()> {
+        if name.len() > NAME_LIMIT {
+            return Err(RootfsFault::NameTooLong(name.len()));
         }
-        Ok(Step::Gone)
+        self.tree.budget.name()?;
+        self.tree.budget.path(way.len() + name.len())?;
+        self.tree.budget.names(way.len() + name.len())?;
+        if self.is_full() {
+            return Err(self.tree.budget.limits().exceeded(Limit::Entries).into());
+        }
+        let implied = Inode::of_root(Body::Directory, 0o755, Mtime::default());
+        let inode = self.tree.add_inode(implied);
+        let node = self.tree.add_node(way.here(), name, inode, self.layer);
+        way.enter(node, name.len());
+        Ok(())
+    }
+
+    /// The symbolic links on the way to a directory.
+    fn trace(&mut self, parents: &[&[u8]]) -> Fallible<Vec<Vec<Box<[u8]>>>> {
+        let mut way = Way::traced(parents);
+        let there = loop {
+            match way.step(self.tree)? {
+                Step::Gone => {}
+                Step::End => break true,
+                Step::Missing(_) | Step::NotADirectory(_) => break false,
+            }
+        };
+        let found = way.found();
+        self.tree.budget.link_steps(found.steps)?;
+        Ok(if there { found.trace } else { Vec::new() })
     }
 }
 
-/// Where a step along a path led; the name comes back from where it led nowhere.
-enum Step {
-    Gone,
-    Missing(Box<[u8]>),
-    NotADirectory(Box<[u8]>),
+/// What a directory is looked for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Reach {
+    /// For an entry, and what is missing is made.
+    Made,
+    /// For an entry that only acts on what is there.
+    Entry,
+    /// For the target of a hard link.
+    Target,
 }
 
 /// Both lists, sorted, the new value where both have one. A file may be linked to very often, with one
@@ -541,10 +667,8 @@ fn mode(entry: &Entry) -> u16 {
 }
 
 /// Owners are 32 bits wide; engines that took more ended with root (CVE-2024-40635).
-fn owner(id: i64) -> Fallible<u64> {
-    u32::try_from(id)
-        .map(u64::from)
-        .map_err(|_| RootfsFault::Number("owner"))
+fn owner(id: i64) -> Fallible<u32> {
+    u32::try_from(id).map_err(|_| RootfsFault::Number("owner"))
 }
 
 fn device(entry: &Entry) -> Fallible<(u32, u32)> {

@@ -82,20 +82,9 @@ struct Additions<'t> {
 }
 
 impl Additions<'_> {
-    fn inode(&self, body: Body, mode: u16) -> Inode {
-        Inode {
-            mode,
-            uid: 0,
-            gid: 0,
-            mtime: self.time,
-            xattrs: None,
-            body,
-        }
-    }
-
     /// A name in a directory, made anew if something else than a directory has it.
     fn child_directory(&mut self, parent: NodeId, name: &[u8]) -> NodeId {
-        let existing = self.tree.node(parent).children.get(name).copied();
+        let existing = self.tree.child(parent, name);
         if let Some(child) = existing.filter(|&child| self.tree.is_directory(child)) {
             return child;
         }
@@ -103,13 +92,13 @@ impl Additions<'_> {
     }
 
     fn new_child(&mut self, parent: NodeId, name: &[u8], body: Body, mode: u16) -> NodeId {
-        let inode = self.inode(body, mode);
+        let inode = Inode::of_root(body, mode, self.time);
         let inode = self.tree.add_inode(inode);
-        self.tree.node_mut(parent).children.remove(name);
+        self.tree.remove_child(parent, name);
         let node = self.tree.add_node(parent, name, inode, self.layer);
         if parent != ROOT {
             let id = self.tree.inode_id(parent);
-            self.tree.inode_mut(id).mtime = self.time;
+            self.tree.inode_mut(id).set_mtime(self.time);
         }
         node
     }

@@ -8,6 +8,7 @@
 //! trees").
 
 use std::collections::HashSet;
+use std::num::NonZeroU32;
 
 use super::additions::Additions;
 use super::content::FileBody;
@@ -51,31 +52,116 @@ pub struct Change {
 
 /// The changes between two trees, in the order of a tar: a directory before what is in it, siblings,
 /// removed ones among them, in the order of their names' bytes.
+///
+/// Paths may be long and have most in common, so of each only its last name is kept, and which change is
+/// that of the directory above it.
 #[derive(Clone, Debug, Default)]
 pub struct Delta {
-    changes: Vec<Change>,
+    kept: Vec<Kept>,
+    names: Vec<u8>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Kept {
+    /// The change of the directory that it is in; none at the root.
+    above: Option<NonZeroU32>,
+    /// Where the name ends among all names; it begins where that of the change before ends.
+    name_end: u32,
+    kind: ChangeKind,
+    node: Option<NodeId>,
+}
+
+/// All changes of a [`Delta`] in order.
+#[derive(Clone, Copy, Debug)]
+pub struct Changes<'d>(&'d Delta);
+
+impl<'d> Changes<'d> {
+    /// One after the other.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = Change> + use<'d> {
+        let delta = self.0;
+        (0..delta.kept.len()).map(|i| Change {
+            path: delta.path(i).into(),
+            kind: delta.kept[i].kind,
+            node: delta.kept[i].node,
+        })
+    }
+}
+
+impl<'d> IntoIterator for Changes<'d> {
+    type Item = Change;
+    type IntoIter = Box<dyn ExactSizeIterator<Item = Change> + 'd>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        Box::new(self.iter())
+    }
 }
 
 impl Delta {
     /// All changes in order.
-    pub fn changes(&self) -> &[Change] {
-        &self.changes
+    pub fn changes(&self) -> Changes<'_> {
+        Changes(self)
+    }
+
+    /// The names in the upper tree that were not removed, in order.
+    pub(crate) fn nodes(&self) -> impl Iterator<Item = NodeId> + '_ {
+        self.kept.iter().filter_map(|kept| kept.node)
     }
 
     /// Whether the trees are equal.
     pub fn is_empty(&self) -> bool {
-        self.changes.is_empty()
+        self.kept.is_empty()
     }
 
     /// How many names at the root are gone.
     pub(crate) fn removed_at_root(&self) -> usize {
-        let at_root = |c: &&Change| c.kind == ChangeKind::Removed && !c.path.contains(&b'/');
-        self.changes.iter().filter(at_root).count()
+        let at_root = |kept: &&Kept| kept.kind == ChangeKind::Removed && kept.above.is_none();
+        self.kept.iter().filter(at_root).count()
     }
 
     /// How many changes of a kind there are.
     pub fn count(&self, kind: ChangeKind) -> usize {
-        self.changes.iter().filter(|c| c.kind == kind).count()
+        self.kept.iter().filter(|kept| kept.kind == kind).count()
+    }
+
+    /// The path of a change.
+    fn path(&self, i: usize) -> Vec<u8> {
+        let mut names = Vec::new();
+        let mut next = Some(i);
+        while let Some(i) = next {
+            names.push(self.name(i));
+            // Numbers count from 1 here.
+            next = self.kept[i].above.map(|above| above.get() as usize - 1);
+        }
+        names.reverse();
+        names.join(&b'/')
+    }
+
+    fn name(&self, i: usize) -> &[u8] {
+        let begin = i.checked_sub(1).map_or(0, |i| self.kept[i].name_end);
+        &self.names[begin as usize..self.kept[i].name_end as usize]
+    }
+
+    /// Adds a change in the directory of another one.
+    fn push(&mut self, above: Option<usize>, name: &[u8], kind: ChangeKind, node: Option<NodeId>) {
+        self.names.extend_from_slice(name);
+        // Trees have fewer names, and fewer bytes of names, than fit into these numbers.
+        let number = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+        self.kept.push(Kept {
+            above: above.and_then(|above| NonZeroU32::new(number(above + 1))),
+            name_end: number(self.names.len()),
+            kind,
+            node,
+        });
+    }
+
+    /// Takes the last change back if it is this one and only carries others.
+    fn pop_if_carried(&mut self, i: usize) {
+        let last = self.kept.len().checked_sub(1);
+        if last == Some(i) && self.kept[i].kind == ChangeKind::Carried {
+            let len = self.names.len() - self.name(i).len();
+            self.names.truncate(len);
+            self.kept.pop();
+        }
     }
 }
 
@@ -98,14 +184,10 @@ pub fn difference(
     lower.check_expansion()?;
     upper.check_expansion()?;
     let clean = clean_inodes(lower, upper, ignored, jobs, progress)?;
-    let mut changes = Vec::new();
+    let mut delta = Delta::default();
     let (below, above) = (lower.inode_of(ROOT), upper.inode_of(ROOT));
     if upper.node(ROOT).explicit && !same_attributes(below, above) {
-        changes.push(Change {
-            path: Box::default(),
-            kind: ChangeKind::Changed,
-            node: Some(ROOT),
-        });
+        delta.push(None, b"", ChangeKind::Changed, Some(ROOT));
     }
     let mut walk = Union::new(lower, upper, ignored);
     // Where the open directories stand among the changes.
@@ -116,12 +198,8 @@ pub fn difference(
             upper: above,
         } = step
         else {
-            let at = open.pop();
-            if let Some((last, kind)) = changes.last().map(|c| (changes.len() - 1, c.kind))
-                && at == Some(last)
-                && kind == ChangeKind::Carried
-            {
-                changes.pop();
+            if let Some(at) = open.pop() {
+                delta.pop_if_carried(at);
             }
             continue;
         };
@@ -139,16 +217,14 @@ pub fn difference(
             (_, Some(above)) if clean[upper.inode_id(above).index()] => continue,
             _ => ChangeKind::Changed,
         };
+        let directory = open.last().copied();
         if is_directory {
-            open.push(changes.len());
+            open.push(delta.kept.len());
         }
-        changes.push(Change {
-            path: walk.path().into(),
-            kind,
-            node: above,
-        });
+        let name = walk.path().rsplit(|&b| b == b'/').next();
+        delta.push(directory, name.unwrap_or_default(), kind, above);
     }
-    Ok(Delta { changes })
+    Ok(delta)
 }
 
 /// Whether a directory of the upper tree is what the lower one has. That its time is another counts
@@ -162,10 +238,8 @@ fn is_kept(
 ) -> bool {
     let (old, new) = (lower.inode_of(below), upper.inode_of(above));
     if ignored.is_parent(above) {
-        let new = Inode {
-            mtime: old.mtime,
-            ..new.clone()
-        };
+        let mut new = new.clone();
+        new.set_mtime(old.mtime());
         return same_attributes(old, &new);
     }
     same_attributes(old, new)
@@ -182,7 +256,7 @@ fn same_attributes(one: &Inode, other: &Inode) -> bool {
         }
         _ => false,
     };
-    let numbers = |i: &Inode| (i.mode, i.uid, i.gid, i.mtime);
+    let numbers = |i: &Inode| (i.mode, i.uid, i.gid, i.mtime());
     body && numbers(one) == numbers(other) && one.xattrs == other.xattrs
 }
 

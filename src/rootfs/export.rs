@@ -8,7 +8,7 @@ use std::collections::HashSet;
 
 use super::additions::Additions;
 use super::error::RootfsError;
-use super::tree::{Body, Inode, ROOT, Rootfs, Xattr};
+use super::tree::{Body, Inode, ROOT, Rootfs, Xattr, Xattrs};
 use super::union::{Step, Union};
 use crate::record::Mtime;
 
@@ -34,8 +34,8 @@ impl Recorded {
             spaces: HashSet::new(),
         };
         for inode in &tree.inodes {
-            recorded.fractions |= inode.mtime.nanoseconds != 0;
-            for (name, _) in inode.xattrs.as_deref().unwrap_or_default() {
+            recorded.fractions |= inode.mtime().nanoseconds != 0;
+            for (name, _) in inode.xattrs.as_slice() {
                 if **name != *CAPABILITY && !recorded.spaces.contains(space(name)) {
                     recorded.spaces.insert(space(name).into());
                 }
@@ -61,7 +61,7 @@ impl Recorded {
     }
 
     /// The attributes that `new` stands for, if the file had `old` before.
-    fn xattrs(&self, old: &[Xattr], new: &[Xattr]) -> Option<Box<[Xattr]>> {
+    fn xattrs(&self, old: &[Xattr], new: &[Xattr]) -> Xattrs {
         let mut all: Vec<Xattr> = Vec::with_capacity(old.len().max(new.len()));
         for (name, value) in old {
             if !self.has(name) {
@@ -77,7 +77,7 @@ impl Recorded {
             all.push((name.clone(), value.clone()));
         }
         all.sort();
-        (!all.is_empty()).then(|| all.into())
+        Xattrs::new(all)
     }
 }
 
@@ -106,15 +106,15 @@ impl Rootfs {
     ///
     /// [`RootfsError::NotRootfs`].
     pub fn require_rootfs(&self, base: &Self) -> Result<(), RootfsError> {
-        let names = &self.node(ROOT).children;
-        let old = &base.node(ROOT).children;
-        if names.is_empty() && !old.is_empty() {
+        if self.is_empty() && !base.is_empty() {
             return Err(RootfsError::NotRootfs {
                 why: "it has no entries",
             });
         }
-        let is_archive = ARCHIVE_MEMBERS.iter().any(|name| names.contains_key(*name));
-        if is_archive && names.keys().all(|name| !old.contains_key(name)) {
+        let mut archive_members = ARCHIVE_MEMBERS.iter();
+        let is_archive = archive_members.any(|name| self.child(ROOT, name).is_some());
+        let is_new = |node| base.child(ROOT, self.name(node)).is_none();
+        if is_archive && self.children(ROOT).all(is_new) {
             return Err(RootfsError::NotRootfs {
                 why: "it is an image archive",
             });
@@ -124,7 +124,7 @@ impl Rootfs {
 
     /// How many names the root has.
     pub(crate) fn names_at_root(&self) -> usize {
-        self.node(ROOT).children.len()
+        self.child_count(ROOT)
     }
 
     /// Gives the files of this tree, read from a rootfs tar, what the tar does not record and files of
@@ -151,19 +151,18 @@ impl Rootfs {
             if !is_alike(old, new) || std::mem::replace(&mut seen[id.index()], true) {
                 continue;
             }
-            let mtime = recorded.mtime(old.mtime, new.mtime);
-            let attributes = |inode: &'_ Inode| inode.xattrs.clone().unwrap_or_default();
-            let xattrs = if old.xattrs.is_none() && new.xattrs.is_none() {
-                None
+            let mtime = recorded.mtime(old.mtime(), new.mtime());
+            let xattrs = if old.xattrs.is_empty() && new.xattrs.is_empty() {
+                Xattrs::default()
             } else {
-                recorded.xattrs(&attributes(old), &attributes(new))
+                recorded.xattrs(old.xattrs.as_slice(), new.xattrs.as_slice())
             };
-            if mtime != new.mtime || xattrs != new.xattrs {
+            if mtime != new.mtime() || xattrs != new.xattrs {
                 adopted.push((id.index(), mtime, xattrs));
             }
         }
         for (id, mtime, xattrs) in adopted {
-            self.inodes[id].mtime = mtime;
+            self.inodes[id].set_mtime(mtime);
             self.inodes[id].xattrs = xattrs;
         }
     }

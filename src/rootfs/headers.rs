@@ -101,14 +101,14 @@ impl Rootfs {
         while let Some(numbered) = walk.next_entry()? {
             let Numbered { number, entry } = &numbered;
             apply
-                .count()
+                .count(entry)
                 .map_err(|fault| entry_error(layer, entry, fault))?;
             match role(entry) {
                 Role::Whiteout => apply
                     .whiteout(*number, entry, &added)
                     .map_err(|fault| entry_error(layer, entry, fault))?,
                 Role::Entry if missing.is_lost(layer, entry) => {}
-                Role::Entry if layer == 0 => missing.add(&mut apply, layer, numbered)?,
+                Role::Entry if layer == 0 => missing.add(&mut apply, layer, &numbered)?,
                 Role::Entry if rest.is_none() => {
                     weight += weight_of(entry);
                     if weight > WAITING {
@@ -120,7 +120,7 @@ impl Rootfs {
                 Role::Dropped | Role::Entry => {}
             }
         }
-        for numbered in waiting {
+        for numbered in &waiting {
             missing.add(&mut apply, layer, numbered)?;
         }
         if let Some(first) = rest {
@@ -130,7 +130,7 @@ impl Rootfs {
                     && matches!(role(&numbered.entry), Role::Entry)
                     && !missing.is_lost(layer, &numbered.entry)
                 {
-                    missing.add(&mut apply, layer, numbered)?;
+                    missing.add(&mut apply, layer, &numbered)?;
                 }
             }
         }
@@ -192,7 +192,7 @@ impl Missing<'_> {
         &mut self,
         apply: &mut Apply<'_>,
         layer: usize,
-        numbered: Numbered,
+        numbered: &Numbered,
     ) -> Result<(), RootfsError> {
         match add(apply, layer, numbered) {
             Err(RootfsError::Entry {

@@ -11,7 +11,7 @@ use super::error::{RootfsError, RootfsFault};
 use super::path::{LayerPath, is_reserved};
 use super::tree::{LIMIT, ROOT, Rootfs};
 use crate::digest::{DiffId, Digest, Hasher};
-use crate::image::{Image, LayerSource};
+use crate::image::{Image, Layer, LayerSource};
 use crate::layer::LayerError;
 use crate::layer::passes::{self, Begun, Pass, Read, Work};
 use crate::limits::Limits;
@@ -25,6 +25,9 @@ const BUFFER: usize = 256 * 1024;
 
 /// How many bytes of entries of one layer wait in memory for its whiteouts.
 pub(super) const WAITING: usize = 32 << 20;
+
+/// How many bytes of entries are kept of layers that an image has more than once.
+const KNOWN: usize = 16 << 20;
 
 /// The diff IDs that were computed while compressed layers were decoded, by layer.
 #[derive(Clone, Debug, Default)]
@@ -79,8 +82,9 @@ impl Rootfs {
     ) -> Result<(Self, Digests), RootfsError> {
         let (slices, digests) = open(image, digests, jobs, progress)?;
         let mut tree = Self::empty(limits_of(&slices));
+        let mut known = Known::of(image);
         for (layer, slice) in slices.iter().enumerate() {
-            tree.apply(layer, slice)?;
+            tree.apply(layer, slice, known.entries(layer))?;
         }
         tree.layers = slices;
         Ok((tree, digests))
@@ -104,11 +108,12 @@ impl Rootfs {
         let limits = limits_of(&slices);
         let mut lower = Self::empty(limits);
         let mut upper = Self::empty(limits);
+        let (mut known_below, mut known) = (Known::of(image), Known::of(image));
         for (layer, slice) in slices.iter().enumerate() {
             if layer < cut {
-                lower.apply(layer, slice)?;
+                lower.apply(layer, slice, known_below.entries(layer))?;
             }
-            upper.apply(layer, slice)?;
+            upper.apply(layer, slice, known.entries(layer))?;
         }
         lower.layers = slices[..cut].to_vec();
         upper.layers = slices;
@@ -140,7 +145,7 @@ impl Rootfs {
     /// As [`Self::from_tar`].
     pub fn from_layer(layer: Slice) -> Result<Self, RootfsError> {
         let mut tree = Self::empty(*layer.source().limits());
-        tree.apply(0, &layer).map_err(of_flat)?;
+        tree.apply(0, &layer, None).map_err(of_flat)?;
         tree.layers = vec![layer];
         Ok(tree)
     }
@@ -163,18 +168,27 @@ impl Rootfs {
             }
             number += 1;
             apply
-                .count()
+                .count(&entry)
                 .map_err(|fault| entry_error(0, &entry, fault))?;
-            add(&mut apply, 0, Numbered { number, entry })?;
+            add(&mut apply, 0, &Numbered { number, entry })?;
         }
         apply.finish();
         Ok(())
     }
 
-    fn apply(&mut self, layer: usize, slice: &Slice) -> Result<(), RootfsError> {
+    /// Applies a layer. Its entries are kept in `known`, if there is room, and taken from there.
+    fn apply(
+        &mut self,
+        layer: usize,
+        slice: &Slice,
+        mut known: Option<&mut Entries>,
+    ) -> Result<(), RootfsError> {
         let number =
             u32::try_from(layer).map_err(|_| RootfsError::TooManyEntries { limit: LIMIT })?;
         let mut apply = Apply::new(self, number);
+        if let Some(known) = known.as_deref_mut().filter(|known| known.is_whole) {
+            return apply_known(apply, layer, &known.list);
+        }
         // Nothing lies below the bottom layer, so its entries need not wait for its whiteouts; those
         // of the others do. A few wait in memory, the rest is read again.
         let added = Added::new(slice);
@@ -185,13 +199,16 @@ impl Rootfs {
         while let Some(numbered) = walk.next_entry()? {
             let Numbered { number, entry } = &numbered;
             apply
-                .count()
+                .count(entry)
                 .map_err(|fault| entry_error(layer, entry, fault))?;
+            if let Some(known) = &mut known {
+                known.keep(&numbered);
+            }
             match role(entry) {
                 Role::Whiteout => apply
                     .whiteout(*number, entry, &added)
                     .map_err(|fault| entry_error(layer, entry, fault))?,
-                Role::Entry if layer == 0 => add(&mut apply, layer, numbered)?,
+                Role::Entry if layer == 0 => add(&mut apply, layer, &numbered)?,
                 Role::Entry if rest.is_none() => {
                     weight += weight_of(entry);
                     if weight > WAITING {
@@ -203,25 +220,138 @@ impl Rootfs {
                 Role::Dropped | Role::Entry => {}
             }
         }
-        for numbered in waiting {
+        for numbered in &waiting {
             add(&mut apply, layer, numbered)?;
         }
+        drop(waiting);
         if let Some((offset, number)) = rest {
             let mut walk = LayerWalk::new(layer, slice, offset, number - 1);
             while let Some(numbered) = walk.next_entry()? {
                 if matches!(role(&numbered.entry), Role::Entry) {
-                    add(&mut apply, layer, numbered)?;
+                    add(&mut apply, layer, &numbered)?;
                 }
             }
         }
         apply.finish();
+        if let Some(known) = known {
+            known.end();
+        }
         Ok(())
     }
 }
 
-/// How many bytes an entry takes that waits in memory.
+/// Applies a layer whose entries are at hand.
+fn apply_known(
+    mut apply: Apply<'_>,
+    layer: usize,
+    entries: &[Numbered],
+) -> Result<(), RootfsError> {
+    let again = |see: &mut dyn FnMut(&Entry) -> bool| {
+        for numbered in entries {
+            if !see(&numbered.entry) {
+                break;
+            }
+        }
+    };
+    let added = Added::again(&again, &apply.limits());
+    for Numbered { number, entry } in entries {
+        let counted = apply.count_known();
+        let applied = match role(entry) {
+            Role::Whiteout => apply.whiteout(*number, entry, &added),
+            Role::Dropped | Role::Entry => Ok(()),
+        };
+        counted
+            .and(applied)
+            .map_err(|fault| entry_error(layer, entry, fault))?;
+    }
+    for numbered in entries {
+        if matches!(role(&numbered.entry), Role::Entry) {
+            add(&mut apply, layer, numbered)?;
+        }
+    }
+    apply.finish();
+    Ok(())
+}
+
+/// What an entry takes while it waits in memory, in bytes.
 pub(super) fn weight_of(entry: &Entry) -> usize {
-    size_of::<Numbered>() + entry.path.len() + entry.link.len() + extra_len(entry)
+    let xattr = |(name, value): &(Vec<u8>, Vec<u8>)| name.len() + value.len() + 64;
+    let xattrs: usize = entry.xattrs.iter().map(xattr).sum();
+    size_of::<Numbered>() + entry.path.len() + entry.link.len() + extra_len(entry) + xattrs
+}
+
+/// The entries of one layer, kept because an image has it more than once.
+struct Entries {
+    list: Vec<Numbered>,
+    /// How many bytes they take, and how many they may take.
+    weight: usize,
+    most: usize,
+    /// Whether these are all; false as long as the layer was not applied to its end, and if they are
+    /// more than there is room for.
+    is_whole: bool,
+}
+
+impl Entries {
+    fn keep(&mut self, numbered: &Numbered) {
+        self.weight = self.weight.saturating_add(weight_of(&numbered.entry));
+        if self.weight <= self.most {
+            self.list.push(numbered.clone());
+        } else {
+            self.list = Vec::new();
+        }
+    }
+
+    /// The layer was applied to its end.
+    fn end(&mut self) {
+        self.is_whole = self.weight <= self.most;
+    }
+}
+
+/// The layers that an image has more than once, so that they need not be walked as often.
+struct Known {
+    /// What each layer is called here, if it is there more than once.
+    names: Vec<Option<Span>>,
+    layers: HashMap<Span, Entries>,
+    /// How much room there is for more of them, in bytes.
+    room: usize,
+    /// The layer that was asked for last.
+    last: Option<Span>,
+}
+
+impl Known {
+    fn of(image: &Image) -> Self {
+        let mut count: HashMap<Span, usize> = HashMap::new();
+        for span in image.layers.iter().filter_map(Layer::span) {
+            *count.entry(span).or_default() += 1;
+        }
+        let shared = |layer: &Layer| layer.span().filter(|span| count[span] > 1);
+        Self {
+            names: image.layers.iter().map(shared).collect(),
+            layers: HashMap::new(),
+            room: KNOWN,
+            last: None,
+        }
+    }
+
+    /// What is kept of a layer; none if it is there once.
+    fn entries(&mut self, layer: usize) -> Option<&mut Entries> {
+        let span = (*self.names.get(layer)?)?;
+        if !self.layers.contains_key(&span) {
+            // What the one before came to is known by now.
+            let before = self.last.replace(span);
+            let before = before.and_then(|last| self.layers.get(&last));
+            if let Some(before) = before.filter(|before| before.is_whole) {
+                self.room = self.room.saturating_sub(before.weight);
+            }
+        }
+        let most = self.room / 2;
+        Some(self.layers.entry(span).or_insert_with(|| Entries {
+            list: Vec::new(),
+            weight: 0,
+            most,
+            is_whole: false,
+        }))
+    }
 }
 
 /// How much the archive of these layers may ask for.
@@ -268,15 +398,14 @@ impl LayerWalk {
 pub(super) fn add(
     apply: &mut Apply<'_>,
     layer: usize,
-    numbered: Numbered,
+    numbered: &Numbered,
 ) -> Result<(), RootfsError> {
     if apply.is_full() {
         return Err(RootfsError::TooManyEntries { limit: LIMIT });
     }
-    let (path, offset) = (numbered.entry.path.clone(), numbered.entry.header_offset);
     apply
         .add(numbered)
-        .map_err(|fault| fault_at(layer, path, offset, fault))
+        .map_err(|fault| entry_error(layer, &numbered.entry, fault))
 }
 
 pub(super) fn entry_error(layer: usize, entry: &Entry, fault: RootfsFault) -> RootfsError {
@@ -484,6 +613,10 @@ impl Pass for Decoding<'_> {
         self.task.advance(position - self.told);
         self.told = position;
         n.map_err(|e| LayerError::from_read(e, self.compression, position, self.slice.len()))
+    }
+
+    fn is_alone(&self) -> bool {
+        self.decoder.has_much_memory()
     }
 
     fn hashed(&mut self, bytes: &[u8]) -> Result<(), LayerError> {

@@ -16,13 +16,15 @@ impl Rootfs {
         // `link/` means what the link leads to.
         let follow = follow || path.ends_with(b"/");
         let mut way = Way::new(&components);
-        while let Some(name) = way.next() {
-            let Some(&child) = self.node(way.here()).children.get(&name) else {
+        while let Some(name) = way.next(self) {
+            let Some(child) = self.child(way.here(), &name) else {
                 return Ok(None);
             };
             match &self.inode_of(child).body {
-                Body::Directory => way.enter(child, name),
-                Body::Symlink(target) if follow || !way.is_at_end() => way.follow(target, name)?,
+                Body::Directory => way.enter(child, name.len()),
+                Body::Symlink(target) if follow || !way.is_at_end() => {
+                    way.follow(self, target, child)?;
+                }
                 _ if way.is_at_end() => return Ok(Some(child)),
                 _ => return Ok(None),
             }

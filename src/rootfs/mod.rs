@@ -15,14 +15,16 @@
 //! - *Symbolic links in circles*: at most [`LINK_LIMIT`] are followed for one path (L10).
 //! - *A file as a directory*, *a hard link to nothing*, *a whiteout of nothing* (`.wh.`): refused.
 //! - *Attributes that act on overlay file systems* (`trusted.overlay.*`): dropped (L16).
-//! - *Memory and time*: a fixed amount for each entry; entries, paths, attributes and the names looked
-//!   up because of links are counted ([`crate::limits`]); names are at most 255 bytes long, warnings
-//!   are counted and only the first of each kind is kept.
+//! - *Memory and time*: a fixed amount for each entry; entries, headers, paths, attributes and the names
+//!   that are looked up are counted ([`crate::limits`]); what an entry's path has in common with the one
+//!   before it is not looked up again; names are at most 255 bytes long, warnings are counted and only
+//!   the first of each kind is kept.
 
 mod added;
 mod additions;
 mod apply;
 mod budget;
+mod children;
 mod container;
 mod content;
 mod diff;
@@ -33,6 +35,7 @@ mod index;
 mod lookup;
 mod path;
 mod survey;
+mod trail;
 mod tree;
 mod union;
 mod warning;
@@ -40,13 +43,13 @@ mod way;
 
 pub use additions::Additions;
 pub use content::FileBody;
-pub use diff::{Change, ChangeKind, Delta, difference};
+pub use diff::{Change, ChangeKind, Changes, Delta, difference};
 pub use error::{RootfsError, RootfsFault};
 pub(crate) use headers::LayerHeaders;
 pub use index::Digests;
 pub use path::LayerPath;
 pub(crate) use path::is_reserved;
 pub use survey::{Refused, Survey, survey};
-pub use tree::{Body, Inode, InodeId, NodeId, Rootfs, Walk, WalkEntry, Xattr};
+pub use tree::{Body, Inode, InodeId, NodeId, Rootfs, Walk, WalkEntry, Xattr, Xattrs};
 pub use warning::{Warning, WarningKind};
 pub use way::LINK_LIMIT;

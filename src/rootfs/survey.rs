@@ -81,7 +81,7 @@ pub fn survey<'i>(layers: impl IntoIterator<Item = &'i Inventory>, limits: &Limi
                 Role::Whiteout => apply.whiteout(number, &entry, &added),
                 Role::Dropped | Role::Entry => Ok(()),
             };
-            if let Err(fault) = apply.count().and(applied) {
+            if let Err(fault) = apply.count(&entry).and(applied) {
                 spent |= is_spent(&fault);
                 refuse(fault, entry.path, entry.header_offset);
             }
@@ -96,10 +96,11 @@ pub fn survey<'i>(layers: impl IntoIterator<Item = &'i Inventory>, limits: &Limi
             if !matches!(role(&entry), Role::Entry) {
                 continue;
             }
-            let (path, offset) = (entry.path.clone(), entry.header_offset);
-            if let Err(fault) = apply.add(Numbered { number, entry }) {
+            let numbered = Numbered { number, entry };
+            if let Err(fault) = apply.add(&numbered) {
                 spent |= is_spent(&fault);
-                refuse(fault, path, offset);
+                let entry = numbered.entry;
+                refuse(fault, entry.path, entry.header_offset);
             }
         }
         apply.finish();
@@ -121,6 +122,6 @@ fn is_spent(fault: &RootfsFault) -> bool {
     };
     matches!(
         exceeded.limit,
-        Limit::Entries | Limit::Names | Limit::Attributes | Limit::LinkSteps
+        Limit::Entries | Limit::Names | Limit::Attributes | Limit::LinkSteps | Limit::PathSteps
     )
 }

@@ -1,12 +1,12 @@
 //! Two trees side by side.
 
-use std::collections::btree_map::Iter;
 use std::iter::Peekable;
 
 use super::additions::Additions;
+use super::children::Iter;
 use super::tree::{NodeId, Rootfs};
 
-type Children<'t> = Peekable<Iter<'t, Box<[u8]>, NodeId>>;
+type Children<'t> = Peekable<Iter<'t>>;
 
 /// A walk over the names of two trees at once, in the order of a tar. It goes into every directory of
 /// the upper tree, and along in the lower one as far as that has a directory there too.
@@ -37,8 +37,8 @@ pub(super) enum Step {
 impl<'t> Union<'t> {
     pub(super) fn new(lower: &'t Rootfs, upper: &'t Rootfs, ignored: &'t Additions) -> Self {
         let roots = (
-            lower.node(lower.root()).children.iter().peekable(),
-            upper.node(upper.root()).children.iter().peekable(),
+            lower.children(lower.root()).peekable(),
+            upper.children(upper.root()).peekable(),
         );
         Self {
             lower,
@@ -58,7 +58,8 @@ impl<'t> Union<'t> {
     pub(super) fn next(&mut self) -> Option<Step> {
         loop {
             let (lower, upper) = self.open.last_mut()?;
-            let Some((name, below, above)) = next_pair(lower, upper) else {
+            let next = next_pair((self.lower, lower), (self.upper, upper));
+            let Some((name, below, above)) = next else {
                 self.open.pop();
                 self.lengths.pop();
                 // The root is no name and has not been opened by one.
@@ -75,9 +76,8 @@ impl<'t> Union<'t> {
             self.path.extend_from_slice(name);
             if let Some(node) = above.filter(|&node| self.upper.is_directory(node)) {
                 let along = below.filter(|&node| self.lower.is_directory(node));
-                let along =
-                    along.map_or_else(Iter::default, |node| self.lower.node(node).children.iter());
-                let into = self.upper.node(node).children.iter();
+                let along = along.map_or_else(Iter::default, |node| self.lower.children(node));
+                let into = self.upper.children(node);
                 self.lengths.push(self.path.len());
                 self.open.push((along.peekable(), into.peekable()));
             }
@@ -91,17 +91,21 @@ impl<'t> Union<'t> {
 
 /// The next name of two sorted lists, and what each has under it.
 fn next_pair<'t>(
-    lower: &mut Children<'t>,
-    upper: &mut Children<'t>,
+    lower: (&'t Rootfs, &mut Children<'t>),
+    upper: (&'t Rootfs, &mut Children<'t>),
 ) -> Option<(&'t [u8], Option<NodeId>, Option<NodeId>)> {
-    let name: &[u8] = match (lower.peek(), upper.peek()) {
+    let ahead = |(tree, list): &mut (&'t Rootfs, &mut Children<'t>)| {
+        list.peek().map(|node| tree.name(*node))
+    };
+    let (mut lower, mut upper) = (lower, upper);
+    let (below, above) = (ahead(&mut lower), ahead(&mut upper));
+    let name = match (below, above) {
         (None, None) => return None,
-        (Some((name, _)), None) | (None, Some((name, _))) => name,
-        (Some((below, _)), Some((above, _))) => (*below).min(*above),
+        (Some(name), None) | (None, Some(name)) => name,
+        (Some(below), Some(above)) => below.min(above),
     };
-    let take = |list: &mut Children<'t>| {
-        let next = list.next_if(|(other, _)| &***other == name);
-        next.map(|(_, &node)| node)
+    let node = |list: &mut Children<'t>, ahead: Option<&[u8]>| {
+        (ahead == Some(name)).then(|| list.next()).flatten()
     };
-    Some((name, take(lower), take(upper)))
+    Some((name, node(lower.1, below), node(upper.1, above)))
 }

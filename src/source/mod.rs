@@ -19,14 +19,17 @@
 
 mod bound;
 mod compression;
+mod decode;
 mod directory;
 mod error;
 mod file;
 mod input;
 mod scratch;
+mod turn;
 
 pub(crate) use compression::MAGIC_LEN;
-pub use compression::{Compression, Decoder, sniff};
+pub use compression::{Compression, sniff};
+pub use decode::Decoder;
 pub use directory::DirectoryLooks;
 pub use error::{SourceError, is_environment};
 pub(crate) use file::is_copied_to_in_kernel;

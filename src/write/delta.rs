@@ -16,7 +16,7 @@ use super::spool::LayerSpool;
 use super::tar::TarWriter;
 use crate::progress::Progress;
 use crate::record::Mtime;
-use crate::rootfs::{Change, Delta, InodeId, Rootfs, is_reserved};
+use crate::rootfs::{Change, Delta, InodeId, NodeId, Rootfs, is_reserved};
 
 /// What begins the name of a whiteout.
 const WHITEOUT: &[u8] = b".wh.";
@@ -52,24 +52,25 @@ fn write_delta<W: Write>(
     let task = progress.begin("writing the layer", None);
     let mut writer = TarWriter::new(out);
     let shared = shared_inodes(upper, delta);
-    let mut first: HashMap<InodeId, &[u8]> = HashMap::new();
+    let mut first: HashMap<InodeId, NodeId> = HashMap::new();
     let mut path = Vec::new();
     for change in delta.changes() {
         let Some(node) = change.node else {
-            write_whiteout(&mut writer, change)?;
+            write_whiteout(&mut writer, &change)?;
             continue;
         };
-        refuse_reserved(change)?;
+        refuse_reserved(&change)?;
         let id = upper.inode_id(node);
         let inode = upper.inode(id);
         path.clear();
         path.extend_from_slice(&change.path);
         let fields = fields(inode);
-        if let Some(target) = first.get(&id) {
+        if let Some(&target) = first.get(&id) {
+            let target = upper.path(target);
             writer.header(&HeaderFields {
                 path: &path,
                 typeflag: b'1',
-                link: target,
+                link: &target,
                 size: 0,
                 device: (0, 0),
                 ..fields
@@ -77,7 +78,7 @@ fn write_delta<W: Write>(
             continue;
         }
         if shared.contains(&id) {
-            first.insert(id, &change.path);
+            first.insert(id, node);
         }
         if fields.typeflag == b'5' {
             // The root's own entry is `./`.
@@ -133,8 +134,8 @@ fn split(path: &[u8]) -> (&[u8], &[u8]) {
 /// Files of which the layer has more than one name.
 fn shared_inodes(upper: &Rootfs, delta: &Delta) -> HashSet<InodeId> {
     let mut seen = vec![false; upper.inode_count()];
-    let written = delta.changes().iter().filter_map(|change| change.node);
-    written
+    delta
+        .nodes()
         .map(|node| upper.inode_id(node))
         .filter(|id| std::mem::replace(&mut seen[id.index()], true))
         .collect()

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::WriteError;
 use super::header::HeaderFields;
-use crate::rootfs::{Body, FileBody, Inode, InodeId, Rootfs};
+use crate::rootfs::{Body, FileBody, Inode, InodeId, NodeId, Rootfs};
 
 /// What is written for every name of a tree.
 ///
@@ -47,8 +47,8 @@ impl<'t> Entries<'t> {
         &self,
         mut see: impl FnMut(&HeaderFields<'_>, Option<&Content<'t>>) -> Result<(), WriteError>,
     ) -> Result<u64, WriteError> {
-        // The path under which each file with several names was written first.
-        let mut first: HashMap<InodeId, Box<[u8]>> = HashMap::new();
+        // The name under which each file with several names was written first.
+        let mut first: HashMap<InodeId, NodeId> = HashMap::new();
         let mut entries = 0;
         let mut path = Vec::new();
         let mut walk = self.tree.walk(self.tree.root());
@@ -58,11 +58,12 @@ impl<'t> Entries<'t> {
             path.extend_from_slice(at);
             let mut fields = fields(entry.inode);
             if self.shared.contains(&entry.id) {
-                if let Some(target) = first.get(&entry.id) {
+                if let Some(&target) = first.get(&entry.id) {
+                    let target = self.tree.path(target);
                     let link = HeaderFields {
                         path: &path,
                         typeflag: b'1',
-                        link: target,
+                        link: &target,
                         size: 0,
                         device: (0, 0),
                         ..fields
@@ -70,7 +71,7 @@ impl<'t> Entries<'t> {
                     see(&link, None)?;
                     continue;
                 }
-                first.insert(entry.id, path.as_slice().into());
+                first.insert(entry.id, entry.node);
             }
             if fields.typeflag == b'5' {
                 path.push(b'/');
@@ -101,12 +102,12 @@ pub(super) fn fields(inode: &Inode) -> HeaderFields<'_> {
         typeflag: b'0',
         link: &[],
         mode: inode.mode,
-        uid: inode.uid,
-        gid: inode.gid,
+        uid: inode.uid.into(),
+        gid: inode.gid.into(),
         size: 0,
-        mtime: inode.mtime,
+        mtime: inode.mtime(),
         device: (0, 0),
-        xattrs: inode.xattrs.as_deref().unwrap_or_default(),
+        xattrs: inode.xattrs.as_slice(),
     };
     match &inode.body {
         Body::Directory => fields.typeflag = b'5',
