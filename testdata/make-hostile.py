@@ -253,8 +253,8 @@ emit('sparse-size-huge.tar', one(pax({**SPARSE, 'GNU.sparse.realsize': str(1 << 
      0, 0, 3, 'expanded', 'a sparse file of 4 EiB in one block')
 emit('xattrs-growing.tar.zst', one(file('f') + b''.join(pax({'SCHILY.xattr.user.a%06d' % i: 'v'}) + hardlink('l%d' % i, 'f')
      for i in range(6000))), 1, 0, 3, 'xattrs', '6,000 hard links to one file, each with one attribute more')
-emit('xattrs-large.tar.zst', one(b''.join(pax({'SCHILY.xattr.user.a': b'x' * (MIB - 100)}) + file('f%d' % i) for i in range(300))),
-     0, 0, 3, 'attributes', '300 files with an attribute of a megabyte each')
+emit('xattrs-large.tar.zst', one(b''.join(pax({'SCHILY.xattr.user.a': b'%06d' % i + b'x' * (MIB - 106)}) + file('f%d' % i) for i in range(300))),
+     0, 0, 3, 'attributes', '300 files with an attribute of a megabyte each, all different')
 
 # --- names, links, whiteouts ------------------------------------------------------------------------------
 

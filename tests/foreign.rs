@@ -9,10 +9,11 @@ use std::io::Write as _;
 use std::path::Path;
 use std::process::Command;
 
+use bstr::ByteSlice as _;
 use tempfile::TempDir;
 
 use forge::{Entry, Form, layer};
-use support::{Input, Run, imgtar, imgtar_with, shown};
+use support::{Input, Run, bytes, imgtar, imgtar_with, shown};
 
 struct Work(TempDir);
 
@@ -202,7 +203,7 @@ fn what_went_through_a_pipe_for_text_is_named() {
         &["a tar archive that was turned into UTF-8 text", save],
     );
     let text = utf16(b"Error: no such image: app:1\r\n", true, true);
-    refused(&work, "text", &text, &["it is UTF-16 text"]);
+    refused(&work, "text", &text, &["it is encoded in UTF-16"]);
 }
 
 type Row = (&'static str, String, &'static [&'static str]);
@@ -689,6 +690,43 @@ fn short_files_and_zeros_are_not_called_cut_headers() {
     assert!(run.err().contains("a tar without members"), "{run}");
 }
 
+/// Line ends change inside bodies too, so the first header is sound and the next one is not where it
+/// should be.
+#[test]
+fn an_archive_that_was_copied_as_text_is_named() {
+    let work = Work::new();
+    for engine in ["tiny20.tar", "tiny26.tar", "docker26-one.tar"] {
+        let sound = bytes(&support::engines(engine));
+        let path = work.put(engine, &sound.replace(b"\n", b"\r\n"));
+        for command in ["images", "verify", "flatten"] {
+            let mut arguments = vec![command, &path];
+            if command == "flatten" {
+                arguments.extend(["-o", "/dev/null"]);
+            }
+            let run = imgtar(&arguments);
+            assert!([1, 3].contains(&run.code), "{run}");
+            let words = "it was copied as text: each line end (LF) in it has become CR LF";
+            assert!(
+                run.err().contains(words) || run.out().contains(words),
+                "{run}"
+            );
+        }
+    }
+    // A damaged header behind a text with the line ends of Windows is damage and nothing else.
+    let text = "one\r\n".repeat(200);
+    let mut tar = layer(&[
+        Entry::file("text", text.as_bytes()),
+        Entry::file("manifest.json", b"[]"),
+    ]);
+    tar[512 + 1536 + 148..][..8].copy_from_slice(b"0000001\0");
+    let run = imgtar(&["images", &work.put("flip.tar", &tar)]).exits(3);
+    assert!(!run.err().contains("copied as text"), "{run}");
+    assert!(
+        run.err().contains("is damaged after its member no. 1"),
+        "{run}"
+    );
+}
+
 #[test]
 fn noise_is_nothing_known() {
     let work = Work::new();
@@ -1032,10 +1070,10 @@ fn json_in_the_encodings_of_windows_is_named() {
     let manifest = br#"[{"Config":"c.json","RepoTags":null,"Layers":[]}]"#;
     let marked = [b"\xef\xbb\xbf", &manifest[..]].concat();
     for (body, words) in [
-        (marked, "it begins with a byte-order mark"),
-        (utf16(manifest, true, true), "it is UTF-16 text"),
-        (utf16(manifest, true, false), "it is UTF-16 text"),
-        (utf16(manifest, false, true), "it is UTF-16 text"),
+        (marked, "it begins with a byte order mark"),
+        (utf16(manifest, true, true), "it is encoded in UTF-16"),
+        (utf16(manifest, true, false), "it is encoded in UTF-16"),
+        (utf16(manifest, false, true), "it is encoded in UTF-16"),
     ] {
         for name in ["manifest.json", "index.json"] {
             let tar = layer(&[Entry::file(name, &body), Entry::file("c.json", b"{}")]);

@@ -2,6 +2,7 @@
 
 use std::fmt::{self, Write as _};
 
+use super::foreign::Mangled;
 use super::index::Contents;
 use super::member::{Member, MemberKind};
 use crate::escape;
@@ -31,6 +32,8 @@ enum Kind {
         fault: TarError,
         /// Where the header of the member begins whose body is cut, in bytes.
         cut: Option<u64>,
+        /// What happened to the archive on its way, if the bytes around the fault tell.
+        mangled: Option<Mangled>,
     },
     /// The file ends between two members, and something is missing.
     End {
@@ -54,7 +57,19 @@ impl EarlyEnd {
             in_body && body == Some(fault.offset)
         });
         let cut = cut.map(|member| member.offset);
-        Self::new(contents, Kind::Fault { fault, cut })
+        // What cannot be read again tells nothing more; the fault is reported all the same.
+        let mangled = last.and_then(|last| {
+            let looked = Mangled::between(contents.source(), last.offset, fault.offset);
+            looked.unwrap_or_default()
+        });
+        Self::new(
+            contents,
+            Kind::Fault {
+                fault,
+                cut,
+                mangled,
+            },
+        )
     }
 
     /// `contents` ends without end-of-archive blocks, and nothing in it describes images.
@@ -116,6 +131,14 @@ impl EarlyEnd {
         }
     }
 
+    /// What happened to the archive on its way, if the bytes around the damage tell.
+    pub fn mangled(&self) -> Option<Mangled> {
+        match &self.kind {
+            Kind::Fault { mangled, .. } => *mangled,
+            Kind::End { .. } => None,
+        }
+    }
+
     /// Whether bytes are missing at the end, rather than wrong.
     pub fn is_cut(&self) -> bool {
         match &self.kind {
@@ -132,10 +155,14 @@ impl EarlyEnd {
             "is damaged"
         };
         let place = if self.cut().is_some() { "in" } else { "after" };
-        match &self.last {
+        let mut summary = match &self.last {
             None => format!("{what} before its first member"),
             Some(last) => format!("{what} {place} its member no. {}, `{last}`", self.members),
+        };
+        if let Some(mangled) = self.mangled() {
+            _ = write!(summary, ": {mangled}");
         }
+        summary
     }
 
     /// The problem that `verify` reports.
@@ -145,7 +172,7 @@ impl EarlyEnd {
             Kind::End { missing, .. } => format!("{NO_END} {missing}"),
         };
         let message = format!(
-            "the archive {}, and what followed is lost: {why}",
+            "the archive {}; what followed is lost: {why}",
             self.summary()
         );
         Problem::error(Code::ArchiveTruncated, message).at(self.offset())

@@ -190,8 +190,9 @@ fn in_words(words: &[&str]) -> Vec<Suspicion> {
         sends_requests |= word.rsplit('/').next() == Some("curl");
         let before = |n: usize| at.checked_sub(n).map_or("", |at| words[at]);
         let what = match word.split_once('=') {
-            Some((name, value)) => suspect(bare(name), value).or_else(|| shape(word)),
             // A command line among arguments is looked at on its own.
+            Some(_) if word.contains(BLANKS) => None,
+            Some((name, value)) => suspect(bare(name), value).or_else(|| shape(word)),
             None if word.contains(BLANKS) && !names_next(before(2), before(1)) => None,
             None => shape(word).or_else(|| {
                 let secret = bare(word);

@@ -149,8 +149,7 @@ impl ConfigDraft {
             self.remove("container_config");
             return;
         };
-        // The text is ours, so it reads.
-        let mut members = Members::parse(DOCKER_RUN).unwrap_or_default();
+        let mut members = Members::of_read(DOCKER_RUN);
         write_run(&mut members, &RunConfig::default(), run);
         self.put("container_config", members.to_text());
     }
@@ -231,7 +230,7 @@ impl ConfigDraft {
         let steps = entries.iter_mut().zip(&mut self.view.history);
         for (i, (text, view)) in steps.enumerate() {
             if let Some(entry) = change(i, view) {
-                let members = Members::parse(text).unwrap_or_default();
+                let members = Members::of_read(text);
                 *text = write_history(&members, &entry);
                 *view = entry;
                 changed = true;
@@ -282,14 +281,13 @@ impl ConfigDraft {
     /// The history entries as text.
     fn history_texts(&self) -> Vec<String> {
         let text = self.members.get("history");
-        text.and_then(items).unwrap_or_default()
+        text.map_or_else(Vec::new, items)
     }
 
-    /// Makes the view follow the text. That reads, as the text is put together from what read.
+    /// Makes the view follow the text.
     fn read_again(&mut self) {
-        if let Ok(view) = Config::read(&self.to_bytes()) {
-            self.view = view;
-        }
+        self.view = Config::read(&self.to_bytes())
+            .expect("the text is put together from what was read, in the forms that are read");
     }
 }
 

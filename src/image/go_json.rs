@@ -16,8 +16,9 @@ use super::json::{Json, JsonError, Node};
 
 /// The bytes that Go gives for `value`.
 pub(crate) fn encode(value: &impl Serialize) -> Vec<u8> {
-    // The types that come here have string keys and no fallible parts.
-    compact(&serde_json::to_string(value).unwrap_or_default()).into_bytes()
+    let text = serde_json::to_string(value)
+        .expect("the types that come here have string keys and no fallible parts");
+    compact(&text).into_bytes()
 }
 
 /// JSON without white space between its tokens and with Go's escapes, else as it was written: what
@@ -195,6 +196,7 @@ impl ContainerConfig {
 
 impl Healthcheck {
     fn read(node: &Node<'_>) -> Result<Self, JsonError> {
+        // What is absent is Go's zero value.
         let number = |key: &str| Ok(node.field(key)?.integer()?.unwrap_or_default());
         Ok(Self {
             test: node.field("Test")?.strings()?,
@@ -261,6 +263,7 @@ impl V1Image {
             architecture: root.field("architecture")?.string()?,
             variant: root.field("variant")?.string()?,
             os: root.field("os")?.string()?,
+            // Absent is Go's zero value.
             size: root.field("Size")?.integer()?.unwrap_or_default(),
         })
     }

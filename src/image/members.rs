@@ -35,11 +35,16 @@ impl Members {
         same.next().map(|(_, value)| value.as_str())
     }
 
-    /// The object at `name`, empty if there is none.
+    /// The object at `name` of a config that [`Config::read`](super::Config::read) has read; empty if
+    /// there is none.
     pub(super) fn object(&self, name: &str) -> Self {
-        self.get(name)
-            .and_then(|text| Self::parse(text).ok())
-            .unwrap_or_default()
+        self.get(name).map_or_else(Self::default, Self::of_read)
+    }
+
+    /// The members of an object, or of `null`, which has none, inside a config that
+    /// [`Config::read`](super::Config::read) has read: it refuses what is something else there.
+    pub(super) fn of_read(text: &str) -> Self {
+        Self::parse(text).expect("the config was read, and this is an object in it")
     }
 
     /// Puts a value where the name stands, or else at its place in `order`: behind the last member
@@ -108,16 +113,18 @@ impl<'de> Deserialize<'de> for Raw {
     }
 }
 
-/// The items of an array as text; `None` if `text` is no array.
-pub(super) fn items(text: &str) -> Option<Vec<String>> {
-    let items: Vec<Box<RawValue>> = serde_json::from_str(text).ok()?;
-    Some(items.iter().map(|item| compact(item.get())).collect())
+/// The items of an array, or of `null`, which has none, as text, inside a config that
+/// [`Config::read`](super::Config::read) has read: it refuses what is something else there.
+pub(super) fn items(text: &str) -> Vec<String> {
+    let items: Option<Vec<Box<RawValue>>> =
+        serde_json::from_str(text).expect("the config was read, and this is an array in it");
+    let items = items.unwrap_or_default();
+    items.iter().map(|item| compact(item.get())).collect()
 }
 
 /// A string as Go writes it.
 pub(super) fn string(text: &str) -> String {
-    // A string always serialises.
-    compact(&serde_json::to_string(text).unwrap_or_default())
+    compact(&serde_json::to_string(text).expect("a string can always be written as JSON"))
 }
 
 /// An array.

@@ -4,10 +4,12 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 use super::added::Added;
+use super::attributes::{check_xattrs, device, merged, mode, owner};
 use super::budget::{extra_len, xattrs_len};
 use super::error::RootfsFault;
 use super::path::{LayerPath, NAME_LIMIT};
-use super::trail::{Trail, plainly};
+use super::spelled::Spelled;
+use super::trail::Trail;
 use super::tree::{Body, Inode, InodeId, NodeId, ROOT, Rootfs, Xattr, Xattrs};
 use super::warning::WarningKind;
 use super::way::{Found, Step, Way};
@@ -18,7 +20,7 @@ use crate::record::{Entry, Kind, Mtime};
 /// Where aufs kept its own things, directly below the root of a layer (L15).
 const AUFS_PREFIX: &[u8] = b".wh..wh.";
 /// Where aufs kept files with several names.
-const AUFS_LINKS: &[u8] = b".wh..wh.plnk";
+pub(super) const AUFS_LINKS: &[u8] = b".wh..wh.plnk";
 /// The marker that makes a directory opaque.
 const OPAQUE: &[u8] = b".wh..wh..opq";
 /// Attributes that act on overlay file systems.
@@ -27,7 +29,7 @@ const OVERLAY: &[u8] = b"trusted.overlay.";
 /// Docker, containerd and podman.
 const TIME_LIMIT: i64 = 9_223_372_036;
 
-type Fallible<T> = Result<T, RootfsFault>;
+pub(super) type Fallible<T> = Result<T, RootfsFault>;
 
 /// One layer while it is applied.
 pub(super) struct Apply<'t> {
@@ -44,72 +46,6 @@ pub(super) struct Apply<'t> {
     link_trail: Trail,
     /// The attributes of the last entry that had some: of many files they are the same.
     last_xattrs: Xattrs,
-}
-
-/// A path of an entry or of a hard link.
-enum Spelled<'p> {
-    /// In the directory of the path before.
-    Same {
-        written: &'p [u8],
-        name: &'p [u8],
-        left_root: bool,
-    },
-    /// Somewhere else; what stands before the last name, if it is worth comparing.
-    New {
-        written: &'p [u8],
-        path: LayerPath<'p>,
-    },
-}
-
-impl<'p> Spelled<'p> {
-    fn new(path: &'p [u8], trail: &Trail, shape: u64) -> Self {
-        let plain = plainly(path);
-        if let Some((written, name)) = plain
-            && let Some((_, left_root)) = trail.same(shape, written)
-        {
-            return Self::Same {
-                written,
-                name,
-                left_root,
-            };
-        }
-        Self::New {
-            written: plain.map_or(&[], |(written, _)| written),
-            path: LayerPath::new(path),
-        }
-    }
-
-    /// The last name; none for the root.
-    fn name(&self) -> Option<&'p [u8]> {
-        match self {
-            Self::Same { name, .. } => Some(name),
-            Self::New { path, .. } => path.split().map(|(_, name)| name),
-        }
-    }
-
-    fn left_root(&self) -> bool {
-        match self {
-            Self::Same { left_root, .. } => *left_root,
-            Self::New { path, .. } => path.left_root(),
-        }
-    }
-
-    /// Whether it is directly in the directory where aufs kept files with several names; no path was
-    /// looked up there.
-    fn is_aufs_link(&self) -> bool {
-        match self {
-            Self::Same { .. } => false,
-            Self::New { path, .. } => matches!(path.split(), Some(([AUFS_LINKS], _))),
-        }
-    }
-
-    /// The names above the last one.
-    fn parents(&self) -> Option<&[&'p [u8]]> {
-        match self {
-            Self::Same { .. } => None,
-            Self::New { path, .. } => path.split().map(|(parents, _)| parents),
-        }
-    }
 }
 
 /// An entry and its place in the layer.
@@ -639,39 +575,4 @@ enum Reach {
     Entry,
     /// For the target of a hard link.
     Target,
-}
-
-/// Both lists, sorted, the new value where both have one. A file may be linked to very often, with one
-/// attribute more each time, so the old ones stay where they are.
-fn merged(mut old: Vec<Xattr>, new: Vec<Xattr>) -> Vec<Xattr> {
-    for (name, value) in new {
-        match old.binary_search_by(|(other, _)| other.cmp(&name)) {
-            Ok(at) => old[at].1 = value,
-            Err(at) => old.insert(at, (name, value)),
-        }
-    }
-    old
-}
-
-/// The kernel lists the names of a file's attributes in 64 KiB (`XATTR_LIST_MAX`), a NUL behind each,
-/// and knows none that are shorter than a prefix and a dot.
-fn check_xattrs(limits: &Limits, xattrs: &[Xattr]) -> Fallible<()> {
-    let len = |(name, _): &Xattr| name.len().max(6) + 1;
-    let listed: usize = xattrs.iter().map(len).sum();
-    Ok(limits.check_count(Limit::Xattrs, listed)?)
-}
-
-/// Permissions, setuid, setgid and sticky; what else the field holds is the type once more.
-fn mode(entry: &Entry) -> u16 {
-    u16::try_from(entry.mode & 0o7777).unwrap_or(0)
-}
-
-/// Owners are 32 bits wide; engines that took more ended with root (CVE-2024-40635).
-fn owner(id: i64) -> Fallible<u32> {
-    u32::try_from(id).map_err(|_| RootfsFault::Number("owner"))
-}
-
-fn device(entry: &Entry) -> Fallible<(u32, u32)> {
-    let number = |n| u32::try_from(n).map_err(|_| RootfsFault::Number("device number"));
-    Ok((number(entry.device.0)?, number(entry.device.1)?))
 }

@@ -51,28 +51,28 @@ impl Drop for Turn {
 
 #[cfg(test)]
 mod tests {
+    use std::num::NonZeroUsize;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use super::*;
+    use crate::parallel::{Jobs, map};
 
     #[test]
     fn one_thread_at_a_time_has_the_turn() {
         let turns = Arc::new(Turns::default());
         let inside = AtomicUsize::new(0);
-        thread::scope(|scope| {
-            for _ in 0..4 {
-                scope.spawn(|| {
-                    for _ in 0..100 {
-                        let turn = Turns::take(&turns);
-                        let again = Turns::take(&turns);
-                        assert_eq!(inside.fetch_add(1, Ordering::SeqCst), 0);
-                        drop(turn);
-                        thread::yield_now();
-                        assert_eq!(inside.fetch_sub(1, Ordering::SeqCst), 1);
-                        drop(again);
-                    }
-                });
+        let jobs = Jobs::new(NonZeroUsize::new(4).expect("not zero"));
+        let work = |_: &usize| {
+            for _ in 0..100 {
+                let turn = Turns::take(&turns);
+                let again = Turns::take(&turns);
+                assert_eq!(inside.fetch_add(1, Ordering::SeqCst), 0);
+                drop(turn);
+                thread::yield_now();
+                assert_eq!(inside.fetch_sub(1, Ordering::SeqCst), 1);
+                drop(again);
             }
-        });
+        };
+        map(jobs, &[0, 1, 2, 3], |_| 1, work);
     }
 }

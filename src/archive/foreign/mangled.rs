@@ -40,6 +40,22 @@ impl Mangled {
     ///
     /// [`SourceError`] if it cannot be read.
     pub fn of(source: &Source, sound: u64, fault: u64) -> Result<Option<Self>, SourceError> {
+        Ok(Self::look(source, sound, fault)?.0)
+    }
+
+    /// The same, but only where the next header was found at another place than it should have: text with
+    /// the line ends of Windows in front of a damaged header is not a sign by itself.
+    ///
+    /// # Errors
+    ///
+    /// [`SourceError`] if it cannot be read.
+    pub fn between(source: &Source, sound: u64, fault: u64) -> Result<Option<Self>, SourceError> {
+        let (what, has_header) = Self::look(source, sound, fault)?;
+        Ok(what.filter(|_| has_header))
+    }
+
+    /// What happened, and whether a header was found at another place than it should have.
+    fn look(source: &Source, sound: u64, fault: u64) -> Result<(Option<Self>, bool), SourceError> {
         // What lies behind the last header, and what lies around the fault.
         let near = fault.saturating_sub(sound) <= HEAD as u64;
         let from = if near { sound } else { fault - HEAD as u64 };
@@ -56,17 +72,18 @@ impl Mangled {
         let crlf = body.find_iter("\r\n").count();
         let lf = body.find_iter("\n").count();
         let Some(at) = header else {
-            return Ok(if transcoded(body) >= MANY {
+            let what = if transcoded(body) >= MANY {
                 Some(Self::Transcoded(Encoding::Utf8))
             } else {
                 (crlf >= MANY && lf == crlf).then_some(Self::CrAdded)
-            });
+            };
+            return Ok((what, false));
         };
         let header = from + at as u64;
         let shift = (header - sound) % BLOCK as u64;
         let grown = |by: usize| !near || by as u64 % BLOCK as u64 == shift;
         let lost = |by: usize| (shift + by as u64).is_multiple_of(BLOCK as u64);
-        Ok(Some(if lf > 0 && lf == crlf && grown(crlf) {
+        let what = if lf > 0 && lf == crlf && grown(crlf) {
             Self::CrAdded
         } else if transcoded(body) > 0 {
             Self::Transcoded(Encoding::Utf8)
@@ -74,7 +91,8 @@ impl Mangled {
             Self::CrRemoved
         } else {
             Self::Shifted { header }
-        }))
+        };
+        Ok((Some(what), true))
     }
 }
 

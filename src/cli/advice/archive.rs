@@ -2,7 +2,7 @@
 
 use std::io;
 
-use imgtar::archive::{ArchiveError, EarlyEnd};
+use imgtar::archive::{ArchiveError, EarlyEnd, Mangled};
 use imgtar::source::SourceError;
 
 use super::foreign::{Wanted, on_directory, on_foreign, on_looks};
@@ -73,6 +73,14 @@ pub(super) fn on_archive(error: &ArchiveError, wanted: Wanted) -> Advice {
 fn on_damage(end: &EarlyEnd) -> Advice {
     const AGAIN: &str =
         "`imgtar verify` reports what is left of it; copy or save the archive again";
+    match end.mangled() {
+        Some(Mangled::CrAdded | Mangled::CrRemoved | Mangled::Transcoded(_)) => {
+            return Advice::hint(
+                "copy it again as binary data, not as text; with PowerShell: docker save -o app.tar IMAGE",
+            );
+        }
+        Some(Mangled::Shifted { .. }) | None => {}
+    }
     if end.is_cut() {
         return Advice::hint(format!("{AGAIN}, {JOIN}"));
     }

@@ -3,8 +3,9 @@
 use std::io::{self, Write};
 
 use anstyle::{AnsiColor, Style};
+use comfy_table::{ColumnConstraint, ContentArrangement, Table, Width, presets};
 use imgtar::escape;
-use imgtar::limits::Limits;
+use imgtar::limits::{Limit, Limits};
 use imgtar::problem::Severity;
 use imgtar::report::{
     ImageAudit, Reason, Verify, VerifyArchive, VerifyLayer, VerifyLoader, VerifyLoaders, units,
@@ -17,6 +18,10 @@ use crate::cli::output::Stop;
 
 const OK: Style = AnsiColor::Green.on_default();
 const BAD: Style = AnsiColor::Red.on_default().bold();
+
+/// The width of the narrowest column of the table, and what stands between two, as in the other tables.
+const MIN_WIDTH: u16 = 10;
+const PADDING: u16 = 3;
 
 /// Of one archive a line a layer and a few a problem; of several a line each, and below them what is
 /// wrong with those that something is wrong with. With `quiet` only the latter.
@@ -53,9 +58,20 @@ pub(crate) fn verify(
 }
 
 /// One line for each archive.
+///
+/// The rows are as many as archives were named, so they can stand in memory; how wide one path makes all
+/// of them is counted before.
 fn table(out: &mut dyn Write, archives: &[VerifyArchive], limits: &Limits) -> Result<(), Stop> {
-    columns::table(out, limits, |row| {
-        row(&[
+    let widest = archives.iter().map(|archive| archive.path.len()).max();
+    let padding = widest.unwrap_or(0) as u64 * archives.len() as u64;
+    limits
+        .check(Limit::RepeatedText, padding)
+        .map_err(|exceeded| columns::too_wide(padding, exceeded))?;
+    let mut table = Table::new();
+    table
+        .load_style(presets::NOTHING)
+        .set_content_arrangement(ContentArrangement::Disabled)
+        .set_header([
             "ARCHIVE",
             "RESULT",
             "IMAGES",
@@ -65,29 +81,38 @@ fn table(out: &mut dyn Write, archives: &[VerifyArchive], limits: &Limits) -> Re
             "DOCKER",
             "CONTAINERD",
             "PODMAN",
-        ])?;
-        for archive in archives {
-            let [errors, warnings] = counts(archive);
-            let layers: usize = archive.images.iter().map(|image| image.layers.len()).sum();
-            let loads = |of: fn(&VerifyLoaders) -> &VerifyLoader| match &archive.loaders {
-                Some(loaders) if of(loaders).accepts => "loads",
-                Some(_) => "refuses",
-                None => "-",
-            };
-            row(&[
-                &escape::text(&archive.path),
-                if archive.ok { "ok" } else { "FAILED" },
-                &archive.images.len().to_string(),
-                &layers.to_string(),
-                &errors.to_string(),
-                &warnings.to_string(),
-                loads(|loaders| &loaders.docker),
-                loads(|loaders| &loaders.containerd),
-                loads(|loaders| &loaders.podman),
-            ])?;
-        }
-        Ok(())
-    })
+        ]);
+    for archive in archives {
+        let [errors, warnings] = counts(archive);
+        let layers: usize = archive.images.iter().map(|image| image.layers.len()).sum();
+        let loads = |of: fn(&VerifyLoaders) -> &VerifyLoader| match &archive.loaders {
+            Some(loaders) if of(loaders).accepts => "loads",
+            Some(_) => "refuses",
+            None => "-",
+        };
+        table.add_row([
+            &*escape::text(&archive.path),
+            if archive.ok { "ok" } else { "FAILED" },
+            &archive.images.len().to_string(),
+            &layers.to_string(),
+            &errors.to_string(),
+            &warnings.to_string(),
+            loads(|loaders| &loaders.docker),
+            loads(|loaders| &loaders.containerd),
+            loads(|loaders| &loaders.podman),
+        ]);
+    }
+    for column in table.column_iter_mut() {
+        column
+            .set_padding((0, PADDING))
+            .set_constraint(ColumnConstraint::LowerBoundary(Width::Fixed(
+                MIN_WIDTH + PADDING,
+            )));
+    }
+    for line in table.lines() {
+        writeln!(out, "{}", line.trim_end())?;
+    }
+    Ok(())
 }
 
 /// How many errors and warnings an archive has.
