@@ -400,17 +400,19 @@ fn entries_that_wait_with_large_attributes() {
     let mut metadata = Metadata::new();
     metadata.empty_layer();
     let mut entry = Entry::file("w", b"");
-    entry.pax = vec![("SCHILY.xattr.user.a".into(), vec![b'a'; (1 << 20) - 64])];
-    let bytes = entry.bytes();
     let mut split = Lines::new();
-    let count = 200;
-    for _ in 0..count {
+    let mut size = 1024;
+    for i in 0..200_u8 {
+        // Attributes that are those of the entry before are held once.
+        let value = vec![b'a' + i % 2; (1 << 20) - 64];
+        entry.pax = vec![("SCHILY.xattr.user.a".into(), value)];
+        let bytes = entry.bytes();
+        size += bytes.len() as u64;
         for piece in bytes.chunks(1 << 20) {
             split.raw(piece);
         }
     }
     split.raw(&END);
-    let size = bytes.len() as u64 * count + 1024;
     metadata.folder(1, split.done(), Lines::new().done());
     metadata.layer(1, size, &sha256(&END), "none");
     let more = ["--limit", "expanded=4GiB"];
