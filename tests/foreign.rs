@@ -203,7 +203,7 @@ fn what_went_through_a_pipe_for_text_is_named() {
         &["a tar archive that was turned into UTF-8 text", save],
     );
     let text = utf16(b"Error: no such image: app:1\r\n", true, true);
-    refused(&work, "text", &text, &["it is encoded in UTF-16"]);
+    refused(&work, "text", &text, &["it is UTF-16 text"]);
 }
 
 type Row = (&'static str, String, &'static [&'static str]);
@@ -718,7 +718,7 @@ fn an_archive_that_was_copied_as_text_is_named() {
         Entry::file("text", text.as_bytes()),
         Entry::file("manifest.json", b"[]"),
     ]);
-    tar[512 + 1536 + 148..][..8].copy_from_slice(b"0000001\0");
+    tar[1536 + 148..][..8].copy_from_slice(b"0000001\0");
     let run = imgtar(&["images", &work.put("flip.tar", &tar)]).exits(3);
     assert!(!run.err().contains("copied as text"), "{run}");
     assert!(

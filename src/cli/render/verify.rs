@@ -105,9 +105,7 @@ fn table(out: &mut dyn Write, archives: &[VerifyArchive], limits: &Limits) -> Re
     for column in table.column_iter_mut() {
         column
             .set_padding((0, PADDING))
-            .set_constraint(ColumnConstraint::LowerBoundary(Width::Fixed(
-                MIN_WIDTH + PADDING,
-            )));
+            .set_constraint(ColumnConstraint::LowerBoundary(Width::Fixed(MIN_WIDTH)));
     }
     for line in table.lines() {
         writeln!(out, "{}", line.trim_end())?;
