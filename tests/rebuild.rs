@@ -807,7 +807,7 @@ fn damaged_metadata_is_refused() {
     );
     refuse("", &with("archive/0000-VERSION", &|_| b"2.0".to_vec()));
     refuse(
-        "give reason to",
+        "may expand to",
         &described("\"size\": ", "\"size\": 9999999999999"),
     );
     // A layer that is described otherwise than its diff ID says, with everything else in order.

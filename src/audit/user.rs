@@ -11,7 +11,7 @@ const TABLE_LIMIT: u64 = 4 << 20;
 const PASSWD: &str = "etc/passwd";
 const GROUP: &str = "etc/group";
 
-/// Looks at `User` of the config, against `/etc/passwd` and `/etc/group` where the files could be had.
+/// Looks at `User` of the config, against `/etc/passwd` and `/etc/group` where the files could be read.
 ///
 /// # Errors
 ///

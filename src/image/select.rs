@@ -269,7 +269,7 @@ fn one_platform<'s>(
     selector: Option<&Selector>,
     unasked: Unasked,
 ) -> Result<Picked<'s>, SelectError> {
-    // Platforms of one image are told apart by the host; different images are not.
+    // The host's platform decides between platforms of one image; different images are not.
     let is_one_image = images.windows(2).all(|pair| pair[0].names == pair[1].names)
         || selector.is_some_and(|selector| images.iter().all(|image| selector.names(image)));
     let mut platforms: Vec<Platform> = Vec::new();

@@ -80,9 +80,9 @@ pub enum RebuildError {
         /// What came out.
         computed: String,
     },
-    /// The metadata describes more than its own size and that of the flat tar give reason to.
+    /// The metadata describes more than its own size and that of the flat tar may expand to.
     #[error(
-        "{path} describes {claimed} bytes of archive and layers, more than the {stored} bytes of it and the flat tar give reason to"
+        "{path} describes {claimed} bytes of archive and layers, more than the {stored} bytes of it and the flat tar may expand to"
     )]
     Expansion {
         /// The metadata.

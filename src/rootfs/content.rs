@@ -51,7 +51,7 @@ impl Rootfs {
     /// # Errors
     ///
     /// [`RootfsError::Expansion`] if the file is sparse, and its holes together with those of the files
-    /// that were opened before come to more than the layers give reason to.
+    /// that were opened before come to more than the layers may expand to.
     pub fn file_body<'f>(&self, inode: &'f Inode) -> Result<Option<FileBody<'f>>, RootfsError> {
         let Body::File {
             layer,
@@ -79,8 +79,8 @@ impl Rootfs {
         }))
     }
 
-    /// Refuses a tree whose sparse files, each counted once, would take more room or time than its layers
-    /// give reason to: for whoever is going to open all of them, and wants to know before the first.
+    /// Refuses a tree whose sparse files, each counted once, would take more room or time than the
+    /// limits allow for its layers: for whoever is going to open all of them, and wants to know before the first.
     ///
     /// # Errors
     ///

@@ -60,9 +60,9 @@ pub enum RootfsError {
         /// Why not.
         why: String,
     },
-    /// Sparse files whose holes would take more room than the layers give reason to.
+    /// Sparse files whose holes would take more room than the layers may expand to.
     #[error(
-        "the sparse files of the image expand by {holes} bytes, more than its layers give reason to"
+        "the sparse files of the image expand by {holes} bytes, more than its layers may expand to"
     )]
     Expansion {
         /// How many bytes of zeros would be written.

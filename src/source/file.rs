@@ -46,7 +46,7 @@ impl Source {
     }
 
     /// A temporary file that was just written, called `path` in messages after what it came from, with
-    /// the limits of that. What is compressed in it may expand as far as `stored` bytes give reason to.
+    /// the limits of that. What is compressed in it may expand as far as the limits allow for `stored` bytes.
     pub(crate) fn temporary(
         file: File,
         len: u64,

@@ -133,7 +133,7 @@ fn unreferenced(archive: &Contents, set: &ImageSet) -> Result<Option<Problem>, S
         if known.contains(&span.offset) || is_for_old_readers(archive, member, *span)? {
             continue;
         }
-        // Two of one name are told as that.
+        // Two of one name are reported as that.
         if twice.contains(&member.name) {
             continue;
         }

@@ -13,7 +13,7 @@ use crate::source::{Slice, Span};
 /// buffer, so a small file costs one copy and no write of its own.
 const BUFFER: usize = 256 << 10;
 
-/// How long a record is, in bytes: tar programs read and write 20 blocks at a time unless they are told
+/// How long a record is, in bytes: tar programs read and write 20 blocks at a time unless they are asked
 /// otherwise (POSIX, `pax -b`).
 const RECORD: u64 = 20 * 512;
 

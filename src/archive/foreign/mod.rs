@@ -45,7 +45,7 @@ pub enum Foreign {
         /// What it was before.
         content: Content,
     },
-    /// Text that stands for bytes; they can be had back.
+    /// Text that stands for bytes; they can be restored.
     Encoded {
         /// How.
         form: TextForm,

@@ -44,7 +44,7 @@ impl Loader<'_> {
             let problem = duplicate(self.archive, hidden, counts, limit)?;
             left -= limit.min(hidden.len());
             let Some(problem) = problem else { continue };
-            // Of many members of one name the first two that differ are told, and how many there are.
+            // Of many members of one name the first two that differ are reported, and how many there are.
             let key = (&counts.name, problem.severity);
             if let Some(&first) = told.get(&key) {
                 let first: &mut crate::problem::Problem = &mut self.problems[first];
