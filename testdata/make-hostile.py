@@ -272,8 +272,8 @@ emit('link-chain-long.tar.zst', one(CHAIN + b''.join(file('l0/%d' % i) for i in 
 DEEP = 'd/' * 40
 WINDING = directory(DEEP) + b''.join(symlink('l%d' % i, DEEP + '../' * 40 + 'l%d' % (i + 1)) for i in range(250)) \
     + symlink('l250', DEEP)
-emit('link-chain-winding.tar.zst', one(WINDING + b''.join(file('l0/%d' % i) for i in range(3000))), 1, 0, 3, 'link-steps',
-     'a chain of links that each go through 40 directories and back')
+emit('link-chain-winding.tar.zst', one(WINDING + b''.join(file('l%d/%d' % (i % 2, i)) for i in range(3000))), 1, 0, 3, 'link-steps',
+     'chains of links that each go through 40 directories and back, two of them in turn')
 CLIMB = directory('a/' * 40) + symlink('b0', 'a/' * 40)
 emit('links-deepen.tar.zst', one(b''.join(symlink('s%d' % i, 's%d/' % (i - 1) + 'a/' * 40 if i else 'a/' * 40)
      + file('s%d/' % i + 'a/' * 30 + 'f') for i in range(200))), 1, 0, 3, 'path', 'paths that grow longer through links')
