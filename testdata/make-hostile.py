@@ -3,7 +3,7 @@
 
 Usage: make-hostile.py      (no arguments; Python 3 and the program zstd)
 
-Each is small as a file and large, deep or contradictory inside. tests/hostile.rs runs every command on each
+Each is small as a file and large, deep or contradictory inside. tests/it/hostile.rs runs every command on each
 of them, held to 5 seconds and 256 MB, and makes itself what is too large to be kept here. HOSTILE.tsv says
 what each comes to. Its columns:
   file

@@ -1,5 +1,5 @@
 //! The decoders.
-//! `fuzz/harness/compression.rs` says what must hold; `tests/fuzz_corpus.rs` runs the same on stored inputs.
+//! `fuzz/harness/compression.rs` says what must hold; `tests/it/fuzz_corpus.rs` runs the same on stored inputs.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,5 +1,5 @@
 //! Image configs.
-//! `fuzz/harness/json.rs` says what must hold; `tests/fuzz_corpus.rs` runs the same on stored inputs.
+//! `fuzz/harness/json.rs` says what must hold; `tests/it/fuzz_corpus.rs` runs the same on stored inputs.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

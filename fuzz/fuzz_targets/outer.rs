@@ -1,5 +1,5 @@
 //! A whole archive, as the commands read it.
-//! `fuzz/harness/outer.rs` says what must hold; `tests/fuzz_corpus.rs` runs the same on stored inputs.
+//! `fuzz/harness/outer.rs` says what must hold; `tests/it/fuzz_corpus.rs` runs the same on stored inputs.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

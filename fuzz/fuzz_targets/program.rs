@@ -1,5 +1,5 @@
 //! What a person may do to one archive: open it, verify it, merge and flatten every image.
-//! `fuzz/harness/program.rs` says what must hold; `tests/fuzz_corpus.rs` runs the same on stored inputs.
+//! `fuzz/harness/program.rs` says what must hold; `tests/it/fuzz_corpus.rs` runs the same on stored inputs.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

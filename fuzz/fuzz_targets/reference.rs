@@ -1,5 +1,5 @@
 //! What is written in one line: references, digests, platforms, selectors.
-//! `fuzz/harness/reference.rs` says what must hold; `tests/fuzz_corpus.rs` runs the same on stored inputs.
+//! `fuzz/harness/reference.rs` says what must hold; `tests/it/fuzz_corpus.rs` runs the same on stored inputs.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

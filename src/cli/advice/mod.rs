@@ -1,6 +1,6 @@
 //! What to do about an error: a hint for whoever reads the message, or the decision that there is none.
 //!
-//! One file for each group of error enums. No match in here has a `_` arm, and `tests/architecture.rs`
+//! One file for each group of error enums. No match in here has a `_` arm, and `tests/it/architecture.rs`
 //! sees to that: a new variant does not compile until somebody has decided what a person should do next.
 
 mod archive;

@@ -4,7 +4,7 @@
 //! and `# escape=` work, and an instruction may reach from one value into the next. What is
 //! understood, what is refused and in which words is Docker's (moby
 //! `builder/dockerfile/builder.go` `BuildFromConfig` and BuildKit's `frontend/dockerfile`), held
-//! against Docker 26.1 by `tests/change.rs`. `docs/changes.md` describes the instructions.
+//! against Docker 26.1 by `tests/it/change.rs`. `docs/changes.md` describes the instructions.
 //!
 //! As in Docker, everything is parsed before anything is applied, and in this order: lines, then
 //! names of instructions, then their arguments; so of several faults the same one is reported.

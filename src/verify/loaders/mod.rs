@@ -3,7 +3,7 @@
 //! Each engine has a file of rules, in the order in which the engine comes to them, so that the reason
 //! given is the one that a user would see. The rules are those of Docker 26.1 (its own store, overlay2),
 //! of Docker 26.1 with the containerd store, and of podman 5.4; they were read in the engines' sources
-//! and compared with what the engines did and said with real and crafted archives (`tests/loaders.rs`,
+//! and compared with what the engines did and said with real and crafted archives (`tests/it/loaders.rs`,
 //! `docs/verify.md`). Nothing is read for them that `verify` has not read.
 //!
 //! A [`Refusal`] keeps apart what the engine says and what only we say about it.

@@ -1,0 +1,40 @@
+//! All integration tests, one binary: it is linked once, and its parts share what they need.
+//!
+//! One file per subject. [`support`] runs the program, finds test data and engines, builds archives
+//! (`forge`), reads tars independently of imgtar (`listing`) and measures what a run takes (`measured`).
+
+mod accept;
+mod answers;
+mod architecture;
+mod broken;
+mod change;
+mod cli;
+mod commit;
+mod corpus;
+mod damage;
+mod delta;
+mod demands;
+mod docs;
+mod engines;
+mod export;
+mod faults;
+mod foreign;
+mod fuzz_corpus;
+mod hostile;
+mod hostile_metadata;
+mod import;
+mod layers;
+mod layouts;
+mod load;
+mod loaders;
+mod model;
+mod oracle;
+mod outputs;
+mod platforms;
+mod properties;
+mod rebuild;
+mod squash;
+mod support;
+mod verify;
+mod whole;
+mod work;

@@ -1,0 +1,510 @@
+//! What the test files share: running imgtar, finding test data, finding engines.
+//!
+//! What is absent is skipped loudly: a `SKIPPED: … because …` line on standard error, past the
+//! capturing of `cargo test`. `IMGTAR_REQUIRE_SHARED=1` and `IMGTAR_REQUIRE_ENGINES=1` turn a skip
+//! into a failure.
+pub mod forge;
+pub mod listing;
+pub mod measured;
+
+use std::env;
+use std::ffi::OsStr;
+use std::fs::{self, File};
+use std::io::{self, Read as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::thread;
+
+use imgtar::report::units;
+use serde_json::Value;
+
+// --- running imgtar -------------------------------------------------------------------------------
+
+/// What imgtar's standard input is.
+#[derive(Clone, Copy)]
+pub enum Input<'a> {
+    /// `/dev/null`.
+    Nothing,
+    /// A regular file, as `< file` gives it.
+    File(&'a str),
+    /// A pipe that these bytes come through.
+    Pipe(&'a [u8]),
+}
+
+/// What became of one run.
+pub struct Run {
+    pub command: String,
+    pub code: i32,
+    pub stdout: Vec<u8>,
+    pub stderr: Vec<u8>,
+}
+
+/// Runs imgtar without input.
+pub fn imgtar(args: &[&str]) -> Run {
+    imgtar_with(args, Input::Nothing)
+}
+
+/// Runs imgtar.
+pub fn imgtar_with(args: &[&str], input: Input) -> Run {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_imgtar"));
+    command
+        .args(args)
+        .env("TZ", "UTC")
+        .env("NO_COLOR", "1")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    command.stdin(match input {
+        Input::Nothing => Stdio::null(),
+        Input::File(path) => File::open(path).expect("the input can be opened").into(),
+        Input::Pipe(_) => Stdio::piped(),
+    });
+    let mut child = command.spawn().expect("imgtar starts");
+    let stdin = child.stdin.take();
+    let output = thread::scope(|scope| {
+        if let (Some(mut stdin), Input::Pipe(bytes)) = (stdin, input) {
+            // imgtar may have seen enough before the end; then the rest has nowhere to go.
+            scope.spawn(move || drop(stdin.write_all(bytes)));
+        }
+        child.wait_with_output().expect("imgtar ends")
+    });
+    Run {
+        command: format!("imgtar {}", args.join(" ")),
+        code: output.status.code().expect("no signal ended imgtar"),
+        stdout: output.stdout,
+        stderr: output.stderr,
+    }
+}
+
+impl Run {
+    /// Standard output as text.
+    pub fn out(&self) -> &str {
+        std::str::from_utf8(&self.stdout).expect("what imgtar prints is UTF-8")
+    }
+
+    /// Standard error as text.
+    pub fn err(&self) -> &str {
+        std::str::from_utf8(&self.stderr).expect("what imgtar prints is UTF-8")
+    }
+
+    /// Insists on an exit code.
+    #[track_caller]
+    pub fn exits(self, code: i32) -> Self {
+        assert_eq!(self.code, code, "{self}");
+        self
+    }
+
+    /// Insists on success and on silence on standard error.
+    #[track_caller]
+    pub fn succeeds(self) -> Self {
+        assert!(self.code == 0 && self.stderr.is_empty(), "{self}");
+        self
+    }
+
+    /// The answer as JSON.
+    #[track_caller]
+    pub fn json(&self) -> Value {
+        match serde_json::from_slice(&self.stdout) {
+            Ok(json) => json,
+            Err(why) => panic!("no JSON on stdout ({why}): {self}"),
+        }
+    }
+}
+
+impl std::fmt::Display for Run {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "`{}` exited with {}\n--- stdout\n{}--- stderr\n{}",
+            self.command,
+            self.code,
+            String::from_utf8_lossy(&self.stdout),
+            String::from_utf8_lossy(&self.stderr)
+        )
+    }
+}
+
+/// The answer of a command that has to succeed without complaint.
+#[track_caller]
+pub fn answer(args: &[&str]) -> Value {
+    imgtar(args).succeeds().json()
+}
+
+// --- JSON -----------------------------------------------------------------------------------------
+
+/// The items of an array.
+#[track_caller]
+pub fn items(value: &Value) -> &[Value] {
+    match value.as_array() {
+        Some(items) => items,
+        None => panic!("an array is wanted, not {value}"),
+    }
+}
+
+/// A string.
+#[track_caller]
+pub fn text(value: &Value) -> &str {
+    match value.as_str() {
+        Some(text) => text,
+        None => panic!("a string is wanted, not {value}"),
+    }
+}
+
+/// A whole number.
+#[track_caller]
+pub fn number(value: &Value) -> u64 {
+    match value.as_u64() {
+        Some(number) => number,
+        None => panic!("a number is wanted, not {value}"),
+    }
+}
+
+/// An array of strings, sorted.
+#[track_caller]
+pub fn sorted(value: &Value) -> Vec<String> {
+    let mut texts: Vec<String> = items(value).iter().map(|v| text(v).to_owned()).collect();
+    texts.sort();
+    texts
+}
+
+/// The objects that `docker … --format '{{json .}}'` prints, one a line.
+#[track_caller]
+pub fn lines(jsonl: &str) -> Vec<Value> {
+    jsonl
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("a line of JSON"))
+        .collect()
+}
+
+/// Compares a step of `history --json` with a line of Docker's, the ID aside.
+#[track_caller]
+pub fn assert_step(step: &Value, line: &Value, archive: &str) {
+    // Docker prints a tab as a space, and times in whole seconds.
+    let created_by = text(&step["created_by"]).replace('\t', " ");
+    assert_eq!(created_by, text(&line["CreatedBy"]), "{archive}");
+    assert_eq!(step["comment"], line["Comment"], "{archive}");
+    assert_eq!(
+        units::size(number(&step["size"])),
+        text(&line["Size"]),
+        "{archive}"
+    );
+    let created = step["created"].as_str().unwrap_or("1970-01-01T00:00:00");
+    assert_eq!(
+        format!("{}Z", &created[.."1970-01-01T00:00:00".len()]),
+        text(&line["CreatedAt"]),
+        "{archive}"
+    );
+}
+
+/// `sha256:<hex>` of some bytes.
+pub fn sha256(bytes: &[u8]) -> String {
+    use sha2::{Digest as _, Sha256};
+    use std::fmt::Write as _;
+
+    let mut text = "sha256:".to_owned();
+    for byte in Sha256::digest(bytes) {
+        write!(text, "{byte:02x}").expect("a String takes everything");
+    }
+    text
+}
+
+// --- test data ------------------------------------------------------------------------------------
+
+fn manifest_dir() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// A path below the repository.
+pub fn repository(path: &str) -> String {
+    shown(&manifest_dir().join(path))
+}
+
+/// A path as a `str`: nothing here has another name.
+pub fn shown(path: &Path) -> String {
+    path.to_str().expect("a path in UTF-8").to_owned()
+}
+
+/// A file of `testdata/engines`.
+pub fn engines(name: &str) -> String {
+    repository(&format!("testdata/engines/{name}"))
+}
+
+/// Reads a file whole.
+#[track_caller]
+pub fn bytes(path: &str) -> Vec<u8> {
+    fs::read(path).unwrap_or_else(|why| panic!("{path}: {why}"))
+}
+
+/// Reads a file of text whole.
+#[track_caller]
+pub fn read(path: &str) -> String {
+    String::from_utf8(bytes(path)).expect("text in UTF-8")
+}
+
+/// The names of the archives in a directory, sorted: what engines print about them is not called so.
+#[track_caller]
+pub fn archives(directory: &str) -> Vec<String> {
+    let mut names: Vec<String> = fs::read_dir(directory)
+        .unwrap_or_else(|why| panic!("{directory}: {why}"))
+        .map(|entry| shown(Path::new(&entry.expect("an entry").file_name())))
+        .filter(|name| name.contains(".tar"))
+        .collect();
+    names.sort();
+    assert!(!names.is_empty(), "{directory} holds archives");
+    names
+}
+
+/// The body of a member of an uncompressed tar, read by another reader than imgtar's.
+#[track_caller]
+pub fn member(archive: &str, name: &str) -> Vec<u8> {
+    let file = File::open(archive).expect("the archive can be opened");
+    let mut tar = tar::Archive::new(file);
+    for entry in tar.entries().expect("a tar") {
+        let mut entry = entry.expect("an entry");
+        if *entry.path_bytes() == *name.as_bytes() {
+            let mut body = Vec::new();
+            entry.read_to_end(&mut body).expect("a body");
+            return body;
+        }
+    }
+    panic!("{archive} holds no {name}");
+}
+
+/// A directory of the data that lies beside the repository; `None`, loudly, where there is none.
+pub fn shared(directory: &str) -> Option<String> {
+    let path = manifest_dir().join("../shared").join(directory);
+    if path.is_dir() {
+        return Some(shown(&path));
+    }
+    let why = format!("{} is not there", path.display());
+    assert!(!required("IMGTAR_REQUIRE_SHARED"), "{why}");
+    skip(&format!("what needs shared/{directory}"), &why);
+    None
+}
+
+fn required(variable: &str) -> bool {
+    env::var_os(variable).is_some_and(|value| !value.is_empty() && value != "0")
+}
+
+/// Says that something was not tested.
+fn skip(what: &str, why: &str) {
+    // Not `eprintln`, which the test harness would swallow: a skip has to be seen.
+    let line = format!("SKIPPED: {what} because {why}\n");
+    drop(io::stderr().write_all(line.as_bytes()));
+}
+
+fn skip_engine(what: &str, why: &str) {
+    assert!(
+        !required("IMGTAR_REQUIRE_ENGINES"),
+        "{what} is required, but {why}"
+    );
+    skip(&format!("what needs {what}"), why);
+}
+
+// --- engines --------------------------------------------------------------------------------------
+
+/// A Docker engine with the client of its own release.
+#[derive(Clone, Debug)]
+pub struct Docker {
+    name: &'static str,
+    program: &'static str,
+    /// Where the engine listens, as its client calls it.
+    host: String,
+    /// The tree that engine and client run in, if it is not this machine's.
+    root: Option<PathBuf>,
+    /// Whether the engine is here for tests alone, so that its build cache may be cleared.
+    pub ours: bool,
+}
+
+impl Docker {
+    /// Docker 20.10 with the overlay2 store.
+    pub fn d20() -> Option<Self> {
+        Self::in_variable("Docker 20.10", "IMGTAR_DOCKER20", false)
+    }
+
+    /// Docker 26.1 with the overlay2 store.
+    pub fn d26() -> Option<Self> {
+        Self::in_variable("Docker 26.1", "IMGTAR_DOCKER26", true)
+    }
+
+    /// Docker 26.1 with the containerd store.
+    pub fn d26c() -> Option<Self> {
+        Self::in_variable("Docker 26.1 with containerd", "IMGTAR_DOCKER26C", true)
+    }
+
+    fn in_variable(name: &'static str, variable: &str, in_tree: bool) -> Option<Self> {
+        let Ok(host) = env::var(variable) else {
+            skip_engine(name, &format!("{variable} is not set"));
+            return None;
+        };
+        let mut docker = Self {
+            name,
+            program: "/usr/bin/docker",
+            host,
+            root: None,
+            ours: true,
+        };
+        if in_tree {
+            let root = Tree::find()?.0;
+            let prefix = format!("unix://{}", root.display());
+            if let Some(inside) = docker.host.strip_prefix(&prefix) {
+                docker.host = format!("unix://{inside}");
+            }
+            docker.root = Some(root);
+        }
+        docker.answering()
+    }
+
+    /// Whatever Docker this machine has, where no engine was set up for the tests. `None` without a
+    /// word where one was.
+    pub fn of_this_machine() -> Option<Self> {
+        let named = ["IMGTAR_DOCKER20", "IMGTAR_DOCKER26", "IMGTAR_DOCKER26C"];
+        if named.iter().any(|variable| env::var_os(variable).is_some()) {
+            return None;
+        }
+        let socket = "unix:///var/run/docker.sock".to_owned();
+        let docker = Self {
+            name: "this machine's Docker",
+            program: "docker",
+            host: env::var("DOCKER_HOST").unwrap_or(socket),
+            root: None,
+            ours: false,
+        };
+        docker.answering()
+    }
+
+    fn answering(self) -> Option<Self> {
+        match self.command(&["info"]).output() {
+            Ok(output) if output.status.success() => Some(self),
+            Ok(output) => {
+                let why = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+                skip_engine(self.name, &format!("it does not answer: {why}"));
+                None
+            }
+            Err(why) => {
+                skip_engine(
+                    self.name,
+                    &format!("{} does not start: {why}", self.program),
+                );
+                None
+            }
+        }
+    }
+
+    /// A command of the engine's client, with UTC for a time zone.
+    pub fn command<S: AsRef<OsStr>>(&self, args: &[S]) -> Command {
+        let mut command = match &self.root {
+            None => Command::new(self.program),
+            Some(root) => inside(root, "docker"),
+        };
+        command
+            .args(args)
+            .env("DOCKER_HOST", &self.host)
+            .env("TZ", "UTC")
+            .stdin(Stdio::null());
+        command
+    }
+
+    /// What a command prints; it has to succeed.
+    #[track_caller]
+    pub fn run<S: AsRef<OsStr>>(&self, args: &[S]) -> Vec<u8> {
+        finish(self.command(args)).stdout
+    }
+
+    /// What a command prints when it is given a file; it has to succeed.
+    #[track_caller]
+    pub fn run_on<S: AsRef<OsStr>>(&self, args: &[S], input: &str) -> Vec<u8> {
+        let mut command = self.command(args);
+        command.stdin(File::open(input).expect("the input can be opened"));
+        finish(command).stdout
+    }
+
+    /// The text that a command prints.
+    #[track_caller]
+    pub fn ask<S: AsRef<OsStr>>(&self, args: &[S]) -> String {
+        String::from_utf8(self.run(args)).expect("Docker prints UTF-8")
+    }
+
+    /// Runs a command whose failure is no news: tidying up.
+    pub fn try_run<S: AsRef<OsStr>>(&self, args: &[S]) {
+        drop(self.command(args).output());
+    }
+
+    /// A path as this machine sees what the engine calls `path`.
+    pub fn path_of(&self, path: &str) -> PathBuf {
+        match &self.root {
+            None => PathBuf::from(path),
+            Some(root) => root.join(path.trim_start_matches('/')),
+        }
+    }
+}
+
+/// The tree in which the newer engines and tools live.
+pub struct Tree(PathBuf);
+
+impl Tree {
+    /// The tree that `IMGTAR_ROOT26` names; `None`, loudly, where there is none.
+    pub fn find() -> Option<Self> {
+        let Some(root) = env::var_os("IMGTAR_ROOT26") else {
+            skip_engine("the tree of Docker 26.1", "IMGTAR_ROOT26 is not set");
+            return None;
+        };
+        Some(Self(root.into()))
+    }
+
+    /// A command that runs in the tree.
+    pub fn command(&self, program: &str) -> Command {
+        inside(&self.0, program)
+    }
+
+    /// A directory in the tree that is removed with its guard, and what the tree calls it.
+    pub fn directory(&self) -> (tempfile::TempDir, String) {
+        let directory = tempfile::Builder::new()
+            .prefix("imgtar-")
+            .tempdir_in(self.0.join("tmp"))
+            .expect("a directory in the tree");
+        let below = directory
+            .path()
+            .strip_prefix(&self.0)
+            .expect("below the root");
+        let name = format!("/{}", shown(below));
+        (directory, name)
+    }
+}
+
+fn inside(root: &Path, program: &str) -> Command {
+    let mut command = Command::new("chroot");
+    command
+        .arg(root)
+        .arg(program)
+        .env_remove("TMPDIR")
+        .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
+        .env("HOME", "/root");
+    command
+}
+
+/// A program on the `PATH`; `None`, loudly, where there is none.
+pub fn tool(name: &'static str) -> Option<&'static str> {
+    let found = env::var_os("PATH").is_some_and(|path| {
+        env::split_paths(&path).any(|directory| directory.join(name).is_file())
+    });
+    if !found {
+        skip_engine(name, "it is not on the PATH");
+        return None;
+    }
+    Some(name)
+}
+
+/// Waits for a command that has to succeed.
+#[track_caller]
+pub fn finish(mut command: Command) -> Output {
+    let output = match command.output() {
+        Ok(output) => output,
+        Err(why) => panic!("{command:?}: {why}"),
+    };
+    assert!(
+        output.status.success(),
+        "{command:?} failed: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    output
+}
