@@ -27,8 +27,8 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
+use imgtar::base::progress::Silent;
 use imgtar::image::ImageSet;
-use imgtar::progress::Silent;
 use imgtar::source::{Compression, Decoder, Slice};
 use sha2::{Digest, Sha256};
 

@@ -14,9 +14,9 @@ use std::path::Path;
 
 use imgtar::Jobs;
 use imgtar::archive::Archive;
+use imgtar::base::progress::Silent;
 use imgtar::image::{Image, ImageSet};
 use imgtar::layer::Measures;
-use imgtar::progress::Silent;
 use imgtar::report::{History, Images, Inspect, TreeBuilder};
 
 use support::{Contender, Outcome, ms, plan, race, ratio, us_each};

@@ -19,10 +19,10 @@ use std::error::Error;
 use std::path::{Path, PathBuf};
 
 use imgtar::Jobs;
+use imgtar::base::progress::Silent;
 use imgtar::image::ImageSet;
-use imgtar::progress::Silent;
-use imgtar::rootfs::Inode;
-use imgtar::write::{FlattenOptions, flatten};
+use imgtar::output::{FlattenOptions, flatten};
+use imgtar::tree::Inode;
 
 use many::{Contender, Plan, peak_memory, race, run};
 use support::{IMGTAR, Outcome};
@@ -70,7 +70,7 @@ fn main() -> Outcome {
     println!(
         "  an inode is {} bytes, a header being read {}",
         size_of::<Inode>(),
-        size_of::<imgtar::record::Entry>(),
+        size_of::<imgtar::tar::Entry>(),
     );
     let sink = sink(&directory);
     let mut contenders: Vec<Contender<'_>> = subjects

@@ -21,8 +21,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use imgtar::Jobs;
+use imgtar::base::progress::Silent;
 use imgtar::image::ImageSet;
-use imgtar::progress::Silent;
 use imgtar::source::{Slice, Span};
 use sha2::{Digest, Sha256};
 
@@ -84,7 +84,7 @@ fn layers(path: &Path) -> Result<Vec<Slice>, Box<dyn Error>> {
 fn verify(path: &Path) -> Result<u64, Box<dyn Error>> {
     let archive = imgtar::open(path, &Silent)?;
     let set = ImageSet::load(&archive)?;
-    let result = imgtar::verify::verify(&archive, &set, Jobs::all_cores(), &Silent)?;
+    let result = imgtar::check::verify(&archive, &set, Jobs::all_cores(), &Silent)?;
     if !result.is_ok(false) {
         return Err(format!("{} has problems", path.display()).into());
     }

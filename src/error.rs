@@ -1,16 +1,16 @@
 //! The union of what can go wrong, and what kind of fault each is.
 
 use crate::archive::ArchiveError;
-use crate::audit::AuditError;
+use crate::check::VerifyError;
+use crate::check::audit::AuditError;
 use crate::image::{LoadError, SelectError};
 use crate::layer::LayerError;
-use crate::metadata::{MetadataError, StreamFault};
-use crate::rebuild::RebuildError;
-use crate::record::{TarError, TarFault};
-use crate::rootfs::RootfsError;
+use crate::output::WriteError;
 use crate::source::{SourceError, is_environment};
-use crate::verify::VerifyError;
-use crate::write::WriteError;
+use crate::split::metadata::{MetadataError, StreamFault};
+use crate::split::rebuild::RebuildError;
+use crate::tar::{TarError, TarFault};
+use crate::tree::TreeError;
 
 /// Why imgtar could not do what was asked.
 ///
@@ -35,7 +35,7 @@ pub enum Error {
     Layer(#[from] LayerError),
     /// The layers could not be applied.
     #[error(transparent)]
-    Rootfs(#[from] RootfsError),
+    Tree(#[from] TreeError),
     /// A tar could not be written.
     #[error(transparent)]
     Write(#[from] WriteError),
@@ -61,7 +61,7 @@ pub enum Class {
 impl From<AuditError> for Error {
     fn from(error: AuditError) -> Self {
         match error {
-            AuditError::Rootfs(error) => Self::Rootfs(error),
+            AuditError::Tree(error) => Self::Tree(error),
             AuditError::Source(error) => Self::Source(error),
         }
     }
@@ -93,7 +93,7 @@ impl Error {
                 | SelectError::OutOfRange { .. } => Class::Input,
             },
             Self::Layer(error) => of_layer(error),
-            Self::Rootfs(error) => of_rootfs(error),
+            Self::Tree(error) => of_rootfs(error),
             Self::Write(error) => of_write(error),
             Self::Metadata(error) => of_metadata(error),
             Self::Rebuild(error) => match error {
@@ -127,7 +127,7 @@ fn of_load(error: &LoadError) -> Class {
 
 fn of_write(error: &WriteError) -> Class {
     match error {
-        WriteError::Rootfs(error) => of_rootfs(error),
+        WriteError::Tree(error) => of_rootfs(error),
         WriteError::Read(error) => of_source(error),
         WriteError::Layer { source, .. } => of_layer(source),
         WriteError::Change(_) => Class::Usage,
@@ -155,20 +155,20 @@ fn of_layer(error: &LayerError) -> Class {
     }
 }
 
-fn of_rootfs(error: &RootfsError) -> Class {
+fn of_rootfs(error: &TreeError) -> Class {
     match error {
-        RootfsError::Layer { source, .. } => of_layer(source),
-        RootfsError::Flat(error) => of_tar(error),
-        RootfsError::Compare { source, .. } => of_source(source),
-        RootfsError::Entry { .. }
-        | RootfsError::FlatEntry { .. }
-        | RootfsError::NotRootfs { .. }
-        | RootfsError::Limit { .. }
-        | RootfsError::DiffId { .. }
-        | RootfsError::Image { .. }
-        | RootfsError::Expansion { .. }
-        | RootfsError::WorkingDirectory { .. }
-        | RootfsError::TooManyEntries { .. } => Class::Input,
+        TreeError::Layer { source, .. } => of_layer(source),
+        TreeError::Flat(error) => of_tar(error),
+        TreeError::Compare { source, .. } => of_source(source),
+        TreeError::Entry { .. }
+        | TreeError::FlatEntry { .. }
+        | TreeError::NotRootfs { .. }
+        | TreeError::Limit { .. }
+        | TreeError::DiffId { .. }
+        | TreeError::Image { .. }
+        | TreeError::Expansion { .. }
+        | TreeError::WorkingDirectory { .. }
+        | TreeError::TooManyEntries { .. } => Class::Input,
     }
 }
 

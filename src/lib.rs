@@ -13,7 +13,7 @@
 //! for image in &images.images {
 //!     println!("{} {}", image.identity, image.display_name());
 //! }
-//! let result = imgtar::verify::verify(&archive, &images, Jobs::all_cores(), &Silent)?;
+//! let result = imgtar::check::verify(&archive, &images, Jobs::all_cores(), &Silent)?;
 //! assert!(result.is_ok(false));
 //! # Ok::<(), imgtar::Error>(())
 //! ```
@@ -22,48 +22,42 @@
 //! it. `docs/architecture.md` says why each boundary is where it is.
 //!
 //! ```text
+//! base     identifiers, limits, problems, jobs, progress
 //! source   bytes at rest: a file, a pipe, a compressed file; decoders
-//!   record   tar headers, read as the engines read them
-//!     archive  the outer tar: members, links between them, which layout it has
-//!       image    manifests, configs, references: the images
-//!         layer    one layer: entries, size, digests
-//!           rootfs   the merged tree
-//!             write    tars: the tree as one rootfs tar, new layers, whole archives
-//!               metadata what a flat tar cannot hold
-//!                 rebuild  the archive again
-//!             audit    privileges and secrets of an image
-//!           verify   claims against bytes
-//!             report   answers as data: the JSON contract
+//! tar      headers and bodies, read as the engines read them
+//! archive  the outer tar: members, links between them, which layout it has
+//! document configs, descriptors: read as Go does, edited as text
+//! image    manifests, indexes, references: the images
+//! layer    one layer: entries, size, digests
+//! tree     the merged file system
+//! output   tars: the tree as one rootfs tar, new layers, whole archives
+//! split    metadata for a flat tar, and the archive again from both
+//! check    claims against bytes, what engines load, the audit
+//! report   answers as data: the JSON contract
 //! ```
 
 pub mod archive;
-pub mod audit;
-pub mod digest;
+pub mod base;
+pub mod check;
+pub mod document;
 mod error;
-pub mod escape;
 pub mod image;
 pub mod layer;
-pub mod limits;
-pub mod metadata;
-mod parallel;
-pub mod problem;
-pub mod progress;
-pub mod rebuild;
-pub mod record;
+pub mod output;
 pub mod report;
-pub mod rootfs;
 pub mod source;
-pub mod verify;
-pub mod write;
+pub mod split;
+pub mod tar;
+pub mod tree;
 
 use std::path::Path;
 
+pub use base::jobs::Jobs;
+pub use base::limits::{Limit, Limits};
 pub use error::{Class, Error};
-pub use limits::{Limit, Limits};
-pub use parallel::Jobs;
 
 use archive::{Archive, Contents};
-use progress::Progress;
+use base::progress::Progress;
 use source::Input;
 
 /// Opens the archive at `path` and indexes its members.

@@ -5,7 +5,7 @@
 //! - What is refused leaves the config as it was.
 //! - Several values say what they say joined by newlines.
 
-use imgtar::image::{Changes, Config, ConfigDraft, RunConfig};
+use imgtar::document::{Changes, Config, ConfigDraft, RunConfig};
 
 /// Tries one input.
 pub fn run(text: &str) {

@@ -4,8 +4,8 @@
 //! - What is read as a config is JSON for another parser too, bytes that are no UTF-8 replaced.
 //! - Times and diff IDs are kept as they were written, and parse again to the same.
 
-use imgtar::digest::Digest;
-use imgtar::image::{Config, Created};
+use imgtar::base::digest::Digest;
+use imgtar::document::{Config, Created};
 
 /// Tries one input.
 pub fn run(bytes: &[u8]) {

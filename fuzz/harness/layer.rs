@@ -9,9 +9,9 @@
 use std::fs::File;
 use std::io::Write;
 
-use imgtar::progress::Silent;
-use imgtar::record::{Cursor, Entry, Positioned, Streamed, Walker};
+use imgtar::base::progress::Silent;
 use imgtar::source::{Compression, Input, sniff};
+use imgtar::tar::{Cursor, Entry, Positioned, Streamed, Walker};
 
 /// The unit of a tar, in bytes.
 const BLOCK: u64 = 512;

@@ -11,10 +11,10 @@
 use std::io::Write;
 
 use imgtar::Jobs;
-use imgtar::metadata::{Container, SCHEMA};
-use imgtar::progress::Silent;
-use imgtar::rebuild::{Target, rebuild};
+use imgtar::base::progress::Silent;
 use imgtar::source::Input;
+use imgtar::split::metadata::{Container, SCHEMA};
+use imgtar::split::rebuild::{Target, rebuild};
 
 /// Counts what is written, and stops where no honest input of this size would still write.
 struct Counter(u64);

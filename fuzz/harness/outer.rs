@@ -14,9 +14,9 @@ use std::io::Write;
 use std::num::NonZeroUsize;
 
 use imgtar::archive::MemberKind;
+use imgtar::base::progress::Silent;
 use imgtar::image::ImageSet;
 use imgtar::layer::Measures;
-use imgtar::progress::Silent;
 use imgtar::report::{History, Images, Inspect, Layers, TreeBuilder};
 use imgtar::source::{Compression, sniff};
 use imgtar::{Class, Jobs, Limits};
@@ -81,7 +81,7 @@ pub fn run(bytes: &[u8]) {
     }
     drop(tree.build());
     let result =
-        imgtar::verify::verify(&archive, &set, jobs, &Silent).expect("no fault of the system");
+        imgtar::check::verify(&archive, &set, jobs, &Silent).expect("no fault of the system");
     assert_eq!(result.images.len(), set.images.len());
     assert!(result.problems.len() >= set.problems.len());
 }

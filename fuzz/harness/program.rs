@@ -14,10 +14,10 @@ use std::fs::File;
 use std::io::Write;
 use std::num::NonZeroUsize;
 
+use imgtar::base::progress::Silent;
 use imgtar::image::{Image, ImageSet};
-use imgtar::progress::Silent;
-use imgtar::record::{Kind, Streamed, Walker};
-use imgtar::write::{FlattenOptions, flatten};
+use imgtar::output::{FlattenOptions, flatten};
+use imgtar::tar::{Kind, Streamed, Walker};
 use imgtar::{Class, Error, Jobs, Limit, Limits};
 
 /// How many images of one archive are flattened.
@@ -45,7 +45,7 @@ pub fn run(bytes: &[u8]) {
         return;
     };
     let jobs = Jobs::new(NonZeroUsize::MIN);
-    let verified = imgtar::verify::verify(&archive, &set, jobs, &Silent);
+    let verified = imgtar::check::verify(&archive, &set, jobs, &Silent);
     sound(verified.map_err(Error::from));
     for image in set.images.iter().take(IMAGES) {
         let (plain, checked) = (tar_of(image, false, 1), tar_of(image, true, 1));

@@ -7,8 +7,9 @@
 //!   ID.
 //! - A digest is shown as it was written.
 
-use imgtar::digest::Digest;
-use imgtar::image::{Name, Platform, Reference, Selector};
+use imgtar::base::digest::Digest;
+use imgtar::document::Platform;
+use imgtar::image::{Name, Reference, Selector};
 
 /// Tries one input.
 pub fn run(text: &str) {

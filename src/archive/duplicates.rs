@@ -2,7 +2,7 @@
 
 use super::index::Contents;
 use super::member::{Member, MemberKind};
-use crate::problem::{Code, Problem};
+use crate::base::problem::{Code, Problem};
 use crate::source::{Slice, SourceError};
 
 /// How much of two members is compared at a time, in bytes.

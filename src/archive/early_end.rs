@@ -5,9 +5,9 @@ use std::fmt::{self, Write as _};
 use super::foreign::Mangled;
 use super::index::Contents;
 use super::member::{Member, MemberKind};
-use crate::escape;
-use crate::problem::{Code, Problem};
-use crate::record::{TarError, TarFault};
+use crate::base::escape;
+use crate::base::problem::{Code, Problem};
+use crate::tar::{TarError, TarFault};
 
 /// How many names of members a message spells out.
 const SHOWN: usize = 3;

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use super::early_end::EarlyEnd;
 use super::foreign::{Foreign, Mangled};
 use super::looks::Looks;
-use crate::escape;
-use crate::limits::Exceeded;
-use crate::record::TarError;
+use crate::base::escape;
+use crate::base::limits::Exceeded;
 use crate::source::Compression;
+use crate::tar::TarError;
 
 /// Why a file cannot be read as an image archive.
 #[derive(Debug, thiserror::Error)]

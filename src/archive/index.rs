@@ -9,9 +9,9 @@ use super::error::ArchiveError;
 use super::foreign::{Foreign, not_tar, refuse_zeros};
 use super::lookup::Led;
 use super::member::{Member, MemberKind, MemberName, leaves_root};
-use crate::limits::Limit;
-use crate::record::{Entry, Kind, Positioned, TarError, TarFault, Walker};
+use crate::base::limits::Limit;
 use crate::source::{Compression, Input, Source, Span};
+use crate::tar::{Entry, Kind, Positioned, TarError, TarFault, Walker};
 
 /// An opened archive whose members are all there: the walk over its headers came to an end of the tar.
 ///

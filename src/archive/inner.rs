@@ -8,8 +8,8 @@ use std::io::{BufReader, Read as _};
 
 use super::looks::is_rootfs;
 use super::{Contents, Member, MemberKind};
-use crate::record::{BLOCK, Cursor, Positioned, Streamed, Walker, is_header};
 use crate::source::{Compression, Slice, Source, Span, sniff};
+use crate::tar::{BLOCK, Cursor, Positioned, Streamed, Walker, is_header};
 
 /// How many files are looked at.
 const LOOKED_AT: usize = 1000;
@@ -40,7 +40,7 @@ pub enum InnerContent {
     /// Images.
     Images,
     /// A root file system.
-    Rootfs,
+    Tree,
 }
 
 /// The archives among the files of `archive`, those with images first.
@@ -106,7 +106,7 @@ fn content(cursor: impl Cursor) -> Option<InnerContent> {
         }
         names.push(name);
     }
-    is_rootfs(names.iter().map(super::MemberName::as_bytes)).then_some(InnerContent::Rootfs)
+    is_rootfs(names.iter().map(super::MemberName::as_bytes)).then_some(InnerContent::Tree)
 }
 
 /// Whether image archives have a member of this name, and hardly anything else.
@@ -133,7 +133,7 @@ pub(crate) fn archive_behind(source: &Source, offset: u64) -> Option<&'static st
     };
     Some(match content {
         Some(InnerContent::Images) => "image archive",
-        Some(InnerContent::Rootfs) => "tar of a root file system",
+        Some(InnerContent::Tree) => "tar of a root file system",
         None => "tar archive",
     })
 }
@@ -154,7 +154,7 @@ fn written_name(archive: &Contents, member: &Member) -> Vec<u8> {
 pub(super) fn describe(archives: &[InnerArchive], f: &mut fmt::Formatter<'_>) -> fmt::Result {
     let content = archives.first().map(|inner| inner.content);
     f.write_str(match content {
-        Some(InnerContent::Rootfs) => "it holds archives of root file systems: ",
+        Some(InnerContent::Tree) => "it holds archives of root file systems: ",
         _ => "it holds image archives: ",
     })?;
     let same: Vec<&InnerArchive> = archives
@@ -163,7 +163,7 @@ pub(super) fn describe(archives: &[InnerArchive], f: &mut fmt::Formatter<'_>) ->
         .collect();
     for (i, inner) in same.iter().take(NAMED).enumerate() {
         let comma = if i == 0 { "" } else { ", " };
-        write!(f, "{comma}`{}`", crate::escape::name(&inner.name))?;
+        write!(f, "{comma}`{}`", crate::base::escape::name(&inner.name))?;
     }
     match same.len().saturating_sub(NAMED) {
         0 => Ok(()),

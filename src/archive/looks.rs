@@ -19,7 +19,7 @@ pub enum Looks {
     /// It has no members.
     Nothing,
     /// Its members are those of a root file system: what `docker export` writes.
-    Rootfs,
+    Tree,
     /// A root file system for each of several platforms, each in a directory: what BuildKit exports
     /// with `type=tar`.
     Platforms {
@@ -83,7 +83,7 @@ impl Looks {
             return Self::Platforms { directories };
         }
         if is_rootfs(members.iter().map(|m| m.name.as_bytes())) {
-            return Self::Rootfs;
+            return Self::Tree;
         }
         if let Some(directory) = skopeo_dir(archive) {
             return Self::SkopeoDir { directory };
@@ -110,7 +110,7 @@ impl Looks {
         }
         let members = archive.members();
         if is_rootfs(members.iter().map(|m| m.name.as_bytes())) {
-            return Some(Self::Rootfs);
+            return Some(Self::Tree);
         }
         let of_image = |member: &Member| {
             member.name.base() == b"layer.tar" || member.name.as_bytes().starts_with(b"blobs/")
@@ -135,7 +135,7 @@ impl Looks {
             | Self::OciWithoutIndex
             | Self::BlobsAlone
             | Self::Bundle { .. } => true,
-            Self::Nothing | Self::Rootfs | Self::Layer | Self::Other { .. } => false,
+            Self::Nothing | Self::Tree | Self::Layer | Self::Other { .. } => false,
         }
     }
 }
@@ -276,7 +276,7 @@ impl fmt::Display for Looks {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Nothing => f.write_str("it is a tar without members"),
-            Self::Rootfs => {
+            Self::Tree => {
                 f.write_str("it looks like a root file system, as `docker export` writes it")
             }
             Self::Platforms { directories } => write!(

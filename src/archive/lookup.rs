@@ -5,7 +5,7 @@ use std::sync::PoisonError;
 use super::error::LookupError;
 use super::index::Contents;
 use super::member::{Member, MemberKind, MemberName};
-use crate::limits::LONGEST_PATH;
+use crate::base::limits::LONGEST_PATH;
 use crate::source::Slice;
 
 /// How many links are followed for one name: what Docker's `safePath` allows (moby/sys `symlink`).

@@ -5,7 +5,7 @@ use std::fmt;
 
 use bstr::ByteSlice;
 
-use crate::escape;
+use crate::base::escape;
 use crate::source::Span;
 
 /// The name of a member, below the archive's root: no leading `/` or `./`, no `.`, no `..`, no

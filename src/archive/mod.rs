@@ -13,7 +13,7 @@
 //! - *Two members of one name*: readers disagree which counts (Docker and containerd the last,
 //!   skopeo and crane the first). The last counts here, and [`Contents::duplicates`] names them all.
 //!   A hard link is another name of the member *before* it, as for tar and Docker.
-//! - *Memory*: members and their names are limited ([`crate::limits`]).
+//! - *Memory*: members and their names are limited ([`crate::base::limits`]).
 //! - *An end before the end*: an [`Archive`] is whole, or opening it is an error. `verify` alone asks
 //!   for the [`Contents`] that are left of a damaged one, whose [`EarlyEnd`] is reported once; a name
 //!   that is not in them is [`LookupError::Lost`], not absent.

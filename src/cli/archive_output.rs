@@ -5,7 +5,7 @@ use std::io;
 
 use clap::{Args, ValueEnum};
 use imgtar::image::{Name, Reference};
-use imgtar::write::{ArchiveLayout, ArchiveOptions, OutputImage, WriteError, write_archive};
+use imgtar::output::{ArchiveLayout, ArchiveOptions, OutputImage, WriteError, write_archive};
 use jiff::Timestamp;
 
 use super::commands::Context;

@@ -7,8 +7,9 @@ use std::str::FromStr;
 
 use clap::{Args, ValueEnum};
 use imgtar::archive::{Archive, require_tar};
-use imgtar::image::{Selector, WantedPlatform};
-use imgtar::limits::{Limit, Limits, Unit};
+use imgtar::base::limits::{Limit, Limits, Unit};
+use imgtar::document::WantedPlatform;
+use imgtar::image::Selector;
 use imgtar::source::{Input, SourceError};
 
 use super::commands::Context;

@@ -8,7 +8,7 @@ use std::io;
 use anstyle::{AnsiColor, Style};
 use imgtar::Error;
 use imgtar::archive::Looks;
-use imgtar::escape;
+use imgtar::base::escape;
 
 use super::advice::{Advice, size_limit};
 use super::exit::Exit;

@@ -11,8 +11,8 @@ use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
 use imgtar::archive::{Archive, Contents};
-use imgtar::limits::Limits;
-use imgtar::progress::Progress;
+use imgtar::base::limits::Limits;
+use imgtar::base::progress::Progress;
 use imgtar::source::{Input, SourceError};
 
 use super::error::Failure;

@@ -4,6 +4,7 @@ mod advice;
 mod archive_output;
 mod args;
 mod blocks;
+mod checksum_file;
 mod commands;
 mod destination;
 mod error;
@@ -13,7 +14,6 @@ mod output;
 mod progress;
 mod render;
 mod signals;
-mod transfer;
 mod unfinished;
 
 use std::panic;

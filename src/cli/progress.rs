@@ -2,8 +2,8 @@
 
 use std::io::IsTerminal;
 
-use imgtar::escape;
-use imgtar::progress::{Progress, Silent, Task};
+use imgtar::base::escape;
+use imgtar::base::progress::{Progress, Silent, Task};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 /// How often bars are drawn a second: enough to look alive.

@@ -2,10 +2,10 @@
 
 use std::collections::HashMap;
 
-use super::descriptor::Descriptor;
-use super::json::{Json, JsonError, Node};
 use super::load::unknown_keys;
-use crate::digest::{DiffId, Digest, ImageId};
+use crate::base::digest::{DiffId, Digest, ImageId};
+use crate::document::descriptor::Descriptor;
+use crate::document::json::{Json, JsonError, Node};
 
 /// One item of `manifest.json` (moby `image/tarexport`, `manifestItem`).
 #[derive(Clone, Debug)]

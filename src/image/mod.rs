@@ -3,7 +3,7 @@
 //! [`ImageSet::load`] turns an archive of any layout into [`Image`]s. Claims (digests, sizes,
 //! counts) are kept beside what they are about and are not checked here, except where checking
 //! costs nothing: configs and manifests are read anyway, so their digests are computed. What does
-//! not hold becomes a [`crate::problem::Problem`] of the set; an archive with problems still loads.
+//! not hold becomes a [`crate::base::problem::Problem`] of the set; an archive with problems still loads.
 //!
 //! Raw JSON is never written back from a typed view: a config's bytes are its identity.
 //!
@@ -17,39 +17,18 @@
 //! - *Artifacts dressed as images*: signatures, attestations and whatever else has layers that are
 //!   no tars are [`Artifact`]s, never images.
 
-mod change;
-mod config;
-mod descriptor;
 mod docker;
-mod draft;
-pub(crate) mod go_json;
-mod history;
-pub(crate) mod json;
 mod load;
-mod media_type;
-mod members;
 mod model;
-mod platform;
 mod reference;
 mod select;
-pub(crate) mod v1;
 
-pub use change::{ChangeDoubt, ChangeError, Changes, Refused};
-pub use config::{Config, Created, Health, HistoryEntry, RootFs, RunConfig};
-pub use descriptor::Descriptor;
-pub use draft::ConfigDraft;
-pub use history::{Pairing, Step};
-pub(crate) use json::count_values;
-pub use json::{Encoding, JsonError};
 pub(crate) use load::blob_digest_in_name;
 pub use load::{LoadError, Unreadable};
-pub use media_type::MediaType;
 pub use model::{
     Absent, Artifact, ArtifactBlob, ConfigBlob, Identity, Image, ImageSet, Layer, LayerSource,
     Manifest,
 };
 pub(crate) use model::{RefusedTag, TagFault};
-pub use platform::{Fit, Platform, PlatformError, WantedPlatform};
 pub use reference::{Name, Reference, ReferenceError, is_tag};
 pub use select::{Picked, SelectError, Selector, Unasked};
-pub(crate) use v1::is_v1_json;

@@ -4,16 +4,16 @@ use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 
-use super::config::Config;
-use super::descriptor::Descriptor;
-use super::history::Pairing;
 use super::load::Unreadable;
-use super::media_type::MediaType;
-use super::platform::Platform;
 use super::reference::{Name, Reference, ReferenceError};
 use crate::archive::{Layout, LookupError};
-use crate::digest::{BlobDigest, ChainId, DiffId, Digest, ImageId, LegacyId};
-use crate::problem::Problem;
+use crate::base::digest::{BlobDigest, ChainId, DiffId, Digest, ImageId, LegacyId};
+use crate::base::problem::Problem;
+use crate::document::Config;
+use crate::document::MediaType;
+use crate::document::Pairing;
+use crate::document::Platform;
+use crate::document::descriptor::Descriptor;
 use crate::source::{Compression, Slice, Span};
 
 /// All images of an archive, and what else it describes.

@@ -8,7 +8,7 @@ use std::str::FromStr;
 
 use serde::{Serialize, Serializer};
 
-use crate::digest::Digest;
+use crate::base::digest::Digest;
 
 /// The domain that is left out of familiar names.
 const DEFAULT_DOMAIN: &str = "docker.io";

@@ -3,9 +3,9 @@
 use std::str::FromStr;
 
 use super::model::{Image, ImageSet};
-use super::platform::{Fit, Platform, WantedPlatform};
 use super::reference::{Name, Reference};
-use crate::digest::Digest;
+use crate::base::digest::Digest;
+use crate::document::{Fit, Platform, WantedPlatform};
 
 /// The shortest prefix of an ID that is taken for one, in hex digits.
 const PREFIX_MIN: usize = 4;

@@ -3,9 +3,9 @@
 use std::io;
 
 use crate::archive::LookupError;
-use crate::limits::Exceeded;
-use crate::record::{TarError, TarFault};
+use crate::base::limits::Exceeded;
 use crate::source::{Compression, is_environment};
+use crate::tar::{TarError, TarFault};
 
 /// Why a layer's bytes or entries cannot be had.
 #[derive(Debug, thiserror::Error)]

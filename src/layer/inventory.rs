@@ -12,8 +12,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::limits::{Limit, Limits};
-use crate::record::{Entry, Kind, Mtime};
+use crate::base::limits::{Limit, Limits};
+use crate::tar::{Entry, Kind, Mtime};
 
 /// The longest extended attribute that Linux takes, in bytes (`XATTR_SIZE_MAX`).
 const XATTR_LIMIT: usize = 64 << 10;
@@ -226,7 +226,7 @@ pub struct Item<'i> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::{Streamed, Walker};
+    use crate::tar::{Streamed, Walker};
 
     fn entries(build: impl FnOnce(&mut tar::Builder<Vec<u8>>)) -> Vec<Entry> {
         let mut builder = tar::Builder::new(Vec::new());

@@ -4,11 +4,11 @@ use std::collections::HashMap;
 use std::io::BufReader;
 
 use super::{LayerError, Whiteout};
+use crate::base::jobs::{self, Jobs};
+use crate::base::progress::{Progress, Task, Watched};
 use crate::image::{Image, Layer, LayerSource};
-use crate::parallel::{self, Jobs};
-use crate::progress::{Progress, Task, Watched};
-use crate::record::{Cursor, Entry, Kind, Positioned, Streamed, Walker};
 use crate::source::{Compression, Slice, Span};
+use crate::tar::{Cursor, Entry, Kind, Positioned, Streamed, Walker};
 
 /// How many compressed bytes are read at a time.
 const READ_BUFFER: usize = 128 * 1024;
@@ -117,7 +117,7 @@ pub fn walk_layer(layer: &Layer, mut see: impl FnMut(&Entry)) -> Result<(), Laye
 fn see_all<C: Cursor>(
     mut walker: Walker<C>,
     see: &mut impl FnMut(&Entry),
-) -> Result<(), crate::record::TarError> {
+) -> Result<(), crate::tar::TarError> {
     while let Some(entry) = walker.next_entry()? {
         if entry.kind != Kind::Global {
             see(&entry);
@@ -126,7 +126,7 @@ fn see_all<C: Cursor>(
     Ok(())
 }
 
-fn walk<C: Cursor>(walker: &mut Walker<C>) -> Result<Measure, crate::record::TarError> {
+fn walk<C: Cursor>(walker: &mut Walker<C>) -> Result<Measure, crate::tar::TarError> {
     let mut measure = Measure::default();
     while let Some(entry) = walker.next_entry()? {
         measure.take(&entry);
@@ -166,7 +166,7 @@ impl Measures {
         };
         let total: u64 = blobs.iter().map(cost).sum();
         let task = progress.begin("reading compressed layers", Some(total));
-        let measured = parallel::map(jobs, &blobs, cost, |(slice, compression)| {
+        let measured = jobs::map(jobs, &blobs, cost, |(slice, compression)| {
             measure(slice, *compression, &*task)
         });
         let mut by_span = HashMap::with_capacity(blobs.len());

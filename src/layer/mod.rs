@@ -4,7 +4,7 @@
 //! compressed one, which is decoded once from its beginning. Nothing is held in memory but one
 //! header at a time, and, where `verify` asks for it, an [`Inventory`].
 //!
-//! Threats: those of [`crate::record`] and of the decoders in [`crate::source`]. A layer whose
+//! Threats: those of [`crate::tar`] and of the decoders in [`crate::source`]. A layer whose
 //! bytes are no tar is a [`LayerError`] of that layer and leaves the others alone.
 
 mod error;

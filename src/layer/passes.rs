@@ -1,8 +1,8 @@
 //! Bytes that are digested while they are read, two streams at a time on each core.
 
-use crate::digest::{Digest, Hasher};
-use crate::parallel::{self, Cost, Jobs, Queue};
-use crate::progress::Task;
+use crate::base::digest::{Digest, Hasher};
+use crate::base::jobs::{self, Cost, Jobs, Queue};
+use crate::base::progress::Task;
 use crate::source::{Slice, SourceError};
 
 /// How much of a stream is read, hashed and used at a time: large enough that system calls cost
@@ -95,7 +95,7 @@ where
     W: Work<'t, T> + Sync,
     W::Done: Send,
 {
-    parallel::share(jobs, items, cost, |queue| run(queue, work))
+    jobs::share(jobs, items, cost, |queue| run(queue, work))
 }
 
 /// Works until nothing is left, as one of the threads.

@@ -3,10 +3,10 @@
 use std::io::{self, BufReader, Read};
 
 use super::{Allowance, Inventory, LayerError};
-use crate::digest::{Algorithm, Digest, Hasher, HashingReader};
-use crate::progress::{Task, Watched};
-use crate::record::{Cursor, Positioned, Streamed, TarError, Walker};
+use crate::base::digest::{Algorithm, Digest, Hasher, HashingReader};
+use crate::base::progress::{Task, Watched};
 use crate::source::{Compression, Slice, SourceError};
+use crate::tar::{Cursor, Positioned, Streamed, TarError, Walker};
 
 /// How much is read and hashed at a time: large enough that system calls cost nothing, small enough
 /// to stay in a core's cache between the read and the hash.

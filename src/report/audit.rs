@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::images::{id, references};
 use super::text::Text;
-use crate::audit::{Audit, AuditKind, Unexamined};
+use crate::check::audit::{Audit, AuditKind, Unexamined};
 use crate::image::Image;
 
 /// What to know of one image before running it.

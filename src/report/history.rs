@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::each::Each;
 use super::images::{id, references};
-use crate::digest::ImageId;
+use crate::base::digest::ImageId;
 use crate::image::{Identity, Image, ImageSet};
 use crate::layer::Measures;
 
@@ -123,7 +123,7 @@ fn steps(parents: &Parents<'_>, image: &Image, measures: &Measures) -> Vec<Histo
                 .entry
                 .created
                 .as_ref()
-                .map(crate::image::Created::timestamp),
+                .map(crate::document::Created::timestamp),
         });
     }
     steps

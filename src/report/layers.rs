@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::each::Each;
 use super::images::{id, references};
 use super::text::Text;
-use crate::digest::{ChainId, DiffId};
+use crate::base::digest::{ChainId, DiffId};
 use crate::image::{Image, Layer};
 use crate::layer::Measures;
 use crate::source::Compression;

@@ -11,7 +11,7 @@ use serde::{Serialize, Serializer};
 use super::ls::LsEntry;
 use crate::image::Layer;
 use crate::layer::{LayerError, walk_layer};
-use crate::rootfs::{Body, InodeId, LayerPath, NodeId, Rootfs, Walk};
+use crate::tree::{Body, InodeId, LayerPath, NodeId, Tree, Walk};
 
 /// What is shown a file; it may break the listing off.
 pub type See<'s> = &'s mut dyn FnMut(&LsEntry, Place) -> ControlFlow<()>;
@@ -78,7 +78,7 @@ impl Listing for LayerListing<'_> {
 /// Files of the merged tree: what some paths lead to, and what is below.
 #[derive(Debug)]
 pub struct Merged<'t> {
-    tree: &'t Rootfs,
+    tree: &'t Tree,
     starts: Vec<Start>,
     depth: usize,
 }
@@ -95,7 +95,7 @@ impl<'t> Merged<'t> {
     /// Lists what `starts` are and lead to, each with the path that it shall be called by, and what is
     /// up to `depth` directories below them. The root itself is not shown.
     pub fn new<'p>(
-        tree: &'t Rootfs,
+        tree: &'t Tree,
         starts: impl IntoIterator<Item = (NodeId, &'p [u8])>,
         depth: usize,
     ) -> Self {
@@ -383,7 +383,7 @@ struct Sizes {
 }
 
 impl Sizes {
-    fn of(tree: &Rootfs, start: NodeId) -> Self {
+    fn of(tree: &Tree, start: NodeId) -> Self {
         let itself = match tree.inode(tree.inode_id(start)).body {
             Body::File { size, .. } => size,
             _ => 0,

@@ -5,8 +5,8 @@ use serde::{Serialize, Serializer};
 
 use super::listing::Listing;
 use super::text::Text;
-use crate::record::{Entry, Kind, Mtime};
-use crate::rootfs::{Body, Inode};
+use crate::tar::{Entry, Kind, Mtime};
+use crate::tree::{Body, Inode};
 
 /// The answer of `ls`.
 #[derive(Debug, Serialize)]

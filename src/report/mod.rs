@@ -29,7 +29,7 @@ pub use layers::{LayerRow, Layers, LayersImage};
 pub use listing::{BySize, LayerListing, Listing, Merged, Place, See};
 pub use ls::{FileType, Ls, LsEntry};
 pub use text::{Raw, Text};
-pub use tree::{Tree, TreeBuilder, TreeNode};
+pub use tree::{ImageTree, TreeBuilder, TreeNode};
 pub use verdict::{Demands, Reason};
 pub use verify::{
     ProblemRow, Verify, VerifyArchive, VerifyArtifact, VerifyBlob, VerifyImage, VerifyLayer,

@@ -10,7 +10,7 @@ use crate::layer::Measures;
 /// The answer of `tree`.
 #[derive(Clone, Debug, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub struct Tree {
+pub struct ImageTree {
     /// `imgtar/tree/1`
     pub schema: &'static str,
     /// The bottom layers, each once, in the order in which they are met.
@@ -124,7 +124,7 @@ impl TreeBuilder {
     }
 
     /// The tree.
-    pub fn build(self) -> Tree {
+    pub fn build(self) -> ImageTree {
         // Children come after their parents, so going backwards every child is ready in time; no
         // recursion, since a stack may be ten thousand layers high.
         let mut built: Vec<Option<TreeNode>> = self.entries.iter().map(|_| None).collect();
@@ -154,7 +154,7 @@ impl TreeBuilder {
             .iter()
             .filter_map(|&root| built[root].take())
             .collect();
-        Tree {
+        ImageTree {
             schema: "imgtar/tree/1",
             roots,
         }

@@ -5,8 +5,8 @@ use std::fmt;
 use serde::{Serialize, Serializer};
 
 use super::audit::ImageAudit;
-use crate::audit::AuditKind;
-use crate::problem::{Code, Problem, Severity};
+use crate::base::problem::{Code, Problem, Severity};
+use crate::check::audit::AuditKind;
 
 /// What an archive has to fulfil, beside making no false claim.
 #[derive(Clone, Debug, Default)]

@@ -7,9 +7,9 @@ use super::images::{id, references};
 use super::text::Text;
 use super::verdict::{Demands, Reason};
 use crate::archive::Contents;
+use crate::base::problem::{Code, Problem, Severity};
+use crate::check::{Loaders, Refusal, Verdict, Verification};
 use crate::image::ImageSet;
-use crate::problem::{Code, Problem, Severity};
-use crate::verify::{Loaders, Refusal, Verdict, Verification};
 
 /// The answer of `verify`.
 #[derive(Clone, Debug, Serialize)]

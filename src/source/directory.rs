@@ -18,7 +18,7 @@ pub enum DirectoryLooks {
     /// Where podman, buildah and CRI-O do.
     ContainersStorage,
     /// A root file system.
-    Rootfs,
+    Tree,
     /// Something else.
     Other,
 }
@@ -46,7 +46,7 @@ impl DirectoryLooks {
         {
             Self::DockerRoot
         } else if count(&rootfs) > 1 || has(".dockerenv") {
-            Self::Rootfs
+            Self::Tree
         } else if has("repositories") {
             Self::DockerArchive
         } else {

@@ -3,7 +3,7 @@
 use std::io;
 
 use super::{Compression, DirectoryLooks};
-use crate::limits::Exceeded;
+use crate::base::limits::Exceeded;
 
 /// Why bytes could not be had.
 #[derive(Debug, thiserror::Error)]
@@ -109,7 +109,7 @@ fn holding(looks: DirectoryLooks) -> &'static str {
         DirectoryLooks::DockerRoot => ": Docker keeps its images in it",
         DirectoryLooks::ContainerdRoot => ": containerd keeps its images in it",
         DirectoryLooks::ContainersStorage => ": podman keeps its images in it",
-        DirectoryLooks::Rootfs => ": it holds a root file system",
+        DirectoryLooks::Tree => ": it holds a root file system",
         DirectoryLooks::Other => "",
     }
 }

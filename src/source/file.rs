@@ -5,9 +5,9 @@ use std::fs::File;
 use std::io::{self, BufRead, Read};
 use std::sync::Arc;
 
-use super::bound::{Bound, Ledger};
+use super::expansion::{Bound, Ledger};
 use super::{Compression, Decoder, SourceError};
-use crate::limits::Limits;
+use crate::base::limits::Limits;
 
 /// A readable file of known length, shared between threads.
 #[derive(Clone)]

@@ -7,9 +7,9 @@ use std::path::Path;
 use super::compression::MAGIC_LEN;
 use super::file::label;
 use super::{Compression, DirectoryLooks, Source, SourceError, sniff};
-use crate::escape;
-use crate::limits::{Exceeded, Limits};
-use crate::progress::{Progress, Task};
+use crate::base::escape;
+use crate::base::limits::{Exceeded, Limits};
+use crate::base::progress::{Progress, Task};
 
 /// How many bytes are copied at a time into a temporary file.
 const COPY_BUFFER: usize = 256 * 1024;

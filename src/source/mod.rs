@@ -17,11 +17,11 @@
 //!   file, whichever is more; a decoder may take [`Limit::DecoderMemory`](crate::Limit::DecoderMemory).
 //! - *Temporary files that outlive the process*: they have no name from the start.
 
-mod bound;
 mod compression;
 mod decode;
 mod directory;
 mod error;
+mod expansion;
 mod file;
 mod input;
 mod scratch;

@@ -5,7 +5,7 @@ use std::io;
 
 use super::Source;
 use super::file::positioned_read;
-use crate::limits::Limits;
+use crate::base::limits::Limits;
 
 /// An unnamed temporary file. Nothing of it is left when it is dropped, or the process ends.
 #[derive(Debug)]

@@ -55,7 +55,7 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use super::*;
-    use crate::parallel::{Jobs, map};
+    use crate::base::jobs::{Jobs, map};
 
     #[test]
     fn one_thread_at_a_time_has_the_turn() {

@@ -1,7 +1,6 @@
 //! `rebuild --accept-changes`: the layers below are what they were, and flattening what comes out gives
 //! the flat tar as it was changed.
 
-
 use crate::support::{forge, listing};
 use std::collections::BTreeMap;
 use std::fs;

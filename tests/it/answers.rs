@@ -1,7 +1,6 @@
 //! Answers: names that can be given back, characters that are not visible, and a form that does not depend
 //! on how large the archive is.
 
-
 use crate::support::forge;
 use std::ffi::OsString;
 use std::fs;
@@ -9,10 +8,10 @@ use std::os::unix::ffi::OsStringExt as _;
 use std::path::Path;
 use std::process::{Command, Output};
 
-use base64::Engine as _;
 use crate::support::forge::{Entry, Form, layer};
-use serde_json::{Value, json};
 use crate::support::{bytes, imgtar, items, sha256, shown, text};
+use base64::Engine as _;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 /// Runs imgtar with arguments that need not be text.

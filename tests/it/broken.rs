@@ -1,6 +1,5 @@
 //! imgtar on archives that are damaged, odd or hostile, and on command lines that cannot be meant.
 
-
 use crate::support;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs;

@@ -3,11 +3,10 @@
 //! `testdata/change/cases.jsonl` holds what Docker answered (`testdata/make-changes.py` asks it).
 //! With an engine at hand it is asked again, and the whole config must have the same bytes.
 
-
 use std::fs;
 
-use imgtar::digest::{DiffId, Digest};
-use imgtar::image::{ChangeError, Changes, ConfigDraft, Created, HistoryEntry, Platform};
+use imgtar::base::digest::{DiffId, Digest};
+use imgtar::document::{ChangeError, Changes, ConfigDraft, Created, HistoryEntry, Platform};
 use serde_json::Value;
 
 use crate::support::{Docker, items, read, repository, shown, text};

@@ -5,7 +5,6 @@
 //! Everything that is made in an engine has a name of its own and is removed again, also after a
 //! failure.
 
-
 use crate::support::{forge, listing};
 use std::collections::BTreeMap;
 use std::fs;

@@ -3,7 +3,6 @@
 //! The archives lie beside the repository (`../shared/corpus`); its two tables say where they come
 //! from and what is in them.
 
-
 use crate::support;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 

@@ -5,7 +5,6 @@
 //! `../shared/archives`, or of `testdata/engines` where those are not there. `IMGTAR_FLIPS` says how
 //! many bits are flipped in all (2,000), `IMGTAR_SEED` where the choice begins.
 
-
 use crate::support;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
@@ -14,12 +13,12 @@ use std::num::NonZeroUsize;
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 
-use imgtar::archive::ArchiveError;
-use imgtar::image::{ImageSet, LoadError};
-use imgtar::problem::Severity;
-use imgtar::progress::Silent;
-use imgtar::{Jobs, Limits};
 use crate::support::{archives, bytes, engines, shared};
+use imgtar::archive::ArchiveError;
+use imgtar::base::problem::Severity;
+use imgtar::base::progress::Silent;
+use imgtar::image::{ImageSet, LoadError};
+use imgtar::{Jobs, Limits};
 
 /// What a byte of an archive belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -179,7 +178,7 @@ fn verify(path: &Path) -> Said {
         Err(_) => return refused,
     };
     let jobs = Jobs::new(NonZeroUsize::MIN);
-    let result = imgtar::verify::verify(&archive, &set, jobs, &Silent).expect("the disk works");
+    let result = imgtar::check::verify(&archive, &set, jobs, &Silent).expect("the disk works");
     Said {
         codes: result.problems.iter().map(|p| p.code.name()).collect(),
         has_error: result

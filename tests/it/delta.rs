@@ -5,7 +5,6 @@
 //! comes up together with every other. The seed is fixed; a longer search is
 //! `PROPTEST_CASES=100000 PROPTEST_RNG_SEED=$RANDOM cargo test --test it delta::`.
 
-
 use crate::support::{forge, listing};
 use std::collections::{BTreeMap, BTreeSet};
 use std::env;
@@ -14,11 +13,11 @@ use std::num::NonZeroUsize;
 use std::path::Path;
 
 use imgtar::Jobs;
+use imgtar::base::progress::Silent;
 use imgtar::image::ImageSet;
-use imgtar::progress::Silent;
-use imgtar::rootfs::{Additions, ChangeKind, Delta, Rootfs, RootfsError, difference};
+use imgtar::output::{FlattenOptions, WriteError, flatten, spool_delta};
 use imgtar::source::Input;
-use imgtar::write::{FlattenOptions, WriteError, flatten, spool_delta};
+use imgtar::tree::{Additions, ChangeKind, Delta, Tree, TreeError, difference};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngSeed, TestRunner};
 
@@ -32,23 +31,23 @@ fn jobs() -> Jobs {
 }
 
 /// A tree out of the layers of an image.
-fn image_tree(layers: &[Vec<u8>], directory: &Path) -> Rootfs {
+fn image_tree(layers: &[Vec<u8>], directory: &Path) -> Tree {
     let file = directory.join("lower.tar");
     _ = fs::remove_file(&file);
     fs::write(&file, forge::archive(layers, Form::Hybrid)).expect("room for an archive");
     let archive = imgtar::open(&file, &Silent).expect("an archive");
     let images = ImageSet::load(&archive).expect("images");
-    let built = Rootfs::build(&images.images[0], false, jobs(), &Silent);
+    let built = Tree::build(&images.images[0], false, jobs(), &Silent);
     built.expect("layers that can be applied").0
 }
 
 /// A tree out of a rootfs tar.
-fn flat_tree(tar: &[u8], directory: &Path) -> Result<Rootfs, RootfsError> {
+fn flat_tree(tar: &[u8], directory: &Path) -> Result<Tree, TreeError> {
     let file = directory.join("upper.tar");
     _ = fs::remove_file(&file);
     fs::write(&file, tar).expect("room for a tar");
     let input = Input::open(&file, &Silent).expect("a file");
-    Rootfs::from_tar(input.source().whole())
+    Tree::from_tar(input.source().whole())
 }
 
 /// The merged tree of layers as a rootfs tar, without a word of warning.
@@ -69,11 +68,11 @@ fn flattened(layers: &[Vec<u8>], directory: &Path) -> Vec<u8> {
     output
 }
 
-fn changes(lower: &Rootfs, upper: &Rootfs) -> Delta {
+fn changes(lower: &Tree, upper: &Tree) -> Delta {
     difference(lower, upper, &Additions::none(), jobs(), &Silent).expect("readable files")
 }
 
-fn layer_of(upper: &Rootfs, delta: &Delta) -> Vec<u8> {
+fn layer_of(upper: &Tree, delta: &Delta) -> Vec<u8> {
     let layer = spool_delta(upper, delta, &Silent).expect("a layer");
     layer.blob().read_all().expect("a readable layer")
 }
@@ -472,7 +471,7 @@ fn sparse_files_are_compared_by_what_they_expand_to() {
     let one = sparse("0,4,200000,4", b"headtail");
     let other = sparse("0,2,2,2,199999,6", b"head\0tail\0");
     let less = sparse("0,4,200000,4", b"headtaiL");
-    let trees: Vec<Rootfs> = [&whole, &one, &other]
+    let trees: Vec<Tree> = [&whole, &one, &other]
         .map(|entries| image_tree(&[forge::layer(entries)], directory))
         .into();
     let differs = image_tree(&[forge::layer(&less)], directory);

@@ -1,7 +1,6 @@
 //! Small archives that ask for much: time, memory and room on disk stay within what the input gives
 //! reason to, and what cannot be checked is not taken for right.
 
-
 use std::fs;
 use std::io::Write as _;
 use std::time::{Duration, Instant};

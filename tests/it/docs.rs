@@ -9,8 +9,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use imgtar::digest::{ChainId, DiffId, Digest};
-use imgtar::report::{History, Images, Inspect, Layers, Ls, Tree, Verify};
+use imgtar::base::digest::{ChainId, DiffId, Digest};
+use imgtar::report::{History, ImageTree, Images, Inspect, Layers, Ls, Verify};
 use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
 use serde_json::{Value, json};
@@ -204,7 +204,7 @@ fn schema_of(command: &str) -> Value {
         "inspect" => schema::<Inspect>(command),
         "layers" => schema::<Layers>(command),
         "history" => schema::<History>(command),
-        "tree" => schema::<Tree>(command),
+        "tree" => schema::<ImageTree>(command),
         "ls" => schema::<Ls>(command),
         "verify" => schema::<Verify>(command),
         other => panic!("{other} has no report"),
@@ -385,7 +385,9 @@ fn shown(limit: imgtar::Limit) -> String {
         .find(|(_, shift)| value >= 1 << shift && value.is_multiple_of(1 << shift));
     match unit {
         // A path is as long as the constant that it follows.
-        Some((unit, shift)) if limit.unit() == imgtar::limits::Unit::Bytes && value > 4096 => {
+        Some((unit, shift))
+            if limit.unit() == imgtar::base::limits::Unit::Bytes && value > 4096 =>
+        {
             format!("{} {unit}", value >> shift)
         }
         _ => value.to_string(),

@@ -5,7 +5,6 @@
 //! skip themselves, or take this machine's own Docker if it has one. Everything that is made in an
 //! engine has a name of its own and is removed again, also after a failure.
 
-
 use std::fs;
 use std::process::{self, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};

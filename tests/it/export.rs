@@ -3,9 +3,8 @@
 //! A container adds files of its own to what the image has, and only those may differ. Everything
 //! that is made in an engine has a name of its own and is removed again, also after a failure.
 
-
-use crate::support::{forge, listing};
 use crate::support;
+use crate::support::{forge, listing};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::process::{self, Command};
@@ -16,7 +15,9 @@ use tempfile::TempDir;
 
 use crate::support::forge::{Entry, Form};
 use crate::support::listing::Listing;
-use crate::support::{Docker, archives, engines, finish, imgtar, read, repository, shared, shown, tool};
+use crate::support::{
+    Docker, archives, engines, finish, imgtar, read, repository, shared, shown, tool,
+};
 
 /// What Docker puts into every container.
 const ADDED: [&str; 8] = [

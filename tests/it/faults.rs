@@ -2,7 +2,6 @@
 //! process is ended. A clear error and the right exit code, nothing half written, nothing left behind.
 #![cfg(unix)]
 
-
 use crate::support::forge;
 use std::fs::{self, File};
 use std::io::{Read as _, Write as _};
@@ -12,8 +11,8 @@ use std::process::{Child, Command, Output, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use imgtar::base::progress::Silent;
 use imgtar::image::ImageSet;
-use imgtar::progress::Silent;
 use imgtar::{Class, Error, Jobs};
 
 use crate::support::{engines, imgtar, repository, shown};
@@ -202,7 +201,7 @@ fn an_input_that_shrinks_is_told_for_what_it_is() {
     let len = path.metadata().expect("a file").len();
     let file = File::options().write(true).open(&path).expect("our file");
     file.set_len(len / 2).expect("our file");
-    let failed = imgtar::verify::verify(&archive, &set, Jobs::all_cores(), &Silent);
+    let failed = imgtar::check::verify(&archive, &set, Jobs::all_cores(), &Silent);
     let error = Error::from(failed.expect_err("half of it is gone"));
     assert_eq!(error.class(), Class::Environment);
     let mut text = String::new();

@@ -1,8 +1,7 @@
 //! What is not an image archive is refused with its cause named, and the next command.
 
-
-use crate::support::forge;
 use crate::support;
+use crate::support::forge;
 use std::fs;
 use std::io::Write as _;
 use std::path::Path;

@@ -5,17 +5,16 @@
 //! a debug build, whose loops are not optimised) and 256 MB of memory, and it ends with an answer or with
 //! a clear error.
 
-
-use crate::support::{forge, measured};
 use crate::support;
+use crate::support::{forge, measured};
 use std::fs::{self, File};
 use std::io::{BufWriter, Write as _};
 use std::path::Path;
 
-use flate2::Compression;
-use flate2::write::GzEncoder;
 use crate::support::measured::Ended;
 use crate::support::{read, repository, shown};
+use flate2::Compression;
+use flate2::write::GzEncoder;
 
 const COMMANDS: [&str; 8] = [
     "images", "inspect", "layers", "history", "tree", "ls", "verify", "flatten",

@@ -3,20 +3,19 @@
 //! Each case is made here, piece by piece, as `docs/metadata.md` describes the form. A run may take what
 //! `tests/hostile.rs` allows a run.
 
-
 use crate::support::{forge, measured};
 use std::fs;
 use std::io::Write as _;
 use std::path::Path;
 
+use crate::support::forge::Entry;
+use crate::support::measured::Ended;
+use crate::support::{sha256, shown};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use crate::support::forge::Entry;
-use crate::support::measured::Ended;
 use serde_json::{Value, json};
-use crate::support::{sha256, shown};
 
 /// The end of a tar, and the whole of an empty one.
 const END: [u8; 1024] = [0; 1024];

@@ -1,7 +1,6 @@
 //! `import`: the layer is the tar that was given, the config is the one that `docker import` writes,
 //! every engine loads the archive, and what is no root file system is not taken for one.
 
-
 use std::fs;
 use std::io::Write as _;
 use std::path::Path;

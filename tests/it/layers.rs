@@ -1,9 +1,8 @@
 //! `flatten` on crafted layers: every case of `shared/cases` in every layout, the form of the output,
 //! and what is left when something is wrong.
 
-
-use crate::support::{forge, listing};
 use crate::support;
+use crate::support::{forge, listing};
 use std::collections::BTreeMap;
 use std::fs;
 use std::process::{Command, Stdio};

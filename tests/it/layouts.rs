@@ -1,22 +1,23 @@
 //! The three layouts against what their engines write: images of an archive written anew have to give
 //! that archive again, where it can be the same.
 
-
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Read as _;
 use std::path::Path;
 
 use imgtar::Jobs;
+use imgtar::base::progress::Silent;
 use imgtar::image::{ImageSet, Name};
-use imgtar::progress::Silent;
-use imgtar::write::{
+use imgtar::output::{
     ArchiveLayout, ArchiveOptions, OutputImage, WriteError, WrittenArchive, write_archive,
 };
 
 use serde_json::{Value, json};
 
-use crate::support::{archives, bytes, engines, imgtar, items, read, repository, sha256, shared, shown};
+use crate::support::{
+    archives, bytes, engines, imgtar, items, read, repository, sha256, shared, shown,
+};
 
 const LAYOUTS: [ArchiveLayout; 3] = [
     ArchiveLayout::Docker,

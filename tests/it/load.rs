@@ -3,22 +3,23 @@
 //!
 //! Engines as in `tests/engines.rs`; without them these tests skip themselves.
 
-
 use crate::support;
 use std::fs::{self, File};
 use std::process::{self, Command};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use imgtar::Jobs;
+use imgtar::base::progress::Silent;
 use imgtar::image::{Image, ImageSet, Name};
-use imgtar::progress::Silent;
-use imgtar::write::{
+use imgtar::output::{
     ArchiveLayout, ArchiveOptions, OutputImage, SquashOptions, WrittenImage, squash, write_archive,
 };
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::support::{Docker, Tree, archives, engines, finish, repository, sha256, shared, shown, tool};
+use crate::support::{
+    Docker, Tree, archives, engines, finish, repository, sha256, shared, shown, tool,
+};
 
 const LAYOUTS: [ArchiveLayout; 3] = [
     ArchiveLayout::Docker,

@@ -4,11 +4,10 @@
 //! `ENGINES.tsv` of the crafted layers in `../shared/cases`, and `testdata/corpus-loaders.tsv` for the
 //! archives that others made, in `../shared/corpus`.
 
-
 use std::collections::BTreeMap;
 
-use serde_json::Value;
 use crate::support::{imgtar, read, repository, shared, text};
+use serde_json::Value;
 
 /// The engines as `verify --json` calls them.
 const ENGINES: [&str; 3] = ["docker", "containerd", "podman"];

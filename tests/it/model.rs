@@ -8,7 +8,6 @@
 //! The seed is fixed, so a run is the same run everywhere; a longer search is
 //! `PROPTEST_CASES=100000 PROPTEST_RNG_SEED=$RANDOM cargo test --test it model::`.
 
-
 use crate::support::{forge, listing};
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,12 +17,12 @@ use std::fs;
 use std::num::NonZeroUsize;
 
 use imgtar::Jobs;
+use imgtar::base::progress::Silent;
 use imgtar::image::ImageSet;
-use imgtar::progress::Silent;
-use imgtar::record::{Kind, Positioned, Walker};
-use imgtar::rootfs::{Additions, Rootfs, RootfsError, difference};
+use imgtar::output::{FlattenOptions, WriteError, flatten, spool_delta};
 use imgtar::source::Slice;
-use imgtar::write::{FlattenOptions, WriteError, flatten, spool_delta};
+use imgtar::tar::{Kind, Positioned, Walker};
+use imgtar::tree::{Additions, Tree, TreeError, difference};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngSeed, TestCaseResult, TestRunner};
 
@@ -620,7 +619,7 @@ fn compare(stack: &[Vec<Item>], file: &std::path::Path) -> Result<bool, TestCase
             prop_assert!(want == got, "want is the model's\n{difference}");
             Ok(true)
         }
-        (Err(refusal), Err(WriteError::Rootfs(RootfsError::Entry { layer, .. }))) => {
+        (Err(refusal), Err(WriteError::Tree(TreeError::Entry { layer, .. }))) => {
             prop_assert_eq!(layer, refusal.layer, "{}", refusal.why);
             Ok(false)
         }
@@ -681,7 +680,7 @@ fn squash(stack: &[Vec<Item>], cut: usize, file: &std::path::Path) -> TestCaseRe
     let archive = imgtar::open(file, &Silent).expect("an archive");
     let images = ImageSet::load(&archive).expect("images");
     let jobs = Jobs::new(NonZeroUsize::MIN);
-    let split = Rootfs::build_split(&images.images[0], cut, false, jobs, &Silent);
+    let split = Tree::build_split(&images.images[0], cut, false, jobs, &Silent);
     let (lower, upper, _) = split.expect("layers that can be applied");
     let delta = difference(&lower, &upper, &Additions::none(), jobs, &Silent);
     let delta = delta.expect("readable files");

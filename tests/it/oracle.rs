@@ -3,7 +3,6 @@
 //! The engines' answers are stored beside the archives (`testdata/README.md` says how they were
 //! got); nothing in here knows an ID, a time or a size of its own.
 
-
 use crate::support;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;

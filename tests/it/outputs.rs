@@ -2,7 +2,6 @@
 //! and intact, with --force too. And in which form bytes come out: in records, as tar programs read them.
 #![cfg(unix)]
 
-
 use crate::support::forge;
 use std::fs;
 use std::io::Read as _;

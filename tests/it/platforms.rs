@@ -1,7 +1,6 @@
 //! Images for several platforms: what is written never depends on the machine, and what is shown says
 //! which platform was taken.
 
-
 use crate::support;
 use std::fs;
 

@@ -1,9 +1,8 @@
 //! `flatten --metadata` and `rebuild`: what comes back is what went in, or an error says what keeps it
 //! from coming back.
 
-
-use crate::support::forge;
 use crate::support;
+use crate::support::forge;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;

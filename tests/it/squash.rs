@@ -1,13 +1,12 @@
 //! `squash`: whatever is merged, a container sees the same files.
 
-
 use std::fs::{self, File};
 use std::path::Path;
 
 use imgtar::Jobs;
+use imgtar::base::progress::Silent;
 use imgtar::image::{Image, ImageSet};
-use imgtar::progress::Silent;
-use imgtar::write::{
+use imgtar::output::{
     ArchiveLayout, ArchiveOptions, FlattenOptions, SquashOptions, flatten, squash, write_archive,
 };
 use serde_json::Value;

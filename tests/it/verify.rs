@@ -1,13 +1,14 @@
 //! What `verify` says of layers, of checksum files, and of what to know before running an image.
 
-
 use crate::support;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
+use crate::support::{
+    Input, bytes, engines, imgtar, imgtar_with, items, repository, sha256, shown, text,
+};
 use serde_json::{Value, json};
-use crate::support::{Input, bytes, engines, imgtar, imgtar_with, items, repository, sha256, shown, text};
 
 /// A layer under construction.
 struct Layer(tar::Builder<Vec<u8>>);

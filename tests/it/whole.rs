@@ -1,18 +1,17 @@
 //! An archive is whole or an error, the same one for every command; nothing that could not be examined
 //! counts as absent; and what readers disagree about is told by every command.
 
-
 use crate::support::forge;
 use std::fs;
 use std::path::Path;
 
 use crate::support::forge::{Entry, Form};
+use crate::support::{Docker, Run, imgtar, items, number, sha256, shown, text};
 use imgtar::archive::{ArchiveError, Contents, Ending, LookupError};
+use imgtar::base::progress::Silent;
 use imgtar::image::{ImageSet, LoadError};
-use imgtar::progress::Silent;
 use imgtar::{Error, Limits};
 use serde_json::{Value, json};
-use crate::support::{Docker, Run, imgtar, items, number, sha256, shown, text};
 
 // --- archives -------------------------------------------------------------------------------------
 

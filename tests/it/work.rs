@@ -3,17 +3,16 @@
 //!
 //! Every archive here is a few kilobytes or some ten as it would be sent, compressed as a whole.
 
-
 use crate::support::{forge, measured};
 use std::fs;
 use std::io::Write as _;
 use std::path::Path;
 
-use flate2::Compression;
-use flate2::write::GzEncoder;
 use crate::support::forge::Entry;
 use crate::support::measured::Ended;
 use crate::support::{sha256, shown};
+use flate2::Compression;
+use flate2::write::GzEncoder;
 
 /// An archive of one image, compressed by zstd: layers as they are stored, with their diff IDs, and the
 /// order in which the image has them.

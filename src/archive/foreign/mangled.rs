@@ -10,8 +10,8 @@ use bstr::ByteSlice;
 
 use super::transcoded::REPLACEMENT;
 use super::{Encoding, HEAD, headers, window};
-use crate::record::BLOCK;
 use crate::source::{Source, SourceError};
+use crate::tar::BLOCK;
 
 /// How many line ends, or lost characters, count as a sign without any header.
 const MANY: usize = 8;

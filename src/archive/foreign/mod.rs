@@ -25,8 +25,8 @@ pub(super) use refuse::{not_tar, refuse_zeros};
 pub use text::{JsonText, TextForm};
 pub use transcoded::Encoding;
 
-use crate::record::{BLOCK, is_header};
 use crate::source::{Compression, Source, SourceError, sniff};
+use crate::tar::{BLOCK, is_header};
 
 /// How much of the beginning of a file is looked at, in bytes: the magic of ISO 9660 lies 32 KiB deep.
 const HEAD: usize = 64 * 1024;

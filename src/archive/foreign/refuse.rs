@@ -2,8 +2,8 @@
 
 use super::{Foreign, Mangled};
 use crate::archive::ArchiveError;
-use crate::record::{BLOCK, Positioned, TarError, TarFault, Walker, is_header};
 use crate::source::Input;
+use crate::tar::{BLOCK, Positioned, TarError, TarFault, Walker, is_header};
 
 /// Refuses what cannot be the tar of a root file system, because it is no tar at all, and says what it is.
 ///

@@ -8,8 +8,8 @@ use std::fmt;
 use bstr::ByteSlice;
 
 use super::{Content, Foreign};
-use crate::record::{BLOCK, is_header};
 use crate::source::Compression;
+use crate::tar::{BLOCK, is_header};
 
 /// An encoding of text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

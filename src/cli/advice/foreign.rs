@@ -13,7 +13,7 @@ pub(in crate::cli) enum Wanted {
     /// An image archive.
     Images,
     /// The tar of a root file system.
-    Rootfs,
+    Tree,
 }
 
 impl Wanted {
@@ -21,7 +21,7 @@ impl Wanted {
     pub(super) fn written_by(self) -> &'static str {
         match self {
             Self::Images => WHAT_WRITES_ONE,
-            Self::Rootfs => EXPORTS,
+            Self::Tree => EXPORTS,
         }
     }
 }
@@ -72,7 +72,7 @@ impl File<'_> {
     fn tar(&self, program: &str) -> String {
         match self.wanted {
             Wanted::Images => format!("{program} | imgtar verify -"),
-            Wanted::Rootfs => format!("{program} > rootfs.tar"),
+            Wanted::Tree => format!("{program} > rootfs.tar"),
         }
     }
 
@@ -80,7 +80,7 @@ impl File<'_> {
     fn rootfs(&self, program: &str) -> String {
         match self.wanted {
             Wanted::Images => format!("{program} | imgtar import - -o image.tar"),
-            Wanted::Rootfs => format!("{program} > rootfs.tar"),
+            Wanted::Tree => format!("{program} > rootfs.tar"),
         }
     }
 
@@ -88,7 +88,7 @@ impl File<'_> {
     fn anew(&self) -> String {
         match self.wanted {
             Wanted::Images => format!("docker save -o {} IMAGE", self.name()),
-            Wanted::Rootfs => format!("docker export -o {} CONTAINER", self.name()),
+            Wanted::Tree => format!("docker export -o {} CONTAINER", self.name()),
         }
     }
 }
@@ -266,7 +266,7 @@ pub(super) fn on_looks(path: &str, looks: &Looks) -> Advice {
         "image.tar"
     };
     match looks {
-        Looks::Rootfs => Advice::hint(format!(
+        Looks::Tree => Advice::hint(format!(
             "a root file system has no image to look at; `imgtar import {tar} -o {output}` makes one of it, `tar -tvf {tar}` lists it"
         )),
         Looks::Platforms { directories } => {
@@ -305,7 +305,7 @@ pub(super) fn on_looks(path: &str, looks: &Looks) -> Advice {
                     InnerContent::Images => {
                         format!("take one out and read it: {}", file.tar(&take))
                     }
-                    InnerContent::Rootfs => format!("make an image of one: {}", file.rootfs(&take)),
+                    InnerContent::Tree => format!("make an image of one: {}", file.rootfs(&take)),
                 })
             }
         },
@@ -332,10 +332,10 @@ pub(super) fn on_directory(path: &str, looks: DirectoryLooks, wanted: Wanted) ->
         (DirectoryLooks::ContainersStorage, _) => {
             "imgtar reads files; podman writes one with: podman save -o image.tar IMAGE".to_owned()
         }
-        (DirectoryLooks::Rootfs, Wanted::Images) => format!(
+        (DirectoryLooks::Tree, Wanted::Images) => format!(
             "pack it and make an image of it: tar -C {directory} -cf - --numeric-owner . | imgtar import - -o image.tar"
         ),
-        (DirectoryLooks::Rootfs | DirectoryLooks::Other, Wanted::Rootfs) => {
+        (DirectoryLooks::Tree | DirectoryLooks::Other, Wanted::Tree) => {
             format!("pack it first: tar -C {directory} -cf rootfs.tar --numeric-owner .")
         }
         (DirectoryLooks::Other, Wanted::Images) => format!(

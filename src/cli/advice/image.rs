@@ -1,7 +1,8 @@
 //! On images that cannot be read or picked.
 
 use imgtar::archive::LookupError;
-use imgtar::image::{JsonError, LoadError, Platform, SelectError, Unreadable};
+use imgtar::document::{JsonError, Platform};
+use imgtar::image::{LoadError, SelectError, Unreadable};
 
 use super::foreign::Wanted;
 use super::{Advice, VERIFY, allow, archive};

@@ -1,8 +1,8 @@
 //! On layers that cannot be read or applied.
 
 use imgtar::layer::LayerError;
-use imgtar::record::{TarError, TarFault};
-use imgtar::rootfs::RootfsError;
+use imgtar::tar::{TarError, TarFault};
+use imgtar::tree::TreeError;
 
 use super::foreign::Wanted;
 use super::{Advice, EXPORTS, READ_FAILED, VERIFY, archive, no_room_for};
@@ -19,29 +19,29 @@ pub(super) fn on_layer(error: &LayerError) -> Advice {
     }
 }
 
-pub(super) fn on_rootfs(error: &RootfsError) -> Advice {
+pub(super) fn on_rootfs(error: &TreeError) -> Advice {
     match error {
-        RootfsError::DiffId { .. } => Advice::hint(
+        TreeError::DiffId { .. } => Advice::hint(
             "the layer was changed or damaged; `imgtar verify` says what else is, --no-verify flattens it all the same",
         ),
-        RootfsError::Entry { .. } => Advice::hint(
+        TreeError::Entry { .. } => Advice::hint(
             "no engine can apply this layer either; `imgtar ls --layer` shows its entries",
         ),
-        RootfsError::NotRootfs { .. } => Advice::hint(EXPORTS),
-        RootfsError::Flat(error) => on_flat(error),
-        RootfsError::FlatEntry { .. } => {
+        TreeError::NotRootfs { .. } => Advice::hint(EXPORTS),
+        TreeError::Flat(error) => on_flat(error),
+        TreeError::FlatEntry { .. } => {
             Advice::hint("no container can have such a file; leave it out of the tar")
         }
-        RootfsError::Image { .. } => Advice::hint(
+        TreeError::Image { .. } => Advice::hint(
             "`imgtar verify` reports everything that is wrong with the archive; --no-verify flattens what is there",
         ),
-        RootfsError::Layer { source, .. } => on_layer(source),
+        TreeError::Layer { source, .. } => on_layer(source),
         // The limit's own hint follows; more entries than can be counted have no limit to raise.
-        RootfsError::Limit { .. }
-        | RootfsError::Expansion { .. }
-        | RootfsError::TooManyEntries { .. } => Advice::none(),
-        RootfsError::Compare { source, .. } => archive::on_source(source, Wanted::Images),
-        RootfsError::WorkingDirectory { .. } => {
+        TreeError::Limit { .. }
+        | TreeError::Expansion { .. }
+        | TreeError::TooManyEntries { .. } => Advice::none(),
+        TreeError::Compare { source, .. } => archive::on_source(source, Wanted::Images),
+        TreeError::WorkingDirectory { .. } => {
             Advice::hint("no engine starts this image; another WORKDIR makes one that does")
         }
     }

@@ -1,8 +1,8 @@
 //! On metadata that cannot be used, and on archives that cannot be rebuilt from it.
 
-use imgtar::limits::Exceeded;
-use imgtar::metadata::{MetadataError, StreamFault};
-use imgtar::rebuild::RebuildError;
+use imgtar::base::limits::Exceeded;
+use imgtar::split::metadata::{MetadataError, StreamFault};
+use imgtar::split::rebuild::RebuildError;
 
 use super::foreign::Wanted;
 use super::{Advice, VERIFY, archive, image, layer, no_room_for, on_output, write};

@@ -16,7 +16,7 @@ use std::io;
 
 use imgtar::Error;
 use imgtar::archive::Looks;
-use imgtar::limits::Exceeded;
+use imgtar::base::limits::Exceeded;
 
 use foreign::Wanted;
 
@@ -38,7 +38,7 @@ impl Advice {
             Error::Load(error) => image::on_load(error),
             Error::Select(error) => image::on_select(error),
             Error::Layer(error) => layer::on_layer(error),
-            Error::Rootfs(error) => layer::on_rootfs(error),
+            Error::Tree(error) => layer::on_rootfs(error),
             Error::Write(error) => write::on_write(error),
             Error::Metadata(error) => metadata::on_metadata(error),
             Error::Rebuild(error) => metadata::on_rebuild(error),
@@ -56,8 +56,8 @@ impl Advice {
     /// The advice on a file that should have been the tar of a root file system, and cannot be.
     pub(super) fn on_rootfs(error: &Error) -> Self {
         match error {
-            Error::Archive(error) => archive::on_archive(error, Wanted::Rootfs),
-            Error::Source(error) => archive::on_source(error, Wanted::Rootfs),
+            Error::Archive(error) => archive::on_archive(error, Wanted::Tree),
+            Error::Source(error) => archive::on_source(error, Wanted::Tree),
             error => Self::on(error),
         }
     }

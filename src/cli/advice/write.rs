@@ -1,14 +1,14 @@
 //! On archives that cannot be written.
 
-use imgtar::image::{ChangeError, Refused};
-use imgtar::write::WriteError;
+use imgtar::document::{ChangeError, Refused};
+use imgtar::output::WriteError;
 
 use super::foreign::Wanted;
 use super::{Advice, archive, layer, no_room_for, on_output};
 
 pub(super) fn on_write(error: &WriteError) -> Advice {
     match error {
-        WriteError::Rootfs(error) => layer::on_rootfs(error),
+        WriteError::Tree(error) => layer::on_rootfs(error),
         WriteError::Read(error) => archive::on_source(error, Wanted::Images),
         WriteError::Change(error) => on_change(error),
         WriteError::WhiteoutName { .. } => {

@@ -3,9 +3,10 @@
 use std::ffi::OsString;
 use std::io::ErrorKind;
 
-use imgtar::image::{Selector, WantedPlatform};
-use imgtar::rootfs::Body;
-use imgtar::write::{WriteError, write_file};
+use imgtar::document::WantedPlatform;
+use imgtar::image::Selector;
+use imgtar::output::{WriteError, write_file};
+use imgtar::tree::Body;
 
 use super::ls::{build, find, shown};
 use super::{Context, Exit, Failure};

@@ -2,10 +2,11 @@
 
 use std::path::PathBuf;
 
-use imgtar::escape;
-use imgtar::image::{Changes, Selector, WantedPlatform};
-use imgtar::rootfs::ChangeKind;
-use imgtar::write::{CommitOptions, commit};
+use imgtar::base::escape;
+use imgtar::document::{Changes, WantedPlatform};
+use imgtar::image::Selector;
+use imgtar::output::{CommitOptions, commit};
+use imgtar::tree::ChangeKind;
 
 use super::{Context, Exit, Failure};
 use crate::cli::archive_output::{ArchiveOutputArg, CreatedArg, TagArg};
@@ -81,7 +82,7 @@ impl Args {
                 "BASE and ROOTFS.tar cannot both come from standard input",
             ));
         }
-        let changes = Changes::parse(&self.changes).map_err(imgtar::write::WriteError::from)?;
+        let changes = Changes::parse(&self.changes).map_err(imgtar::output::WriteError::from)?;
         for doubt in changes.doubts() {
             warn(context.output, &doubt.to_string());
         }

@@ -3,11 +3,11 @@
 use std::path::PathBuf;
 
 use imgtar::image::Image;
-use imgtar::metadata::{CollectOptions, Collected, ContainerDescription, collect};
-use imgtar::record::Mtime;
+use imgtar::output::{FlattenOptions, Merged, WriteError};
 use imgtar::report::units;
-use imgtar::rootfs::Rootfs;
-use imgtar::write::{FlattenOptions, Merged, WriteError};
+use imgtar::split::metadata::{CollectOptions, Collected, ContainerDescription, collect};
+use imgtar::tar::Mtime;
+use imgtar::tree::Tree;
 
 use super::{Context, Exit, Failure, Loaded};
 use crate::cli::archive_output::asked_time;
@@ -110,7 +110,7 @@ impl Args {
         context: &Context,
         loaded: &Loaded,
         image: &Image,
-        tree: &Rootfs,
+        tree: &Tree,
         out: &mut Destination,
     ) -> Result<Collected, Failure> {
         let as_container = if self.as_container {

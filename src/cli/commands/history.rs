@@ -2,8 +2,8 @@
 
 use std::io::{self, Write};
 
-use imgtar::escape;
-use imgtar::limits::Limits;
+use imgtar::base::escape;
+use imgtar::base::limits::Limits;
 use imgtar::report::{Each, History, HistoryImage, HistoryStep, units};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;

@@ -2,8 +2,9 @@
 
 use std::io::{self, Write};
 
-use imgtar::escape;
-use imgtar::image::{Created, Image, Name, is_tag};
+use imgtar::base::escape;
+use imgtar::document::Created;
+use imgtar::image::{Image, Name, is_tag};
 use imgtar::layer::Measures;
 use imgtar::report::{Images, units};
 use jiff::Timestamp;

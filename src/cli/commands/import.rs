@@ -3,11 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use imgtar::archive::{ArchiveError, Contents};
-use imgtar::escape;
-use imgtar::image::{Changes, ImageSet, LoadError, Platform};
+use imgtar::base::escape;
+use imgtar::document::{Changes, Platform};
+use imgtar::image::{ImageSet, LoadError};
+use imgtar::output::{IMPORT_MESSAGE, ImportOptions, WriteError, import};
 use imgtar::report::units;
 use imgtar::source::Input;
-use imgtar::write::{IMPORT_MESSAGE, ImportOptions, WriteError, import};
 
 use super::{Context, Exit, Failure};
 use crate::cli::archive_output::{ArchiveOutputArg, CreatedArg, TagArg};
@@ -70,7 +71,7 @@ impl Args {
         }
         // What is refused when it is applied is refused before anything is read.
         changes
-            .apply(&mut imgtar::image::RunConfig::default())
+            .apply(&mut imgtar::document::RunConfig::default())
             .map_err(WriteError::from)?;
         let platform = self
             .platform

@@ -1,9 +1,9 @@
 //! `layers`: a row a layer.
 
-use imgtar::digest::DiffId;
+use imgtar::base::digest::DiffId;
+use imgtar::base::progress::Progress;
 use imgtar::image::Image;
 use imgtar::layer::digest;
-use imgtar::progress::Progress;
 use imgtar::report::Layers;
 
 use super::{Context, Exit, Failure, exit_for};

@@ -5,12 +5,14 @@ use std::ffi::OsString;
 use std::ops::ControlFlow;
 
 use clap::ValueEnum;
-use imgtar::image::{Image, Layer, Selector, WantedPlatform};
+use imgtar::Jobs;
+use imgtar::base::escape;
+use imgtar::base::limits::{Exceeded, Limit, Limits};
+use imgtar::document::WantedPlatform;
+use imgtar::image::{Image, Layer, Selector};
 use imgtar::layer::LayerError;
-use imgtar::limits::{Exceeded, Limit, Limits};
 use imgtar::report::{LayerListing, Listing, Ls, LsEntry, Merged, Place, See};
-use imgtar::rootfs::{NodeId, Rootfs};
-use imgtar::{Jobs, escape};
+use imgtar::tree::{NodeId, Tree};
 
 use super::{Context, Exit, Failure, Loaded};
 use crate::cli::args::{ArchiveArg, JsonArg, OneImageArg, bytes_of};
@@ -122,7 +124,7 @@ impl Args {
     }
 
     /// Where the listings begin.
-    fn starts(&self, tree: &Rootfs, context: &Context) -> Result<Vec<(NodeId, Vec<u8>)>, Failure> {
+    fn starts(&self, tree: &Tree, context: &Context) -> Result<Vec<(NodeId, Vec<u8>)>, Failure> {
         if self.paths.is_empty() {
             return Ok(vec![(tree.root(), Vec::new())]);
         }
@@ -146,14 +148,14 @@ impl Args {
 }
 
 /// The merged tree of an image.
-pub(super) fn build(image: &Image, jobs: Jobs, context: &Context) -> Result<Rootfs, Failure> {
-    let (tree, _) = Rootfs::build(image, false, jobs, &context.progress)?;
+pub(super) fn build(image: &Image, jobs: Jobs, context: &Context) -> Result<Tree, Failure> {
+    let (tree, _) = Tree::build(image, false, jobs, &context.progress)?;
     Ok(tree)
 }
 
 /// What a path of the merged tree leads to, and the path. It may be given as it is or as `ls` prints it.
 pub(super) fn find(
-    tree: &Rootfs,
+    tree: &Tree,
     given: &OsString,
     follow: bool,
     context: &Context,

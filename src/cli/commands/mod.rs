@@ -19,13 +19,14 @@ pub(super) mod verify;
 use std::path::Path;
 
 use imgtar::archive::{Archive, Contents};
-use imgtar::escape;
-use imgtar::image::{Image, ImageSet, Platform, Unasked};
+use imgtar::base::escape;
+use imgtar::base::problem::{Code, Problem, Severity};
+use imgtar::document::Platform;
+use imgtar::image::{Image, ImageSet, Unasked};
 use imgtar::layer::Measures;
-use imgtar::problem::{Code, Problem, Severity};
 use imgtar::report::units;
-use imgtar::rootfs::Warning;
 use imgtar::source::Input;
+use imgtar::tree::Warning;
 use imgtar::{Jobs, Limits};
 
 use super::args::{self, ArchiveArg, Global, ImageArg, OneImageArg};

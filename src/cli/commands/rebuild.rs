@@ -4,15 +4,15 @@ use std::fmt::Write as _;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use imgtar::escape;
+use imgtar::base::escape;
 use imgtar::image::Reference;
-use imgtar::metadata::Container;
-use imgtar::rebuild::{
+use imgtar::report::units;
+use imgtar::source::{Input, Slice};
+use imgtar::split::metadata::Container;
+use imgtar::split::rebuild::{
     AcceptOptions, Accepted, Extended, RebuildError, Rebuilt, Target, accept, rebuild,
 };
-use imgtar::report::units;
-use imgtar::rootfs::ChangeKind;
-use imgtar::source::{Input, Slice};
+use imgtar::tree::ChangeKind;
 use jiff::Timestamp;
 
 use super::{Context, Exit, Failure};

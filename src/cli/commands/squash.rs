@@ -1,6 +1,6 @@
 //! `squash`: layers of an image merged into one.
 
-use imgtar::write::{SquashOptions, squash};
+use imgtar::output::{SquashOptions, squash};
 
 use super::{Context, Exit, Failure};
 use crate::cli::archive_output::{ArchiveOutputArg, CreatedArg, TagArg};

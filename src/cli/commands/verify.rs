@@ -4,20 +4,20 @@ use std::path::{Path, PathBuf};
 
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use imgtar::archive::ArchiveError;
-use imgtar::audit::{Audit, AuditKind};
-use imgtar::digest::Digest;
-use imgtar::escape;
+use imgtar::base::digest::Digest;
+use imgtar::base::escape;
+use imgtar::base::problem::{Code, Problem};
+use imgtar::check::audit::{Audit, AuditKind};
+use imgtar::check::{Loaders, checksum_mismatch, file_digest};
 use imgtar::image::{ImageSet, LoadError};
-use imgtar::problem::{Code, Problem};
 use imgtar::report::{Demands, ImageAudit, Verify, VerifyArchive};
 use imgtar::source::SourceError;
-use imgtar::verify::{Loaders, checksum_mismatch, file_digest};
 
 use super::{Context, Exit, Failure};
 use crate::cli::args::JsonArg;
+use crate::cli::checksum_file::{Claims, Transfer};
 use crate::cli::error::{causes, warn};
 use crate::cli::render;
-use crate::cli::transfer::{Claims, Transfer};
 
 /// Check everything that archives claim
 ///
@@ -208,9 +208,9 @@ impl Args {
             }
         };
         let verify = if self.transfer.wants_digests() {
-            imgtar::verify::verify_file
+            imgtar::check::verify_file
         } else {
-            imgtar::verify::verify
+            imgtar::check::verify
         };
         let mut result = verify(&archive, &set, context.jobs, &context.progress)?;
         if let Some(claimed) = claimed {

@@ -10,7 +10,7 @@
 
 use std::io::{self, Write};
 
-use imgtar::limits::{Exceeded, Limit, Limits};
+use imgtar::base::limits::{Exceeded, Limit, Limits};
 use unicode_width::UnicodeWidthStr;
 
 use crate::cli::error::Failure;

@@ -4,9 +4,9 @@ use std::fmt::Write as _;
 use std::io::{self, Write};
 
 use anstyle::Style;
-use imgtar::escape;
-use imgtar::image::{Config, Health};
-use imgtar::limits::Limits;
+use imgtar::base::escape;
+use imgtar::base::limits::Limits;
+use imgtar::document::{Config, Health};
 use imgtar::report::{ArchiveHead, Inspect, InspectImage, units};
 use unicode_width::UnicodeWidthChar;
 

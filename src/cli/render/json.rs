@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use imgtar::escape::is_dangerous;
+use imgtar::base::escape::is_dangerous;
 use serde::Serialize;
 use serde_json::ser::{Formatter, Serializer};
 

@@ -2,8 +2,8 @@
 
 use std::io::{self, Write};
 
-use imgtar::escape;
-use imgtar::limits::{Limit, Limits};
+use imgtar::base::escape;
+use imgtar::base::limits::{Limit, Limits};
 use imgtar::report::{LayerRow, LayersImage, units};
 use imgtar::source::Compression;
 use unicode_width::UnicodeWidthStr;

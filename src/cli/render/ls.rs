@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::ops::ControlFlow;
 
-use imgtar::escape;
+use imgtar::base::escape;
 use imgtar::report::{FileType, Listing, LsEntry, Merged, Place, units};
 
 use crate::cli::error::Failure;

@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 use std::io::{self, Write};
 
 use anstyle::{AnsiColor, Style};
-use imgtar::escape;
-use imgtar::problem::Severity;
+use imgtar::base::escape;
+use imgtar::base::problem::Severity;
 use imgtar::report::ProblemRow;
 
 const ERROR: Style = AnsiColor::Red.on_default().bold();

@@ -3,8 +3,8 @@
 use std::fmt::Write as _;
 use std::io::Write;
 
-use imgtar::escape;
-use imgtar::limits::{Limit, Limits};
+use imgtar::base::escape;
+use imgtar::base::limits::{Limit, Limits};
 use imgtar::report::{TreeNode, units};
 
 use super::columns::too_wide;

@@ -4,9 +4,9 @@ use std::io::{self, Write};
 
 use anstyle::{AnsiColor, Style};
 use comfy_table::{ColumnConstraint, ContentArrangement, Table, Width, presets};
-use imgtar::escape;
-use imgtar::limits::{Limit, Limits};
-use imgtar::problem::Severity;
+use imgtar::base::escape;
+use imgtar::base::limits::{Limit, Limits};
+use imgtar::base::problem::Severity;
 use imgtar::report::{
     ImageAudit, Reason, Verify, VerifyArchive, VerifyLayer, VerifyLoader, VerifyLoaders, units,
 };

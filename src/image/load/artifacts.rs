@@ -1,12 +1,12 @@
 //! Manifests of something other than an image: attestations, signatures and what else is kept with them.
 
-use super::super::descriptor::{Descriptor, ManifestDocument};
 use super::super::model::{Artifact, ArtifactBlob};
 use super::super::reference::Name;
 use super::index::blob_member;
 use super::{LoadError, Loader, Unreadable};
 use crate::archive::LookupError;
-use crate::problem::{Code, Problem};
+use crate::base::problem::{Code, Problem};
+use crate::document::descriptor::{Descriptor, ManifestDocument};
 
 /// BuildKit's annotation on manifests that are no images (buildkit `util/attestation/types.go`).
 const REFERENCE_TYPE: &str = "vnd.docker.reference.type";
@@ -71,13 +71,13 @@ impl Loader<'_> {
     fn artifact_diff_ids(
         &mut self,
         config: &Descriptor,
-    ) -> Result<Vec<crate::digest::DiffId>, LoadError> {
+    ) -> Result<Vec<crate::base::digest::DiffId>, LoadError> {
         if !config.media_type.is_config() {
             return Ok(Vec::new());
         }
         let member = blob_member(&config.digest);
         let why = match self.document(&member)? {
-            Ok(document) => match super::super::Config::read(&document.bytes) {
+            Ok(document) => match crate::document::Config::read(&document.bytes) {
                 Ok(config) => return Ok(config.diff_ids().to_vec()),
                 Err(why) => why,
             },

@@ -2,7 +2,7 @@
 
 use super::super::model::{Identity, Image, LayerSource};
 use super::Loader;
-use crate::problem::{Code, Problem};
+use crate::base::problem::{Code, Problem};
 
 /// How many layers Docker's graph drivers stack (moby `layer/layer_store.go`, `maxLayerDepth`).
 const LAYER_LIMIT: usize = 125;

@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use super::super::config::Config;
-use super::super::json::{self, JsonError};
 use super::super::model::{ConfigBlob, Identity, LayerSource};
 use super::{LoadError, Loader, Read, Unreadable};
-use crate::digest::{Digest, Hasher, ImageId};
-use crate::limits::Limit;
-use crate::problem::{Code, Problem};
+use crate::base::digest::{Digest, Hasher, ImageId};
+use crate::base::limits::Limit;
+use crate::base::problem::{Code, Problem};
+use crate::document::Config;
+use crate::document::json::{self, JsonError};
 use crate::source::{MAGIC_LEN, Slice, Span, sniff};
 
 /// A config that was read.

@@ -47,7 +47,7 @@ impl Loader<'_> {
             // Of many members of one name the first two that differ are reported, and how many there are.
             let key = (&counts.name, problem.severity);
             if let Some(&first) = told.get(&key) {
-                let first: &mut crate::problem::Problem = &mut self.problems[first];
+                let first: &mut crate::base::problem::Problem = &mut self.problems[first];
                 first.count += 1;
                 continue;
             }

@@ -2,18 +2,18 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::super::descriptor::{Descriptor, Document, ManifestDocument};
-use super::super::json::{Json, Node};
 use super::super::model::{Absent, Artifact, Image, ImageSet, Layer, LayerSource, Manifest};
-use super::super::platform::Platform;
 use super::super::reference::Name;
 use super::artifacts::artifact_kind;
 use super::{LoadError, Loader, Read, assign_diff_ids};
 use super::{Unreadable, blob_digest_in_name};
 use crate::archive::{Layout, LookupError};
-use crate::digest::{BlobDigest, Digest};
-use crate::limits::Limit;
-use crate::problem::{Code, Problem};
+use crate::base::digest::{BlobDigest, Digest};
+use crate::base::limits::Limit;
+use crate::base::problem::{Code, Problem};
+use crate::document::Platform;
+use crate::document::descriptor::{Descriptor, Document, ManifestDocument};
+use crate::document::json::{Json, Node};
 
 /// containerd's and Docker's annotation: the whole reference.
 const CONTAINERD_NAME: &str = "io.containerd.image.name";

@@ -3,15 +3,15 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use super::super::config::{Config, HistoryEntry};
 use super::super::docker::{RepositoryTag, read_repositories};
 use super::super::model::{ConfigBlob, Identity, Image, ImageSet, Layer};
 use super::super::reference::{Name, Reference};
-use super::super::v1::V1Json;
 use super::{LoadError, Loader, Unreadable};
 use crate::archive::{Ending, Layout, LookupError, MemberName, V1Root};
-use crate::digest::LegacyId;
-use crate::problem::{Code, Problem};
+use crate::base::digest::LegacyId;
+use crate::base::problem::{Code, Problem};
+use crate::document::v1::V1Json;
+use crate::document::{Config, HistoryEntry};
 
 /// One directory, read.
 struct Node {

@@ -2,15 +2,15 @@
 
 use std::collections::HashMap;
 
-use super::super::config::{Created, HistoryEntry};
-use super::super::descriptor::Descriptor;
 use super::super::docker::{ManifestItem, ManifestJson};
 use super::super::model::{Identity, Image, Layer, RefusedTag, TagFault};
-use super::super::platform::Platform;
 use super::super::reference::{Name, Reference};
 use super::{LoadError, Loader, Read, assign_diff_ids, blob_digest_in_name, digest_in_name};
-use crate::digest::{BlobDigest, DiffId};
-use crate::problem::{Code, Problem};
+use crate::base::digest::{BlobDigest, DiffId};
+use crate::base::problem::{Code, Problem};
+use crate::document::Platform;
+use crate::document::descriptor::Descriptor;
+use crate::document::{Created, HistoryEntry};
 
 impl Loader<'_> {
     pub(super) fn manifest_json(&mut self) -> Read<Vec<Image>> {

@@ -12,7 +12,7 @@ use super::super::reference::{Name, Reference};
 use super::index::IndexWalk;
 use super::{LoadError, Loader, Unreadable};
 use crate::archive::{Layout, LookupError};
-use crate::problem::{Code, Problem};
+use crate::base::problem::{Code, Problem};
 
 impl Loader<'_> {
     /// Lays both descriptions over each other. What both describe is one image; the images that

@@ -5,8 +5,8 @@ mod consistency;
 mod documents;
 mod duplicates;
 mod index;
-mod keys;
 mod legacy;
+mod lint;
 mod manifest_json;
 mod merge;
 mod names;
@@ -15,19 +15,19 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use documents::ReadConfig;
-pub(super) use keys::unknown_keys;
+pub(super) use lint::unknown_keys;
 pub(crate) use names::blob_digest_in_name;
 use names::digest_in_name;
 
-use super::json::JsonError;
 use super::model::{ImageSet, Layer, LayerSource, RefusedTag};
 use crate::archive::{
     Archive, ArchiveError, Contents, EarlyEnd, Ending, Evidence, InnerContent, Layout, Looks,
     LookupError,
 };
-use crate::digest::{ChainId, DiffId};
-use crate::limits::{Exceeded, Limit, Limits};
-use crate::problem::{Code, Problem};
+use crate::base::digest::{ChainId, DiffId};
+use crate::base::limits::{Exceeded, Limit, Limits};
+use crate::base::problem::{Code, Problem};
+use crate::document::json::JsonError;
 use crate::source::{SourceError, Span};
 
 /// Why no images can be had from an archive.
@@ -175,7 +175,7 @@ fn may_be_cut(contents: &Contents, looks: &Looks) -> bool {
         Looks::Bundle { archives } => archives
             .iter()
             .all(|inner| inner.content != InnerContent::Images),
-        Looks::Rootfs
+        Looks::Tree
         | Looks::Platforms { .. }
         | Looks::Layer
         | Looks::Wrapped { .. }

@@ -1,6 +1,6 @@
 //! Digests that members have for names.
 
-use crate::digest::{BlobDigest, Digest};
+use crate::base::digest::{BlobDigest, Digest};
 
 /// The digest that a member's name claims: `blobs/sha256/<hex>` in a layout, `<hex>.json`,
 /// `sha256:<hex>` (crane) or `<hex>` elsewhere.

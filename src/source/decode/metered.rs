@@ -2,8 +2,8 @@
 
 use std::io::{self, BufRead, Read};
 
-use crate::limits::{Limit, Limits};
-use crate::source::bound::{Bound, Cost};
+use crate::base::limits::{Limit, Limits};
+use crate::source::expansion::{Bound, Cost};
 use crate::source::turn::Turn;
 
 /// What any decoder may take without waiting for others, in bytes: the dictionary of `xz -7` and more

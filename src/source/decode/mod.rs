@@ -16,8 +16,8 @@ use self::metered::Metered;
 use self::xz::XzStreams;
 use self::zstd::ZstdFrames;
 use super::Compression;
-use super::bound::{Bound, Cost};
-use crate::limits::Limits;
+use super::expansion::{Bound, Cost};
+use crate::base::limits::Limits;
 
 /// Reads the plain bytes behind any [`Compression`].
 pub struct Decoder<R: BufRead> {

@@ -7,7 +7,7 @@ use liblzma::stream::{Action, Error, Status, Stream};
 use super::cost;
 use super::metered::{Metered, SMALL, read_head};
 use crate::source::Compression;
-use crate::source::bound::Cost;
+use crate::source::expansion::Cost;
 
 /// How long the header of a stream is, in bytes.
 const HEADER: usize = 12;

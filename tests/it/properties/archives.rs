@@ -5,12 +5,12 @@ use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
 
 use imgtar::archive::{Archive, Layout};
-use imgtar::digest::Digest;
+use imgtar::base::digest::Digest;
+use imgtar::base::problem::{Code, Problem, Severity};
+use imgtar::base::progress::Silent;
+use imgtar::check::{Verification, verify};
 use imgtar::image::{Identity, ImageSet};
-use imgtar::problem::{Code, Problem, Severity};
-use imgtar::progress::Silent;
 use imgtar::source::Compression;
-use imgtar::verify::{Verification, verify};
 use imgtar::{Jobs, Limits};
 use proptest::collection::vec;
 use proptest::prelude::*;

@@ -2,7 +2,7 @@
 //! headers that no ordinary writer makes.
 
 use imgtar::Limit;
-use imgtar::record::{Entry, Kind, SparseSpan};
+use imgtar::tar::{Entry, Kind, SparseSpan};
 use proptest::prelude::*;
 
 use super::craft::{END, Header, file, long, padded, pax, record};

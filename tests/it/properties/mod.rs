@@ -17,9 +17,9 @@ mod walker;
 use std::env;
 use std::io::Write as _;
 
-use imgtar::progress::Silent;
-use imgtar::record::{Cursor, Entry, Positioned, Streamed, Walker};
+use imgtar::base::progress::Silent;
 use imgtar::source::Input;
+use imgtar::tar::{Cursor, Entry, Positioned, Streamed, Walker};
 use proptest::test_runner::{Config, RngSeed};
 
 /// So many cases, unless the environment says otherwise; always the same ones, unless likewise.

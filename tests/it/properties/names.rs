@@ -1,8 +1,9 @@
 //! Names of members, and references.
 
 use imgtar::archive::MemberName;
-use imgtar::digest::Digest;
-use imgtar::image::{Name, Platform, Reference, Selector};
+use imgtar::base::digest::Digest;
+use imgtar::document::Platform;
+use imgtar::image::{Name, Reference, Selector};
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;

@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
-use imgtar::record::{Kind, Mtime};
+use imgtar::tar::{Kind, Mtime};
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;

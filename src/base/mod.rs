@@ -1,0 +1,10 @@
+//! What every room may use: identifiers, limits, problems as data, jobs, progress, escaping.
+//!
+//! Nothing here knows what an archive is, and nothing here uses another room.
+
+pub mod digest;
+pub mod escape;
+pub(crate) mod jobs;
+pub mod limits;
+pub mod problem;
+pub mod progress;

@@ -1,0 +1,286 @@
+//! What somebody should know of an image before running it: privileges in its files, secrets in its
+//! config, the user it runs as.
+//!
+//! Nothing here is a fault of the archive, and nothing is proof: a setuid file can be meant, and a
+//! string that looks like a token can be none. Files are looked at by their headers in the merged tree;
+//! of contents only `/etc/passwd` and `/etc/group` are read.
+//!
+//! Threats: everything found is text from the archive, so it is kept as bytes and escaped where it is
+//! printed; values that look like secrets are masked here and never leave this module whole. Findings
+//! are counted without limit and kept up to [`KEPT`] of a kind.
+
+mod capability;
+mod secrets;
+mod user;
+
+use std::fmt;
+
+use serde::Serialize;
+
+use crate::base::jobs::Jobs;
+use crate::base::progress::Progress;
+use crate::image::Image;
+use crate::source::SourceError;
+use crate::tree::{Body, Tree, TreeError};
+
+pub use capability::Capabilities;
+
+/// How many findings of a kind are kept for an image; the rest is counted.
+pub const KEPT: usize = 100;
+
+/// The attribute that holds a file's capabilities.
+const CAPABILITY: &[u8] = b"security.capability";
+
+macro_rules! kinds {
+    ($($(#[$doc:meta])* $name:ident = $text:literal,)*) => {
+        /// What kind of finding it is. The names are part of the JSON contract.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+        #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+        #[non_exhaustive]
+        pub enum AuditKind {
+            $($(#[$doc])* #[serde(rename = $text)] $name,)*
+        }
+
+        impl AuditKind {
+            /// Every kind.
+            pub const ALL: &'static [Self] = &[$(Self::$name,)*];
+
+            /// The name in messages, arguments and JSON.
+            pub fn name(self) -> &'static str {
+                match self {
+                    $(Self::$name => $text,)*
+                }
+            }
+        }
+    };
+}
+
+kinds! {
+    /// A file that runs with the rights of its owner.
+    Setuid = "setuid",
+    /// A file that runs with the rights of its group.
+    Setgid = "setgid",
+    /// A file that gives capabilities to whoever runs it.
+    Capability = "capability",
+    /// A block or character device.
+    Device = "device",
+    /// A file that anybody may write, or a directory in which anybody may replace the files of
+    /// others.
+    WorldWritable = "world-writable",
+    /// A name with control characters.
+    ControlName = "control-name",
+    /// Something that looks like a password, key or token.
+    Secret = "secret",
+    /// Processes run as root unless they are told otherwise.
+    RootUser = "root-user",
+    /// The user that processes should run as is not in the image.
+    MissingUser = "missing-user",
+}
+
+impl fmt::Display for AuditKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// One thing to know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// What kind of thing.
+    pub kind: AuditKind,
+    /// The file, below the root, where it is about one.
+    pub path: Option<Vec<u8>>,
+    /// The layer that supplied the file.
+    pub layer: Option<usize>,
+    /// What was found, for people; secrets are masked.
+    pub detail: String,
+}
+
+impl Finding {
+    /// Something about the image, and no file of it.
+    fn of_image(kind: AuditKind, detail: String) -> Self {
+        Self {
+            kind,
+            path: None,
+            layer: None,
+            detail,
+        }
+    }
+}
+
+/// A file that was not looked at, although an answer depends on it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unexamined {
+    /// The file, below the root.
+    pub path: Vec<u8>,
+    /// What is therefore not known, and why.
+    pub why: String,
+}
+
+/// What was found in one image.
+#[derive(Debug)]
+pub struct Audit {
+    /// The findings, by kind and path; at most [`KEPT`] of a kind.
+    pub findings: Vec<Finding>,
+    /// How many there are of each kind that there is.
+    pub counts: Vec<(AuditKind, usize)>,
+    /// Why the files could not be looked at, if they could not.
+    pub unread: Option<TreeError>,
+    /// Single files that were not looked at although an answer depends on them.
+    pub unexamined: Vec<Unexamined>,
+}
+
+/// Why an image cannot be audited: the operating system failed.
+#[derive(Debug, thiserror::Error)]
+pub enum AuditError {
+    /// While the layers were applied.
+    #[error(transparent)]
+    Tree(#[from] TreeError),
+    /// While a file was read.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+}
+
+impl Audit {
+    /// Looks at an image. If its layers cannot be applied, what its config says is looked at all the
+    /// same, and [`Self::unread`] says why the rest is not.
+    ///
+    /// # Errors
+    ///
+    /// [`AuditError`] if the operating system fails.
+    pub fn of(image: &Image, jobs: Jobs, progress: &dyn Progress) -> Result<Self, AuditError> {
+        let mut collected = Collected::default();
+        let mut unread = None;
+        match Tree::build(image, false, jobs, progress) {
+            Ok((tree, _)) => {
+                files(&tree, &mut collected);
+                user::check(image, Some(&tree), &mut collected)?;
+            }
+            Err(error) if error.is_environment() => return Err(error.into()),
+            Err(error) => {
+                user::check(image, None, &mut collected)?;
+                unread = Some(error);
+            }
+        }
+        secrets::check(image, &mut collected);
+        Ok(collected.finish(unread))
+    }
+}
+
+#[derive(Default)]
+struct Collected {
+    findings: Vec<Finding>,
+    counts: std::collections::BTreeMap<AuditKind, usize>,
+    unexamined: Vec<Unexamined>,
+}
+
+impl Collected {
+    fn add(&mut self, finding: Finding) {
+        let count = self.counts.entry(finding.kind).or_default();
+        *count += 1;
+        if *count <= KEPT {
+            self.findings.push(finding);
+        }
+    }
+
+    /// Notes that a file was not looked at, so that something is not known.
+    fn unexamined(&mut self, path: &str, unknown: &str, why: &str) {
+        self.unexamined.push(Unexamined {
+            path: path.as_bytes().to_vec(),
+            why: format!("{unknown} is not known: {why}"),
+        });
+    }
+
+    fn finish(mut self, unread: Option<TreeError>) -> Audit {
+        self.findings
+            .sort_by(|a, b| (a.kind, &a.path).cmp(&(b.kind, &b.path)));
+        Audit {
+            findings: self.findings,
+            counts: self.counts.into_iter().collect(),
+            unread,
+            unexamined: self.unexamined,
+        }
+    }
+}
+
+fn files(tree: &Tree, found: &mut Collected) {
+    let mut walk = tree.walk(tree.root());
+    while let Some((entry, path)) = walk.next_entry() {
+        let inode = entry.inode;
+        let layer = tree.layer_of(entry.node);
+        let mut add = |kind: AuditKind, detail: String| {
+            found.add(Finding {
+                kind,
+                path: Some(path.to_vec()),
+                layer: Some(layer),
+                detail,
+            });
+        };
+        let owner = || format!("mode {:04o}, owner {}:{}", inode.mode, inode.uid, inode.gid);
+        let is_file = matches!(inode.body, Body::File { .. });
+        if is_file && inode.mode & 0o4000 != 0 {
+            add(AuditKind::Setuid, owner());
+        }
+        // Without the group's execute bit it once meant mandatory locking, and nothing today.
+        if is_file && inode.mode & 0o2010 == 0o2010 {
+            add(AuditKind::Setgid, owner());
+        }
+        match inode.body {
+            Body::Char(major, minor) => {
+                add(
+                    AuditKind::Device,
+                    format!("character device {major}:{minor}, {}", owner()),
+                );
+            }
+            Body::Block(major, minor) => {
+                add(
+                    AuditKind::Device,
+                    format!("block device {major}:{minor}, {}", owner()),
+                );
+            }
+            _ => {}
+        }
+        if inode.mode & 0o002 != 0 && is_unsafe_to_share(&inode.body, inode.mode, path) {
+            add(AuditKind::WorldWritable, owner());
+        }
+        let xattrs = inode.xattrs.as_slice().iter();
+        for (_, value) in xattrs.filter(|(name, _)| **name == *CAPABILITY) {
+            let detail = match Capabilities::read(value) {
+                Some(capabilities) => capabilities.to_string(),
+                None => "a capability set that cannot be read".to_owned(),
+            };
+            add(AuditKind::Capability, detail);
+        }
+        let name = path.rsplit(|&b| b == b'/').next().unwrap_or(path);
+        if has_control(name) {
+            add(
+                AuditKind::ControlName,
+                "its name has control characters".to_owned(),
+            );
+        }
+    }
+}
+
+/// Whether it matters that anybody may write: not for links and devices, not in a directory with the
+/// sticky bit, not for what is in `/tmp`.
+fn is_unsafe_to_share(body: &Body, mode: u16, path: &[u8]) -> bool {
+    let temporary = [&b"tmp"[..], b"var/tmp", b"dev/shm"]
+        .iter()
+        .any(|directory| {
+            path.strip_prefix(*directory)
+                .is_some_and(|rest| rest.starts_with(b"/"))
+        });
+    match body {
+        Body::Directory => mode & 0o1000 == 0 && !temporary,
+        Body::File { .. } => !temporary,
+        _ => false,
+    }
+}
+
+/// C0, DEL, and C1 where the name is UTF-8.
+fn has_control(name: &[u8]) -> bool {
+    match std::str::from_utf8(name) {
+        Ok(text) => text.chars().any(char::is_control),
+        Err(_) => name.iter().any(u8::is_ascii_control),
+    }
+}

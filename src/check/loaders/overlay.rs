@@ -1,0 +1,404 @@
+//! One layer unpacked into a directory of its own, as engines with overlay file systems do it.
+//!
+//! Docker (moby/go-archive `archive.go` `Unpack`, `archive_linux.go` `overlayWhiteoutConverter`) and
+//! containerd (`pkg/archive/tar.go` `applyNaive`) differ in how they come to the directory of an
+//! entry: Docker lets the kernel follow symbolic links, so one that leads nowhere in the layer's own
+//! directory is an error; containerd resolves them itself and makes what is missing.
+
+use std::cell::Cell;
+use std::collections::HashMap;
+use std::fmt;
+
+use super::{Outcome, Refusal, because, says};
+use crate::base::limits::LONGEST_PATH;
+use crate::layer::Whiteout;
+use crate::tar::Kind;
+use crate::tree::{LINK_LIMIT, LayerPath};
+
+/// Who unpacks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Engine {
+    Docker,
+    Containerd,
+}
+
+impl Engine {
+    fn shown<'s>(self, names: &'s [&'s [u8]]) -> Shown<'s> {
+        let root = match self {
+            Self::Docker => "",
+            Self::Containerd => "…",
+        };
+        Shown { names, root }
+    }
+}
+
+/// One thing to unpack.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Piece<'p> {
+    pub(super) kind: Kind,
+    pub(super) typeflag: u8,
+    pub(super) path: &'p [u8],
+    pub(super) link: &'p [u8],
+}
+
+/// How it is unpacked.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Rules {
+    pub(super) engine: Engine,
+    /// Whether names that begin with `.wh.` are whiteouts, and a path may not come twice: in layers,
+    /// not in the outer tar.
+    pub(super) is_layer: bool,
+}
+
+/// The longest name that Linux takes.
+const NAME_LIMIT: usize = 255;
+
+/// How much is done to predict what becomes of one layer: directories and files made, names looked up
+/// because of links. Beyond it, far beyond what anybody builds, nothing is predicted; a tree that
+/// large is an error of its own, by the limits of `rootfs`.
+const NODE_LIMIT: usize = 500_000;
+const STEP_LIMIT: usize = 10_000_000;
+
+/// What the kernel says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Errno {
+    NoSuchFile,
+    NotADirectory,
+    TooManyLinks,
+    Exists,
+    NotPermitted,
+    NameTooLong,
+}
+
+impl fmt::Display for Errno {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NoSuchFile => "no such file or directory",
+            Self::NotADirectory => "not a directory",
+            Self::TooManyLinks => "too many levels of symbolic links",
+            Self::Exists => "file exists",
+            Self::NotPermitted => "operation not permitted",
+            Self::NameTooLong => "file name too long",
+        })
+    }
+}
+
+enum Node<'p> {
+    Directory,
+    Symlink(&'p [u8]),
+    Other,
+}
+
+/// An absolute path for an error, put together only if there is one. Docker unpacks in a root of its own,
+/// containerd names the directory that it unpacks into.
+#[derive(Clone, Copy, Debug)]
+struct Shown<'s> {
+    names: &'s [&'s [u8]],
+    root: &'static str,
+}
+
+impl Shown<'_> {
+    /// Its length in bytes.
+    fn len(self) -> usize {
+        self.names.iter().map(|name| name.len() + 1).sum()
+    }
+}
+
+impl fmt::Display for Shown<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.root, super::shown(&self.names.join(&b'/')))
+    }
+}
+
+/// A directory being filled. Nodes are numbered; what is removed is no longer found, nor what was
+/// below it.
+struct Tree<'p> {
+    nodes: Vec<Node<'p>>,
+    children: HashMap<(usize, &'p [u8]), usize>,
+    steps: Cell<usize>,
+}
+
+const ROOT: usize = 0;
+
+/// Unpacks everything; the first error, in the engine's words.
+pub(super) fn unpack<'p>(pieces: impl IntoIterator<Item = Piece<'p>>, rules: Rules) -> Outcome {
+    let mut tree = Tree {
+        nodes: vec![Node::Directory],
+        children: HashMap::new(),
+        steps: Cell::new(0),
+    };
+    let mut seen = std::collections::HashSet::new();
+    let unique = rules.is_layer && rules.engine == Engine::Docker;
+    for piece in pieces {
+        // tar-split records every header and refuses a path that it has met, spelled in any way
+        // (tar-split `storage/packer.go`).
+        if unique && !seen.insert(LayerPath::new(piece.path).components().join(&b'/')) {
+            return Err(says("duplicates of file paths not supported"));
+        }
+        if piece.kind != Kind::Global {
+            let put = tree.put(piece, rules);
+            if tree.is_spent() {
+                return Ok(());
+            }
+            put?;
+        }
+    }
+    Ok(())
+}
+
+impl<'p> Tree<'p> {
+    fn put(&mut self, piece: Piece<'p>, rules: Rules) -> Outcome {
+        let path = LayerPath::new(piece.path);
+        let Some((name, parents)) = path.components().split_last() else {
+            return Ok(());
+        };
+        let shown = rules.engine.shown(path.components());
+        let parent = match rules.engine {
+            Engine::Docker => self.implied(parents, shown)?,
+            Engine::Containerd => self.made(parents, shown)?,
+        };
+        if rules.is_layer
+            && let Some(whiteout) = Whiteout::of_path(name)
+        {
+            return self.whiteout(parent, whiteout, shown, rules.engine);
+        }
+        let failed = |verb: &str, why: Errno| Err(says(format!("{verb} {shown}: {why}")));
+        if name.len() > NAME_LIMIT || shown.len() as u64 > LONGEST_PATH {
+            return failed("open", Errno::NameTooLong);
+        }
+        let existing = self.children.get(&(parent, *name)).copied();
+        let node = match piece.kind {
+            Kind::Directory => {
+                if existing.is_some_and(|node| matches!(self.nodes[node], Node::Directory)) {
+                    return Ok(());
+                }
+                Node::Directory
+            }
+            Kind::Symlink if piece.link.is_empty() => return failed("symlink", Errno::NoSuchFile),
+            Kind::Symlink => Node::Symlink(piece.link),
+            Kind::Hardlink => {
+                self.children.remove(&(parent, *name));
+                return self.hard_link(parent, name, piece, shown);
+            }
+            Kind::File if piece.typeflag == b'S' => {
+                return Err(says("unhandled tar header type 83"));
+            }
+            Kind::File | Kind::Char | Kind::Block | Kind::Fifo => Node::Other,
+            Kind::Other(flag) => return Err(says(format!("unhandled tar header type {flag}"))),
+            Kind::Global => return Ok(()),
+        };
+        self.add(parent, name, node);
+        Ok(())
+    }
+
+    fn is_spent(&self) -> bool {
+        self.nodes.len() > NODE_LIMIT || self.steps.get() > STEP_LIMIT
+    }
+
+    fn add(&mut self, parent: usize, name: &'p [u8], node: Node<'p>) -> usize {
+        self.nodes.push(node);
+        let id = self.nodes.len() - 1;
+        self.children.insert((parent, name), id);
+        id
+    }
+
+    fn whiteout(
+        &mut self,
+        parent: usize,
+        whiteout: Whiteout<'p>,
+        shown: Shown<'_>,
+        engine: Engine,
+    ) -> Outcome {
+        let Whiteout::Path(name) = whiteout else {
+            return Ok(());
+        };
+        let invalid = matches!(name, b"" | b"." | b"..");
+        if !invalid && !self.children.contains_key(&(parent, name)) {
+            self.add(parent, name, Node::Other);
+            return Ok(());
+        }
+        let shown = shown.to_string();
+        let (directory, base) = shown.rsplit_once('/').unwrap_or(("", &shown));
+        if invalid && engine == Engine::Containerd {
+            return Err(says(format!(
+                "invalid whiteout name: {base}: invalid archive"
+            )));
+        }
+        let hidden = super::shown(name);
+        Err(says(match engine {
+            // `.wh.` would make a device of its own directory.
+            Engine::Docker if invalid => {
+                format!("failed to mknod({directory:?}, S_IFCHR, 0): file exists")
+            }
+            Engine::Docker => format!(
+                "failed to mknod({:?}, S_IFCHR, 0): file exists",
+                format!("{directory}/{hidden}")
+            ),
+            Engine::Containerd => format!("failed to convert whiteout file {base:?}: file exists"),
+        }))
+    }
+
+    fn hard_link(
+        &mut self,
+        parent: usize,
+        name: &'p [u8],
+        piece: Piece<'p>,
+        shown: Shown<'_>,
+    ) -> Outcome {
+        let target = LayerPath::new(piece.link);
+        let shown_target = Shown {
+            names: target.components(),
+            ..shown
+        };
+        let failed = |why: Errno| Err(says(format!("link {shown_target} {shown}: {why}")));
+        let Some((last, parents)) = target.components().split_last() else {
+            return failed(Errno::NotPermitted);
+        };
+        let found = self
+            .resolve(parents)
+            .ok()
+            .and_then(|directory| self.children.get(&(directory, *last)).copied());
+        let Some(found) = found else {
+            return failed(Errno::NoSuchFile);
+        };
+        if matches!(self.nodes[found], Node::Directory) {
+            return failed(Errno::NotPermitted);
+        }
+        // One more name of the same node.
+        self.children.insert((parent, name), found);
+        Ok(())
+    }
+
+    /// Where names lead, links followed inside the root.
+    fn resolve(&self, names: &[&[u8]]) -> Result<usize, Errno> {
+        self.follow(names).and_then(|(node, missing)| {
+            if missing.is_empty() {
+                Ok(node)
+            } else {
+                Err(Errno::NoSuchFile)
+            }
+        })
+    }
+
+    /// Goes as far along `names` as there is something; where it came to, and what is missing.
+    fn follow(&self, names: &[&[u8]]) -> Result<(usize, Vec<Vec<u8>>), Errno> {
+        let mut ahead: Vec<Vec<u8>> = names.iter().rev().map(|name| name.to_vec()).collect();
+        let mut stack = vec![ROOT];
+        let mut links = 0;
+        while let Some(name) = ahead.pop() {
+            self.steps.set(self.steps.get() + 1);
+            if self.is_spent() {
+                // Whoever began this looks whether it was given up.
+                return Err(Errno::NoSuchFile);
+            }
+            let here = *stack.last().unwrap_or(&ROOT);
+            match name.as_slice() {
+                b"" | b"." => continue,
+                b".." => {
+                    if stack.len() > 1 {
+                        stack.pop();
+                    }
+                    continue;
+                }
+                _ => {}
+            }
+            let Some(&child) = self.children.get(&(here, name.as_slice())) else {
+                ahead.push(name);
+                ahead.reverse();
+                return Ok((here, ahead));
+            };
+            match &self.nodes[child] {
+                Node::Directory => stack.push(child),
+                Node::Symlink(target) => {
+                    links += 1;
+                    if links > LINK_LIMIT {
+                        return Err(Errno::TooManyLinks);
+                    }
+                    if target.starts_with(b"/") {
+                        stack.truncate(1);
+                    }
+                    ahead.extend(target.rsplit(|&b| b == b'/').map(<[u8]>::to_vec));
+                }
+                Node::Other => return Err(Errno::NotADirectory),
+            }
+        }
+        Ok((*stack.last().unwrap_or(&ROOT), Vec::new()))
+    }
+
+    /// Docker: the parents are made if the last of them is not there, by its own name; then the kernel
+    /// goes there.
+    fn implied(&mut self, parents: &[&'p [u8]], shown: Shown<'_>) -> Result<usize, Refusal> {
+        let Some((last, above)) = parents.split_last() else {
+            return Ok(ROOT);
+        };
+        // The usual case: every parent is there, and a directory.
+        let directory = |here, name: &&'p [u8]| {
+            let child = *self.children.get(&(here, *name))?;
+            matches!(self.nodes[child], Node::Directory).then_some(child)
+        };
+        if let Some(here) = parents.iter().try_fold(ROOT, directory) {
+            return Ok(here);
+        }
+        let failed = |why: Errno| says(format!("open {shown}: {why}"));
+        let there = self
+            .resolve(above)
+            .ok()
+            .is_some_and(|directory| self.children.contains_key(&(directory, *last)));
+        if there {
+            return self.resolve(parents).map_err(failed);
+        }
+        // Each missing one is made where its parent leads; a dangling link on the way is in the way.
+        let mut here = ROOT;
+        for (depth, name) in parents.iter().enumerate() {
+            here = match self.children.get(&(here, *name)) {
+                None => self.add(here, name, Node::Directory),
+                Some(_) => self.resolve(&parents[..=depth]).map_err(|why| {
+                    failed(if why == Errno::NoSuchFile {
+                        Errno::Exists
+                    } else {
+                        why
+                    })
+                })?,
+            };
+        }
+        Ok(here)
+    }
+
+    /// containerd: links are resolved first, then what is missing is made.
+    fn made(&mut self, parents: &[&'p [u8]], shown: Shown<'_>) -> Result<usize, Refusal> {
+        // The usual case: every parent is a directory here, or missing below one that is.
+        let mut here = ROOT;
+        for name in parents {
+            here = match self.children.get(&(here, *name)) {
+                None => self.add(here, name, Node::Directory),
+                Some(&child) if matches!(self.nodes[child], Node::Directory) => child,
+                Some(_) => return self.made_through_links(parents, shown),
+            };
+        }
+        Ok(here)
+    }
+
+    fn made_through_links(
+        &mut self,
+        parents: &[&[u8]],
+        shown: Shown<'_>,
+    ) -> Result<usize, Refusal> {
+        let (node, missing) = self.follow(parents).map_err(|why| match why {
+            Errno::NotADirectory => because(format!(
+                "{shown} lies below something that is not a directory"
+            )),
+            Errno::NoSuchFile
+            | Errno::TooManyLinks
+            | Errno::Exists
+            | Errno::NotPermitted
+            | Errno::NameTooLong => says("too many links"),
+        })?;
+        if missing.is_empty() {
+            return Ok(node);
+        }
+        // What containerd makes where a link leads nowhere has no name here: nothing in the layer can
+        // go there but through the same link.
+        self.nodes.push(Node::Directory);
+        Ok(self.nodes.len() - 1)
+    }
+}

@@ -1,0 +1,28 @@
+//! What JSON documents say: configs, descriptors, media types, platforms, and how they are edited.
+//!
+//! Nothing here knows an archive: a document is bytes that came from somewhere. The reader mirrors Go's
+//! (keys in any case, the last one wins, `null` is absent), because that decides what an engine sees.
+//! Documents are edited as text, so that what nobody here knows survives.
+
+mod config;
+pub(crate) mod descriptor;
+mod dockerfile;
+mod edit;
+pub(crate) mod go_json;
+mod history;
+pub(crate) mod json;
+mod json_object;
+mod media_type;
+mod platform;
+pub(crate) mod v1;
+
+pub use config::{Config, Created, Health, HistoryEntry, RootFs, RunConfig};
+pub use descriptor::Descriptor;
+pub use dockerfile::{ChangeDoubt, ChangeError, Changes, Refused};
+pub use edit::ConfigDraft;
+pub use history::{Pairing, Step};
+pub(crate) use json::count_values;
+pub use json::{Encoding, JsonError};
+pub use media_type::MediaType;
+pub use platform::{Fit, Platform, PlatformError, WantedPlatform};
+pub(crate) use v1::is_v1_json;

@@ -1,0 +1,145 @@
+//! A root file system as an image of one layer: `docker import` without an engine.
+//!
+//! The layer is the tar as it was given, byte for byte, less an outer compression: its diff ID is what
+//! sha256sum says of the tar. The config is the one that Docker's classic store writes (moby
+//! `daemon/images/image_import.go`), less the version of the engine.
+//!
+//! Threats: those of [`crate::tar`] and [`crate::tree`]. The tar becomes a layer, so what no
+//! engine can apply is refused here and not when the image is loaded.
+
+use jiff::Timestamp;
+
+use super::WriteError;
+use super::layout::{OutputImage, OutputLayer};
+use crate::base::digest::{DiffId, Digest};
+use crate::base::jobs;
+use crate::base::progress::Progress;
+use crate::document::{Changes, ConfigDraft, Created, HistoryEntry, Platform};
+use crate::image::Name;
+use crate::layer::{LayerError, SumWanted, Whiteout, sum};
+use crate::source::{Compression, Slice};
+use crate::tar::{Kind, Positioned, Walker};
+use crate::tree::{Tree, TreeError, Warning};
+
+/// What `docker import` writes for a message if none is given and the tar is a file or a pipe.
+pub const IMPORT_MESSAGE: &str = "Imported from -";
+
+/// How to import.
+#[derive(Clone, Copy, Debug)]
+pub struct ImportOptions<'o> {
+    /// What the image is for.
+    pub platform: &'o Platform,
+    /// The time of the image.
+    pub created: Timestamp,
+    /// The remark in config and history; [`IMPORT_MESSAGE`] is Docker's.
+    pub message: &'o str,
+    /// Changes of an empty config.
+    pub changes: &'o Changes,
+    /// What the image shall be called.
+    pub names: &'o [Name],
+}
+
+/// What became of an import.
+#[derive(Debug)]
+pub struct Imported {
+    /// The image to write.
+    pub image: OutputImage,
+    /// How many files the image shows, directories included and the root not.
+    pub files: usize,
+    /// The first whiteout in the tar and how many there are. They hide nothing, as there is no lower
+    /// layer, and no file of such a name is in the image.
+    pub whiteouts: Option<(Vec<u8>, usize)>,
+    /// Where something other than zeros follows the end of the tar, in bytes. It counts for the diff
+    /// ID and for nothing else.
+    pub after_tar: Option<u64>,
+    /// What engines would show otherwise.
+    pub warnings: Vec<Warning>,
+}
+
+/// Makes an image of `rootfs`, an uncompressed tar.
+///
+/// # Errors
+///
+/// [`WriteError`] if it is no tar, is damaged, or holds what no engine can apply; or if a change
+/// cannot be made.
+pub fn import(
+    rootfs: &Slice,
+    options: ImportOptions<'_>,
+    progress: &dyn Progress,
+) -> Result<Imported, WriteError> {
+    let created = Created::from(options.created);
+    let mut draft = ConfigDraft::new(options.platform, &created);
+    let mut run = draft.run().clone();
+    options.changes.apply(&mut run)?;
+    draft.set_run(run);
+    draft.set_comment(options.message);
+    draft.push_history(HistoryEntry {
+        created: Some(created),
+        comment: options.message.to_owned(),
+        ..HistoryEntry::default()
+    });
+    let task = progress.begin("reading the rootfs tar", Some(rootfs.len()));
+    let (summed, looked) = jobs::both(|| digest(rootfs, &*task), || look(rootfs));
+    let (tree, whiteouts) = looked?;
+    let (diff_id, after_tar) = summed?;
+    draft.set_diff_ids(std::slice::from_ref(&diff_id));
+    Ok(Imported {
+        image: OutputImage {
+            config: draft.to_bytes(),
+            layers: vec![OutputLayer::computed(diff_id, rootfs.clone())],
+            names: options.names.to_vec(),
+            parent: None,
+        },
+        files: tree.len(),
+        whiteouts,
+        after_tar,
+        warnings: tree.warnings().to_vec(),
+    })
+}
+
+/// The diff ID, and where something follows the end of the tar.
+fn digest(
+    rootfs: &Slice,
+    task: &dyn crate::base::progress::Task,
+) -> Result<(DiffId, Option<u64>), TreeError> {
+    let wanted = SumWanted {
+        is_layer: true,
+        ..SumWanted::diff_id()
+    };
+    let sum = sum(rootfs, Compression::None, &wanted, task).map_err(unreadable)?;
+    if let Some(fault) = sum.tar_fault {
+        return Err(unreadable(fault));
+    }
+    let digest: Digest = sum.tar;
+    Ok((DiffId::from(digest), sum.after_tar))
+}
+
+/// A fault of the tar, or of what it lies on.
+fn unreadable(error: LayerError) -> TreeError {
+    match error {
+        LayerError::Tar(fault) => TreeError::Flat(fault),
+        source => TreeError::Layer { layer: 0, source },
+    }
+}
+
+type Looked = (Tree, Option<(Vec<u8>, usize)>);
+
+/// The tree of the layer, and the whiteouts in it.
+fn look(rootfs: &Slice) -> Result<Looked, TreeError> {
+    let tree = Tree::from_layer(rootfs.clone())?;
+    let mut whiteouts: Option<(Vec<u8>, usize)> = None;
+    let mut walker = Walker::new(Positioned::new(rootfs.clone()));
+    let failed = |error| {
+        let len = rootfs.len();
+        unreadable(LayerError::from_walk(error, Compression::None, 0, len))
+    };
+    while let Some(entry) = walker.next_entry().map_err(failed)? {
+        if entry.kind != Kind::Global && Whiteout::of_path(&entry.path).is_some() {
+            match &mut whiteouts {
+                Some((_, count)) => *count += 1,
+                None => whiteouts = Some((entry.path, 1)),
+            }
+        }
+    }
+    Ok((tree, whiteouts))
+}

@@ -1,0 +1,252 @@
+//! The JSON documents of the layouts, in the order of fields that Go's structs have.
+
+use std::collections::{BTreeMap, HashSet};
+
+use serde::Serialize;
+
+use super::blobs::Layer;
+use super::image::OutputImage;
+use crate::base::digest::{BlobDigest, DiffId, Digest, ImageId};
+use crate::document::Config;
+use crate::document::go_json::encode;
+use crate::image::{Name, Reference};
+
+pub(super) const MANIFEST_TYPE: &str = "application/vnd.oci.image.manifest.v1+json";
+const CONFIG_TYPE: &str = "application/vnd.oci.image.config.v1+json";
+const INDEX_TYPE: &str = "application/vnd.oci.image.index.v1+json";
+const REF_NAME: &str = "org.opencontainers.image.ref.name";
+const IMAGE_NAME: &str = "io.containerd.image.name";
+
+/// The member that says which version of the OCI image layout it is, and its bytes as Docker and
+/// skopeo write them, with a space.
+pub(super) const OCI_LAYOUT: (&str, &[u8]) = ("oci-layout", b"{\"imageLayoutVersion\": \"1.0.0\"}");
+
+/// An image with everything that its descriptions need.
+#[derive(Debug)]
+pub(super) struct Described<'i> {
+    pub(super) image: &'i OutputImage,
+    pub(super) id: ImageId,
+    pub(super) view: Config,
+    pub(super) layers: &'i [Layer],
+    /// The references that have a tag, each once and without a digest.
+    pub(super) tags: Vec<Reference>,
+    /// Bare words.
+    pub(super) words: Vec<&'i str>,
+}
+
+impl<'i> Described<'i> {
+    pub(super) fn new(image: &'i OutputImage, view: Config, layers: &'i [Layer]) -> Self {
+        let mut tags: Vec<Reference> = Vec::new();
+        let mut known: HashSet<Reference> = HashSet::new();
+        let mut words = Vec::new();
+        for name in &image.names {
+            match name {
+                Name::Reference(reference) => {
+                    let tag = reference.clone().or_latest().without_digest();
+                    if tag.tag().is_some() && known.insert(tag.clone()) {
+                        tags.push(tag);
+                    }
+                }
+                Name::Bare(word) => words.push(word.as_str()),
+            }
+        }
+        Self {
+            image,
+            id: image.id(),
+            view,
+            layers,
+            tags,
+            words,
+        }
+    }
+
+    /// The time of its files, in seconds since 1970: when it was created, or 0.
+    pub(super) fn mtime(&self) -> i64 {
+        let created = self.view.created.as_ref();
+        created.map_or(0, |created| created.timestamp().as_second().max(0))
+    }
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Descriptor<'d> {
+    media_type: &'d str,
+    digest: &'d Digest,
+    size: u64,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    annotations: BTreeMap<&'d str, String>,
+}
+
+impl<'d> Descriptor<'d> {
+    fn new(media_type: &'d str, digest: &'d Digest, size: u64) -> Self {
+        Self {
+            media_type,
+            digest,
+            size,
+            annotations: BTreeMap::new(),
+        }
+    }
+
+    fn of_layer(layer: &'d Layer) -> Self {
+        Self::new(layer.media_type(), layer.digest.digest(), layer.blob.len())
+    }
+}
+
+/// The OCI manifest of an image.
+pub(super) fn oci_manifest(image: &Described<'_>) -> Vec<u8> {
+    #[derive(Serialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Manifest<'d> {
+        schema_version: u8,
+        media_type: &'d str,
+        config: Descriptor<'d>,
+        layers: Vec<Descriptor<'d>>,
+    }
+    encode(&Manifest {
+        schema_version: 2,
+        media_type: MANIFEST_TYPE,
+        config: Descriptor::new(
+            CONFIG_TYPE,
+            image.id.digest(),
+            image.image.config.len() as u64,
+        ),
+        layers: image.layers.iter().map(Descriptor::of_layer).collect(),
+    })
+}
+
+/// How the annotations of `index.json` word a name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum RefName {
+    /// The tag alone, as Docker and containerd write it.
+    Tag,
+    /// The whole reference, as skopeo and podman write it: it is what they look for.
+    Whole,
+}
+
+/// `index.json`: a descriptor for each name; one without a name for an image that has none.
+pub(super) fn index(
+    images: &[Described<'_>],
+    manifests: &[(BlobDigest, u64)],
+    ref_name: RefName,
+) -> Vec<u8> {
+    #[derive(Serialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Index<'d> {
+        schema_version: u8,
+        media_type: &'d str,
+        manifests: Vec<Descriptor<'d>>,
+    }
+    let mut descriptors = Vec::new();
+    for (image, (digest, size)) in images.iter().zip(manifests) {
+        let tags = image.tags.iter().map(|tag| {
+            let name = format!(
+                "{}/{}:{}",
+                tag.domain(),
+                tag.path(),
+                tag.tag().unwrap_or_default()
+            );
+            let short = match ref_name {
+                RefName::Tag => tag.tag().unwrap_or_default().to_owned(),
+                RefName::Whole => tag.to_string(),
+            };
+            BTreeMap::from([(IMAGE_NAME, name), (REF_NAME, short)])
+        });
+        // Docker's own description has no room for bare words, and the two have to agree.
+        let words = image.words.iter().filter(|_| ref_name == RefName::Whole);
+        let words = words.map(|&word| BTreeMap::from([(REF_NAME, word.to_owned())]));
+        let mut all: Vec<_> = tags.chain(words).collect();
+        if all.is_empty() {
+            all.push(BTreeMap::new());
+        }
+        for annotations in all {
+            descriptors.push(Descriptor {
+                annotations,
+                ..Descriptor::new(MANIFEST_TYPE, digest.digest(), *size)
+            });
+        }
+    }
+    encode(&Index {
+        schema_version: 2,
+        media_type: INDEX_TYPE,
+        manifests: descriptors,
+    })
+}
+
+/// Docker's own descriptor, whose fields have another order than OCI's.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct LayerSource<'d> {
+    media_type: &'d str,
+    size: u64,
+    digest: &'d Digest,
+}
+
+/// One item of `manifest.json`.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct ManifestItem<'d> {
+    config: String,
+    repo_tags: Option<Vec<String>>,
+    layers: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    parent: Option<&'d ImageId>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    layer_sources: BTreeMap<&'d DiffId, LayerSource<'d>>,
+}
+
+/// `manifest.json`. `paths` are those of the config and of the layers of each image.
+pub(super) fn manifest_json(
+    images: &[Described<'_>],
+    paths: Vec<(String, Vec<String>)>,
+    layer_sources: bool,
+) -> Vec<u8> {
+    let here: HashSet<&ImageId> = images.iter().map(|image| &image.id).collect();
+    let items: Vec<ManifestItem<'_>> = images
+        .iter()
+        .zip(paths)
+        .map(|(image, (config, layers))| {
+            let tags: Vec<String> = image.tags.iter().map(ToString::to_string).collect();
+            let parent = image.image.parent.as_ref();
+            let sources = image.layers.iter().filter(|_| layer_sources);
+            ManifestItem {
+                config,
+                repo_tags: Some(tags).filter(|tags| !tags.is_empty()),
+                layers,
+                parent: parent.filter(|parent| here.contains(parent)),
+                layer_sources: sources
+                    .map(|layer| {
+                        let source = LayerSource {
+                            media_type: layer.media_type(),
+                            size: layer.blob.len(),
+                            digest: layer.digest.digest(),
+                        };
+                        (&layer.diff_id, source)
+                    })
+                    .collect(),
+            }
+        })
+        .collect();
+    with_newline(encode(&items))
+}
+
+/// `repositories`: for each tag what names its top layer; `None` without tags, as Docker then has no
+/// such file.
+pub(super) fn repositories(images: &[Described<'_>], tops: &[Option<String>]) -> Option<Vec<u8>> {
+    let mut repositories: BTreeMap<String, BTreeMap<&str, &str>> = BTreeMap::new();
+    for (image, top) in images.iter().zip(tops) {
+        let Some(top) = top else { continue };
+        for reference in &image.tags {
+            let tags = repositories
+                .entry(reference.familiar_repository())
+                .or_default();
+            tags.insert(reference.tag().unwrap_or_default(), top);
+        }
+    }
+    (!repositories.is_empty()).then(|| with_newline(encode(&repositories)))
+}
+
+/// Go's `json.Encoder` ends what it writes with a newline.
+fn with_newline(mut json: Vec<u8>) -> Vec<u8> {
+    json.push(b'\n');
+    json
+}

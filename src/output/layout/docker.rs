@@ -1,0 +1,80 @@
+//! What Docker itself writes: today's layout, and that of versions up to 24.
+
+use std::collections::HashMap;
+
+use super::describe::{Described, RefName, index, manifest_json, repositories};
+use super::members::Members;
+use super::oci;
+use super::v1::v1_images;
+use crate::base::digest::{BlobDigest, DiffId, Digest};
+use crate::output::WriteError;
+
+/// The layout of Docker 25 and later (moby v26.1 `image/tarexport/save.go`): an OCI image layout with
+/// `manifest.json` and `repositories`, and a v1 image for each layer, which nothing refers to.
+///
+/// Where Docker 25 to 28 leave the time of the clock (`index.json`, `blobs/sha256/`), it is 0 here, as
+/// it is from 29 on.
+pub(super) fn current(images: &[Described<'_>]) -> Result<(Members, Vec<BlobDigest>), WriteError> {
+    let mut members = Members::default();
+    let manifests = oci::blobs(&mut members, images, Described::mtime);
+    let mut paths = Vec::with_capacity(images.len());
+    let mut tops = Vec::with_capacity(images.len());
+    for image in images {
+        for v1 in v1_images(image.image, image.layers)? {
+            let path = oci::blob_path(&Digest::sha256_of(&v1.json));
+            members.bytes(&path, v1.json, image.mtime());
+        }
+        let layers = image.layers.iter();
+        paths.push((
+            oci::blob_path(image.id.digest()),
+            layers.map(|l| oci::blob_path(l.digest.digest())).collect(),
+        ));
+        let top = image.layers.last();
+        tops.push(top.map(|layer| layer.diff_id.digest().encoded().to_owned()));
+    }
+    members.bytes("manifest.json", manifest_json(images, paths, true), 0);
+    members.bytes("index.json", index(images, &manifests, RefName::Tag), 0);
+    if let Some(repositories) = repositories(images, &tops) {
+        members.bytes("repositories", repositories, 0);
+    }
+    Ok((members, manifests.into_iter().map(|(d, _)| d).collect()))
+}
+
+/// The layout of Docker 1.10 to 24 (moby v24 `image/tarexport/save.go`): a directory for each layer,
+/// named by its v1 image. A layer that is there already under another name becomes a symbolic link.
+pub(super) fn legacy(images: &[Described<'_>]) -> Result<Members, WriteError> {
+    let mut members = Members::default();
+    let mut stored: HashMap<&DiffId, String> = HashMap::new();
+    let mut paths = Vec::with_capacity(images.len());
+    let mut tops = Vec::with_capacity(images.len());
+    for image in images {
+        let mtime = image.mtime();
+        let mut layers = Vec::with_capacity(image.layers.len());
+        let v1 = v1_images(image.image, image.layers)?;
+        tops.push(v1.last().map(|v1| v1.id.clone()));
+        for (layer, v1) in image.layers.iter().zip(v1) {
+            let id = v1.id;
+            layers.push(format!("{id}/layer.tar"));
+            if !members.directory(&id, mtime) {
+                continue;
+            }
+            members.bytes(&format!("{id}/VERSION"), b"1.0".to_vec(), mtime);
+            members.bytes(&format!("{id}/json"), v1.json, mtime);
+            let path = format!("{id}/layer.tar");
+            if let Some(first) = stored.get(&layer.diff_id) {
+                members.symlink(&path, format!("../{first}/layer.tar"), mtime);
+            } else {
+                members.blob(&path, &layer.blob, mtime);
+                stored.insert(&layer.diff_id, id);
+            }
+        }
+        let config = format!("{}.json", image.id.digest().encoded());
+        members.bytes(&config, image.image.config.clone(), mtime);
+        paths.push((config, layers));
+    }
+    members.bytes("manifest.json", manifest_json(images, paths, false), 0);
+    if let Some(repositories) = repositories(images, &tops) {
+        members.bytes("repositories", repositories, 0);
+    }
+    Ok(members)
+}

@@ -1,0 +1,236 @@
+//! What goes into an archive.
+
+use crate::base::digest::{Algorithm, BlobDigest, DiffId, Digest, ImageId};
+use crate::base::jobs::{self, Jobs};
+use crate::base::progress::Progress;
+use crate::document::Config;
+use crate::document::v1::modern_config;
+use crate::image::{Identity, Image, LayerSource, Name};
+use crate::layer::{LayerError, SumWanted, sum};
+use crate::output::WriteError;
+use crate::source::{Compression, Slice};
+
+/// An image to write.
+#[derive(Clone, Debug)]
+pub struct OutputImage {
+    /// The exact bytes of its config. Its diff IDs are those of `layers`; that is checked.
+    pub config: Vec<u8>,
+    /// Its layers, base first.
+    pub layers: Vec<OutputLayer>,
+    /// What the archive shall call it; none, or several. What is named by a digest is left out: the
+    /// digest is that of another manifest.
+    pub names: Vec<Name>,
+    /// The image that it was built from; written only where that image goes into the archive too.
+    pub parent: Option<ImageId>,
+}
+
+/// A layer to write: stored bytes, and what is known of them.
+#[derive(Clone, Debug)]
+pub struct OutputLayer {
+    pub(super) diff_id: DiffId,
+    pub(super) blob: Slice,
+    pub(super) compression: Compression,
+    pub(super) digest: Option<BlobDigest>,
+    /// Whether the digests were computed from these very bytes.
+    pub(super) computed: bool,
+}
+
+impl OutputLayer {
+    /// A layer as an archive claims it to be. `digest` is that of the stored bytes, where something
+    /// tells it.
+    pub fn claimed(
+        diff_id: DiffId,
+        blob: Slice,
+        compression: Compression,
+        digest: Option<BlobDigest>,
+    ) -> Self {
+        let sha256 = |digest: &Digest| *digest.algorithm() == Algorithm::Sha256;
+        let digest = match compression {
+            // The stored bytes are the tar.
+            Compression::None => Some(BlobDigest::from(diff_id.digest().clone())),
+            _ => digest,
+        };
+        Self {
+            // Blobs are named by SHA-256, as every engine does.
+            digest: digest.filter(|digest| sha256(digest.digest())),
+            diff_id,
+            blob,
+            compression,
+            computed: false,
+        }
+    }
+
+    /// An uncompressed layer whose digest this program has computed.
+    pub fn computed(diff_id: DiffId, blob: Slice) -> Self {
+        Self {
+            computed: true,
+            ..Self::claimed(diff_id, blob, Compression::None, None)
+        }
+    }
+
+    /// Its diff ID.
+    pub fn diff_id(&self) -> &DiffId {
+        &self.diff_id
+    }
+
+    /// Its stored bytes.
+    pub fn blob(&self) -> &Slice {
+        &self.blob
+    }
+
+    /// How they are compressed.
+    pub fn compression(&self) -> Compression {
+        self.compression
+    }
+}
+
+impl OutputImage {
+    /// An image of an archive as it stands there: the same config bytes, layers and names.
+    ///
+    /// An image from before Docker 1.10 gets the config that Docker makes of it when it loads it;
+    /// for that its layers are read, on all cores.
+    ///
+    /// # Errors
+    ///
+    /// [`WriteError`] if its config or a layer is missing or cannot be read.
+    pub fn of(image: &Image, jobs: Jobs, progress: &dyn Progress) -> Result<Self, WriteError> {
+        let refuse = |why: &str| WriteError::Image {
+            image: image.display_name(),
+            why: why.to_owned(),
+        };
+        let Some(config) = &image.config else {
+            return Err(refuse("its config is missing or unreadable"));
+        };
+        if matches!(image.identity, Identity::Legacy(_)) {
+            let layers = computed_layers(image, jobs, progress)?;
+            let diff_ids: Vec<DiffId> = layers.iter().map(|l| l.diff_id.clone()).collect();
+            let config = modern_config(&config.raw, &diff_ids, &config.view.history);
+            return Ok(Self {
+                config: config.map_err(|e| refuse(&e.to_string()))?,
+                layers,
+                names: image.names.clone(),
+                parent: None,
+            });
+        }
+        let mut layers = Vec::with_capacity(image.layers.len());
+        for layer in &image.layers {
+            let (slice, compression) = present(image, layer.index)?;
+            let Some(diff_id) = &layer.diff_id else {
+                return Err(refuse(&format!(
+                    "its config has no diff ID for layer {}",
+                    layer.index
+                )));
+            };
+            layers.push(OutputLayer::claimed(
+                diff_id.clone(),
+                slice.clone(),
+                compression,
+                layer.digest.clone(),
+            ));
+        }
+        Ok(Self {
+            config: config.raw.clone(),
+            layers,
+            names: image.names.clone(),
+            parent: image.parent.clone(),
+        })
+    }
+
+    /// Its ID: the digest of its config.
+    pub fn id(&self) -> ImageId {
+        ImageId::from(Digest::sha256_of(&self.config))
+    }
+
+    /// The name for messages: its first name, else its short ID.
+    pub(super) fn display_name(&self) -> String {
+        self.names
+            .first()
+            .map_or_else(|| self.id().short().to_owned(), ToString::to_string)
+    }
+
+    /// What its config says, if that is of these layers.
+    pub(super) fn view(&self) -> Result<Config, WriteError> {
+        let refuse = |why: String| WriteError::Image {
+            image: self.display_name(),
+            why,
+        };
+        let view = Config::read(&self.config).map_err(|e| refuse(e.to_string()))?;
+        let kind = view.rootfs.as_ref().map_or("", |rootfs| &rootfs.kind);
+        if kind != "layers" {
+            return Err(refuse(format!(
+                "the `rootfs.type` of its config is `{kind}`, not `layers`"
+            )));
+        }
+        let claimed = view.diff_ids();
+        if claimed.len() != self.layers.len() {
+            return Err(refuse(format!(
+                "it has {} layers, its config {} diff IDs",
+                self.layers.len(),
+                claimed.len()
+            )));
+        }
+        let differs = claimed
+            .iter()
+            .zip(&self.layers)
+            .position(|(claimed, layer)| *claimed != layer.diff_id);
+        if let Some(layer) = differs {
+            return Err(refuse(format!(
+                "its config has another diff ID for layer {layer}"
+            )));
+        }
+        Ok(view)
+    }
+}
+
+fn present(image: &Image, layer: usize) -> Result<(&Slice, Compression), WriteError> {
+    match &image.layers[layer].source {
+        LayerSource::Present { slice, compression } => Ok((slice, *compression)),
+        LayerSource::Missing { why, .. } => Err(WriteError::Layer {
+            image: image.display_name(),
+            layer,
+            source: LayerError::Missing(why.clone()),
+        }),
+    }
+}
+
+/// The layers of an image that claims nothing of them.
+fn computed_layers(
+    image: &Image,
+    jobs: Jobs,
+    progress: &dyn Progress,
+) -> Result<Vec<OutputLayer>, WriteError> {
+    let layers: Vec<_> = image
+        .layers
+        .iter()
+        .map(|layer| Ok((layer.index, present(image, layer.index)?)))
+        .collect::<Result<_, WriteError>>()?;
+    let wanted = SumWanted {
+        stored: Some(Algorithm::Sha256),
+        ..SumWanted::diff_id()
+    };
+    let sums = jobs::map(
+        jobs,
+        &layers,
+        |(_, (slice, _))| slice.len(),
+        |(_, (slice, compression))| {
+            let task = progress.begin("hashing layers", Some(slice.len()));
+            sum(slice, *compression, &wanted, &*task)
+        },
+    );
+    let mut computed = Vec::with_capacity(layers.len());
+    for ((layer, (slice, compression)), sum) in layers.into_iter().zip(sums) {
+        let sum = sum.map_err(|source| WriteError::Layer {
+            image: image.display_name(),
+            layer,
+            source,
+        })?;
+        computed.push(OutputLayer {
+            diff_id: DiffId::from(sum.tar),
+            blob: slice.clone(),
+            compression,
+            digest: sum.stored.map(BlobDigest::from),
+            computed: true,
+        });
+    }
+    Ok(computed)
+}

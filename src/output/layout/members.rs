@@ -1,0 +1,171 @@
+//! The outer tar: members in the order of a directory walk, owners 0.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+
+use crate::base::progress::Progress;
+use crate::output::WriteError;
+use crate::output::header::{HeaderFields, encode_header};
+use crate::source::Slice;
+use crate::tar::Mtime;
+
+/// How much is copied at a time, in bytes.
+const BUFFER: usize = 1 << 20;
+const BLOCK: usize = 512;
+
+/// What a member holds.
+#[derive(Debug)]
+enum Content {
+    Directory,
+    Bytes(Vec<u8>),
+    Blob(Slice),
+    Symlink(String),
+}
+
+#[derive(Debug)]
+struct Member {
+    path: String,
+    content: Content,
+    /// Seconds since 1970.
+    mtime: i64,
+}
+
+/// The members of an archive.
+///
+/// A path that is there already stays as it is: content is named by its digest, so it is the same.
+#[derive(Debug, Default)]
+pub(super) struct Members(BTreeMap<Vec<u8>, Member>);
+
+impl Members {
+    fn add(&mut self, path: &str, content: Content, mtime: i64) -> bool {
+        // A directory, then what is in it, then its next sibling: slashes sort before all else.
+        let key = path
+            .bytes()
+            .map(|b| if b == b'/' { 0 } else { b })
+            .collect();
+        let mut added = false;
+        self.0.entry(key).or_insert_with(|| {
+            added = true;
+            Member {
+                path: path.to_owned(),
+                content,
+                mtime,
+            }
+        });
+        added
+    }
+
+    pub(super) fn directory(&mut self, path: &str, mtime: i64) -> bool {
+        self.add(path, Content::Directory, mtime)
+    }
+
+    pub(super) fn bytes(&mut self, path: &str, bytes: Vec<u8>, mtime: i64) -> bool {
+        self.add(path, Content::Bytes(bytes), mtime)
+    }
+
+    pub(super) fn blob(&mut self, path: &str, blob: &Slice, mtime: i64) -> bool {
+        self.add(path, Content::Blob(blob.clone()), mtime)
+    }
+
+    pub(super) fn symlink(&mut self, path: &str, target: String, mtime: i64) -> bool {
+        self.add(path, Content::Symlink(target), mtime)
+    }
+
+    /// Writes the tar and returns its length in bytes. It ends with two blocks of zeros and is not
+    /// filled up to a record, as Docker leaves it.
+    pub(super) fn write<W: Write>(
+        &self,
+        mut out: W,
+        progress: &dyn Progress,
+    ) -> Result<u64, WriteError> {
+        let total = self.0.values().map(|member| match &member.content {
+            Content::Blob(blob) => blob.len(),
+            _ => 0,
+        });
+        let task = progress.begin("writing the archive", Some(total.sum()));
+        let mut writer = Writer {
+            out: &mut out,
+            buffer: vec![0; BUFFER],
+            written: 0,
+        };
+        for member in self.0.values() {
+            writer.header(member)?;
+            match &member.content {
+                Content::Bytes(bytes) => writer.put(bytes)?,
+                Content::Blob(blob) => writer.copy(blob, |n| task.advance(n))?,
+                Content::Directory | Content::Symlink(_) => {}
+            }
+            writer.pad()?;
+        }
+        writer.put(&[0; 2 * BLOCK])?;
+        let written = writer.written;
+        out.flush().map_err(WriteError::Write)?;
+        Ok(written)
+    }
+}
+
+struct Writer<'w, W> {
+    out: &'w mut W,
+    buffer: Vec<u8>,
+    written: u64,
+}
+
+impl<W: Write> Writer<'_, W> {
+    fn header(&mut self, member: &Member) -> Result<(), WriteError> {
+        let mut path = member.path.clone();
+        let (typeflag, mode, size, link) = match &member.content {
+            Content::Directory => {
+                path.push('/');
+                (b'5', 0o755, 0, "")
+            }
+            Content::Bytes(bytes) => (b'0', 0o644, bytes.len() as u64, ""),
+            Content::Blob(blob) => (b'0', 0o644, blob.len(), ""),
+            Content::Symlink(target) => (b'2', 0o777, 0, target.as_str()),
+        };
+        let mut header = Vec::new();
+        encode_header(
+            &mut header,
+            &HeaderFields {
+                path: path.as_bytes(),
+                typeflag,
+                link: link.as_bytes(),
+                mode,
+                uid: 0,
+                gid: 0,
+                size,
+                mtime: Mtime {
+                    seconds: member.mtime,
+                    nanoseconds: 0,
+                },
+                device: (0, 0),
+                xattrs: &[],
+            },
+        );
+        self.put(&header)
+    }
+
+    fn put(&mut self, bytes: &[u8]) -> Result<(), WriteError> {
+        self.out.write_all(bytes).map_err(WriteError::Write)?;
+        self.written += bytes.len() as u64;
+        Ok(())
+    }
+
+    fn copy(&mut self, blob: &Slice, advance: impl Fn(u64)) -> Result<(), WriteError> {
+        let mut offset = 0;
+        while offset < blob.len() {
+            let n = blob.read_at(&mut self.buffer, offset)?;
+            self.out
+                .write_all(&self.buffer[..n])
+                .map_err(WriteError::Write)?;
+            offset += n as u64;
+            advance(n as u64);
+        }
+        self.written += offset;
+        Ok(())
+    }
+
+    fn pad(&mut self) -> Result<(), WriteError> {
+        let last = usize::try_from(self.written % BLOCK as u64).unwrap_or_default();
+        self.put(&[0; BLOCK][..(BLOCK - last) % BLOCK])
+    }
+}

@@ -1,0 +1,31 @@
+//! Bytes out: tars written as Docker writes them.
+//!
+//! The same input gives the same bytes, whatever the number of threads: order, names, owners and
+//! times come from the image alone.
+
+mod commit;
+mod delta;
+mod entries;
+mod error;
+mod flatten;
+mod header;
+mod import;
+mod layout;
+mod parallel_tar;
+mod spool;
+mod squash;
+mod tar;
+
+pub use commit::{CommitOptions, Committed, commit};
+pub use delta::spool_delta;
+pub use error::WriteError;
+pub use flatten::{FlattenOptions, Flattened, Merged, flatten, flatten_to_file, write_file};
+pub use header::{HeaderFields, encode_header};
+pub use import::{IMPORT_MESSAGE, ImportOptions, Imported, import};
+pub use layout::{
+    ArchiveLayout, ArchiveOptions, ArchiveWarning, OutputImage, OutputLayer, WrittenArchive,
+    WrittenImage, write_archive,
+};
+pub use spool::LayerSpool;
+pub use squash::{SquashOptions, Squashed, squash};
+pub use tar::TarWriter;

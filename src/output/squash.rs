@@ -1,0 +1,181 @@
+//! Layers of an image merged into one.
+//!
+//! What becomes of the config is what Docker's own `build --squash` makes of it (moby
+//! `daemon/images/image_squash.go`): the merged layers' history entries stay as steps without a layer,
+//! a new entry has the layer, and the image is as old as that.
+
+use jiff::Timestamp;
+
+use super::delta::spool_delta;
+use super::layout::{OutputImage, OutputLayer};
+use super::spool::LayerSpool;
+use super::tar::TarWriter;
+use super::{WriteError, error};
+use crate::base::digest::DiffId;
+use crate::base::jobs::{self, Jobs};
+use crate::base::progress::Progress;
+use crate::document::{ConfigDraft, Created, HistoryEntry};
+use crate::image::{Image, Name};
+use crate::tree::{Additions, Tree, Warning, difference};
+
+/// What is not true of the squashed image: where its layers come from in a build cache, and what is
+/// left in it of the time before Docker 1.10.
+const NOT_KEPT: [&str; 3] = ["id", "moby.buildkit.cache.v0", "parent"];
+
+/// How to squash.
+#[derive(Clone, Copy, Debug)]
+pub struct SquashOptions<'o> {
+    /// The index of the lowest layer that is merged, base first; those below it stay as they are.
+    pub from: usize,
+    /// The time of the new image.
+    pub created: Timestamp,
+    /// What the new image shall be called; `None` to keep its names.
+    pub names: Option<&'o [Name]>,
+    /// Whether the merged layers are held against their diff IDs alongside. Those that stay are
+    /// checked when the archive is written.
+    pub verify: bool,
+    /// How many threads work at once.
+    pub jobs: Jobs,
+}
+
+/// What became of it.
+#[derive(Debug)]
+pub struct Squashed {
+    /// The image to write.
+    pub image: OutputImage,
+    /// How many layers were merged; 0 if there was nothing to merge and the image is what it was.
+    pub merged: usize,
+    /// What engines would show otherwise of the image as it was.
+    pub warnings: Vec<Warning>,
+}
+
+/// Merges the layers of `image` from `options.from` up into one, which holds the difference between
+/// what lies below it and the whole.
+///
+/// If they change nothing there is no layer in their place, unless the image would have none at all.
+///
+/// # Errors
+///
+/// [`WriteError`] if there is no such layer, if a layer is not what its diff ID says, or cannot be
+/// read or applied.
+pub fn squash(
+    image: &Image,
+    options: SquashOptions<'_>,
+    progress: &dyn Progress,
+) -> Result<Squashed, WriteError> {
+    let mut output = OutputImage::of(image, options.jobs, progress)?;
+    let (from, count) = (options.from, output.layers.len());
+    if from > 0 && from >= count {
+        return Err(WriteError::NoLayer {
+            image: image.display_name(),
+            layer: from,
+            count,
+        });
+    }
+    if let Some(names) = options.names {
+        output.names = names.to_vec();
+    }
+    if count - from < 2 {
+        return Ok(Squashed {
+            image: output,
+            merged: 0,
+            warnings: Vec::new(),
+        });
+    }
+    let (lower, upper, digests) =
+        Tree::build_split(image, from, options.verify, options.jobs, progress)?;
+    let write = || merge(&lower, &upper, from, options.jobs, progress);
+    let layer = if options.verify {
+        // The layers are hashed on the other cores while this one writes.
+        let known = |layer: usize| digests.of(layer).cloned();
+        let check = || output.check(from, known, options.jobs, progress);
+        let (checked, layer) = jobs::both(check, write);
+        checked?;
+        layer?
+    } else {
+        write()?
+    };
+    output.config = squashed_config(&output, image, layer.as_ref(), options)?;
+    output.layers.truncate(from);
+    output.layers.extend(layer);
+    output.parent = None;
+    Ok(Squashed {
+        image: output,
+        merged: count - from,
+        warnings: upper.warnings().to_vec(),
+    })
+}
+
+/// The layer that makes `upper` of `lower`; `None` if they are equal and there are layers below.
+fn merge(
+    lower: &Tree,
+    upper: &Tree,
+    below: usize,
+    jobs: Jobs,
+    progress: &dyn Progress,
+) -> Result<Option<OutputLayer>, WriteError> {
+    let delta = difference(lower, upper, &Additions::none(), jobs, progress)?;
+    if !delta.is_empty() {
+        return spool_delta(upper, &delta, progress).map(Some);
+    }
+    if below > 0 {
+        return Ok(None);
+    }
+    let empty = TarWriter::new(LayerSpool::new(upper.limits())?).finish();
+    let (spool, _) = empty.map_err(|error| match error {
+        WriteError::Write(error) => error::spool(error),
+        other => other,
+    })?;
+    spool.finish().map(Some)
+}
+
+fn squashed_config(
+    output: &OutputImage,
+    image: &Image,
+    layer: Option<&OutputLayer>,
+    options: SquashOptions<'_>,
+) -> Result<Vec<u8>, WriteError> {
+    let mut draft = ConfigDraft::parse(&output.config).map_err(|error| WriteError::Image {
+        image: image.display_name(),
+        why: error.to_string(),
+    })?;
+    let (from, count) = (options.from, output.layers.len());
+    for field in NOT_KEPT {
+        draft.remove(field);
+    }
+    let below = output.layers[..from].iter().map(OutputLayer::diff_id);
+    let diff_ids: Vec<DiffId> = below
+        .chain(layer.map(OutputLayer::diff_id))
+        .cloned()
+        .collect();
+    draft.set_diff_ids(&diff_ids);
+    // Entries with a layer belong to the layers in their order.
+    let mut next = 0;
+    draft.change_history(|_, entry| {
+        if entry.empty_layer {
+            return None;
+        }
+        next += 1;
+        (next > from).then(|| HistoryEntry {
+            empty_layer: true,
+            ..entry.clone()
+        })
+    });
+    let created = Created::from(options.created);
+    // A history that tells of fewer layers than lie below cannot tell of this one.
+    let told = next >= from;
+    if told || next > 0 {
+        draft.push_history(HistoryEntry {
+            created: Some(created.clone()),
+            created_by: match from {
+                0 => "imgtar squash".to_owned(),
+                n => format!("imgtar squash --from {n}"),
+            },
+            author: String::new(),
+            comment: format!("layers {from} to {} of {}", count - 1, output.id()),
+            empty_layer: layer.is_none() || !told,
+        });
+    }
+    draft.set_created(&created);
+    Ok(draft.to_bytes())
+}

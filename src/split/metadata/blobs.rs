@@ -1,0 +1,167 @@
+//! The blobs of an image: each once, whatever layers are of it.
+
+use std::collections::HashMap;
+
+use super::collect::CollectOptions;
+use super::crc::{CRC64, Combine};
+use super::error::MetadataError;
+use super::split::{Place, each_raw, take_apart};
+use super::sums::Sum;
+use crate::base::digest::{Algorithm, DiffId};
+use crate::base::jobs;
+use crate::base::progress::Progress;
+use crate::image::{Image, Layer, LayerSource};
+use crate::layer::{LayerError, SumWanted, sum};
+use crate::source::{Compression, Slice, Span};
+use crate::tar::TarError;
+use crate::tree::Tree;
+
+/// A blob that layers of the image share, and what is in it.
+pub(super) struct Blob {
+    pub(super) layer: usize,
+    pub(super) stored: Slice,
+    pub(super) compression: Compression,
+    pub(super) tar: Slice,
+    pub(super) kept: bool,
+    pub(super) sums: Vec<Sum>,
+}
+
+/// The blobs of the image, each once, and which of them each layer is.
+///
+/// # Errors
+///
+/// [`MetadataError::Layer`] if the archive lacks one.
+pub(super) fn of(
+    image: &Image,
+    tree: &Tree,
+    keep: bool,
+) -> Result<(Vec<Blob>, Vec<usize>), MetadataError> {
+    let mut blobs: Vec<Blob> = Vec::new();
+    let mut by_span: HashMap<Span, usize> = HashMap::new();
+    let mut blob_of = Vec::new();
+    for (layer, tar) in image.layers.iter().zip(tree.layers()) {
+        let (stored, compression) = match &layer.source {
+            LayerSource::Present { slice, compression } => (slice, *compression),
+            LayerSource::Missing { why, .. } => {
+                return Err(MetadataError::Layer {
+                    layer: layer.index,
+                    source: LayerError::Missing(why.clone()),
+                });
+            }
+        };
+        let n = *by_span.entry(stored.span()).or_insert_with(|| {
+            blobs.push(Blob {
+                layer: layer.index,
+                stored: stored.clone(),
+                compression,
+                tar: tar.clone(),
+                kept: keep && compression != Compression::None,
+                sums: Vec::new(),
+            });
+            blobs.len() - 1
+        });
+        blob_of.push(n);
+    }
+    Ok((blobs, blob_of))
+}
+
+pub(super) fn body_spans(blob: &Blob) -> Result<Vec<Span>, MetadataError> {
+    let mut spans = Vec::new();
+    let see = |place| -> Result<(), TarError> {
+        if let Place::File { body, .. } = place
+            && body.len > 0
+        {
+            spans.push(body);
+        }
+        Ok(())
+    };
+    take_apart(&blob.tar, see).map_err(|error| broken(blob.layer, error, blob.tar.len()))?;
+    Ok(spans)
+}
+
+fn broken(layer: usize, error: TarError, len: u64) -> MetadataError {
+    MetadataError::Layer {
+        layer,
+        source: LayerError::from_walk(error, Compression::None, 0, len),
+    }
+}
+
+/// The diff ID of every layer: as claimed where that is checked, else computed.
+pub(super) fn diff_ids(
+    image: &Image,
+    blobs: &[Blob],
+    options: &CollectOptions,
+    progress: &dyn Progress,
+) -> Result<Vec<DiffId>, MetadataError> {
+    let trusted = |layer: &Layer| {
+        let claimed = layer.diff_id.clone().filter(|_| options.verified)?;
+        (*claimed.digest().algorithm() == Algorithm::Sha256).then_some(claimed)
+    };
+    let wanted: Vec<usize> = (0..blobs.len())
+        .filter(|&n| {
+            let of_blob = |layer: &&Layer| layer.span() == Some(blobs[n].stored.span());
+            image
+                .layers
+                .iter()
+                .filter(of_blob)
+                .any(|layer| trusted(layer).is_none())
+        })
+        .collect();
+    let computed = jobs::map(
+        options.jobs,
+        &wanted,
+        |&n| blobs[n].tar.len(),
+        |&n| {
+            let task = progress.begin("digesting layers", Some(blobs[n].tar.len()));
+            sum(
+                &blobs[n].tar,
+                Compression::None,
+                &SumWanted::diff_id(),
+                &*task,
+            )
+            .map_err(|source| MetadataError::Layer {
+                layer: blobs[n].layer,
+                source,
+            })
+        },
+    );
+    let mut by_span = HashMap::new();
+    for (n, sum) in wanted.into_iter().zip(computed) {
+        by_span.insert(blobs[n].stored.span(), DiffId::from(sum?.tar));
+    }
+    let of = |layer: &Layer| {
+        let computed = layer.span().and_then(|span| by_span.get(&span).cloned());
+        let known = computed.or_else(|| trusted(layer));
+        known.expect("a diff ID that is not trusted was computed")
+    };
+    Ok(image.layers.iter().map(of).collect())
+}
+
+/// The checksum of a whole uncompressed blob, made of those of its bodies.
+pub(super) fn whole_crc(blob: &Blob, combine: &Combine) -> Result<u64, MetadataError> {
+    let mut crc = 0;
+    let mut sums = blob.sums.iter();
+    take_apart(&blob.tar, |place| {
+        let (next, len) = match place {
+            Place::File { body, .. } if body.len == 0 => return Ok(()),
+            Place::File { body, .. } => {
+                let sum = sums.next().filter(|sum| sum.span == body);
+                let sum = sum.ok_or(MetadataError::Changed {
+                    offset: body.offset,
+                })?;
+                (sum.crc, body.len)
+            }
+            Place::Raw(span) => {
+                let mut digest = CRC64.digest();
+                each_raw(&blob.tar, span, |bytes| {
+                    digest.update(bytes);
+                    Ok::<_, MetadataError>(())
+                })?;
+                (digest.finalize(), span.len)
+            }
+        };
+        crc = combine.join(crc, next, len);
+        Ok::<_, MetadataError>(())
+    })?;
+    Ok(crc)
+}

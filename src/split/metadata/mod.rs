@@ -1,0 +1,44 @@
+//! What a flat tar cannot hold of the archive that it was made of, so that the archive can be had back.
+//!
+//! Metadata is a tar of its own; `docs/metadata.md` describes its members. For the outer tar and for
+//! each layer it holds the pieces that tar-split makes of a tar (every byte that is in no body), and
+//! for each body where its bytes are: in the flat tar under a path, or in a store of what the flat tar
+//! lacks, compressed.
+//!
+//! Threats, and what is done about them (the file may come from anybody):
+//!
+//! - *Another version, another file*: the first member says what it is; versions, members and keys
+//!   that are not known are refused by name.
+//! - *Names*: members are found in the file's own table and are never made paths of a file system.
+//! - *Bombs*: lines and members of the store have limits and are read one at a time; everything that is
+//!   decoded counts, each time that it is (`account.rs`).
+//! - *Lies*: nothing here is believed to be what it claims. Layers are held against diff IDs,
+//!   everything else against SHA-256 sums, when they are put together.
+
+mod account;
+mod blobs;
+mod bodies;
+mod collect;
+mod container;
+mod crc;
+mod description;
+mod error;
+mod outer;
+mod placement;
+mod split;
+mod store;
+mod sums;
+
+pub(crate) use account::{Account, Decoded};
+pub(crate) use bodies::{BodiesReader, Body, Where};
+pub use collect::{CollectOptions, Collected, collect};
+pub use container::Container;
+pub(crate) use container::decoded;
+pub(crate) use description::names;
+pub use description::{
+    ArchiveDescription, BytesDescription, ContainerDescription, Description, FlatDescription,
+    ImageDescription, LayerDescription, SCHEMA,
+};
+pub use error::{MetadataError, StreamFault};
+pub(crate) use split::{Piece, SplitReader};
+pub(crate) use store::StoreReader;

@@ -1,0 +1,221 @@
+//! An archive again, from a flat tar and its metadata.
+//!
+//! First the flat tar is held against the tree that the layers' headers give: names and attributes.
+//! Then the archive is written, every layer digested while it is put together; what does not come out
+//! as its diff ID says is an error that names the files to blame. So nothing of the flat tar is
+//! unchecked, and nothing is read only to be checked.
+//!
+//! Where every blob can be had as it was, the archive comes back byte for byte (`exact.rs`). Where
+//! blobs were compressed and not kept, or bytes were left out, blobs get other digests, and what refers
+//! to them is changed with them (`rewrite.rs`).
+//!
+//! A flat tar that was changed is refused, or becomes one more layer (`accept.rs`). For that bodies that
+//! are not where they were are looked for by their sums (`moved.rs`).
+//!
+//! Threats, and what is done about them (metadata and flat tar may come from anybody):
+//!
+//! - *Bombs*: what the metadata describes, and what is decoded for that, each time that it is, may come to
+//!   [`Limit::Expanded`](crate::Limit::Expanded) or [`Limit::Ratio`](crate::Limit::Ratio) times the size
+//!   of both inputs, whichever is more; a layer or an archive that outgrows its own claim is refused on
+//!   the way.
+//! - *Memory*: bodies are read a piece at a time, those that wait to be written a few thousand at a time;
+//!   paths of the flat tar are held as short digests, documents only if they are changed.
+//! - *Bytes from elsewhere*: a body comes from the flat tar or the metadata and has a sum; documents
+//!   and stored blobs are held against it, layers against their diff IDs.
+//! - *Loops of documents*: what refers to what is followed so many times only.
+
+mod accept;
+mod blobs;
+mod documents;
+mod error;
+mod exact;
+mod flat;
+mod headers;
+mod layers;
+mod places;
+mod relocate;
+mod rewrite;
+mod sink;
+
+use std::collections::HashSet;
+
+pub use accept::{AcceptOptions, Accepted, Extended, accept};
+pub use error::{Change, ChangeKind, LostBody, RebuildError};
+pub use sink::Target;
+
+use crate::base::digest::Digest;
+use crate::base::jobs::{self, Jobs};
+use crate::base::progress::Progress;
+use crate::source::Input;
+use crate::split::metadata::{Account, Container, LayerDescription, StreamFault, names};
+use crate::tree::Tree;
+
+use flat::{Changes, FlatTar};
+use layers::{Lost, Parts};
+
+/// An archive that was rebuilt.
+#[derive(Clone, Debug)]
+pub struct Rebuilt {
+    /// Whether it is, byte for byte, the (uncompressed) archive that was flattened.
+    pub exact: bool,
+    /// How many bytes were written.
+    pub bytes: u64,
+    /// What became of each layer, base first.
+    pub layers: Vec<RebuiltLayer>,
+    /// The image's ID, if it is another one now: what it was and what it is.
+    pub image_id: Option<(String, String)>,
+}
+
+/// What became of a layer.
+#[derive(Clone, Debug, Default)]
+pub struct RebuiltLayer {
+    /// The diff ID that it had.
+    pub diff_id: String,
+    /// The diff ID that it has, if that is another one.
+    pub new_diff_id: Option<String>,
+    /// How many entries are left out of it.
+    pub lost: usize,
+    /// How many bytes these had.
+    pub lost_bytes: u64,
+    /// The digest of the blob that it was stored as, and the one that it has now, if it is another.
+    pub new_blob: Option<(String, String)>,
+}
+
+/// Writes the archive that `metadata` and `flat` come from to `target`.
+///
+/// # Errors
+///
+/// [`RebuildError`]. What was written until then is worthless.
+pub fn rebuild(
+    metadata: &Container,
+    flat: &Input,
+    target: Target<'_>,
+    jobs: Jobs,
+    progress: &dyn Progress,
+) -> Result<Rebuilt, RebuildError> {
+    let put_together = || {
+        let (flat, account) = open(metadata, flat)?;
+        let parts = Parts::new(metadata, &flat, &account);
+        flat.compare(&expected(&parts)?)?.refuse(&flat)?;
+        let layers = &metadata.description().layers;
+        check_kept(&parts, layers, jobs)?;
+        write(&parts, target, jobs, progress)
+    };
+    put_together().map_err(|error| error.in_file(metadata))
+}
+
+/// Reads the flat tar, and refuses metadata that describes more than can be.
+fn open(metadata: &Container, flat: &Input) -> Result<(FlatTar, Account), RebuildError> {
+    let description = metadata.description();
+    let flat = FlatTar::read(flat)?;
+    let stored = flat.stored_size().saturating_add(metadata.stored_size());
+    let account = Account::new(metadata.limits(), stored);
+    let claimed = description.layers.iter().map(|layer| layer.size);
+    let claimed = claimed.fold(description.archive.size, u64::saturating_add);
+    account
+        .check_claim(claimed)
+        .map_err(|exceeded| RebuildError::Expansion {
+            path: metadata.label(),
+            claimed,
+            stored,
+            exceeded,
+        })?;
+    Ok((flat, account))
+}
+
+/// The tree that the flat tar should hold.
+fn expected(parts: &Parts<'_>) -> Result<Tree, RebuildError> {
+    let description = parts.container.description();
+    let mut tree = parts.tree(&description.layers)?;
+    if let Some(container) = &description.flat.as_container {
+        tree.add_container_files(container.working_dir.as_bytes(), container.time())
+            .map_err(RebuildError::Tree)?;
+    }
+    Ok(tree)
+}
+
+/// Writes the archive: as it was where all blobs can be had, else with others.
+fn write(
+    parts: &Parts<'_>,
+    target: Target<'_>,
+    jobs: Jobs,
+    progress: &dyn Progress,
+) -> Result<Rebuilt, RebuildError> {
+    let description = parts.container.description();
+    let lost = lost(parts, &description.layers)?;
+    let exact = description
+        .layers
+        .iter()
+        .zip(&lost)
+        .all(|(layer, lost)| lost.is_empty() && (layer.kept || layer.compression == "none"));
+    if exact {
+        let bytes = exact::write(parts, target, jobs, progress)?;
+        let same = |layer: &LayerDescription| RebuiltLayer {
+            diff_id: layer.diff_id.clone(),
+            ..RebuiltLayer::default()
+        };
+        return Ok(Rebuilt {
+            exact: true,
+            bytes,
+            layers: description.layers.iter().map(same).collect(),
+            image_id: None,
+        });
+    }
+    rewrite::write(parts, &lost, target, jobs, progress)
+}
+
+/// The bytes of kept blobs need no flat tar, so nothing else would notice that it was changed.
+fn check_kept(
+    parts: &Parts<'_>,
+    layers: &[LayerDescription],
+    jobs: Jobs,
+) -> Result<(), RebuildError> {
+    let mut folders = HashSet::new();
+    let kept = layers.iter().filter(|layer| layer.kept);
+    let kept: Vec<_> = kept.filter(|layer| folders.insert(layer.folder)).collect();
+    let checked = jobs::map(
+        jobs,
+        &kept,
+        |layer| layer.size,
+        |layer| {
+            let mut changes = Changes::default();
+            parts.contents(layer, &mut changes)?;
+            changes.refuse(parts.flat)
+        },
+    );
+    checked.into_iter().collect()
+}
+
+/// What is lost of every layer.
+fn lost(parts: &Parts<'_>, layers: &[LayerDescription]) -> Result<Vec<Vec<Lost>>, RebuildError> {
+    if !parts.container.description().lean {
+        return Ok(layers.iter().map(|_| Vec::new()).collect());
+    }
+    parts.all_lost(layers)
+}
+
+impl RebuildError {
+    /// Says which file it is that is damaged.
+    fn in_file(self, metadata: &Container) -> Self {
+        match self {
+            Self::Metadata(error) => Self::Metadata(error.in_file(&metadata.label())),
+            other => other,
+        }
+    }
+}
+
+/// What it is that has another digest than it should.
+fn mismatch(what: &str, claimed: &[u8; 32], computed: &Digest) -> String {
+    let claimed = const_hex::encode(claimed);
+    format!("{what} is not what it was: claimed sha256:{claimed}, computed {computed}")
+}
+
+/// A digest in the description.
+fn digest(text: &str) -> Result<Digest, RebuildError> {
+    text.parse()
+        .map_err(|why: crate::base::digest::DigestError| {
+            StreamFault::Wrong(why.to_string())
+                .of(names::DESCRIPTION)
+                .into()
+        })
+}
