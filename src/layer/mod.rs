@@ -10,6 +10,7 @@
 mod error;
 mod inventory;
 mod measure;
+mod open;
 pub(crate) mod passes;
 mod sum;
 mod whiteout;
@@ -17,6 +18,7 @@ mod whiteout;
 pub use error::LayerError;
 pub use inventory::{Allowance, Inventory, Item};
 pub use measure::{Measure, Measures, measure, walk_layer};
+pub use open::{LayerTar, OpenLayers, UnreadLayer};
 pub use sum::{LayerSum, SumWanted, digest, sum, sum_and_note};
 pub(crate) use sum::{first_set_byte, sum_of_plain};
 pub use whiteout::Whiteout;

@@ -95,7 +95,7 @@ pub fn commit(
     })?;
     let run = changed(draft.run(), options.changes)?;
     let mut upper = Tree::from_tar(rootfs)?;
-    let (lower, _) = Tree::build(base, false, options.jobs, progress)?;
+    let lower = Tree::build(base, options.jobs, progress)?;
     upper.require_rootfs(&lower)?;
     upper.adopt_unrecorded(&lower);
     let working_dir = draft.run().working_dir.as_bytes();

@@ -13,10 +13,10 @@ use crate::base::jobs::{self, Jobs};
 use crate::base::progress::{Progress, Task};
 use crate::image::{Identity, Image, Layer};
 use crate::layer::passes::{self, Begun, Plain, Read, Work};
-use crate::layer::{LayerError, SumWanted, sum};
+use crate::layer::{LayerError, OpenLayers, SumWanted, sum};
 use crate::source::{Compression, Slice, Span};
 use crate::tar::Mtime;
-use crate::tree::{Digests, Inode, Tree, TreeError, Warning};
+use crate::tree::{Inode, Tree, TreeError, Warning};
 
 /// How to flatten.
 #[derive(Clone, Copy, Debug)]
@@ -76,7 +76,7 @@ pub struct Merged<'i> {
     image: &'i Image,
     options: FlattenOptions,
     tree: Tree,
-    digests: Digests,
+    layers: OpenLayers,
 }
 
 impl<'i> Merged<'i> {
@@ -117,7 +117,9 @@ impl<'i> Merged<'i> {
         if options.verify {
             require_claims(image)?;
         }
-        let (mut tree, digests) = Tree::build(image, digests, options.jobs, progress)?;
+        let layers = OpenLayers::of(image, digests, options.jobs, progress);
+        let layers = layers.map_err(TreeError::from)?;
+        let mut tree = Tree::merge(layers.tars())?;
         tree.check_expansion()?;
         if let Some(time) = options.as_container {
             let working_dir = image.view().map_or("", |config| &config.run.working_dir);
@@ -127,7 +129,7 @@ impl<'i> Merged<'i> {
             image,
             options,
             tree,
-            digests,
+            layers,
         })
     }
 
@@ -144,12 +146,12 @@ impl<'i> Merged<'i> {
     /// As [`flatten`].
     pub fn write<W: Write>(self, out: W, progress: &dyn Progress) -> Result<Flattened, WriteError> {
         let (image, options) = (self.image, self.options);
-        let (tree, digests) = (self.tree, self.digests);
+        let (tree, opened) = (self.tree, self.layers);
         let entries = Entries::new(&tree);
         let write = || write_stream(&entries, out, progress);
         let (entries, bytes) = if options.verify {
             // The layers are hashed on the other cores while this one writes.
-            let check = || check_layers(image, &digests, options.jobs, progress);
+            let check = || check_layers(image, &opened, options.jobs, progress);
             let (checked, written) = jobs::both(check, write);
             checked?;
             written?
@@ -174,9 +176,9 @@ impl<'i> Merged<'i> {
         progress: &dyn Progress,
     ) -> Result<Flattened, WriteError> {
         let (image, options) = (self.image, self.options);
-        let (tree, digests) = (self.tree, self.digests);
+        let (tree, opened) = (self.tree, self.layers);
         let unproven = if options.verify {
-            unproven(image, &digests)
+            unproven(image, &opened)
         } else {
             Vec::new()
         };
@@ -200,7 +202,7 @@ impl<'i> Merged<'i> {
                     computed.insert((claim.span, claim.algorithm), id.clone());
                 }
             }
-            compare(image, &digests, &computed)?;
+            compare(image, &opened, &computed)?;
         }
         Ok(Flattened {
             entries: placed.entries,
@@ -256,11 +258,11 @@ type Computed<'i> = HashMap<(Span, &'i Algorithm), DiffId>;
 
 /// The layers whose digests nobody has computed yet, each stretch of the archive and each algorithm
 /// once.
-fn unproven<'i>(image: &'i Image, digests: &Digests) -> Vec<Unproven<'i>> {
+fn unproven<'i>(image: &'i Image, opened: &OpenLayers) -> Vec<Unproven<'i>> {
     let mut seen = HashSet::new();
     let unproven = |layer: &'i Layer| {
         let algorithm = layer.diff_id.as_ref()?.digest().algorithm();
-        let known = digests.of(layer.index);
+        let known = opened.diff_id(layer.index);
         let is_known = known.is_some_and(|id| id.digest().algorithm() == algorithm);
         let span = layer.span().filter(|_| !is_known)?;
         seen.insert((span, algorithm)).then_some(Unproven {
@@ -275,12 +277,12 @@ fn unproven<'i>(image: &'i Image, digests: &Digests) -> Vec<Unproven<'i>> {
 /// Hashes the layers that are not hashed yet, and compares all.
 fn check_layers(
     image: &Image,
-    digests: &Digests,
+    opened: &OpenLayers,
     jobs: Jobs,
     progress: &dyn Progress,
 ) -> Result<(), TreeError> {
-    let computed = hash_all(image, &unproven(image, digests), jobs, progress)?;
-    compare(image, digests, &computed)
+    let computed = hash_all(image, &unproven(image, opened), jobs, progress)?;
+    compare(image, opened, &computed)
 }
 
 fn hash_all<'i>(
@@ -360,13 +362,13 @@ impl<'t, 'i: 't> Work<'t, Unproven<'i>> for Hashing<'i, '_> {
 }
 
 /// Holds every layer against its diff ID.
-fn compare(image: &Image, digests: &Digests, computed: &Computed<'_>) -> Result<(), TreeError> {
+fn compare(image: &Image, opened: &OpenLayers, computed: &Computed<'_>) -> Result<(), TreeError> {
     for layer in &image.layers {
         let Some(claimed) = &layer.diff_id else {
             continue;
         };
         let algorithm = claimed.digest().algorithm();
-        let known = digests.of(layer.index);
+        let known = opened.diff_id(layer.index);
         let known = known.filter(|id| id.digest().algorithm() == algorithm);
         let computed = known.or_else(|| computed.get(&(layer.span()?, algorithm)));
         if let Some(computed) = computed.filter(|computed| *computed != claimed) {

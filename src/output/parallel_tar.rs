@@ -17,6 +17,7 @@ use super::tar::TarWriter;
 use crate::base::digest::{DiffId, Hasher};
 use crate::base::jobs::Jobs;
 use crate::base::progress::{Progress, Task};
+use crate::layer::LayerTar;
 use crate::layer::passes::{self, Begun, Pass, Read, Work};
 use crate::source::write_at;
 use crate::source::{Slice, Span, is_copied_to_in_kernel};
@@ -124,7 +125,7 @@ pub(super) struct Placed {
 /// `hash` has a hasher for, the digests are computed.
 pub(super) fn write(
     entries: &Entries<'_>,
-    layers: &[Slice],
+    layers: &[LayerTar],
     hash: impl Fn(usize) -> Option<Hasher>,
     file: &File,
     jobs: Jobs,
@@ -158,7 +159,7 @@ pub(super) fn write(
 /// Divides the work, each piece with its cost.
 fn pieces(
     plan: Plan,
-    layers: &[Slice],
+    layers: &[LayerTar],
     hash: impl Fn(usize) -> Option<Hasher>,
     jobs: Jobs,
 ) -> Vec<(u64, Piece)> {
@@ -171,7 +172,7 @@ fn pieces(
     let all = all + plan.large * COPY + plan.rest;
     let share = all / jobs.count() as u64;
     // Several layers of an image can be one blob.
-    let place = |layer: &Slice| (layer.source().identity(), layer.span());
+    let place = |layer: &LayerTar| (layer.bytes().source().identity(), layer.bytes().span());
     let mut users: HashMap<(usize, Span), usize> = HashMap::new();
     for layer in layers {
         *users.entry(place(layer)).or_default() += 1;
@@ -250,7 +251,7 @@ fn write_rest(entries: &Entries<'_>, file: &File) -> Result<Done, WriteError> {
 /// How the pieces are worked at.
 struct Writing<'w> {
     entries: &'w Entries<'w>,
-    layers: &'w [Slice],
+    layers: &'w [LayerTar],
     file: &'w File,
     task: &'w dyn Task,
 }
@@ -272,7 +273,7 @@ impl<'t, 'w> Work<'t, (u64, Piece)> for Writing<'w> {
             Piece::Rest => Begun::Done(write_rest(self.entries, self.file)),
             Piece::Layer(layer, moves, last, hasher) => {
                 let reading = Reading {
-                    layer: &self.layers[*layer],
+                    layer: self.layers[*layer].bytes(),
                     moves: moves.iter().copied().peekable(),
                     last: *last,
                     file: self.file,
@@ -282,7 +283,13 @@ impl<'t, 'w> Work<'t, (u64, Piece)> for Writing<'w> {
                 Begun::Pass(reading, hasher.clone())
             }
             Piece::Bodies(layer, moves, last) => {
-                let copied = copy_bodies(&self.layers[*layer], moves, *last, self.file, self.task);
+                let copied = copy_bodies(
+                    self.layers[*layer].bytes(),
+                    moves,
+                    *last,
+                    self.file,
+                    self.task,
+                );
                 Begun::Done(copied.map(|()| Done::Nothing))
             }
         }

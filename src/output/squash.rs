@@ -16,7 +16,8 @@ use crate::base::jobs::{self, Jobs};
 use crate::base::progress::Progress;
 use crate::document::{ConfigDraft, Created, HistoryEntry};
 use crate::image::{Image, Name};
-use crate::tree::{Additions, Tree, Warning, difference};
+use crate::layer::OpenLayers;
+use crate::tree::{Additions, Tree, TreeError, Warning, difference};
 
 /// What is not true of the squashed image: where its layers come from in a build cache, and what is
 /// left in it of the time before Docker 1.10.
@@ -82,12 +83,13 @@ pub fn squash(
             warnings: Vec::new(),
         });
     }
-    let (lower, upper, digests) =
-        Tree::build_split(image, from, options.verify, options.jobs, progress)?;
+    let layers = OpenLayers::of(image, options.verify, options.jobs, progress);
+    let layers = layers.map_err(TreeError::from)?;
+    let (lower, upper) = Tree::merge_split(layers.tars(), from)?;
     let write = || merge(&lower, &upper, from, options.jobs, progress);
     let layer = if options.verify {
         // The layers are hashed on the other cores while this one writes.
-        let known = |layer: usize| digests.of(layer).cloned();
+        let known = |layer: usize| layers.diff_id(layer).cloned();
         let check = || output.check(from, known, options.jobs, progress);
         let (checked, layer) = jobs::both(check, write);
         checked?;

@@ -7,13 +7,12 @@ use super::budget::extra_len;
 use super::error::{TreeError, TreeFault};
 use super::layer_paths::Added;
 use super::path::{LayerPath, is_reserved};
-use super::plain::{Digests, open};
 use super::tree::{LIMIT, ROOT, Tree};
 use crate::base::jobs::Jobs;
 use crate::base::limits::Limits;
 use crate::base::progress::Progress;
-use crate::image::{Image, Layer};
-use crate::layer::LayerError;
+use crate::image::Image;
+use crate::layer::{LayerError, LayerTar, OpenLayers};
 use crate::source::{Compression, Slice, Span};
 use crate::tar::{Entry, Kind, Positioned, Walker};
 
@@ -45,59 +44,56 @@ fn of_flat(error: TreeError) -> TreeError {
 }
 
 impl Tree {
-    /// Applies the layers of `image`.
+    /// Opens the layers of `image` and applies them.
     ///
     /// Uncompressed layers are read by their headers alone. Compressed ones are decoded once, into
-    /// an unnamed temporary file, since their bodies are wanted later; their diff IDs are computed
-    /// on the way if `digests` asks for it. Nothing is compared with a claim here.
+    /// an unnamed temporary file, since their bodies are wanted later. Nothing is compared with a claim
+    /// here.
     ///
     /// # Errors
     ///
     /// [`TreeError`] if a layer is missing, damaged, or holds what no engine can apply.
-    pub fn build(
-        image: &Image,
-        digests: bool,
-        jobs: Jobs,
-        progress: &dyn Progress,
-    ) -> Result<(Self, Digests), TreeError> {
-        let (slices, digests) = open(image, digests, jobs, progress)?;
-        let mut tree = Self::empty(limits_of(&slices));
-        let mut known = Known::of(image);
-        for (layer, slice) in slices.iter().enumerate() {
-            tree.apply(layer, slice, known.entries(layer))?;
-        }
-        tree.layers = slices;
-        Ok((tree, digests))
+    pub fn build(image: &Image, jobs: Jobs, progress: &dyn Progress) -> Result<Self, TreeError> {
+        let layers = OpenLayers::of(image, false, jobs, progress)?;
+        Self::merge(layers.tars())
     }
 
-    /// The trees of the `cut` lowest layers of `image` and of all of them; layers are opened once and
-    /// shared, so that a comparison of both trees reads nothing that both have from one layer.
+    /// Applies the layers of an image, base first.
     ///
     /// # Errors
     ///
-    /// As [`Self::build`].
-    pub fn build_split(
-        image: &Image,
-        cut: usize,
-        digests: bool,
-        jobs: Jobs,
-        progress: &dyn Progress,
-    ) -> Result<(Self, Self, Digests), TreeError> {
-        let (slices, digests) = open(image, digests, jobs, progress)?;
-        let cut = cut.min(slices.len());
-        let limits = limits_of(&slices);
+    /// [`TreeError`] if a layer is damaged, or holds what no engine can apply.
+    pub fn merge(layers: &[LayerTar]) -> Result<Self, TreeError> {
+        let mut tree = Self::empty(limits_of(layers));
+        let mut known = Known::of(layers);
+        for (layer, tar) in layers.iter().enumerate() {
+            tree.apply(layer, tar.bytes(), known.entries(layer))?;
+        }
+        tree.layers = layers.to_vec();
+        Ok(tree)
+    }
+
+    /// The trees of the `cut` lowest of these layers and of all of them. They share the layers, so that
+    /// a comparison of both trees reads nothing that both have from one layer.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::merge`].
+    pub fn merge_split(layers: &[LayerTar], cut: usize) -> Result<(Self, Self), TreeError> {
+        let cut = cut.min(layers.len());
+        let limits = limits_of(layers);
         let mut lower = Self::empty(limits);
         let mut upper = Self::empty(limits);
-        let (mut known_below, mut known) = (Known::of(image), Known::of(image));
-        for (layer, slice) in slices.iter().enumerate() {
+        let (mut known_below, mut known) = (Known::of(layers), Known::of(layers));
+        for (layer, tar) in layers.iter().enumerate() {
             if layer < cut {
-                lower.apply(layer, slice, known_below.entries(layer))?;
+                lower.apply(layer, tar.bytes(), known_below.entries(layer))?;
             }
-            upper.apply(layer, slice, known.entries(layer))?;
+            upper.apply(layer, tar.bytes(), known.entries(layer))?;
         }
-        lower.layers = slices[..cut].to_vec();
-        upper.layers = slices;
-        Ok((lower, upper, digests))
+        lower.layers = layers[..cut].to_vec();
+        upper.layers = layers.to_vec();
+        Ok((lower, upper))
     }
 
     /// Reads a flat tar of a whole file system, as `docker export` writes it.
@@ -114,7 +110,7 @@ impl Tree {
         let mut tree = Self::empty(*tar.source().limits());
         tree.apply_flat(&tar).map_err(of_flat)?;
         tree.node_mut(ROOT).explicit = false;
-        tree.layers = vec![tar];
+        tree.layers = vec![LayerTar::plain(tar)];
         Ok(tree)
     }
 
@@ -126,7 +122,7 @@ impl Tree {
     pub fn from_layer(layer: Slice) -> Result<Self, TreeError> {
         let mut tree = Self::empty(*layer.source().limits());
         tree.apply(0, &layer, None).map_err(of_flat)?;
-        tree.layers = vec![layer];
+        tree.layers = vec![LayerTar::plain(layer)];
         Ok(tree)
     }
 
@@ -283,26 +279,33 @@ impl Entries {
     }
 }
 
+/// Where the bytes of a tar are: equal for layers that share a blob.
+type Place = (usize, Span);
+
+fn place(tar: &LayerTar) -> Place {
+    (tar.bytes().source().identity(), tar.bytes().span())
+}
+
 /// The layers that an image has more than once, so that they need not be walked as often.
 struct Known {
     /// What each layer is called here, if it is there more than once.
-    names: Vec<Option<Span>>,
-    layers: HashMap<Span, Entries>,
+    names: Vec<Option<Place>>,
+    layers: HashMap<Place, Entries>,
     /// How much room there is for more of them, in bytes.
     room: usize,
     /// The layer that was asked for last.
-    last: Option<Span>,
+    last: Option<Place>,
 }
 
 impl Known {
-    fn of(image: &Image) -> Self {
-        let mut count: HashMap<Span, usize> = HashMap::new();
-        for span in image.layers.iter().filter_map(Layer::span) {
-            *count.entry(span).or_default() += 1;
+    fn of(layers: &[LayerTar]) -> Self {
+        let mut count: HashMap<Place, usize> = HashMap::new();
+        for tar in layers {
+            *count.entry(place(tar)).or_default() += 1;
         }
-        let shared = |layer: &Layer| layer.span().filter(|span| count[span] > 1);
+        let shared = |tar: &LayerTar| Some(place(tar)).filter(|place| count[place] > 1);
         Self {
-            names: image.layers.iter().map(shared).collect(),
+            names: layers.iter().map(shared).collect(),
             layers: HashMap::new(),
             room: KNOWN,
             last: None,
@@ -311,17 +314,17 @@ impl Known {
 
     /// What is kept of a layer; none if it is there once.
     fn entries(&mut self, layer: usize) -> Option<&mut Entries> {
-        let span = (*self.names.get(layer)?)?;
-        if !self.layers.contains_key(&span) {
+        let place = (*self.names.get(layer)?)?;
+        if !self.layers.contains_key(&place) {
             // What the one before came to is known by now.
-            let before = self.last.replace(span);
+            let before = self.last.replace(place);
             let before = before.and_then(|last| self.layers.get(&last));
             if let Some(before) = before.filter(|before| before.is_whole) {
                 self.room = self.room.saturating_sub(before.weight);
             }
         }
         let most = self.room / 2;
-        Some(self.layers.entry(span).or_insert_with(|| Entries {
+        Some(self.layers.entry(place).or_insert_with(|| Entries {
             list: Vec::new(),
             weight: 0,
             most,
@@ -331,8 +334,8 @@ impl Known {
 }
 
 /// How much the archive of these layers may ask for.
-fn limits_of(layers: &[Slice]) -> Limits {
-    let limits = layers.first().map(|layer| *layer.source().limits());
+fn limits_of(layers: &[LayerTar]) -> Limits {
+    let limits = layers.first().map(|tar| *tar.bytes().source().limits());
     limits.unwrap_or_default()
 }
 

@@ -3,7 +3,7 @@
 use crate::base::digest::DiffId;
 use crate::base::escape;
 use crate::base::limits::Exceeded;
-use crate::layer::LayerError;
+use crate::layer::{LayerError, UnreadLayer};
 use crate::source::SourceError;
 use crate::tar::TarError;
 
@@ -114,6 +114,12 @@ pub enum TreeError {
         /// The limit.
         limit: usize,
     },
+}
+
+impl From<UnreadLayer> for TreeError {
+    fn from(UnreadLayer { layer, source }: UnreadLayer) -> Self {
+        Self::Layer { layer, source }
+    }
 }
 
 impl TreeError {

@@ -8,7 +8,7 @@ use super::children::{self, Children, Lists};
 use super::content::Opened;
 use super::warning::{Warning, Warnings};
 use crate::base::limits::Limits;
-use crate::source::Slice;
+use crate::layer::LayerTar;
 use crate::tar::{Mtime, SparseMap};
 
 /// A name in the tree.
@@ -190,7 +190,7 @@ pub struct Tree {
     shape: u64,
     pub(super) inodes: Vec<Inode>,
     /// The uncompressed bytes of every layer.
-    pub(super) layers: Vec<Slice>,
+    pub(super) layers: Vec<LayerTar>,
     /// Files that aufs kept for hard links to them (L15).
     pub(super) hidden: HashMap<Box<[u8]>, InodeId>,
     pub(super) warnings: Warnings,
@@ -385,9 +385,8 @@ impl Tree {
         self.warnings.list()
     }
 
-    /// The uncompressed bytes of every layer, base first; one more without bytes where a container's
-    /// files were added.
-    pub fn layers(&self) -> &[Slice] {
+    /// The tar of every layer, base first; one more without bytes where a container's files were added.
+    pub fn layers(&self) -> &[LayerTar] {
         &self.layers
     }
 
@@ -395,7 +394,7 @@ impl Tree {
     pub(crate) fn layer_bytes(&self) -> u64 {
         self.layers
             .iter()
-            .map(Slice::len)
+            .map(LayerTar::len)
             .fold(0, u64::saturating_add)
     }
 

@@ -37,8 +37,8 @@ fn image_tree(layers: &[Vec<u8>], directory: &Path) -> Tree {
     fs::write(&file, forge::archive(layers, Form::Hybrid)).expect("room for an archive");
     let archive = imgtar::open(&file, &Silent).expect("an archive");
     let images = ImageSet::load(&archive).expect("images");
-    let built = Tree::build(&images.images[0], false, jobs(), &Silent);
-    built.expect("layers that can be applied").0
+    let built = Tree::build(&images.images[0], jobs(), &Silent);
+    built.expect("layers that can be applied")
 }
 
 /// A tree out of a rootfs tar.

@@ -151,8 +151,8 @@ impl Audit {
     pub fn of(image: &Image, jobs: Jobs, progress: &dyn Progress) -> Result<Self, AuditError> {
         let mut collected = Collected::default();
         let mut unread = None;
-        match Tree::build(image, false, jobs, progress) {
-            Ok((tree, _)) => {
+        match Tree::build(image, jobs, progress) {
+            Ok(tree) => {
                 files(&tree, &mut collected);
                 user::check(image, Some(&tree), &mut collected)?;
             }

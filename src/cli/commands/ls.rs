@@ -149,7 +149,7 @@ impl Args {
 
 /// The merged tree of an image.
 pub(super) fn build(image: &Image, jobs: Jobs, context: &Context) -> Result<Tree, Failure> {
-    let (tree, _) = Tree::build(image, false, jobs, &context.progress)?;
+    let tree = Tree::build(image, jobs, &context.progress)?;
     Ok(tree)
 }
 

@@ -54,7 +54,7 @@ pub(super) fn of(
                 layer: layer.index,
                 stored: stored.clone(),
                 compression,
-                tar: tar.clone(),
+                tar: tar.bytes().clone(),
                 kept: keep && compression != Compression::None,
                 sums: Vec::new(),
             });

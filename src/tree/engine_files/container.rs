@@ -2,6 +2,7 @@
 //! (moby `daemon/initlayer/setup_unix.go`, `daemon/create_unix.go`).
 
 use crate::base::limits::LONGEST_PATH;
+use crate::layer::LayerTar;
 use crate::tar::Mtime;
 use crate::tree::error::TreeError;
 use crate::tree::tree::{Body, Inode, NodeId, ROOT, Tree};
@@ -69,7 +70,7 @@ impl Tree {
             .first()
             .map(|layer| layer.slice(crate::source::Span { offset: 0, len: 0 }))
         {
-            self.layers.push(none);
+            self.layers.push(LayerTar::plain(none));
         }
         Ok(())
     }
