@@ -27,6 +27,7 @@ mod layers;
 mod layouts;
 mod load;
 mod loaders;
+mod manifest;
 mod model;
 mod oracle;
 mod outputs;
