@@ -132,7 +132,7 @@ fn of_write(error: &WriteError) -> Class {
         WriteError::Layer { source, .. } => of_layer(source),
         WriteError::Change(_) => Class::Usage,
         WriteError::WhiteoutName { .. }
-        | WriteError::Digest { .. }
+        | WriteError::Mismatch(_)
         | WriteError::NoLayer { .. }
         | WriteError::Image { .. } => Class::Input,
         WriteError::Write(_) | WriteError::Spool { .. } => Class::Environment,
@@ -164,7 +164,6 @@ fn of_rootfs(error: &TreeError) -> Class {
         | TreeError::FlatEntry { .. }
         | TreeError::NotRootfs { .. }
         | TreeError::Limit { .. }
-        | TreeError::DiffId { .. }
         | TreeError::Image { .. }
         | TreeError::Expansion { .. }
         | TreeError::WorkingDirectory { .. }

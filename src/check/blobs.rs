@@ -1,18 +1,17 @@
 //! All blobs of an archive, each read once.
 
-use std::collections::HashMap;
-use std::io;
-
 use super::VerifyError;
 use crate::archive::{Contents, MemberKind};
-use crate::base::digest::{Algorithm, Digest, Hasher};
+use crate::base::digest::{Algorithm, BlobDigest, Digest, Hasher};
 use crate::base::escape;
 use crate::base::jobs::{Cost, Jobs};
 use crate::base::progress::{Progress, Silent};
-use crate::image::ImageSet;
-use crate::layer::passes::{self, Begun, Plain, Read, Work};
-use crate::layer::{Allowance, LayerError, LayerSum, SumWanted, sum, sum_and_note, sum_of_plain};
-use crate::source::{Compression, Slice, SourceError, Span};
+use crate::image::{ImageSet, Layer};
+use crate::layer::digest::{
+    Alongside, LayerReading, Nothing, Outcome, Proof, Request, Wanted, Work, run,
+};
+use crate::layer::{Allowance, LayerError};
+use crate::source::{ByPlace, Compression, Slice, SourceError, Span};
 
 /// One stored blob and what its bytes came to.
 #[derive(Debug)]
@@ -22,14 +21,41 @@ pub(super) struct Blob {
     pub(super) member: Vec<u8>,
     /// The digest that the member's name claims.
     pub(super) named: Option<Digest>,
-    pub(super) sum: Result<LayerSum, LayerError>,
-    /// The digest of the stored bytes, where they could be read but not decoded.
-    stored_alone: Option<Digest>,
+    bytes: BlobBytes,
+}
+
+/// What the bytes of a blob came to.
+#[derive(Debug)]
+enum BlobBytes {
+    /// They should be a layer.
+    Layer(Box<LayerReading>),
+    /// They should be a layer and cannot be decoded; the digest is of what is stored, if that was wanted.
+    Damaged(LayerError, Option<Digest>),
+    /// They are something else.
+    Other(Proof),
 }
 
 impl Blob {
     pub(super) fn span(&self) -> Span {
         self.slice.span()
+    }
+
+    /// The layer that it should be, or what is wrong with its compression; none if it is no layer.
+    pub(super) fn layer(&self) -> Option<Result<&LayerReading, &LayerError>> {
+        match &self.bytes {
+            BlobBytes::Layer(reading) => Some(Ok(reading)),
+            BlobBytes::Damaged(fault, _) => Some(Err(fault)),
+            BlobBytes::Other(_) => None,
+        }
+    }
+
+    /// The digest of its bytes, uncompressed; none if it cannot be decoded.
+    pub(super) fn uncompressed(&self) -> Option<&Digest> {
+        match &self.bytes {
+            BlobBytes::Layer(reading) => Some(reading.diff_id().digest()),
+            BlobBytes::Other(proof) => Some(proof.diff_id().digest()),
+            BlobBytes::Damaged(..) => None,
+        }
     }
 
     /// Whether the blob is zstd and begins with a frame that carries no data.
@@ -43,11 +69,14 @@ impl Blob {
 
     /// The digest of the stored bytes, if it was computed with this algorithm.
     pub(super) fn stored_digest(&self, algorithm: &Algorithm) -> Option<Digest> {
-        let stored = match &self.sum {
-            Ok(sum) => sum.stored.clone(),
-            Err(_) => self.stored_alone.clone(),
+        let stored = match &self.bytes {
+            BlobBytes::Layer(reading) => reading.stored(),
+            BlobBytes::Damaged(_, stored) => stored.as_ref(),
+            BlobBytes::Other(proof) => proof.stored().map(BlobDigest::digest),
         };
-        stored.filter(|digest| digest.algorithm() == algorithm)
+        stored
+            .filter(|digest| digest.algorithm() == algorithm)
+            .cloned()
     }
 }
 
@@ -58,105 +87,91 @@ struct Plan {
     member: Vec<u8>,
     named: Option<Digest>,
     compression: Compression,
-    wanted: SumWanted,
+    wanted: Wanted,
+    is_layer: bool,
+}
+
+impl Plan {
+    fn task(&self) -> String {
+        escape::name(&self.member).to_string()
+    }
 }
 
 /// The blobs of an archive by where they lie.
 #[derive(Debug)]
 pub(super) struct Blobs {
-    by_span: HashMap<Span, usize>,
-    all: Vec<Blob>,
+    blobs: ByPlace<Blob>,
     /// Whether the entries of all layers were noted.
     pub(super) has_entries: bool,
     /// The digest of the whole file, if it was asked for.
     pub(super) file: Option<Digest>,
 }
 
-/// One thing to read.
-enum Item<'p> {
+/// What bytes are that are stored uncompressed, or not to be decoded.
+enum Looking<'l> {
+    /// The whole file.
     File,
-    Blob(&'p Plan),
+    /// A blob, and whether it should be a layer.
+    Blob(&'l Plan, &'l Allowance),
 }
 
-/// What came of it.
-enum Done {
-    File(Result<Digest, SourceError>),
-    Blob(Box<Result<LayerSum, LayerError>>, Option<Digest>),
-}
+impl Alongside for Looking<'_> {
+    type State = ();
+    type Made = Option<BlobBytes>;
+    type Error = VerifyError;
 
-/// How the blobs are read.
-struct Reading<'a> {
-    archive: &'a Contents,
-    allowance: &'a Allowance,
-    progress: &'a dyn Progress,
-}
-
-impl<'t, 'p: 't> Work<'t, Item<'p>> for Reading<'_> {
-    type Pass = Plain<'t>;
-    type Done = Done;
-
-    fn is_pass(&self, item: &Item<'p>) -> bool {
-        matches!(item, Item::Blob(plan) if plan.hasher().is_some())
-    }
-
-    fn cost(&self, bytes: u64) -> u64 {
-        bytes
-    }
-
-    fn begin(&self, item: &'t Item<'p>) -> Begun<Plain<'t>, Done> {
-        match item {
-            Item::File => {
-                let source = self.archive.stored();
-                let task = self.progress.begin("the whole file", Some(source.len()));
-                Begun::Done(Done::File(super::checksum::of_file(source, &*task)))
-            }
-            Item::Blob(plan) => {
-                if let Some(hasher) = plan.hasher() {
-                    let name = escape::name(&plan.member).to_string();
-                    let task = self.progress.begin(&name, Some(plan.slice.len()));
-                    return Begun::Pass(Plain::new(&plan.slice, task), hasher);
-                }
-                let (sum, stored_alone) = execute(plan, self.allowance, self.progress);
-                Begun::Done(Done::Blob(Box::new(sum), stored_alone))
-            }
+    fn unread(&self, error: LayerError) -> VerifyError {
+        match (self, error) {
+            (Self::File, LayerError::Read(error)) => match error.downcast::<SourceError>() {
+                Ok(error) => error.into(),
+                Err(error) => LayerError::Read(error).into(),
+            },
+            (_, error) => error.into(),
         }
     }
 
-    fn end(&self, item: &'t Item<'p>, read: Read<Plain<'t>>) -> Done {
-        let digest = read.map(|(_, digest)| digest);
-        match item {
-            Item::File => Done::File(digest),
-            Item::Blob(plan) => {
-                let digest = digest.map_err(|e| LayerError::Read(io::Error::other(e)));
-                let sum = digest.and_then(|digest| {
-                    sum_of_plain(&plan.slice, digest, &plan.wanted, self.allowance)
-                });
-                Done::Blob(Box::new(sum), None)
+    fn begin(&self) -> Result<(), VerifyError> {
+        Ok(())
+    }
+
+    fn take(&self, (): &mut (), _bytes: &[u8]) -> Result<(), VerifyError> {
+        Ok(())
+    }
+
+    fn end(&self, (): (), proof: &Proof) -> Result<Option<BlobBytes>, VerifyError> {
+        Ok(match self {
+            Self::File => None,
+            Self::Blob(plan, allowance) if plan.is_layer => {
+                let reading = LayerReading::of_plain(&plan.slice, proof.clone(), allowance)?;
+                Some(BlobBytes::Layer(Box::new(reading)))
             }
-        }
+            Self::Blob(..) => Some(BlobBytes::Other(proof.clone())),
+        })
     }
 }
 
-impl Plan {
-    /// What digests the blob, where one digest of its bytes as they are stored is all that is wanted.
-    fn hasher(&self) -> Option<Hasher> {
-        let one = self
-            .wanted
-            .stored
-            .as_ref()
-            .is_none_or(|a| *a == self.wanted.tar);
-        (one && self.compression == Compression::None)
-            .then(|| Hasher::for_algorithm(&self.wanted.tar))
-            .flatten()
+/// Asks for the digest of a whole file.
+fn of_file(file: &Slice) -> Request<'_, Looking<'_>> {
+    Request {
+        bytes: file,
+        compression: Compression::None,
+        wanted: Wanted::diff_id(),
+        task: Some("the whole file".to_owned()),
+        alongside: Looking::File,
     }
+}
+
+/// The SHA-256 of a whole file.
+pub(super) fn file_digest(file: &Slice, progress: &dyn Progress) -> Result<Digest, VerifyError> {
+    let (proof, _) = of_file(file).answer(progress)?;
+    Ok(proof.diff_id().digest().clone())
 }
 
 impl Blobs {
     /// No blob at all.
     pub(super) fn none() -> Self {
         Self {
-            by_span: HashMap::new(),
-            all: Vec::new(),
+            blobs: ByPlace::new(),
             has_entries: false,
             file: None,
         }
@@ -172,101 +187,94 @@ impl Blobs {
     ) -> Result<Self, VerifyError> {
         let plans = plan(archive, set);
         let allowance = Allowance::full(archive.source().limits());
-        let file = file.then_some(Item::File);
-        let work: Vec<Item<'_>> = file
-            .into_iter()
-            .chain(plans.iter().map(Item::Blob))
-            .collect();
-        let has_file = matches!(work.first(), Some(Item::File));
+        let whole = archive.stored().whole();
+        let first = file.then(|| Work::Read(of_file(&whole)));
+        let blobs = plans.all().iter().map(|plan| {
+            // The entries of what is compressed are seen while it is decoded.
+            if plan.compression != Compression::None {
+                return Work::Other(plan);
+            }
+            Work::Read(Request {
+                bytes: &plan.slice,
+                compression: Compression::None,
+                wanted: plan.wanted.clone(),
+                task: Some(plan.task()),
+                alongside: Looking::Blob(plan, &allowance),
+            })
+        });
+        let work: Vec<Work<'_, Looking<'_>, &Plan>> = first.into_iter().chain(blobs).collect();
         // The largest blob first. Beside the whole file, which one thread reads from its beginning to
         // its end, the blobs are read in the order of the file: both then stand near each other, and
         // what one of them has read from the disk the other finds in memory.
-        let cost = |item: &Item<'_>| match item {
-            Item::File => Cost {
-                rank: u64::MAX,
-                cost: archive.stored().len(),
+        let of_blob = |slice: &Slice| match file {
+            true => Cost {
+                rank: u64::MAX - 1 - slice.span().offset,
+                cost: slice.len(),
             },
-            Item::Blob(plan) if has_file => Cost {
-                rank: u64::MAX - 1 - plan.slice.span().offset,
-                cost: plan.slice.len(),
+            false => Cost::from(slice.len()),
+        };
+        let cost = |work: &Work<'_, Looking<'_>, &Plan>| match work {
+            Work::Read(request) => match request.alongside {
+                Looking::File => Cost {
+                    rank: u64::MAX,
+                    cost: request.bytes.len(),
+                },
+                Looking::Blob(..) => of_blob(request.bytes),
             },
-            Item::Blob(plan) => Cost::from(plan.slice.len()),
+            Work::Other(plan) => of_blob(&plan.slice),
         };
-        let reading = Reading {
-            archive,
-            allowance: &allowance,
-            progress,
-        };
-        let read = passes::map(jobs, &work, cost, &reading);
-        let mut file = None;
-        let mut sums = Vec::with_capacity(plans.len());
-        for done in read {
-            match done {
-                Done::File(digest) => {
-                    file = Some(digest?);
-                }
-                Done::Blob(sum, stored_alone) => sums.push((*sum, stored_alone)),
+        let decode = |plan: &&Plan| decode(plan, &allowance, progress);
+        let mut digest = None;
+        let mut bytes = Vec::with_capacity(plans.all().len());
+        for outcome in run(jobs, &work, cost, 1, &decode, progress) {
+            match outcome {
+                Outcome::Read(answer) => match answer? {
+                    (_, Some(read)) => bytes.push(read),
+                    (proof, None) => digest = Some(proof.diff_id().digest().clone()),
+                },
+                Outcome::Other(decoded) => bytes.push(decoded?),
             }
         }
-        let mut by_span = HashMap::with_capacity(plans.len());
-        let mut blobs = Vec::with_capacity(plans.len());
-        for (plan, (sum, stored_alone)) in plans.into_iter().zip(sums) {
-            let sum = match sum {
-                Err(error) if error.is_environment() => return Err(error.into()),
-                sum => sum,
-            };
-            let Plan {
-                slice,
-                member,
-                named,
-                ..
-            } = plan;
-            by_span.insert(slice.span(), blobs.len());
-            blobs.push(Blob {
-                slice,
-                member,
-                named,
-                sum,
-                stored_alone,
-            });
-        }
+        drop(work);
+        let mut bytes = bytes.into_iter();
         Ok(Self {
-            by_span,
-            all: blobs,
+            blobs: plans.map(|plan| Blob {
+                slice: plan.slice,
+                member: plan.member,
+                named: plan.named,
+                bytes: bytes.next().expect("every plan was carried out"),
+            }),
             has_entries: !allowance.is_used_up(),
-            file,
+            file: digest,
         })
     }
 
-    pub(super) fn get(&self, span: Span) -> Option<&Blob> {
-        self.by_span.get(&span).map(|&i| &self.all[i])
+    pub(super) fn get(&self, bytes: &Slice) -> Option<&Blob> {
+        self.blobs.get(bytes)
+    }
+
+    /// The blob of a layer, if the archive holds it.
+    pub(super) fn of(&self, layer: &Layer) -> Option<&Blob> {
+        self.get(layer.present()?.0)
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &Blob> {
-        self.all.iter()
+        self.blobs.all().iter()
     }
 }
 
 /// Lists every layer, every blob of an artifact, and every member named by a digest; each stretch
 /// of the archive once.
-fn plan(archive: &Contents, set: &ImageSet) -> Vec<Plan> {
-    let mut plans: Vec<Plan> = Vec::new();
-    let mut by_span: HashMap<Span, usize> = HashMap::new();
+fn plan(archive: &Contents, set: &ImageSet) -> ByPlace<Plan> {
+    let mut plans: ByPlace<Plan> = ByPlace::new();
     let mut add = |slice: &Slice, member: &[u8]| {
-        *by_span.entry(slice.span()).or_insert_with(|| {
-            let wanted = SumWanted {
-                stored: None,
-                tar: Algorithm::Sha256,
-                is_layer: false,
-            };
-            plans.push(Plan {
-                slice: slice.clone(),
-                member: member.to_vec(),
-                named: None,
-                compression: Compression::None,
-                wanted,
-            });
-            plans.len() - 1
+        plans.add(slice, || Plan {
+            slice: slice.clone(),
+            member: member.to_vec(),
+            named: None,
+            compression: Compression::None,
+            wanted: Wanted::diff_id(),
+            is_layer: false,
         })
     };
     let mut notes: Vec<(usize, Note)> = Vec::new();
@@ -302,10 +310,10 @@ fn plan(archive: &Contents, set: &ImageSet) -> Vec<Plan> {
         }
     }
     for (i, note) in notes {
-        let plan = &mut plans[i];
+        let plan = plans.at_mut(i);
         match note {
             Note::Layer { compression, tar } => {
-                plan.wanted.is_layer = true;
+                plan.is_layer = true;
                 plan.compression = compression;
                 plan.wanted.tar = tar.unwrap_or(Algorithm::Sha256);
             }
@@ -325,41 +333,38 @@ enum Note {
     Named(Digest),
 }
 
-/// Reads one blob. Bytes that cannot be decoded still have a digest as they are stored.
-fn execute(
+/// Reads a compressed layer. Bytes that cannot be decoded still have a digest as they are stored.
+fn decode(
     plan: &Plan,
     allowance: &Allowance,
     progress: &dyn Progress,
-) -> (Result<LayerSum, LayerError>, Option<Digest>) {
-    let name = escape::name(&plan.member).to_string();
-    let task = progress.begin(&name, Some(plan.slice.len()));
-    match sum_and_note(
-        &plan.slice,
-        plan.compression,
-        &plan.wanted,
-        allowance,
-        &*task,
-    ) {
-        Err(error) if !error.is_environment() => {
-            let algorithm = plan
-                .wanted
-                .stored
-                .clone()
-                .filter(|a| Hasher::for_algorithm(a).is_some());
-            let Some(tar) = algorithm else {
-                return (Err(error), None);
-            };
-            let wanted = SumWanted {
-                stored: None,
-                tar,
-                is_layer: false,
-            };
-            // A read that fails now is a failure of the system, and no word about the blob.
-            match sum(&plan.slice, Compression::None, &wanted, &Silent) {
-                Ok(stored) => (Err(error), Some(stored.tar)),
-                Err(failed) => (Err(failed), None),
-            }
-        }
-        sum => (sum, None),
-    }
+) -> Result<BlobBytes, VerifyError> {
+    let task = progress.begin(&plan.task(), Some(plan.slice.len()));
+    let (compression, wanted) = (plan.compression, &plan.wanted);
+    let read = LayerReading::of_compressed(&plan.slice, compression, wanted, allowance, &*task);
+    let fault = match read {
+        Ok(reading) => return Ok(BlobBytes::Layer(Box::new(reading))),
+        Err(error) if error.is_environment() => return Err(error.into()),
+        Err(fault) => fault,
+    };
+    let stored = wanted.stored.clone();
+    let Some(algorithm) = stored.filter(|a| Hasher::for_algorithm(a).is_some()) else {
+        return Ok(BlobBytes::Damaged(fault, None));
+    };
+    let stored = Request {
+        bytes: &plan.slice,
+        compression: Compression::None,
+        wanted: Wanted {
+            tar: algorithm,
+            stored: None,
+        },
+        task: None,
+        alongside: Nothing,
+    };
+    // A read that fails now is a failure of the system, and no word about the blob.
+    let (proof, ()) = stored.answer(&Silent)?;
+    Ok(BlobBytes::Damaged(
+        fault,
+        Some(proof.diff_id().digest().clone()),
+    ))
 }

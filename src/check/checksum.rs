@@ -8,15 +8,10 @@
 //! Threats: a checksum file comes with an archive and is as trustworthy. Names are compared, never
 //! opened; lines are at most 64 KiB long, files at most 16 MiB.
 
-use crate::base::digest::{Digest, Hasher};
-use crate::base::progress::Task;
-use crate::source::{Source, SourceError};
+use crate::base::digest::Digest;
 
 /// How long a checksum file may be, in bytes.
 pub const LIMIT: u64 = 16 << 20;
-
-/// How much is read at a time.
-const BUFFER: usize = 256 * 1024;
 
 /// One line of a checksum file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -127,26 +122,6 @@ impl ChecksumLine {
         }
         line.push(b'\n');
         line
-    }
-}
-
-/// The SHA-256 of a whole file as it is stored.
-///
-/// # Errors
-///
-/// As [`Source::read_at`].
-pub(super) fn of_file(source: &Source, task: &dyn Task) -> Result<Digest, SourceError> {
-    let mut hasher = Hasher::sha256();
-    let mut buf = vec![0; BUFFER];
-    let mut offset = 0;
-    loop {
-        let n = source.read_at(&mut buf, offset)?;
-        if n == 0 {
-            return Ok(hasher.finish());
-        }
-        hasher.update(&buf[..n]);
-        offset += n as u64;
-        task.advance(n as u64);
     }
 }
 

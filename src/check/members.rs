@@ -6,7 +6,7 @@ use std::collections::{HashMap, HashSet};
 use crate::archive::{Contents, Ending, Member, MemberKind, MemberName, archive_behind, duplicate};
 use crate::base::problem::{Code, Problem, Severity};
 use crate::image::{ImageSet, Layer};
-use crate::layer::first_set_byte;
+use crate::layer::digest::first_set_byte;
 use crate::source::{Compression, SourceError, Span};
 
 /// How many names a problem spells out.

@@ -21,6 +21,7 @@ use crate::base::limits::{Limit, Limits};
 use crate::base::problem::{Code, Problem};
 use crate::base::progress::Progress;
 use crate::image::{ImageSet, Layer, LayerSource};
+use crate::layer::digest::TarState;
 use crate::layer::{Inventory, LayerError};
 use crate::source::{SourceError, Span};
 use crate::tree::{self, Survey};
@@ -148,11 +149,9 @@ pub fn verify_file(
 ///
 /// # Errors
 ///
-/// [`SourceError`] if the operating system fails.
-pub fn file_digest(archive: &Contents, progress: &dyn Progress) -> Result<Digest, SourceError> {
-    let source = archive.stored();
-    let task = progress.begin("the whole file", Some(source.len()));
-    checksum::of_file(source, &*task)
+/// [`VerifyError`] if the operating system fails.
+pub fn file_digest(archive: &Contents, progress: &dyn Progress) -> Result<Digest, VerifyError> {
+    blobs::file_digest(&archive.stored().whole(), progress)
 }
 
 fn run(
@@ -221,8 +220,8 @@ fn survey(set: &ImageSet, blobs: &Blobs, limits: &Limits, jobs: Jobs) -> Vec<Opt
         .iter()
         .map(|image| {
             let layers = image.layers.iter().map(|layer| {
-                let sum = blobs.get(layer.span()?)?.sum.as_ref().ok()?;
-                Some(&sum.inventory)
+                let reading = blobs.of(layer)?.layer()?.ok()?;
+                Some(&reading.inventory)
             });
             let stack: Vec<&Inventory> = layers.collect::<Option<_>>()?;
             let entries: u64 = stack.iter().map(|inventory| inventory.len() as u64).sum();
@@ -257,7 +256,10 @@ impl Checker<'_> {
         let LayerSource::Present { slice, .. } = &layer.source else {
             return check;
         };
-        let Some(blob) = self.blobs.get(slice.span()) else {
+        let Some(blob) = self.blobs.get(slice) else {
+            return check;
+        };
+        let Some(read) = blob.layer() else {
             return check;
         };
         let place = |problem: Problem| {
@@ -267,20 +269,14 @@ impl Checker<'_> {
                 .in_member(&layer.member)
                 .at(slice.span().offset)
         };
-        let damage = match &blob.sum {
-            Ok(sum) => sum.tail_fault.as_ref().map_or(Ok(sum), Err),
-            Err(error) => Err(error),
-        };
-        let sum = match damage {
-            Ok(sum) => sum,
+        let whole = read.and_then(|reading| match reading.tail_fault() {
+            None => Ok(reading),
+            Some(fault) => Err(fault),
+        });
+        let reading = match whole {
+            Ok(reading) => reading,
             Err(error) => {
-                let code = if error.is_truncation() {
-                    Code::LayerTruncated
-                } else {
-                    Code::LayerCorrupt
-                };
-                self.problems
-                    .push(place(Problem::error(code, describe(error))));
+                self.problems.push(place(unsound(error)));
                 self.digest(
                     layer
                         .digest
@@ -292,10 +288,10 @@ impl Checker<'_> {
                 return check;
             }
         };
-        let computed = DiffId::from(sum.tar.clone());
+        let computed = reading.diff_id().clone();
         check.ok = match &layer.diff_id {
             None => true,
-            Some(claimed) if claimed.digest().algorithm() != sum.tar.algorithm() => {
+            Some(claimed) if claimed.digest().algorithm() != computed.digest().algorithm() => {
                 self.problems.push(place(unsupported(claimed.digest())));
                 true
             }
@@ -317,32 +313,27 @@ impl Checker<'_> {
             blob,
             place,
         );
-        if sum.trailing {
+        if reading.trailing {
             let message = "bytes follow the end of the layer's gzip data: Docker takes such a layer, containerd, skopeo and podman refuse it";
             self.problems
                 .push(place(Problem::warning(Code::TrailingData, message)));
         }
-        if let Some(offset) = sum.after_tar {
-            let message = format!(
-                "something follows the end of the layer's tar at byte {offset} of it: engines hash it and do not read it"
-            );
-            self.problems
-                .push(place(Problem::warning(Code::TrailingData, message)));
-        }
-        if let Some(error) = &sum.tar_fault {
-            let code = if error.is_truncation() {
-                Code::LayerTruncated
-            } else {
-                Code::LayerCorrupt
-            };
-            self.problems
-                .push(place(Problem::error(code, describe(error))));
-        }
-        if sum.end_missing && sum.tar_size > 0 {
-            let message =
-                "the layer's tar lacks its end-of-archive blocks: engines read it all the same";
-            self.problems
-                .push(place(Problem::warning(Code::EndMissing, message)));
+        match &reading.tar {
+            TarState::Sound { end_marked, after } => {
+                if let Some(offset) = after {
+                    let message = format!(
+                        "something follows the end of the layer's tar at byte {offset} of it: engines hash it and do not read it"
+                    );
+                    self.problems
+                        .push(place(Problem::warning(Code::TrailingData, message)));
+                }
+                if !end_marked && !reading.is_empty() {
+                    let message = "the layer's tar lacks its end-of-archive blocks: engines read it all the same";
+                    self.problems
+                        .push(place(Problem::warning(Code::EndMissing, message)));
+                }
+            }
+            TarState::Unsound(error) => self.problems.push(place(unsound(error))),
         }
         check
     }
@@ -354,8 +345,8 @@ impl Checker<'_> {
         for (image, survey) in set.images.iter().zip(surveys) {
             let Some(survey) = survey else {
                 let whole = image.layers.iter().all(|layer| {
-                    let blob = layer.span().and_then(|span| self.blobs.get(span));
-                    blob.is_some_and(|blob| blob.sum.is_ok())
+                    let read = self.blobs.of(layer).and_then(Blob::layer);
+                    read.is_some_and(|read| read.is_ok())
                 });
                 unchecked += usize::from(whole && !image.layers.is_empty());
                 continue;
@@ -415,7 +406,7 @@ impl Checker<'_> {
             let blob = described
                 .slice
                 .as_ref()
-                .and_then(|slice| self.blobs.get(slice.span()));
+                .and_then(|slice| self.blobs.get(slice));
             let computed = blob.and_then(|blob| blob.stored_digest(digest.algorithm()));
             if let Some(blob) = blob {
                 let offset = blob.span().offset;
@@ -435,14 +426,15 @@ impl Checker<'_> {
             let blob = described
                 .slice
                 .as_ref()
-                .and_then(|slice| self.blobs.get(slice.span()));
-            let Some(Ok(sum)) = blob.map(|blob| &blob.sum) else {
+                .and_then(|slice| self.blobs.get(slice));
+            let Some(computed) = blob.and_then(Blob::uncompressed) else {
                 continue;
             };
-            if sum.tar.algorithm() == claimed.digest().algorithm() && sum.tar != *claimed.digest() {
+            let claimed = claimed.digest();
+            if computed.algorithm() == claimed.algorithm() && computed != claimed {
                 let message = "the artifact's content is not what the diff ID in its config says";
                 let problem =
-                    Problem::error(Code::DiffIdMismatch, message).compared(claimed, &sum.tar);
+                    Problem::error(Code::DiffIdMismatch, message).compared(claimed, computed);
                 self.problems.push(problem.in_member(&described.member));
             }
         }
@@ -462,6 +454,16 @@ impl Checker<'_> {
             });
         }
     }
+}
+
+/// A layer whose compression or tar is damaged.
+fn unsound(error: &LayerError) -> Problem {
+    let code = if error.is_truncation() {
+        Code::LayerTruncated
+    } else {
+        Code::LayerCorrupt
+    };
+    Problem::error(code, describe(error))
 }
 
 fn unsupported(claimed: &Digest) -> Problem {

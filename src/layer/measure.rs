@@ -1,17 +1,12 @@
 //! How large a layer is.
 
-use std::collections::HashMap;
-use std::io::BufReader;
-
+use super::decoded::{Decoded, Told};
 use super::{LayerError, Whiteout};
 use crate::base::jobs::{self, Jobs};
-use crate::base::progress::{Progress, Task, Watched};
-use crate::image::{Image, Layer, LayerSource};
-use crate::source::{Compression, Slice, Span};
+use crate::base::progress::{Progress, Task};
+use crate::image::{Image, Layer};
+use crate::source::{ByPlace, Compression, Slice};
 use crate::tar::{Cursor, Entry, Kind, Positioned, Streamed, Walker};
-
-/// How many compressed bytes are read at a time.
-const READ_BUFFER: usize = 128 * 1024;
 
 /// The sizes of a layer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -68,11 +63,8 @@ pub fn measure(
             ..measure
         });
     }
-    let reader = BufReader::with_capacity(READ_BUFFER, Watched::new(slice.reader(), task));
-    let decoder = slice
-        .decode(compression, reader)
-        .map_err(LayerError::Read)?;
-    let mut walker = Walker::new(Streamed::new(decoder, slice.source().limits()));
+    let decoded = Decoded::new(slice, compression, None, Told::Shared(task))?;
+    let mut walker = Walker::new(Streamed::new(decoded, slice.source().limits()));
     let outcome = walk(&mut walker);
     let mut cursor = walker.into_cursor();
     let drained = if outcome.is_ok() {
@@ -80,9 +72,10 @@ pub fn measure(
     } else {
         Ok(0)
     };
-    let offset = cursor.into_inner().get_ref().get_ref().get_ref().position();
-    let measure = outcome.map_err(|e| LayerError::from_walk(e, compression, offset, len))?;
-    let tar_size = drained.map_err(|e| LayerError::from_read(e, compression, offset, len))?;
+    let decoded = cursor.into_inner();
+    let at = decoded.position();
+    let measure = outcome.map_err(|e| LayerError::from_walk(e, compression, at, len))?;
+    let tar_size = drained.map_err(|e| decoded.fault(e))?;
     Ok(Measure {
         tar_size,
         ..measure
@@ -95,21 +88,13 @@ pub fn measure(
 ///
 /// [`LayerError`] if it is missing, cannot be read or is no tar.
 pub fn walk_layer(layer: &Layer, mut see: impl FnMut(&Entry)) -> Result<(), LayerError> {
-    let (slice, compression) = match &layer.source {
-        LayerSource::Present { slice, compression } => (slice, *compression),
-        LayerSource::Missing { why, .. } => return Err(LayerError::Missing(why.clone())),
-    };
+    let (slice, compression) = layer.stored()?;
     let walked = if compression == Compression::None {
         see_all(Walker::new(Positioned::new(slice.clone())), &mut see)
     } else {
-        let reader = BufReader::with_capacity(READ_BUFFER, slice.reader());
-        let decoder = slice
-            .decode(compression, reader)
-            .map_err(LayerError::Read)?;
-        see_all(
-            Walker::new(Streamed::new(decoder, slice.source().limits())),
-            &mut see,
-        )
+        let decoded = Decoded::new(slice, compression, None, Told::Nobody)?;
+        let cursor = Streamed::new(decoded, slice.source().limits());
+        see_all(Walker::new(cursor), &mut see)
     };
     walked.map_err(|e| LayerError::from_walk(e, compression, 0, slice.len()))
 }
@@ -135,8 +120,14 @@ fn walk<C: Cursor>(walker: &mut Walker<C>) -> Result<Measure, crate::tar::TarErr
 }
 
 /// The measures of all layers of some images; layers that share a blob are measured once.
-#[derive(Debug, Default)]
-pub struct Measures(HashMap<Span, Result<Measure, LayerError>>);
+#[derive(Debug)]
+pub struct Measures(ByPlace<Result<Measure, LayerError>>);
+
+impl Default for Measures {
+    fn default() -> Self {
+        Self(ByPlace::new())
+    }
+}
 
 impl Measures {
     /// Measures the layers of `images`, several at once.
@@ -150,13 +141,10 @@ impl Measures {
         jobs: Jobs,
         progress: &dyn Progress,
     ) -> Result<Self, LayerError> {
-        let mut blobs: Vec<(&Slice, Compression)> = Vec::new();
-        let mut seen = std::collections::HashSet::new();
+        let mut blobs: ByPlace<(&Slice, Compression)> = ByPlace::new();
         for layer in images.into_iter().flat_map(|image| &image.layers) {
-            if let Some((slice, compression)) = layer.present()
-                && seen.insert(slice.span())
-            {
-                blobs.push((slice, compression));
+            if let Some(stored) = layer.present() {
+                blobs.add(stored.0, || stored);
             }
         }
         // Only what has to be decoded takes time.
@@ -164,32 +152,33 @@ impl Measures {
             (_, Compression::None) => 0,
             (slice, _) => slice.len(),
         };
-        let total: u64 = blobs.iter().map(cost).sum();
+        let total: u64 = blobs.all().iter().map(cost).sum();
         let task = progress.begin("reading compressed layers", Some(total));
-        let measured = jobs::map(jobs, &blobs, cost, |(slice, compression)| {
+        let measured = jobs::map(jobs, blobs.all(), cost, |(slice, compression)| {
             measure(slice, *compression, &*task)
         });
-        let mut by_span = HashMap::with_capacity(blobs.len());
-        for ((slice, _), result) in blobs.into_iter().zip(measured) {
-            match result {
-                Err(error) if error.is_environment() => return Err(error),
-                result => drop(by_span.insert(slice.span(), result)),
-            }
+        let environment = |result: &Result<_, LayerError>| {
+            let error = result.as_ref().err();
+            error.is_some_and(LayerError::is_environment)
+        };
+        let mut measured = measured;
+        if let Some(failed) = measured.iter().position(environment) {
+            measured.swap_remove(failed)?;
         }
-        Ok(Self(by_span))
+        let mut measured = measured.into_iter();
+        Ok(Self(blobs.map(|_| {
+            measured.next().expect("every blob was measured")
+        })))
     }
 
     /// The measure of `layer`; `None` if it is missing, damaged or was not among the images.
     pub fn of(&self, layer: &Layer) -> Option<&Measure> {
-        self.0.get(&layer.span()?)?.as_ref().ok()
+        self.0.get(layer.present()?.0)?.as_ref().ok()
     }
 
     /// Why `layer` could not be measured, if it was tried and failed.
     pub fn fault(&self, layer: &Layer) -> Option<&LayerError> {
-        match &layer.source {
-            LayerSource::Present { slice, .. } => self.0.get(&slice.span())?.as_ref().err(),
-            LayerSource::Missing { .. } => None,
-        }
+        self.0.get(layer.present()?.0)?.as_ref().err()
     }
 
     /// The size of an image as `docker image inspect` counts it: the sum over its layers. `None` if

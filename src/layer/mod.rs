@@ -1,24 +1,26 @@
 //! One layer: its bytes, its entries, its size as engines count it.
 //!
 //! A layer is an uncompressed stretch of the archive, whose headers are walked by position, or a
-//! compressed one, which is decoded once from its beginning. Nothing is held in memory but one
-//! header at a time, and, where `verify` asks for it, an [`Inventory`].
+//! compressed one, which is decoded once from its beginning ([`LayerTar`]). What its bytes are is proven
+//! by [`digest`]. Nothing is held in memory but one header at a time, and, where `verify` asks for it, an
+//! [`Inventory`].
 //!
 //! Threats: those of [`crate::tar`] and of the decoders in [`crate::source`]. A layer whose
 //! bytes are no tar is a [`LayerError`] of that layer and leaves the others alone.
 
+mod decoded;
+pub mod digest;
 mod error;
 mod inventory;
 mod measure;
 mod open;
-pub(crate) mod passes;
-mod sum;
+mod spool;
 mod whiteout;
 
 pub use error::LayerError;
 pub use inventory::{Allowance, Inventory, Item};
 pub use measure::{Measure, Measures, measure, walk_layer};
+pub(crate) use open::ToSpool;
 pub use open::{LayerTar, OpenLayers, UnreadLayer};
-pub use sum::{LayerSum, SumWanted, digest, sum, sum_and_note};
-pub(crate) use sum::{first_set_byte, sum_of_plain};
+pub use spool::NewLayer;
 pub use whiteout::Whiteout;

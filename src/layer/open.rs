@@ -3,19 +3,21 @@
 //! A layer that is not compressed is a stretch of its archive, and stays there. One that is compressed
 //! is decoded once, into an unnamed temporary file, and shared by whoever needs its bytes.
 
-use std::collections::HashMap;
-use std::fs::File;
-use std::io::{self, BufReader, Read as _, Write};
+use std::io::Write;
 
 use super::LayerError;
-use super::passes::{self, Begun, Pass, Read, Work};
-use crate::base::digest::{DiffId, Digest, Hasher};
+use super::decoded::{Decoded, Told};
+use super::digest::{Alongside, Nothing, Outcome, Proof, Request, Wanted, Work, run};
+use super::spool::Spool;
 use crate::base::jobs::Jobs;
-use crate::base::progress::{Progress, Task};
+use crate::base::progress::Progress;
 use crate::image::{Image, Layer, LayerSource};
-use crate::source::{Compression, Decoder, Slice, SliceReader, SourceError, Span};
+use crate::source::{ByPlace, Compression, Slice, SliceReader, SourceError, Span};
 
-/// How much is copied at a time into the spool of a compressed layer.
+/// What decoding is called while it is under way.
+const TASK: &str = "decompressing layers";
+
+/// How much is decoded at a time, in bytes.
 const BUFFER: usize = 256 * 1024;
 
 /// The uncompressed tar of a layer. Clones share its bytes.
@@ -76,19 +78,85 @@ impl Layer {
     /// [`LayerError`] if the archive does not hold it, if its compression is damaged, or if it cannot be
     /// read. What is not a tar is not an error here.
     pub fn open(&self, progress: &dyn Progress) -> Result<LayerTar, LayerError> {
-        let (slice, compression) = stored(self)?;
+        let (bytes, compression) = self.stored()?;
         match compression {
-            Compression::None => Ok(LayerTar(slice.clone())),
-            _ => Decoding::new(slice, compression, progress)?.run(),
+            Compression::None => Ok(LayerTar(bytes.clone())),
+            _ => decode(bytes, compression, progress),
+        }
+    }
+
+    /// Reads it from its first byte to its last for its diff ID, by SHA-256. `task` is what that is
+    /// called while it is under way.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::open`].
+    pub fn prove(&self, task: &str, progress: &dyn Progress) -> Result<Proof, LayerError> {
+        let (bytes, compression) = self.stored()?;
+        let request = Request {
+            bytes,
+            compression,
+            wanted: Wanted::diff_id(),
+            task: Some(task.to_owned()),
+            alongside: Nothing,
+        };
+        request.answer(progress).map(|(proof, ())| proof)
+    }
+
+    /// Its stored bytes and their compression.
+    ///
+    /// # Errors
+    ///
+    /// [`LayerError::Missing`] if the archive does not hold it.
+    pub fn stored(&self) -> Result<(&Slice, Compression), LayerError> {
+        match &self.source {
+            LayerSource::Present { slice, compression } => Ok((slice, *compression)),
+            LayerSource::Missing { why, .. } => Err(LayerError::Missing(why.clone())),
         }
     }
 }
 
-/// The stored bytes of a layer and their compression.
-fn stored(layer: &Layer) -> Result<(&Slice, Compression), LayerError> {
-    match &layer.source {
-        LayerSource::Present { slice, compression } => Ok((slice, *compression)),
-        LayerSource::Missing { why, .. } => Err(LayerError::Missing(why.clone())),
+/// Decodes a layer of which no digest is wanted.
+fn decode(
+    bytes: &Slice,
+    compression: Compression,
+    progress: &dyn Progress,
+) -> Result<LayerTar, LayerError> {
+    let told = Told::Own(progress.begin(TASK, Some(bytes.len())));
+    let mut decoded = Decoded::new(bytes, compression, None, told)?;
+    let mut spool = Spool::new().map_err(LayerError::Spool)?;
+    let mut buf = vec![0; BUFFER];
+    loop {
+        match decoded.next(&mut buf)? {
+            0 => return Ok(spool.into_tar(bytes)),
+            n => spool.write_all(&buf[..n]).map_err(LayerError::Spool)?,
+        }
+    }
+}
+
+/// Keeps the uncompressed bytes of what is read for its digest in an unnamed temporary file.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ToSpool<'r>(pub(crate) &'r Slice);
+
+impl Alongside for ToSpool<'_> {
+    type State = Spool;
+    type Made = LayerTar;
+    type Error = LayerError;
+
+    fn unread(&self, error: LayerError) -> LayerError {
+        error
+    }
+
+    fn begin(&self) -> Result<Spool, LayerError> {
+        Spool::new().map_err(LayerError::Spool)
+    }
+
+    fn take(&self, spool: &mut Spool, bytes: &[u8]) -> Result<(), LayerError> {
+        spool.write_all(bytes).map_err(LayerError::Spool)
+    }
+
+    fn end(&self, spool: Spool, _proof: &Proof) -> Result<LayerTar, LayerError> {
+        Ok(spool.into_tar(self.0))
     }
 }
 
@@ -106,7 +174,7 @@ pub struct UnreadLayer {
 #[derive(Clone, Debug)]
 pub struct OpenLayers {
     tars: Vec<LayerTar>,
-    diff_ids: Vec<Option<DiffId>>,
+    proofs: Vec<Option<Proof>>,
 }
 
 impl OpenLayers {
@@ -123,35 +191,51 @@ impl OpenLayers {
         jobs: Jobs,
         progress: &dyn Progress,
     ) -> Result<Self, UnreadLayer> {
-        let mut blobs: Vec<Blob<'_>> = Vec::new();
-        let mut by_span: HashMap<Span, usize> = HashMap::new();
+        let mut blobs: ByPlace<(usize, &Slice, Compression)> = ByPlace::new();
         let mut blob_of = Vec::with_capacity(image.layers.len());
         for layer in &image.layers {
             let index = layer.index;
-            let (slice, compression) = stored(layer).map_err(|source| UnreadLayer {
+            let stored = layer.stored();
+            let (bytes, compression) = stored.map_err(|source| UnreadLayer {
                 layer: index,
                 source,
             })?;
-            let blob = *by_span.entry(slice.span()).or_insert_with(|| {
-                blobs.push(Blob {
-                    layer: index,
-                    slice,
-                    compression,
-                });
-                blobs.len() - 1
-            });
-            blob_of.push(blob);
+            blob_of.push(blobs.add(bytes, || (index, bytes, compression)));
         }
-        let opening = Opening { digests, progress };
-        let opened = passes::map(jobs, &blobs, Blob::encoded, &opening);
-        let opened: Vec<(LayerTar, Option<Digest>)> =
-            opened.into_iter().collect::<Result<_, _>>()?;
-        let tars = blob_of.iter().map(|&blob| opened[blob].0.clone());
-        let diff_ids = blob_of.iter().map(|&blob| opened[blob].1.clone());
-        Ok(Self {
-            tars: tars.collect(),
-            diff_ids: diff_ids.map(|id| id.map(DiffId::from)).collect(),
-        })
+        let work = blobs.all().iter().map(|&(_, bytes, compression)| {
+            if compression == Compression::None || !digests {
+                return Work::Other((bytes, compression));
+            }
+            Work::Read(Request {
+                bytes,
+                compression,
+                wanted: Wanted::diff_id(),
+                task: Some(TASK.to_owned()),
+                alongside: ToSpool(bytes),
+            })
+        });
+        let work: Vec<Work<'_, ToSpool<'_>, _>> = work.collect();
+        let cost = |work: &Work<'_, _, _>| match work {
+            Work::Other((_, Compression::None)) => 0,
+            Work::Other((bytes, _)) | Work::Read(Request { bytes, .. }) => bytes.len(),
+        };
+        let open = |&(bytes, compression): &(&Slice, Compression)| match compression {
+            Compression::None => Ok(LayerTar(bytes.clone())),
+            _ => decode(bytes, compression, progress),
+        };
+        let opened = run(jobs, &work, cost, 1, &open, progress);
+        let opened = opened.into_iter().zip(blobs.all()).map(|(outcome, blob)| {
+            let opened = match outcome {
+                Outcome::Read(answer) => answer.map(|(proof, tar)| (tar, Some(proof))),
+                Outcome::Other(opened) => opened.map(|tar| (tar, None)),
+            };
+            let layer = blob.0;
+            opened.map_err(|source| UnreadLayer { layer, source })
+        });
+        let opened = opened.collect::<Result<Vec<_>, _>>()?;
+        let of = blob_of.iter().map(|&blob| opened[blob].clone());
+        let (tars, proofs) = of.unzip();
+        Ok(Self { tars, proofs })
     }
 
     /// The tars, base first.
@@ -159,157 +243,8 @@ impl OpenLayers {
         &self.tars
     }
 
-    /// The diff ID of a layer, if it was computed while the layer was decoded.
-    pub fn diff_id(&self, layer: usize) -> Option<&DiffId> {
-        self.diff_ids.get(layer)?.as_ref()
-    }
-}
-
-/// The stored bytes of a layer.
-struct Blob<'i> {
-    /// The first layer that has them.
-    layer: usize,
-    slice: &'i Slice,
-    compression: Compression,
-}
-
-impl Blob<'_> {
-    /// How many bytes are to be decoded.
-    fn encoded(&self) -> u64 {
-        match self.compression {
-            Compression::None => 0,
-            _ => self.slice.len(),
-        }
-    }
-
-    fn error(&self, source: LayerError) -> UnreadLayer {
-        let layer = self.layer;
-        UnreadLayer { layer, source }
-    }
-}
-
-/// How layers are made readable by position.
-struct Opening<'p> {
-    digests: bool,
-    progress: &'p dyn Progress,
-}
-
-impl<'t, 'i: 't> Work<'t, Blob<'i>> for Opening<'_> {
-    type Pass = Decoding<'t>;
-    type Done = Result<(LayerTar, Option<Digest>), UnreadLayer>;
-
-    fn is_pass(&self, blob: &Blob<'i>) -> bool {
-        self.digests && blob.compression != Compression::None
-    }
-
-    fn cost(&self, bytes: u64) -> u64 {
-        bytes
-    }
-
-    fn begin(&self, blob: &'t Blob<'i>) -> Begun<Decoding<'t>, Self::Done> {
-        if blob.compression == Compression::None {
-            return Begun::Done(Ok((LayerTar(blob.slice.clone()), None)));
-        }
-        let decoding = Decoding::new(blob.slice, blob.compression, self.progress);
-        match decoding {
-            Ok(decoding) if self.digests => Begun::Pass(decoding, Hasher::sha256()),
-            decoding => {
-                let decoded = decoding.and_then(Decoding::run);
-                let decoded = decoded.map(|tar| (tar, None));
-                Begun::Done(decoded.map_err(|error| blob.error(error)))
-            }
-        }
-    }
-
-    fn end(&self, blob: &'t Blob<'i>, read: Read<Decoding<'t>>) -> Self::Done {
-        let (decoding, digest) = read.map_err(|error| blob.error(error))?;
-        Ok((decoding.finish(), Some(digest)))
-    }
-}
-/// A compressed layer that is decoded into an unnamed temporary file.
-struct Decoding<'i> {
-    slice: &'i Slice,
-    compression: Compression,
-    decoder: Decoder<BufReader<SliceReader>>,
-    task: Box<dyn Task>,
-    /// How many stored bytes the task has heard of.
-    told: u64,
-    file: File,
-    len: u64,
-}
-
-impl<'i> Decoding<'i> {
-    fn new(
-        slice: &'i Slice,
-        compression: Compression,
-        progress: &dyn Progress,
-    ) -> Result<Self, LayerError> {
-        let task = progress.begin("decompressing layers", Some(slice.len()));
-        let reader = BufReader::with_capacity(BUFFER, slice.reader());
-        let decoder = slice
-            .decode(compression, reader)
-            .map_err(LayerError::Read)?;
-        Ok(Self {
-            slice,
-            compression,
-            decoder,
-            task,
-            told: 0,
-            file: tempfile::tempfile().map_err(LayerError::Spool)?,
-            len: 0,
-        })
-    }
-
-    /// How many stored bytes were read.
-    fn position(&self) -> u64 {
-        self.decoder.get_ref().get_ref().position()
-    }
-
-    /// Decodes all of it.
-    fn run(mut self) -> Result<LayerTar, LayerError> {
-        let mut buf = vec![0; BUFFER];
-        loop {
-            match self.read(&mut buf)? {
-                0 => return Ok(self.finish()),
-                n => self.hashed(&buf[..n])?,
-            }
-        }
-    }
-
-    /// What was decoded.
-    fn finish(self) -> LayerTar {
-        LayerTar(self.slice.source().derived(self.file, self.len).whole())
-    }
-}
-
-impl Pass for Decoding<'_> {
-    type Error = LayerError;
-
-    /// What is left to be decoded; how much comes out of it is not known.
-    fn left(&self) -> u64 {
-        self.slice.len().saturating_sub(self.position())
-    }
-
-    fn read(&mut self, buf: &mut [u8]) -> Result<usize, LayerError> {
-        let n = loop {
-            match self.decoder.read(buf) {
-                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-                read => break read,
-            }
-        };
-        let position = self.position();
-        self.task.advance(position - self.told);
-        self.told = position;
-        n.map_err(|e| LayerError::from_read(e, self.compression, position, self.slice.len()))
-    }
-
-    fn is_alone(&self) -> bool {
-        self.decoder.has_much_memory()
-    }
-
-    fn hashed(&mut self, bytes: &[u8]) -> Result<(), LayerError> {
-        self.file.write_all(bytes).map_err(LayerError::Spool)?;
-        self.len += bytes.len() as u64;
-        Ok(())
+    /// What was proven of a layer while it was decoded.
+    pub fn proof(&self, layer: usize) -> Option<&Proof> {
+        self.proofs.get(layer)?.as_ref()
     }
 }

@@ -12,9 +12,9 @@ use super::entries::fields;
 use super::error::{WriteError, spool};
 use super::header::HeaderFields;
 use super::layout::OutputLayer;
-use super::spool::LayerSpool;
 use super::tar::TarWriter;
 use crate::base::progress::Progress;
+use crate::layer::NewLayer;
 use crate::tar::Mtime;
 use crate::tree::{Change, Delta, InodeId, NodeId, Tree, is_reserved};
 
@@ -33,13 +33,22 @@ pub fn spool_delta(
     delta: &Delta,
     progress: &dyn Progress,
 ) -> Result<OutputLayer, WriteError> {
-    let written = write_delta(upper, delta, LayerSpool::new(upper.limits())?, progress);
+    spool_layer(upper, |layer| write_delta(upper, delta, layer, progress))
+}
+
+/// Keeps what `write` writes, a new layer of `tree`, in an unnamed temporary file.
+pub(super) fn spool_layer(
+    tree: &Tree,
+    write: impl FnOnce(NewLayer) -> Result<NewLayer, WriteError>,
+) -> Result<OutputLayer, WriteError> {
+    let layer = NewLayer::new(tree.limits()).map_err(spool)?;
     // What is written here is not the output.
-    let spool = written.map_err(|error| match error {
+    let layer = write(layer).map_err(|error| match error {
         WriteError::Write(error) => spool(error),
         other => other,
     })?;
-    spool.finish()
+    let (tar, proof) = layer.finish().map_err(spool)?;
+    Ok(OutputLayer::new(&tar, proof))
 }
 
 /// Writes the layer to `out`.

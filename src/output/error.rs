@@ -2,10 +2,10 @@
 
 use std::io;
 
-use crate::base::digest::Digest;
 use crate::base::escape;
 use crate::document::ChangeError;
-use crate::layer::LayerError;
+use crate::layer::digest::{ClaimError, LayerName, Mismatch};
+use crate::layer::{LayerError, UnreadLayer};
 use crate::source::SourceError;
 use crate::tree::TreeError;
 
@@ -48,22 +48,9 @@ pub enum WriteError {
         /// Why not.
         source: LayerError,
     },
-    /// A layer's bytes are not what its digest says.
-    #[error(
-        "layer {layer} of {image} is not what its {what} says: claimed {claimed}, computed {computed}"
-    )]
-    Digest {
-        /// The image, for people.
-        image: String,
-        /// The layer's index, base first.
-        layer: usize,
-        /// Which digest: the diff ID, or that of the stored blob.
-        what: &'static str,
-        /// What was claimed.
-        claimed: Box<Digest>,
-        /// What the bytes give.
-        computed: Box<Digest>,
-    },
+    /// A layer's bytes are not what a digest says.
+    #[error(transparent)]
+    Mismatch(#[from] Box<Mismatch>),
     /// The image has no such layer.
     #[error("{image} has no layer {layer}, {}", match .count {
         0 => "nor any other".to_owned(),
@@ -86,6 +73,41 @@ pub enum WriteError {
         /// Why not.
         why: String,
     },
+}
+
+impl From<UnreadLayer> for WriteError {
+    fn from(error: UnreadLayer) -> Self {
+        Self::Tree(error.into())
+    }
+}
+
+impl From<ClaimError> for WriteError {
+    fn from(error: ClaimError) -> Self {
+        let (name, source) = match error {
+            ClaimError::Mismatch(mismatch) => return Self::Mismatch(mismatch),
+            ClaimError::Unread { name, source } => (name, source),
+            ClaimError::Unsupported { name, algorithm } => {
+                let (layer, algorithm) = (name.layer, algorithm.name());
+                return Self::Image {
+                    image: name.image.unwrap_or_else(|| "the image".to_owned()),
+                    why: format!(
+                        "the diff ID of layer {layer} is a digest by `{algorithm}`, which cannot be computed"
+                    ),
+                };
+            }
+        };
+        match name {
+            LayerName {
+                image: Some(image),
+                layer,
+            } => Self::Layer {
+                image,
+                layer,
+                source,
+            },
+            LayerName { image: None, layer } => UnreadLayer { layer, source }.into(),
+        }
+    }
 }
 
 /// A [`WriteError::Spool`].

@@ -1,20 +1,18 @@
 //! An image as one rootfs tar, in the form of `docker export`.
 
-use std::collections::{HashMap, HashSet};
 use std::fs::File;
-use std::io::{self, Write};
+use std::io::Write;
 
 use super::WriteError;
 use super::entries::Entries;
 use super::parallel_tar;
 use super::tar::TarWriter;
-use crate::base::digest::{Algorithm, DiffId, Digest, Hasher};
-use crate::base::jobs::{self, Jobs};
-use crate::base::progress::{Progress, Task};
-use crate::image::{Identity, Image, Layer};
-use crate::layer::passes::{self, Begun, Plain, Read, Work};
-use crate::layer::{LayerError, OpenLayers, SumWanted, sum};
-use crate::source::{Compression, Slice, Span};
+use crate::base::digest::{DiffId, Digest, Hasher};
+use crate::base::jobs::Jobs;
+use crate::base::progress::Progress;
+use crate::image::{Identity, Image};
+use crate::layer::OpenLayers;
+use crate::layer::digest::{Claim, Claims, LayerName, Wanted};
 use crate::tar::Mtime;
 use crate::tree::{Inode, Tree, TreeError, Warning};
 
@@ -73,10 +71,9 @@ pub fn flatten_to_file(
 /// An image that was merged and not written yet, for those who want to see the tree first.
 #[derive(Debug)]
 pub struct Merged<'i> {
-    image: &'i Image,
     options: FlattenOptions,
     tree: Tree,
-    layers: OpenLayers,
+    claims: Claims<'i>,
 }
 
 impl<'i> Merged<'i> {
@@ -117,19 +114,22 @@ impl<'i> Merged<'i> {
         if options.verify {
             require_claims(image)?;
         }
-        let layers = OpenLayers::of(image, digests, options.jobs, progress);
-        let layers = layers.map_err(TreeError::from)?;
+        let layers = OpenLayers::of(image, digests, options.jobs, progress)?;
         let mut tree = Tree::merge(layers.tars())?;
         tree.check_expansion()?;
         if let Some(time) = options.as_container {
             let working_dir = image.view().map_or("", |config| &config.run.working_dir);
             tree.add_container_files(working_dir.as_bytes(), time)?;
         }
+        let claims = if options.verify {
+            claims(image, &layers)
+        } else {
+            Claims::none()
+        };
         Ok(Self {
-            image,
             options,
             tree,
-            layers,
+            claims,
         })
     }
 
@@ -145,19 +145,10 @@ impl<'i> Merged<'i> {
     ///
     /// As [`flatten`].
     pub fn write<W: Write>(self, out: W, progress: &dyn Progress) -> Result<Flattened, WriteError> {
-        let (image, options) = (self.image, self.options);
-        let (tree, opened) = (self.tree, self.layers);
+        let (options, tree) = (self.options, self.tree);
         let entries = Entries::new(&tree);
         let write = || write_stream(&entries, out, progress);
-        let (entries, bytes) = if options.verify {
-            // The layers are hashed on the other cores while this one writes.
-            let check = || check_layers(image, &opened, options.jobs, progress);
-            let (checked, written) = jobs::both(check, write);
-            checked?;
-            written?
-        } else {
-            write()?
-        };
+        let (entries, bytes) = self.claims.while_writing(options.jobs, progress, write)?;
         Ok(Flattened {
             entries,
             bytes,
@@ -175,35 +166,22 @@ impl<'i> Merged<'i> {
         file: &File,
         progress: &dyn Progress,
     ) -> Result<Flattened, WriteError> {
-        let (image, options) = (self.image, self.options);
-        let (tree, opened) = (self.tree, self.layers);
-        let unproven = if options.verify {
-            unproven(image, &opened)
-        } else {
-            Vec::new()
-        };
+        let (options, tree, mut claims) = (self.options, self.tree, self.claims);
         // Afterwards the bytes of layers may be gone: what is to be known of them is computed alongside.
-        let algorithms: HashMap<usize, &Algorithm> = unproven
-            .iter()
-            .map(|claim| (claim.layer, claim.algorithm))
+        let wanted: Vec<(usize, Wanted)> = claims
+            .open()
+            .map(|(layer, wanted)| (layer, wanted.clone()))
             .collect();
         let placed = parallel_tar::write(
             &Entries::new(&tree),
             tree.layers(),
-            |layer| Hasher::for_algorithm(algorithms.get(&layer)?),
+            &wanted,
             file,
             options.jobs,
             progress,
         )?;
-        if options.verify {
-            let mut computed = Computed::new();
-            for claim in unproven {
-                if let Some(id) = placed.digests.get(&claim.layer) {
-                    computed.insert((claim.span, claim.algorithm), id.clone());
-                }
-            }
-            compare(image, &opened, &computed)?;
-        }
+        claims.settle(placed.proofs);
+        claims.conclude()?;
         Ok(Flattened {
             entries: placed.entries,
             bytes: placed.bytes,
@@ -246,140 +224,25 @@ fn require_claims(image: &Image) -> Result<(), TreeError> {
     Ok(())
 }
 
-/// What is claimed of a layer and not proven yet.
-struct Unproven<'i> {
-    layer: usize,
-    span: Span,
-    algorithm: &'i Algorithm,
-}
-
-/// Diff IDs by stretch of the archive and algorithm.
-type Computed<'i> = HashMap<(Span, &'i Algorithm), DiffId>;
-
-/// The layers whose digests nobody has computed yet, each stretch of the archive and each algorithm
-/// once.
-fn unproven<'i>(image: &'i Image, opened: &OpenLayers) -> Vec<Unproven<'i>> {
-    let mut seen = HashSet::new();
-    let unproven = |layer: &'i Layer| {
-        let algorithm = layer.diff_id.as_ref()?.digest().algorithm();
-        let known = opened.diff_id(layer.index);
-        let is_known = known.is_some_and(|id| id.digest().algorithm() == algorithm);
-        let span = layer.span().filter(|_| !is_known)?;
-        seen.insert((span, algorithm)).then_some(Unproven {
-            layer: layer.index,
-            span,
-            algorithm,
-        })
-    };
-    image.layers.iter().filter_map(unproven).collect()
-}
-
-/// Hashes the layers that are not hashed yet, and compares all.
-fn check_layers(
-    image: &Image,
-    opened: &OpenLayers,
-    jobs: Jobs,
-    progress: &dyn Progress,
-) -> Result<(), TreeError> {
-    let computed = hash_all(image, &unproven(image, opened), jobs, progress)?;
-    compare(image, opened, &computed)
-}
-
-fn hash_all<'i>(
-    image: &Image,
-    unproven: &[Unproven<'i>],
-    jobs: Jobs,
-    progress: &dyn Progress,
-) -> Result<Computed<'i>, TreeError> {
-    let work = Hashing { image, progress };
-    let cost = |claim: &Unproven<'_>| claim.span.len;
-    let sums = passes::map(jobs, unproven, cost, &work);
-    let mut computed = HashMap::new();
-    for (claim, sum) in unproven.iter().zip(sums) {
-        if let Some(id) = sum? {
-            computed.insert((claim.span, claim.algorithm), id);
-        }
-    }
-    Ok(computed)
-}
-
-/// How the layers of an image are hashed.
-struct Hashing<'i, 'p> {
-    image: &'i Image,
-    progress: &'p dyn Progress,
-}
-
-impl<'i> Hashing<'i, '_> {
-    /// The stored bytes of a layer, and what hears how far its hashing has come.
-    fn open(&self, claim: &Unproven<'_>) -> Option<(&'i Slice, Compression, Box<dyn Task>)> {
-        let (slice, compression) = self.image.layers[claim.layer].present()?;
-        let task = self.progress.begin("verifying layers", Some(slice.len()));
-        Some((slice, compression, task))
-    }
-}
-
-impl<'t, 'i: 't> Work<'t, Unproven<'i>> for Hashing<'i, '_> {
-    type Pass = Plain<'t>;
-    type Done = Result<Option<DiffId>, TreeError>;
-
-    fn is_pass(&self, claim: &Unproven<'i>) -> bool {
-        let layer = self.image.layers[claim.layer].present();
-        layer.is_some_and(|(_, compression)| compression == Compression::None)
-    }
-
-    fn cost(&self, bytes: u64) -> u64 {
-        bytes
-    }
-
-    fn begin(&self, claim: &'t Unproven<'i>) -> Begun<Plain<'t>, Self::Done> {
-        let Some((slice, compression, task)) = self.open(claim) else {
-            return Begun::Done(Ok(None));
-        };
-        let hasher = Hasher::for_algorithm(claim.algorithm);
-        if let (Compression::None, Some(hasher)) = (compression, hasher) {
-            return Begun::Pass(Plain::new(slice, task), hasher);
-        }
-        let wanted = SumWanted {
-            tar: claim.algorithm.clone(),
-            ..SumWanted::diff_id()
-        };
-        let layer = claim.layer;
-        Begun::Done(
-            sum(slice, compression, &wanted, &*task)
-                .map(|sum| Some(DiffId::from(sum.tar)))
-                .map_err(|source| TreeError::Layer { layer, source }),
-        )
-    }
-
-    fn end(&self, claim: &'t Unproven<'i>, read: Read<Plain<'t>>) -> Self::Done {
-        let layer = claim.layer;
-        read.map(|(_, digest)| Some(DiffId::from(digest)))
-            .map_err(|error| {
-                let source = LayerError::Read(io::Error::other(error));
-                TreeError::Layer { layer, source }
-            })
-    }
-}
-
-/// Holds every layer against its diff ID.
-fn compare(image: &Image, opened: &OpenLayers, computed: &Computed<'_>) -> Result<(), TreeError> {
+/// What is claimed of the layers; some of it was proven when they were opened.
+fn claims<'i>(image: &'i Image, opened: &OpenLayers) -> Claims<'i> {
+    let mut claims = Claims::none();
     for layer in &image.layers {
-        let Some(claimed) = &layer.diff_id else {
-            continue;
-        };
-        let algorithm = claimed.digest().algorithm();
-        let known = opened.diff_id(layer.index);
-        let known = known.filter(|id| id.digest().algorithm() == algorithm);
-        let computed = known.or_else(|| computed.get(&(layer.span()?, algorithm)));
-        if let Some(computed) = computed.filter(|computed| *computed != claimed) {
-            return Err(TreeError::DiffId {
-                layer: layer.index,
-                claimed: claimed.clone(),
-                computed: computed.clone(),
-            });
+        if let (Some(diff_id), Some((bytes, compression))) = (&layer.diff_id, layer.present()) {
+            let claim = Claim {
+                name: LayerName {
+                    image: None,
+                    layer: layer.index,
+                },
+                bytes,
+                compression,
+                diff_id,
+                stored: None,
+            };
+            claims.add(claim, opened.proof(layer.index));
         }
     }
-    Ok(())
+    claims
 }
 
 /// Writes the logical content of a regular file to `out`; nothing for anything else.

@@ -11,12 +11,12 @@ use jiff::Timestamp;
 
 use super::WriteError;
 use super::layout::{OutputImage, OutputLayer};
-use crate::base::digest::{DiffId, Digest};
 use crate::base::jobs;
 use crate::base::progress::Progress;
 use crate::document::{Changes, ConfigDraft, Created, HistoryEntry, Platform};
 use crate::image::Name;
-use crate::layer::{LayerError, SumWanted, Whiteout, sum};
+use crate::layer::digest::{Digests, LayerReading, Nothing, Proof, Request, TarState, Wanted};
+use crate::layer::{Allowance, LayerError, LayerTar, Whiteout};
 use crate::source::{Compression, Slice};
 use crate::tar::{Kind, Positioned, Walker};
 use crate::tree::{Tree, TreeError, Warning};
@@ -78,15 +78,14 @@ pub fn import(
         comment: options.message.to_owned(),
         ..HistoryEntry::default()
     });
-    let task = progress.begin("reading the rootfs tar", Some(rootfs.len()));
-    let (summed, looked) = jobs::both(|| digest(rootfs, &*task), || look(rootfs));
+    let (read, looked) = jobs::both(|| prove(rootfs, progress), || look(rootfs));
     let (tree, whiteouts) = looked?;
-    let (diff_id, after_tar) = summed?;
-    draft.set_diff_ids(std::slice::from_ref(&diff_id));
+    let (proof, after_tar) = read?;
+    draft.set_diff_ids(std::slice::from_ref(proof.diff_id()));
     Ok(Imported {
         image: OutputImage {
             config: draft.to_bytes(),
-            layers: vec![OutputLayer::computed(diff_id, rootfs.clone())],
+            layers: vec![OutputLayer::new(&LayerTar::plain(rootfs.clone()), proof)],
             names: options.names.to_vec(),
             parent: None,
         },
@@ -97,21 +96,23 @@ pub fn import(
     })
 }
 
-/// The diff ID, and where something follows the end of the tar.
-fn digest(
-    rootfs: &Slice,
-    task: &dyn crate::base::progress::Task,
-) -> Result<(DiffId, Option<u64>), TreeError> {
-    let wanted = SumWanted {
-        is_layer: true,
-        ..SumWanted::diff_id()
+/// What the bytes are, and where something follows the end of the tar.
+fn prove(rootfs: &Slice, progress: &dyn Progress) -> Result<(Proof, Option<u64>), TreeError> {
+    let request = Request {
+        bytes: rootfs,
+        compression: Compression::None,
+        wanted: Wanted::diff_id(),
+        task: Some("reading the rootfs tar".to_owned()),
+        alongside: Nothing,
     };
-    let sum = sum(rootfs, Compression::None, &wanted, task).map_err(unreadable)?;
-    if let Some(fault) = sum.tar_fault {
-        return Err(unreadable(fault));
+    let (proof, ()) = request.answer(progress).map_err(unreadable)?;
+    let reading = LayerReading::of_plain(rootfs, proof, &Allowance::none()).map_err(unreadable)?;
+    match (reading.digests, reading.tar) {
+        (Digests::Whole(proof), TarState::Sound { after, .. }) => Ok((proof, after)),
+        (Digests::UpToDamage { fault, .. }, _) | (_, TarState::Unsound(fault)) => {
+            Err(unreadable(fault))
+        }
     }
-    let digest: Digest = sum.tar;
-    Ok((DiffId::from(digest), sum.after_tar))
 }
 
 /// A fault of the tar, or of what it lies on.

@@ -12,7 +12,6 @@ mod header;
 mod import;
 mod layout;
 mod parallel_tar;
-mod spool;
 mod squash;
 mod tar;
 
@@ -26,6 +25,5 @@ pub use layout::{
     ArchiveLayout, ArchiveOptions, ArchiveWarning, OutputImage, OutputLayer, WrittenArchive,
     WrittenImage, write_archive,
 };
-pub use spool::LayerSpool;
 pub use squash::{SquashOptions, Squashed, squash};
 pub use tar::TarWriter;

@@ -4,23 +4,20 @@
 //! work writes the headers and the small bodies, in order, and the large bodies are written where they
 //! belong by whoever reads their layer: each layer is read once, for its digest and for its bodies.
 
-use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, Write};
-use std::iter::{Copied, Peekable};
-use std::slice;
 
 use super::WriteError;
 use super::entries::Entries;
 use super::header::encode_header;
 use super::tar::TarWriter;
-use crate::base::digest::{DiffId, Hasher};
 use crate::base::jobs::Jobs;
 use crate::base::progress::{Progress, Task};
-use crate::layer::LayerTar;
-use crate::layer::passes::{self, Begun, Pass, Read, Work};
-use crate::source::write_at;
-use crate::source::{Slice, Span, is_copied_to_in_kernel};
+use crate::layer::digest::{Alongside, Outcome, Proof, Request, Wanted, Work, run};
+use crate::layer::{LayerError, LayerTar};
+use crate::source::{ByPlace, Compression, Slice, SourceError, Span};
+use crate::source::{is_copied_to_in_kernel, write_at};
+use crate::tree::TreeError;
 
 /// Bodies from this size on, in bytes, are written by whoever reads their layer. Below it a system
 /// call for each costs more than reading the bytes a second time.
@@ -95,110 +92,147 @@ fn is_large(body: &crate::tree::FileBody<'_>) -> bool {
     body.sparse.is_none() && body.size >= LARGE
 }
 
-/// A piece of work.
+/// Whether bytes of a layer are needed after they were written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Afterwards {
+    /// Somebody else reads them.
+    Kept,
+    /// Nobody does. If they are in a temporary file, their room goes back to the system, which uses the
+    /// same pages for the output while they are warm.
+    GivenBack,
+}
+
+impl Afterwards {
+    fn given_back(is_last: bool) -> Self {
+        if is_last { Self::GivenBack } else { Self::Kept }
+    }
+}
+
+/// A piece of work that digests nothing.
 enum Piece {
     /// Headers and small bodies.
     Rest,
-    /// A whole layer is read for its digest, and what belongs in the tar is written on the way; the flag
-    /// says that nobody else reads that.
-    Layer(usize, Vec<Move>, bool, Hasher),
-    /// Some bodies of a layer are copied; the flag says that nobody else reads them.
-    Bodies(usize, Vec<Move>, bool),
+    /// Some bodies of a layer are copied.
+    Bodies(usize, Vec<Move>, Afterwards),
 }
 
-/// What a piece of work leads to.
-enum Done {
-    Rest { entries: u64, bytes: u64 },
-    Digest(usize, DiffId),
-    Nothing,
-}
+/// All work: layers that are read for their digests, and pieces with what they cost.
+type Pieces<'w> = Vec<Work<'w, Copying<'w>, (u64, Piece)>>;
+
+/// How many entries were written, and how many bytes the tar has.
+type Written = Option<(u64, u64)>;
 
 /// What was written.
 pub(super) struct Placed {
     pub(super) entries: u64,
     pub(super) bytes: u64,
-    /// The diff IDs of the layers that were to be hashed.
-    pub(super) digests: HashMap<usize, DiffId>,
+    /// What was proven of the layers that were to be hashed, in their order.
+    pub(super) proofs: Vec<Proof>,
 }
 
-/// Writes `entries`, whose bodies are in `layers`, to `file`, which is empty; of the layers that
-/// `hash` has a hasher for, the digests are computed.
+/// Writes `entries`, whose bodies are in `layers`, to `file`, which is empty; of the layers that are
+/// `wanted` the digests are computed.
 pub(super) fn write(
     entries: &Entries<'_>,
     layers: &[LayerTar],
-    hash: impl Fn(usize) -> Option<Hasher>,
+    wanted: &[(usize, Wanted)],
     file: &File,
     jobs: Jobs,
     progress: &dyn Progress,
 ) -> Result<Placed, WriteError> {
     let plan = Plan::new(entries, layers.len())?;
     let task = progress.begin("writing", Some(plan.large));
-    let pieces = pieces(plan, layers, hash, jobs);
-    let writing = Writing {
-        entries,
-        layers,
-        file,
-        task: &*task,
+    let output = Output { file, task: &*task };
+    let pieces = pieces(plan, layers, wanted, output, jobs);
+    let cost = |work: &Work<'_, Copying<'_>, (u64, Piece)>| match work {
+        Work::Read(request) => request.alongside.cost,
+        Work::Other((cost, _)) => *cost,
     };
-    let done = passes::map(jobs, &pieces, |(cost, _)| *cost, &writing);
+    let piece = |(_, piece): &(u64, Piece)| -> Result<Written, WriteError> {
+        match piece {
+            Piece::Rest => write_rest(entries, file).map(Some),
+            Piece::Bodies(layer, moves, afterwards) => {
+                copy_bodies(layers[*layer].bytes(), moves, *afterwards, output).map(|()| None)
+            }
+        }
+    };
     let mut placed = Placed {
         entries: 0,
         bytes: 0,
-        digests: HashMap::new(),
+        proofs: Vec::new(),
     };
-    for done in done {
-        match done? {
-            Done::Rest { entries, bytes } => (placed.entries, placed.bytes) = (entries, bytes),
-            Done::Digest(layer, id) => drop(placed.digests.insert(layer, id)),
-            Done::Nothing => {}
+    let mut proofs = Vec::new();
+    for done in run(jobs, &pieces, cost, HASH, &piece, progress) {
+        match done {
+            Outcome::Read(answer) => {
+                let (proof, number) = answer?;
+                proofs.push((number, proof));
+            }
+            Outcome::Other(written) => {
+                if let Some((entries, bytes)) = written? {
+                    (placed.entries, placed.bytes) = (entries, bytes);
+                }
+            }
         }
     }
+    proofs.sort_by_key(|(number, _)| *number);
+    placed.proofs = proofs.into_iter().map(|(_, proof)| proof).collect();
     Ok(placed)
 }
 
-/// Divides the work, each piece with its cost.
-fn pieces(
+/// Divides the work.
+fn pieces<'w>(
     plan: Plan,
-    layers: &[LayerTar],
-    hash: impl Fn(usize) -> Option<Hasher>,
+    layers: &'w [LayerTar],
+    wanted: &[(usize, Wanted)],
+    output: Output<'w>,
     jobs: Jobs,
-) -> Vec<(u64, Piece)> {
-    let mut hashers: Vec<Option<Hasher>> = (0..layers.len()).map(hash).collect();
-    let hashing = layers
-        .iter()
-        .zip(&hashers)
-        .filter(|(_, hasher)| hasher.is_some());
-    let all = hashing.map(|(layer, _)| layer.len() * HASH).sum::<u64>();
+) -> Pieces<'w> {
+    let hashed = wanted.iter().filter_map(|(layer, _)| layers.get(*layer));
+    let all = hashed.map(|tar| tar.len() * HASH).sum::<u64>();
     let all = all + plan.large * COPY + plan.rest;
     let share = all / jobs.count() as u64;
     // Several layers of an image can be one blob.
-    let place = |layer: &LayerTar| (layer.bytes().source().identity(), layer.bytes().span());
-    let mut users: HashMap<(usize, Span), usize> = HashMap::new();
-    for layer in layers {
-        *users.entry(place(layer)).or_default() += 1;
+    let mut users: ByPlace<usize> = ByPlace::new();
+    for tar in layers {
+        let user = users.add(tar.bytes(), || 0);
+        *users.at_mut(user) += 1;
     }
-    let mut pieces = vec![(plan.rest, Piece::Rest)];
-    for (layer, moves) in plan.moves.into_iter().enumerate() {
+    let mut pieces = vec![Work::Other((plan.rest, Piece::Rest))];
+    for (layer, mut moves) in plan.moves.into_iter().enumerate() {
+        let bytes = layers[layer].bytes();
         let copy = moves.iter().map(|m| m.from.len).sum::<u64>() * COPY;
         // A layer is hashed from its first byte to its last by one thread. If that alone is more than
         // a fair share of all the work, other threads copy what is in it.
-        let alone = users[&place(&layers[layer])] == 1;
-        let hasher = hashers[layer].take();
-        let is_hashed = hasher.is_some();
-        let mut moves = moves;
-        if let Some(hasher) = hasher {
-            let digest = layers[layer].len() * HASH;
+        let is_alone = users.get(bytes) == Some(&1);
+        let number = wanted.iter().position(|(wanted, _)| *wanted == layer);
+        if let Some(number) = number {
+            let digest = bytes.len() * HASH;
             let (cost, here) = if digest + copy <= share {
                 (digest + copy, std::mem::take(&mut moves))
             } else {
                 (digest, Vec::new())
             };
-            let last = alone && moves.is_empty();
-            pieces.push((cost, Piece::Layer(layer, here, last, hasher)));
+            let afterwards = Afterwards::given_back(is_alone && moves.is_empty());
+            pieces.push(Work::Read(Request {
+                bytes,
+                compression: Compression::None,
+                wanted: wanted[number].1.clone(),
+                task: None,
+                alongside: Copying {
+                    number,
+                    layer: bytes,
+                    moves: here,
+                    afterwards,
+                    cost,
+                    output,
+                },
+            }));
         }
+        let afterwards = Afterwards::given_back(is_alone && number.is_none());
         for group in groups(moves) {
             let cost = group.iter().map(|m| m.from.len).sum::<u64>() * COPY;
-            pieces.push((cost, Piece::Bodies(layer, group, alone && !is_hashed)));
+            pieces.push(Work::Other((cost, Piece::Bodies(layer, group, afterwards))));
         }
     }
     pieces
@@ -230,7 +264,7 @@ fn groups(moves: Vec<Move>) -> Vec<Vec<Move>> {
 }
 
 /// Writes headers and small bodies, in order, and leaves room for the large ones.
-fn write_rest(entries: &Entries<'_>, file: &File) -> Result<Done, WriteError> {
+fn write_rest(entries: &Entries<'_>, file: &File) -> Result<(u64, u64), WriteError> {
     let at = At { file, position: 0 };
     let mut writer = TarWriter::with_holes(at, |at, len| at.position += len);
     let count = entries.each(|fields, content| {
@@ -242,127 +276,98 @@ fn write_rest(entries: &Entries<'_>, file: &File) -> Result<Done, WriteError> {
         }
     })?;
     let (_, bytes) = writer.finish_record()?;
-    Ok(Done::Rest {
-        entries: count,
-        bytes,
-    })
+    Ok((count, bytes))
 }
 
-/// How the pieces are worked at.
-struct Writing<'w> {
-    entries: &'w Entries<'w>,
-    layers: &'w [LayerTar],
+/// Where bodies are written.
+#[derive(Clone, Copy, Debug)]
+struct Output<'w> {
     file: &'w File,
     task: &'w dyn Task,
 }
 
-impl<'t, 'w> Work<'t, (u64, Piece)> for Writing<'w> {
-    type Pass = Reading<'t, 'w>;
-    type Done = Result<Done, WriteError>;
-
-    fn is_pass(&self, (_, piece): &(u64, Piece)) -> bool {
-        matches!(piece, Piece::Layer(..))
-    }
-
-    fn cost(&self, bytes: u64) -> u64 {
-        bytes.saturating_mul(HASH)
-    }
-
-    fn begin(&self, (_, piece): &'t (u64, Piece)) -> Begun<Self::Pass, Self::Done> {
-        match piece {
-            Piece::Rest => Begun::Done(write_rest(self.entries, self.file)),
-            Piece::Layer(layer, moves, last, hasher) => {
-                let reading = Reading {
-                    layer: self.layers[*layer].bytes(),
-                    moves: moves.iter().copied().peekable(),
-                    last: *last,
-                    file: self.file,
-                    task: self.task,
-                    offset: 0,
-                };
-                Begun::Pass(reading, hasher.clone())
-            }
-            Piece::Bodies(layer, moves, last) => {
-                let copied = copy_bodies(
-                    self.layers[*layer].bytes(),
-                    moves,
-                    *last,
-                    self.file,
-                    self.task,
-                );
-                Begun::Done(copied.map(|()| Done::Nothing))
-            }
-        }
-    }
-
-    fn end(&self, (_, piece): &'t (u64, Piece), read: Read<Self::Pass>) -> Self::Done {
-        let digest = DiffId::from(read?.1);
-        Ok(match piece {
-            Piece::Layer(layer, ..) => Done::Digest(*layer, digest),
-            _ => Done::Nothing,
-        })
-    }
-}
-
-/// A layer that is read from its first byte to its last: it is hashed, and what belongs in the tar is
-/// written. If nobody reads those bytes after it, and they are in a temporary file, their room goes back
-/// to the system, which uses the same pages for the output while they are warm.
-struct Reading<'t, 'w> {
+/// What belongs in the tar of a layer that is read for its digest.
+#[derive(Debug)]
+struct Copying<'w> {
+    /// The number of the digest that is wanted.
+    number: usize,
     layer: &'w Slice,
-    moves: Peekable<Copied<slice::Iter<'t, Move>>>,
-    last: bool,
-    file: &'w File,
-    task: &'w dyn Task,
-    offset: u64,
+    moves: Vec<Move>,
+    afterwards: Afterwards,
+    cost: u64,
+    output: Output<'w>,
 }
 
-impl Pass for Reading<'_, '_> {
+/// How far a layer was copied.
+#[derive(Debug, Default)]
+struct Copied {
+    /// How many bytes were read.
+    offset: u64,
+    /// How many moves are done, and how many bytes of the next one.
+    moves: usize,
+    bytes: u64,
+}
+
+impl Alongside for Copying<'_> {
+    type State = Copied;
+    type Made = usize;
     type Error = WriteError;
 
-    fn left(&self) -> u64 {
-        self.layer.len() - self.offset
+    fn unread(&self, error: LayerError) -> WriteError {
+        match error {
+            LayerError::Read(error) => match error.downcast::<SourceError>() {
+                Ok(error) => WriteError::Read(error),
+                Err(error) => WriteError::Write(error),
+            },
+            source => {
+                let layer = self.number;
+                TreeError::Layer { layer, source }.into()
+            }
+        }
     }
 
-    fn read(&mut self, buf: &mut [u8]) -> Result<usize, WriteError> {
-        Ok(self.layer.read_at(buf, self.offset)?)
+    fn begin(&self) -> Result<Copied, WriteError> {
+        Ok(Copied::default())
     }
 
-    fn hashed(&mut self, bytes: &[u8]) -> Result<(), WriteError> {
-        let end = self.offset + bytes.len() as u64;
-        while let Some(next) = self.moves.peek_mut() {
-            if next.from.offset >= end {
+    fn take(&self, copied: &mut Copied, bytes: &[u8]) -> Result<(), WriteError> {
+        let end = copied.offset + bytes.len() as u64;
+        while let Some(next) = self.moves.get(copied.moves) {
+            let from = next.from.offset + copied.bytes;
+            if from >= end {
                 break;
             }
-            let start = next.from.offset - self.offset;
-            let len = next.from.len.min(end - next.from.offset);
+            let start = from - copied.offset;
+            let len = (next.from.len - copied.bytes).min(end - from);
             // Both lie within what was read, so they fit.
             let bytes = &bytes[usize_of(start)..usize_of(start + len)];
-            write_at(self.file, bytes, next.to).map_err(WriteError::Write)?;
-            if self.last {
-                let written = Span { len, ..next.from };
+            write_at(self.output.file, bytes, next.to + copied.bytes).map_err(WriteError::Write)?;
+            if self.afterwards == Afterwards::GivenBack {
+                let written = Span { offset: from, len };
                 self.layer.slice(written).discard();
             }
-            self.task.advance(len);
-            next.from.offset += len;
-            next.from.len -= len;
-            next.to += len;
-            if next.from.len > 0 {
+            self.output.task.advance(len);
+            copied.bytes += len;
+            if copied.bytes < next.from.len {
                 break;
             }
-            self.moves.next();
+            (copied.moves, copied.bytes) = (copied.moves + 1, 0);
         }
-        self.offset = end;
+        copied.offset = end;
         Ok(())
+    }
+
+    fn end(&self, _copied: Copied, _proof: &Proof) -> Result<usize, WriteError> {
+        Ok(self.number)
     }
 }
 
-/// Copies some bodies of a layer, and gives back their room as [`Reading`] does.
+/// Copies some bodies of a layer.
 fn copy_bodies(
     layer: &Slice,
     moves: &[Move],
-    last: bool,
-    file: &File,
-    task: &dyn Task,
+    afterwards: Afterwards,
+    Output { file, task }: Output<'_>,
 ) -> Result<(), WriteError> {
     let mut buffer = Vec::new();
     let mut in_kernel = is_copied_to_in_kernel(file);
@@ -384,7 +389,7 @@ fn copy_bodies(
                 write_at(file, &buffer[..n], to + offset).map_err(WriteError::Write)?;
                 copied = n as u64;
             }
-            if last {
+            if afterwards == Afterwards::GivenBack {
                 let len = copied;
                 slice.slice(Span { offset, len }).discard();
             }

@@ -6,18 +6,18 @@
 
 use jiff::Timestamp;
 
-use super::delta::spool_delta;
+use super::WriteError;
+use super::delta::{spool_delta, spool_layer};
 use super::layout::{OutputImage, OutputLayer};
-use super::spool::LayerSpool;
 use super::tar::TarWriter;
-use super::{WriteError, error};
 use crate::base::digest::DiffId;
-use crate::base::jobs::{self, Jobs};
+use crate::base::jobs::Jobs;
 use crate::base::progress::Progress;
 use crate::document::{ConfigDraft, Created, HistoryEntry};
 use crate::image::{Image, Name};
 use crate::layer::OpenLayers;
-use crate::tree::{Additions, Tree, TreeError, Warning, difference};
+use crate::layer::digest::Claims;
+use crate::tree::{Additions, Tree, Warning, difference};
 
 /// What is not true of the squashed image: where its layers come from in a build cache, and what is
 /// left in it of the time before Docker 1.10.
@@ -83,20 +83,16 @@ pub fn squash(
             warnings: Vec::new(),
         });
     }
-    let layers = OpenLayers::of(image, options.verify, options.jobs, progress);
-    let layers = layers.map_err(TreeError::from)?;
+    let layers = OpenLayers::of(image, options.verify, options.jobs, progress)?;
     let (lower, upper) = Tree::merge_split(layers.tars(), from)?;
-    let write = || merge(&lower, &upper, from, options.jobs, progress);
-    let layer = if options.verify {
-        // The layers are hashed on the other cores while this one writes.
-        let known = |layer: usize| layers.diff_id(layer).cloned();
-        let check = || output.check(from, known, options.jobs, progress);
-        let (checked, layer) = jobs::both(check, write);
-        checked?;
-        layer?
+    let claims = if options.verify {
+        output.claims(from, &layers)
     } else {
-        write()?
+        Claims::none()
     };
+    let layer = claims.while_writing(options.jobs, progress, || {
+        merge(&lower, &upper, from, options.jobs, progress)
+    })?;
     output.config = squashed_config(&output, image, layer.as_ref(), options)?;
     output.layers.truncate(from);
     output.layers.extend(layer);
@@ -123,12 +119,10 @@ fn merge(
     if below > 0 {
         return Ok(None);
     }
-    let empty = TarWriter::new(LayerSpool::new(upper.limits())?).finish();
-    let (spool, _) = empty.map_err(|error| match error {
-        WriteError::Write(error) => error::spool(error),
-        other => other,
-    })?;
-    spool.finish().map(Some)
+    let empty = spool_layer(upper, |layer| {
+        TarWriter::new(layer).finish().map(|(layer, _)| layer)
+    });
+    empty.map(Some)
 }
 
 fn squashed_config(

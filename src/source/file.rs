@@ -33,6 +33,11 @@ pub struct Span {
     pub len: u64,
 }
 
+/// Where bytes are: equal for the same stretch of the same opened file, and for no two others that exist
+/// at a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Place(usize, Span);
+
 impl Source {
     pub(super) fn new(file: File, base: u64, len: u64, path: String, limits: Limits) -> Self {
         Self(Arc::new(Inner {
@@ -143,11 +148,6 @@ impl Source {
         Ok(filled)
     }
 
-    /// Tells sources apart: equal for clones of one, and for no two others that exist at a time.
-    pub(crate) fn identity(&self) -> usize {
-        Arc::as_ptr(&self.0).addr()
-    }
-
     /// The stretch `span`, cut to what the source holds.
     pub fn slice(&self, span: Span) -> Slice {
         let offset = span.offset.min(self.len());
@@ -203,7 +203,12 @@ impl Slice {
 
     /// Whether it is the same stretch of the same opened file: then its bytes need no comparison.
     pub fn is_same(&self, other: &Self) -> bool {
-        self.span == other.span && self.source.identity() == other.source.identity()
+        self.place() == other.place()
+    }
+
+    /// Where its bytes are.
+    pub(crate) fn place(&self) -> Place {
+        Place(Arc::as_ptr(&self.source.0).addr(), self.span)
     }
 
     /// Decodes its bytes, which `inner` reads, as far as the limits of the archive allow.

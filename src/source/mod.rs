@@ -17,6 +17,7 @@
 //!   file, whichever is more; a decoder may take [`Limit::DecoderMemory`](crate::Limit::DecoderMemory).
 //! - *Temporary files that outlive the process*: they have no name from the start.
 
+mod by_place;
 mod compression;
 mod decode;
 mod directory;
@@ -27,11 +28,13 @@ mod input;
 mod scratch;
 mod turn;
 
+pub(crate) use by_place::ByPlace;
 pub(crate) use compression::MAGIC_LEN;
 pub use compression::{Compression, sniff};
 pub use decode::Decoder;
 pub use directory::DirectoryLooks;
 pub use error::{SourceError, is_environment};
+pub(crate) use file::Place;
 pub(crate) use file::is_copied_to_in_kernel;
 pub use file::{Slice, SliceReader, Source, Span};
 pub use input::Input;

@@ -13,7 +13,7 @@ use crate::base::limits::Limits;
 use crate::base::progress::Progress;
 use crate::image::Image;
 use crate::layer::{LayerError, LayerTar, OpenLayers};
-use crate::source::{Compression, Slice, Span};
+use crate::source::{Compression, Place, Slice};
 use crate::tar::{Entry, Kind, Positioned, Walker};
 
 /// How many bytes of entries of one layer wait in memory for its whiteouts.
@@ -279,13 +279,6 @@ impl Entries {
     }
 }
 
-/// Where the bytes of a tar are: equal for layers that share a blob.
-type Place = (usize, Span);
-
-fn place(tar: &LayerTar) -> Place {
-    (tar.bytes().source().identity(), tar.bytes().span())
-}
-
 /// The layers that an image has more than once, so that they need not be walked as often.
 struct Known {
     /// What each layer is called here, if it is there more than once.
@@ -301,9 +294,9 @@ impl Known {
     fn of(layers: &[LayerTar]) -> Self {
         let mut count: HashMap<Place, usize> = HashMap::new();
         for tar in layers {
-            *count.entry(place(tar)).or_default() += 1;
+            *count.entry(tar.bytes().place()).or_default() += 1;
         }
-        let shared = |tar: &LayerTar| Some(place(tar)).filter(|place| count[place] > 1);
+        let shared = |tar: &LayerTar| Some(tar.bytes().place()).filter(|place| count[place] > 1);
         Self {
             names: layers.iter().map(shared).collect(),
             layers: HashMap::new(),

@@ -1,6 +1,5 @@
 //! What makes layers impossible to apply.
 
-use crate::base::digest::DiffId;
 use crate::base::escape;
 use crate::base::limits::Exceeded;
 use crate::layer::{LayerError, UnreadLayer};
@@ -42,16 +41,6 @@ pub enum TreeError {
         layer: usize,
         /// Why not.
         source: LayerError,
-    },
-    /// A layer that is not what its diff ID says.
-    #[error("layer {layer} does not match its diff ID: claimed {claimed}, computed {computed}")]
-    DiffId {
-        /// The layer's index, base first.
-        layer: usize,
-        /// What the config claims.
-        claimed: DiffId,
-        /// What the bytes say.
-        computed: DiffId,
     },
     /// An image without a readable config, or with another number of layers than diff IDs: nothing
     /// says what its layers are.

@@ -79,7 +79,7 @@ fn is_there(facts: &Facts<'_>, digest: &Digest) -> bool {
     let Ok((_, slice)) = facts.archive.find(name.as_bytes()) else {
         return false;
     };
-    let blob = facts.blobs.get(slice.span());
+    let blob = facts.blobs.get(&slice);
     blob.is_none_or(|blob| {
         blob.stored_digest(digest.algorithm())
             .is_none_or(|d| d == *digest)
@@ -267,11 +267,12 @@ fn layer(facts: &Facts<'_>, layer: &Layer, by_digest: bool) -> Outcome {
     if matches!(compression, Compression::Bzip2 | Compression::Xz) {
         return failed(says("archive/tar: invalid tar header"));
     }
-    let sum = match &blob.sum {
-        Err(error) => return failed(layer_message(error)),
-        Ok(sum) => sum,
+    let reading = match blob.layer() {
+        None => return Ok(()),
+        Some(Err(error)) => return failed(layer_message(error)),
+        Some(Ok(reading)) => reading,
     };
-    let pieces = sum.inventory.items().map(|item| Piece {
+    let pieces = reading.inventory.items().map(|item| Piece {
         kind: item.kind,
         typeflag: item.typeflag,
         path: item.path,
@@ -284,13 +285,13 @@ fn layer(facts: &Facts<'_>, layer: &Layer, by_digest: bool) -> Outcome {
     if let Err(why) = unpack(pieces, rules) {
         return failed(why);
     }
-    if let Some(error) = sum.tar_fault.as_ref().or(sum.tail_fault.as_ref()) {
+    if let Some(error) = reading.tar_fault().or(reading.tail_fault()) {
         return failed(layer_message(error));
     }
-    if sum.trailing {
+    if reading.trailing {
         return failed(says("gzip: invalid header"));
     }
-    if let Some((_, computed)) = wrong_diff_id(layer, &sum.tar) {
+    if let Some((_, computed)) = wrong_diff_id(layer, reading.diff_id()) {
         return Err(says(format!(
             "wrong diff id calculated on extraction \"{computed}\""
         )));

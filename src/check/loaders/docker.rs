@@ -166,12 +166,13 @@ fn layer(facts: &Facts<'_>, layer: &Layer) -> Outcome {
     let Some(blob) = facts.blob(layer) else {
         return Ok(());
     };
-    let sum = match &blob.sum {
+    let reading = match blob.layer() {
+        None => return Ok(()),
         // What the compression says behind the end of the tar is not heard.
-        Err(error) => return Err(layer_message(error)),
-        Ok(sum) => sum,
+        Some(Err(error)) => return Err(layer_message(error)),
+        Some(Ok(reading)) => reading,
     };
-    let pieces = sum.inventory.items().map(|item| Piece {
+    let pieces = reading.inventory.items().map(|item| Piece {
         kind: item.kind,
         typeflag: item.typeflag,
         path: item.path,
@@ -182,10 +183,10 @@ fn layer(facts: &Facts<'_>, layer: &Layer) -> Outcome {
         is_layer: true,
     };
     unpack(pieces, rules)?;
-    if let Some(error) = &sum.tar_fault {
+    if let Some(error) = reading.tar_fault() {
         return Err(layer_message(error));
     }
-    if let Some((claimed, computed)) = wrong_diff_id(layer, &sum.tar) {
+    if let Some((claimed, computed)) = wrong_diff_id(layer, reading.diff_id()) {
         return Err(says(format!(
             "invalid diffID for layer {}: expected \"{claimed}\", got \"{computed}\"",
             layer.index

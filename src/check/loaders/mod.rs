@@ -20,7 +20,7 @@ use std::io;
 
 use super::blobs::{Blob, Blobs};
 use crate::archive::{Contents, MemberKind};
-use crate::base::digest::{DiffId, Digest};
+use crate::base::digest::DiffId;
 use crate::base::jobs::{self, Jobs};
 use crate::base::problem::{Code, Problem};
 use crate::document::JsonError;
@@ -180,7 +180,7 @@ impl Facts<'_> {
     }
 
     fn blob(&self, layer: &Layer) -> Option<&Blob> {
-        self.blobs.get(layer.span()?)
+        self.blobs.of(layer)
     }
 
     /// The damage of the outer tar, which every engine meets.
@@ -299,11 +299,10 @@ fn layer_message(error: &LayerError) -> Refusal {
 }
 
 /// Whether a layer's bytes are what its diff ID says; the claim and the truth if they are not.
-fn wrong_diff_id<'c>(layer: &'c Layer, tar: &Digest) -> Option<(&'c DiffId, DiffId)> {
+fn wrong_diff_id<'c>(layer: &'c Layer, computed: &'c DiffId) -> Option<(&'c DiffId, &'c DiffId)> {
     let claimed = layer.diff_id.as_ref()?;
-    let computed = DiffId::from(tar.clone());
-    let comparable = claimed.digest().algorithm() == tar.algorithm();
-    (comparable && *claimed != computed).then_some((claimed, computed))
+    let comparable = claimed.digest().algorithm() == computed.digest().algorithm();
+    (comparable && claimed != computed).then_some((claimed, computed))
 }
 
 /// The name of a member as engines print it.

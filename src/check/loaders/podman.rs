@@ -362,17 +362,18 @@ fn layer(facts: &Facts<'_>, layer: &Layer, is_docker: bool) -> Outcome {
             "writing blob: …happened during read: Digest did not match…",
         ));
     }
-    let sum = match &blob.sum {
-        Err(error) => return Err(layer_message(error).within("…")),
-        Ok(sum) => sum,
+    let reading = match blob.layer() {
+        None => return Ok(()),
+        Some(Err(error)) => return Err(layer_message(error).within("…")),
+        Some(Ok(reading)) => reading,
     };
-    if let Some(error) = &sum.tail_fault {
+    if let Some(error) = reading.tail_fault() {
         return Err(layer_message(error).within("…"));
     }
-    if sum.trailing {
+    if reading.trailing {
         return Err(says("…gzip: invalid header…"));
     }
-    if let Some((claimed, computed)) = wrong_diff_id(layer, &sum.tar) {
+    if let Some((claimed, computed)) = wrong_diff_id(layer, reading.diff_id()) {
         // A layer of a layout is named by its blob, and its diff ID is looked at before it is applied.
         return Err(if is_docker {
             digest_differs(claimed.digest(), computed.digest())
@@ -383,7 +384,7 @@ fn layer(facts: &Facts<'_>, layer: &Layer, is_docker: bool) -> Outcome {
             ))
         });
     }
-    if let Some(error) = &sum.tar_fault {
+    if let Some(error) = reading.tar_fault() {
         return Err(layer_message(error).within(APPLYING).then("…"));
     }
     Ok(())

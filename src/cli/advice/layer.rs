@@ -21,9 +21,6 @@ pub(super) fn on_layer(error: &LayerError) -> Advice {
 
 pub(super) fn on_rootfs(error: &TreeError) -> Advice {
     match error {
-        TreeError::DiffId { .. } => Advice::hint(
-            "the layer was changed or damaged; `imgtar verify` says what else is, --no-verify flattens it all the same",
-        ),
         TreeError::Entry { .. } => Advice::hint(
             "no engine can apply this layer either; `imgtar ls --layer` shows its entries",
         ),

@@ -17,7 +17,10 @@ pub(super) fn on_write(error: &WriteError) -> Advice {
         WriteError::Write(error) => on_output(error),
         WriteError::Spool { .. } => no_room_for("the new layer, uncompressed"),
         WriteError::Layer { source, .. } => layer::on_layer(source),
-        WriteError::Digest { .. } => Advice::hint(
+        WriteError::Mismatch(mismatch) if mismatch.name.image.is_none() => Advice::hint(
+            "the layer was changed or damaged; `imgtar verify` says what else is, --no-verify flattens it all the same",
+        ),
+        WriteError::Mismatch(_) => Advice::hint(
             "the layer was changed or damaged, and the new archive would say that it was not; `imgtar verify` says what else is",
         ),
         WriteError::NoLayer { .. } => Advice::hint("`imgtar layers` lists the layers"),

@@ -1,9 +1,7 @@
 //! `layers`: a row a layer.
 
 use imgtar::base::digest::DiffId;
-use imgtar::base::progress::Progress;
 use imgtar::image::Image;
-use imgtar::layer::digest;
 use imgtar::report::Layers;
 
 use super::{Context, Exit, Failure, exit_for};
@@ -75,17 +73,13 @@ fn computed_diff_ids(
     for image in images {
         let mut computed = Vec::with_capacity(image.layers.len());
         for layer in &image.layers {
-            let (None, Some((slice, compression)), Some(_)) =
-                (&layer.diff_id, layer.present(), &layer.legacy_id)
+            let (None, Some(_), Some(_)) = (&layer.diff_id, layer.present(), &layer.legacy_id)
             else {
                 computed.push(None);
                 continue;
             };
-            let task = context
-                .progress
-                .begin("computing diff IDs", Some(slice.len()));
-            match digest(slice, compression, &*task) {
-                Ok(digest) => computed.push(Some(DiffId::from(digest))),
+            match layer.prove("computing diff IDs", &context.progress) {
+                Ok(proof) => computed.push(Some(proof.diff_id().clone())),
                 Err(error) if error.is_environment() => return Err(error.into()),
                 Err(_) => computed.push(None),
             }

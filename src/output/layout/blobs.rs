@@ -1,19 +1,16 @@
 //! The layers of all images as blobs: each once, with the digest that names it.
 
-use std::collections::{HashMap, HashSet};
-use std::io::{self, BufReader, Write as _};
-
 use super::image::{OutputImage, OutputLayer};
 use super::{ArchiveLayout, ArchiveOptions};
-use crate::base::digest::{Algorithm, BlobDigest, DiffId, Digest};
-use crate::base::jobs::{self, Jobs};
-use crate::base::progress::{Progress, Watched};
-use crate::layer::{LayerError, LayerSum, SumWanted, sum};
-use crate::output::{LayerSpool, WriteError};
-use crate::source::{Compression, Slice, Span};
-
-/// How much is decoded at a time, in bytes.
-const BUFFER: usize = 256 * 1024;
+use crate::base::digest::{BlobDigest, DiffId};
+use crate::base::progress::Progress;
+use crate::layer::digest::{
+    Alongside, Claim, Claimed, Claims, LayerName, Mismatch, Proof, Request, Wanted, prove,
+};
+use crate::layer::{LayerError, LayerTar, OpenLayers, ToSpool};
+use crate::output::WriteError;
+use crate::output::error::spool;
+use crate::source::{ByPlace, Compression, Slice};
 
 /// A layer whose blob has a name.
 #[derive(Clone, Debug)]
@@ -22,8 +19,16 @@ pub(super) struct Layer {
     pub(super) digest: BlobDigest,
     pub(super) blob: Slice,
     pub(super) compression: Compression,
-    /// Whether the digests were computed from these very bytes.
-    computed: bool,
+    standing: Standing,
+}
+
+/// Where the digests of a layer come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Standing {
+    /// They were computed from these very bytes.
+    Proven,
+    /// An archive claims them.
+    Claimed,
 }
 
 impl Layer {
@@ -49,17 +54,34 @@ impl ArchiveLayout {
     }
 }
 
-/// Tells blobs apart before they have digests.
-type Place = (usize, Span);
+/// Keeps the uncompressed bytes of blobs that the layout cannot hold as they are.
+struct Naming<'n>(Option<ToSpool<'n>>);
 
-fn place(layer: &OutputLayer) -> Place {
-    (layer.blob.source().identity(), layer.blob.span())
-}
+impl<'n> Alongside for Naming<'n> {
+    type State = Option<<ToSpool<'n> as Alongside>::State>;
+    type Made = Option<LayerTar>;
+    type Error = LayerError;
 
-/// What reading a blob once gave.
-enum Read {
-    Sum(LayerSum),
-    Decoded(OutputLayer),
+    fn unread(&self, error: LayerError) -> LayerError {
+        error
+    }
+
+    fn begin(&self) -> Result<Self::State, LayerError> {
+        self.0.as_ref().map(ToSpool::begin).transpose()
+    }
+
+    fn take(&self, state: &mut Self::State, bytes: &[u8]) -> Result<(), LayerError> {
+        match (&self.0, state) {
+            (Some(to_spool), Some(state)) => to_spool.take(state, bytes),
+            _ => Ok(()),
+        }
+    }
+
+    fn end(&self, state: Self::State, proof: &Proof) -> Result<Self::Made, LayerError> {
+        let made = self.0.as_ref().zip(state);
+        made.map(|(to_spool, state)| to_spool.end(state, proof))
+            .transpose()
+    }
 }
 
 /// Gives every layer of every image a blob that the layout can hold and the digest of it. Digests
@@ -69,50 +91,42 @@ pub(super) fn name(
     options: ArchiveOptions,
     progress: &dyn Progress,
 ) -> Result<Vec<Vec<Layer>>, WriteError> {
-    let mut plans: Vec<(&OutputImage, usize)> = Vec::new();
-    let mut by_place: HashMap<Place, usize> = HashMap::new();
+    let mut blobs: ByPlace<(&OutputImage, usize)> = ByPlace::new();
     for (image, index, layer) in all(images) {
-        if layer.digest.is_none() || !options.layout.holds(layer.compression) {
-            by_place.entry(place(layer)).or_insert_with(|| {
-                plans.push((image, index));
-                plans.len() - 1
-            });
+        if layer.digest().is_none() || !options.layout.holds(layer.compression()) {
+            blobs.add(layer.blob(), || (image, index));
         }
     }
-    let wanted = SumWanted {
-        stored: Some(Algorithm::Sha256),
-        ..SumWanted::diff_id()
+    let requests = blobs.all().iter().map(|&(image, index)| {
+        let layer = &image.layers[index];
+        let bytes = layer.blob();
+        let is_held = options.layout.holds(layer.compression());
+        let (wanted, task) = if is_held {
+            (Wanted::both(), "hashing layers")
+        } else {
+            (Wanted::diff_id(), "decompressing layers")
+        };
+        Request {
+            bytes,
+            compression: layer.compression(),
+            wanted,
+            task: Some(task.to_owned()),
+            alongside: Naming((!is_held).then_some(ToSpool(bytes))),
+        }
+    });
+    let answers = prove(options.jobs, requests, progress);
+    let answers = blobs.all().iter().zip(answers);
+    let answers =
+        answers.map(|(&(image, index), answer)| answer.map_err(|e| fault(image, index, e)));
+    let mut answers = answers.collect::<Result<Vec<_>, _>>()?.into_iter();
+    let read = blobs.map(|_| answers.next().expect("every request has an answer"));
+    let named = |image| {
+        let layers = all(std::slice::from_ref(image));
+        layers
+            .map(|(image, index, layer)| named(image, index, layer, read.get(layer.blob())))
+            .collect()
     };
-    let read = jobs::map(
-        options.jobs,
-        &plans,
-        |(image, index)| image.layers[*index].blob.len(),
-        |(image, index)| {
-            let layer = &image.layers[*index];
-            if !options.layout.holds(layer.compression) {
-                return decode(layer, progress)
-                    .map(Read::Decoded)
-                    .map_err(|e| e.at(image, *index));
-            }
-            let task = progress.begin("hashing layers", Some(layer.blob.len()));
-            sum(&layer.blob, layer.compression, &wanted, &*task)
-                .map(Read::Sum)
-                .map_err(|source| fault(image, *index, source))
-        },
-    );
-    let read: Vec<Read> = read.into_iter().collect::<Result<_, _>>()?;
-    images
-        .iter()
-        .map(|image| {
-            let layers = image.layers.iter().enumerate();
-            layers
-                .map(|(index, layer)| {
-                    let read = by_place.get(&place(layer)).map(|&i| &read[i]);
-                    named(image, index, layer, read)
-                })
-                .collect()
-        })
-        .collect()
+    images.iter().map(named).collect()
 }
 
 fn all(images: &[OutputImage]) -> impl Iterator<Item = (&OutputImage, usize, &OutputLayer)> {
@@ -122,43 +136,30 @@ fn all(images: &[OutputImage]) -> impl Iterator<Item = (&OutputImage, usize, &Ou
     })
 }
 
+/// `read` is what reading the blob gave, if it was read, and its uncompressed bytes if those take its
+/// place.
 fn named(
     image: &OutputImage,
     index: usize,
     layer: &OutputLayer,
-    read: Option<&Read>,
+    read: Option<&(Proof, Option<LayerTar>)>,
 ) -> Result<Layer, WriteError> {
-    let diff_id = layer.diff_id.clone();
-    let (digest, blob, compression, computed) = match read {
-        None => (
-            layer.digest.clone(),
-            &layer.blob,
-            layer.compression,
-            layer.computed,
-        ),
-        Some(Read::Sum(sum)) => {
-            compare(image, index, "diff ID", diff_id.digest(), &sum.tar)?;
-            let digest = sum.stored.clone().map(BlobDigest::from);
-            // What cannot be computed cannot have been compared.
-            let computed = diff_id.digest().algorithm() == sum.tar.algorithm();
-            (digest, &layer.blob, layer.compression, computed)
+    let diff_id = layer.diff_id().clone();
+    let mut is_proven = layer.is_proven();
+    let (mut blob, mut compression) = (layer.blob(), layer.compression());
+    let mut digest = layer.digest();
+    if let Some((proof, decoded)) = read {
+        let (claimed, computed) = (diff_id.digest(), proof.diff_id().digest());
+        let name = name_of(image, index);
+        Mismatch::between(&name, Claimed::DiffId, claimed, computed)?;
+        // What cannot be computed cannot have been compared.
+        is_proven = claimed.algorithm() == computed.algorithm();
+        digest = proof.stored().cloned();
+        if let Some(tar) = decoded {
+            (blob, compression) = (tar.bytes(), Compression::None);
+            digest = Some(BlobDigest::from(computed.clone()));
         }
-        Some(Read::Decoded(decoded)) => {
-            compare(
-                image,
-                index,
-                "diff ID",
-                diff_id.digest(),
-                decoded.diff_id.digest(),
-            )?;
-            (
-                decoded.digest.clone(),
-                &decoded.blob,
-                Compression::None,
-                diff_id.digest().algorithm() == decoded.diff_id.digest().algorithm(),
-            )
-        }
-    };
+    }
     let Some(digest) = digest else {
         return Err(WriteError::Image {
             image: image.display_name(),
@@ -170,191 +171,66 @@ fn named(
         digest,
         blob: blob.clone(),
         compression,
-        computed,
+        standing: match is_proven {
+            true => Standing::Proven,
+            false => Standing::Claimed,
+        },
     })
 }
 
-/// Why a layer could not be decoded.
-enum Undecoded {
-    Layer(LayerError),
-    Write(WriteError),
-}
-
-impl Undecoded {
-    fn at(self, image: &OutputImage, layer: usize) -> WriteError {
-        match self {
-            Self::Layer(source) => fault(image, layer, source),
-            Self::Write(error) => error,
+/// What is claimed of the layers whose digests are not proven.
+pub(super) fn claims<'c>(images: &[OutputImage], layers: &'c [Vec<Layer>]) -> Claims<'c> {
+    let mut claims = Claims::none();
+    for (image, layers) in images.iter().zip(layers) {
+        let claimed = layers.iter().enumerate();
+        for (index, layer) in claimed.filter(|(_, layer)| layer.standing == Standing::Claimed) {
+            let claim = Claim {
+                name: name_of(image, index),
+                bytes: &layer.blob,
+                compression: layer.compression,
+                diff_id: &layer.diff_id,
+                stored: Some(&layer.digest),
+            };
+            claims.add(claim, None);
         }
     }
-}
-
-fn decode(layer: &OutputLayer, progress: &dyn Progress) -> Result<OutputLayer, Undecoded> {
-    let (blob, compression) = (&layer.blob, layer.compression);
-    let task = progress.begin("decompressing layers", Some(blob.len()));
-    let reader = BufReader::with_capacity(BUFFER, Watched::new(blob.reader(), &*task));
-    let mut decoder = blob
-        .decode(compression, reader)
-        .map_err(|e| Undecoded::Layer(LayerError::Read(e)))?;
-    let mut spool = LayerSpool::new(blob.source().limits()).map_err(Undecoded::Write)?;
-    let mut buf = vec![0; BUFFER];
-    loop {
-        match io::Read::read(&mut decoder, &mut buf) {
-            Ok(0) => return spool.finish().map_err(Undecoded::Write),
-            Ok(n) => spool
-                .write_all(&buf[..n])
-                .map_err(|e| Undecoded::Write(crate::output::error::spool(e)))?,
-            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-            Err(e) => {
-                let offset = decoder.get_ref().get_ref().get_ref().position();
-                let error = LayerError::from_read(e, compression, offset, blob.len());
-                return Err(Undecoded::Layer(error));
-            }
-        }
-    }
-}
-
-/// What is claimed of a blob.
-struct Claim<'c> {
-    image: &'c OutputImage,
-    layer: usize,
-    blob: &'c Slice,
-    compression: Compression,
-    diff_id: &'c DiffId,
-    digest: Option<&'c BlobDigest>,
-}
-
-/// Holds every layer whose digests are only claimed against them.
-pub(super) fn check(
-    images: &[OutputImage],
-    layers: &[Vec<Layer>],
-    jobs: Jobs,
-    progress: &dyn Progress,
-) -> Result<(), WriteError> {
-    let claims = images.iter().zip(layers).flat_map(|(image, layers)| {
-        let claimed = layers
-            .iter()
-            .enumerate()
-            .filter(|(_, layer)| !layer.computed);
-        claimed.map(move |(index, layer)| Claim {
-            image,
-            layer: index,
-            blob: &layer.blob,
-            compression: layer.compression,
-            diff_id: &layer.diff_id,
-            digest: Some(&layer.digest),
-        })
-    });
-    check_claims(claims, jobs, progress)
+    claims
 }
 
 impl OutputImage {
-    /// Holds the layers from `from` up against what is claimed of them. `known` gives the diff IDs
-    /// that were computed already.
-    pub(in crate::output) fn check(
-        &self,
-        from: usize,
-        known: impl Fn(usize) -> Option<DiffId>,
-        jobs: Jobs,
-        progress: &dyn Progress,
-    ) -> Result<(), WriteError> {
-        let mut claims = Vec::new();
-        for (index, layer) in self.layers.iter().enumerate().skip(from) {
-            let claimed = layer.diff_id.digest();
-            let known = known(index).filter(|id| id.digest().algorithm() == claimed.algorithm());
-            if let Some(computed) = known {
-                compare(self, index, "diff ID", claimed, computed.digest())?;
-            } else if !layer.computed {
-                claims.push(Claim {
-                    image: self,
-                    layer: index,
-                    blob: &layer.blob,
-                    compression: layer.compression,
-                    diff_id: &layer.diff_id,
-                    digest: None,
-                });
-            }
-        }
-        check_claims(claims, jobs, progress)
-    }
-}
-
-/// Reads every blob once for each claim about it.
-fn check_claims<'c>(
-    claims: impl IntoIterator<Item = Claim<'c>>,
-    jobs: Jobs,
-    progress: &dyn Progress,
-) -> Result<(), WriteError> {
-    let mut seen = HashSet::new();
-    let plans: Vec<Claim<'_>> = claims
-        .into_iter()
-        .filter(|claim| {
-            let place = (claim.blob.source().identity(), claim.blob.span());
-            seen.insert((place, claim.diff_id, claim.digest))
-        })
-        .collect();
-    let sums = jobs::map(
-        jobs,
-        &plans,
-        |claim| claim.blob.len(),
-        |claim| {
-            let task = progress.begin("verifying layers", Some(claim.blob.len()));
-            let wanted = SumWanted {
-                stored: claim
-                    .digest
-                    .map(|digest| digest.digest().algorithm().clone()),
-                tar: claim.diff_id.digest().algorithm().clone(),
-                is_layer: false,
+    /// What is claimed of the layers from `from` up. `opened` may know some of it.
+    pub(in crate::output) fn claims(&self, from: usize, opened: &OpenLayers) -> Claims<'_> {
+        let mut claims = Claims::none();
+        let layers = self.layers.iter().enumerate().skip(from);
+        for (index, layer) in layers.filter(|(_, layer)| !layer.is_proven()) {
+            let claim = Claim {
+                name: name_of(self, index),
+                bytes: layer.blob(),
+                compression: layer.compression(),
+                diff_id: layer.diff_id(),
+                stored: None,
             };
-            sum(claim.blob, claim.compression, &wanted, &*task)
-                .map_err(|source| fault(claim.image, claim.layer, source))
-        },
-    );
-    for (claim, sum) in plans.iter().zip(sums) {
-        let sum = sum?;
-        let (image, layer) = (claim.image, claim.layer);
-        let algorithm = claim.diff_id.digest().algorithm();
-        if algorithm != sum.tar.algorithm() {
-            let name = algorithm.name();
-            return Err(WriteError::Image {
-                image: image.display_name(),
-                why: format!(
-                    "the diff ID of layer {layer} is a digest by `{name}`, which cannot be computed"
-                ),
-            });
+            claims.add(claim, opened.proof(index));
         }
-        compare(image, layer, "diff ID", claim.diff_id.digest(), &sum.tar)?;
-        if let (Some(claimed), Some(computed)) = (claim.digest, &sum.stored) {
-            compare(image, layer, "digest", claimed.digest(), computed)?;
-        }
+        claims
     }
-    Ok(())
 }
 
-fn compare(
-    image: &OutputImage,
-    layer: usize,
-    what: &'static str,
-    claimed: &Digest,
-    computed: &Digest,
-) -> Result<(), WriteError> {
-    // Another algorithm cannot be compared with what was computed.
-    if claimed.algorithm() != computed.algorithm() || claimed == computed {
-        return Ok(());
-    }
-    Err(WriteError::Digest {
-        image: image.display_name(),
+fn name_of(image: &OutputImage, layer: usize) -> LayerName {
+    LayerName {
+        image: Some(image.display_name()),
         layer,
-        what,
-        claimed: Box::new(claimed.clone()),
-        computed: Box::new(computed.clone()),
-    })
+    }
 }
 
 fn fault(image: &OutputImage, layer: usize, source: LayerError) -> WriteError {
-    WriteError::Layer {
-        image: image.display_name(),
-        layer,
-        source,
+    match source {
+        // What is decoded here is a layer to be written.
+        LayerError::Spool(error) => spool(error),
+        source => WriteError::Layer {
+            image: image.display_name(),
+            layer,
+            source,
+        },
     }
 }

@@ -1,12 +1,13 @@
 //! What goes into an archive.
 
 use crate::base::digest::{Algorithm, BlobDigest, DiffId, Digest, ImageId};
-use crate::base::jobs::{self, Jobs};
+use crate::base::jobs::Jobs;
 use crate::base::progress::Progress;
 use crate::document::Config;
 use crate::document::v1::modern_config;
-use crate::image::{Identity, Image, LayerSource, Name};
-use crate::layer::{LayerError, SumWanted, sum};
+use crate::image::{Identity, Image, Name};
+use crate::layer::LayerTar;
+use crate::layer::digest::{Nothing, Proof, Request, Wanted, prove};
 use crate::output::WriteError;
 use crate::source::{Compression, Slice};
 
@@ -27,12 +28,21 @@ pub struct OutputImage {
 /// A layer to write: stored bytes, and what is known of them.
 #[derive(Clone, Debug)]
 pub struct OutputLayer {
-    pub(super) diff_id: DiffId,
-    pub(super) blob: Slice,
-    pub(super) compression: Compression,
-    pub(super) digest: Option<BlobDigest>,
-    /// Whether the digests were computed from these very bytes.
-    pub(super) computed: bool,
+    blob: Slice,
+    compression: Compression,
+    known: Known,
+}
+
+/// What is known of a layer's bytes.
+#[derive(Clone, Debug)]
+enum Known {
+    /// What an archive claims.
+    Claimed {
+        diff_id: DiffId,
+        digest: Option<BlobDigest>,
+    },
+    /// What these very bytes came to.
+    Proven(Proof),
 }
 
 impl OutputLayer {
@@ -44,33 +54,45 @@ impl OutputLayer {
         compression: Compression,
         digest: Option<BlobDigest>,
     ) -> Self {
-        let sha256 = |digest: &Digest| *digest.algorithm() == Algorithm::Sha256;
-        let digest = match compression {
-            // The stored bytes are the tar.
-            Compression::None => Some(BlobDigest::from(diff_id.digest().clone())),
-            _ => digest,
-        };
         Self {
-            // Blobs are named by SHA-256, as every engine does.
-            digest: digest.filter(|digest| sha256(digest.digest())),
-            diff_id,
             blob,
             compression,
-            computed: false,
+            known: Known::Claimed { diff_id, digest },
         }
     }
 
-    /// An uncompressed layer whose digest this program has computed.
-    pub fn computed(diff_id: DiffId, blob: Slice) -> Self {
+    /// An uncompressed layer of which this is proven.
+    pub fn new(tar: &LayerTar, proof: Proof) -> Self {
         Self {
-            computed: true,
-            ..Self::claimed(diff_id, blob, Compression::None, None)
+            blob: tar.bytes().clone(),
+            compression: Compression::None,
+            known: Known::Proven(proof),
         }
     }
 
     /// Its diff ID.
     pub fn diff_id(&self) -> &DiffId {
-        &self.diff_id
+        match &self.known {
+            Known::Claimed { diff_id, .. } => diff_id,
+            Known::Proven(proof) => proof.diff_id(),
+        }
+    }
+
+    /// The digest of its stored bytes, where one is known that can name a blob: blobs are named by
+    /// SHA-256, as every engine does.
+    pub(super) fn digest(&self) -> Option<BlobDigest> {
+        let digest = match (&self.known, self.compression) {
+            // The stored bytes are the tar.
+            (_, Compression::None) => Some(BlobDigest::from(self.diff_id().digest().clone())),
+            (Known::Claimed { digest, .. }, _) => digest.clone(),
+            (Known::Proven(proof), _) => proof.stored().cloned(),
+        };
+        digest.filter(|digest| *digest.digest().algorithm() == Algorithm::Sha256)
+    }
+
+    /// Whether its digests were computed from its bytes.
+    pub(super) fn is_proven(&self) -> bool {
+        matches!(self.known, Known::Proven(_))
     }
 
     /// Its stored bytes.
@@ -103,7 +125,7 @@ impl OutputImage {
         };
         if matches!(image.identity, Identity::Legacy(_)) {
             let layers = computed_layers(image, jobs, progress)?;
-            let diff_ids: Vec<DiffId> = layers.iter().map(|l| l.diff_id.clone()).collect();
+            let diff_ids: Vec<DiffId> = layers.iter().map(|l| l.diff_id().clone()).collect();
             let config = modern_config(&config.raw, &diff_ids, &config.view.history);
             return Ok(Self {
                 config: config.map_err(|e| refuse(&e.to_string()))?,
@@ -172,7 +194,7 @@ impl OutputImage {
         let differs = claimed
             .iter()
             .zip(&self.layers)
-            .position(|(claimed, layer)| *claimed != layer.diff_id);
+            .position(|(claimed, layer)| *claimed != *layer.diff_id());
         if let Some(layer) = differs {
             return Err(refuse(format!(
                 "its config has another diff ID for layer {layer}"
@@ -183,14 +205,12 @@ impl OutputImage {
 }
 
 fn present(image: &Image, layer: usize) -> Result<(&Slice, Compression), WriteError> {
-    match &image.layers[layer].source {
-        LayerSource::Present { slice, compression } => Ok((slice, *compression)),
-        LayerSource::Missing { why, .. } => Err(WriteError::Layer {
-            image: image.display_name(),
-            layer,
-            source: LayerError::Missing(why.clone()),
-        }),
-    }
+    let stored = image.layers[layer].stored();
+    stored.map_err(|source| WriteError::Layer {
+        image: image.display_name(),
+        layer,
+        source,
+    })
 }
 
 /// The layers of an image that claims nothing of them.
@@ -204,33 +224,26 @@ fn computed_layers(
         .iter()
         .map(|layer| Ok((layer.index, present(image, layer.index)?)))
         .collect::<Result<_, WriteError>>()?;
-    let wanted = SumWanted {
-        stored: Some(Algorithm::Sha256),
-        ..SumWanted::diff_id()
-    };
-    let sums = jobs::map(
-        jobs,
-        &layers,
-        |(_, (slice, _))| slice.len(),
-        |(_, (slice, compression))| {
-            let task = progress.begin("hashing layers", Some(slice.len()));
-            sum(slice, *compression, &wanted, &*task)
-        },
-    );
-    let mut computed = Vec::with_capacity(layers.len());
-    for ((layer, (slice, compression)), sum) in layers.into_iter().zip(sums) {
-        let sum = sum.map_err(|source| WriteError::Layer {
+    let requests = layers.iter().map(|&(_, (bytes, compression))| Request {
+        bytes,
+        compression,
+        wanted: Wanted::both(),
+        task: Some("hashing layers".to_owned()),
+        alongside: Nothing,
+    });
+    let answers = prove(jobs, requests, progress);
+    let computed = layers.iter().zip(answers);
+    let computed = computed.map(|(&(layer, (blob, compression)), answer)| {
+        let (proof, ()) = answer.map_err(|source| WriteError::Layer {
             image: image.display_name(),
             layer,
             source,
         })?;
-        computed.push(OutputLayer {
-            diff_id: DiffId::from(sum.tar),
-            blob: slice.clone(),
+        Ok(OutputLayer {
+            blob: blob.clone(),
             compression,
-            digest: sum.stored.map(BlobDigest::from),
-            computed: true,
-        });
-    }
-    Ok(computed)
+            known: Known::Proven(proof),
+        })
+    });
+    computed.collect()
 }

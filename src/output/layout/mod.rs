@@ -31,10 +31,11 @@ pub use image::{OutputImage, OutputLayer};
 
 use super::WriteError;
 use crate::base::digest::{BlobDigest, ImageId};
-use crate::base::jobs::{self, Jobs};
+use crate::base::jobs::Jobs;
 use crate::base::progress::Progress;
 use crate::document::Config;
 use crate::image::{Name, Reference};
+use crate::layer::digest::Claims;
 
 /// How an archive is laid out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -143,23 +144,19 @@ pub fn write_archive<W: Write>(
             (members, Some(manifests))
         }
     };
-    let write = || members.write(out, progress);
-    let written = if options.verify {
-        // The layers are hashed on the other cores while this one writes.
-        let check = || blobs::check(images, &layers, options.jobs, progress);
-        let (checked, written) = jobs::both(check, write);
-        checked?;
-        written
+    let claims = if options.verify {
+        blobs::claims(images, &layers)
     } else {
-        write()
+        Claims::none()
     };
+    let bytes = claims.while_writing(options.jobs, progress, || members.write(out, progress))?;
     let images = described.iter().enumerate().map(|(i, image)| WrittenImage {
         id: image.id.clone(),
         manifest: manifests.as_ref().map(|manifests| manifests[i].clone()),
     });
     Ok(WrittenArchive {
         images: images.collect(),
-        bytes: written?,
+        bytes,
         warnings,
     })
 }

@@ -8,10 +8,10 @@ use super::error::MetadataError;
 use super::split::{Place, each_raw, take_apart};
 use super::sums::Sum;
 use crate::base::digest::{Algorithm, DiffId};
-use crate::base::jobs;
 use crate::base::progress::Progress;
 use crate::image::{Image, Layer, LayerSource};
-use crate::layer::{LayerError, SumWanted, sum};
+use crate::layer::LayerError;
+use crate::layer::digest::{Nothing, Request, Wanted, prove};
 use crate::source::{Compression, Slice, Span};
 use crate::tar::TarError;
 use crate::tree::Tree;
@@ -107,27 +107,21 @@ pub(super) fn diff_ids(
                 .any(|layer| trusted(layer).is_none())
         })
         .collect();
-    let computed = jobs::map(
-        options.jobs,
-        &wanted,
-        |&n| blobs[n].tar.len(),
-        |&n| {
-            let task = progress.begin("digesting layers", Some(blobs[n].tar.len()));
-            sum(
-                &blobs[n].tar,
-                Compression::None,
-                &SumWanted::diff_id(),
-                &*task,
-            )
-            .map_err(|source| MetadataError::Layer {
-                layer: blobs[n].layer,
-                source,
-            })
-        },
-    );
+    let requests = wanted.iter().map(|&n| Request {
+        bytes: &blobs[n].tar,
+        compression: Compression::None,
+        wanted: Wanted::diff_id(),
+        task: Some("digesting layers".to_owned()),
+        alongside: Nothing,
+    });
+    let answers = prove(options.jobs, requests, progress);
     let mut by_span = HashMap::new();
-    for (n, sum) in wanted.into_iter().zip(computed) {
-        by_span.insert(blobs[n].stored.span(), DiffId::from(sum?.tar));
+    for (n, answer) in wanted.into_iter().zip(answers) {
+        let (proof, ()) = answer.map_err(|source| MetadataError::Layer {
+            layer: blobs[n].layer,
+            source,
+        })?;
+        by_span.insert(blobs[n].stored.span(), proof.diff_id().clone());
     }
     let of = |layer: &Layer| {
         let computed = layer.span().and_then(|span| by_span.get(&span).cloned());

@@ -2,15 +2,13 @@
 
 use crate::base::digest::{Digest, Hasher};
 use crate::base::jobs::{self, Cost, Jobs, Queue};
-use crate::base::progress::Task;
-use crate::source::{Slice, SourceError};
 
 /// How much of a stream is read, hashed and used at a time: large enough that system calls cost
 /// nothing; that of two streams stays in a core's cache in between.
-const BUFFER: usize = 256 * 1024;
+pub(super) const BUFFER: usize = 256 * 1024;
 
 /// One stream, from its first byte to its last.
-pub(crate) trait Pass {
+pub(super) trait Pass {
     /// Why it cannot be read, or what was read cannot be used.
     type Error;
 
@@ -31,7 +29,7 @@ pub(crate) trait Pass {
 }
 
 /// How work at an item begins.
-pub(crate) enum Begun<P, R> {
+pub(super) enum Begun<P, R> {
     /// It is a stream to be digested.
     Pass(P, Hasher),
     /// It was something else, and is done.
@@ -39,10 +37,10 @@ pub(crate) enum Begun<P, R> {
 }
 
 /// A stream that came to its end, and its digest; or why it did not.
-pub(crate) type Read<P> = Result<(P, Digest), <P as Pass>::Error>;
+pub(super) type Read<P> = Result<(P, Digest), <P as Pass>::Error>;
 
 /// What is done with the items of a queue.
-pub(crate) trait Work<'t, T> {
+pub(super) trait Work<'t, T> {
     /// What is made of an item that is a stream.
     type Pass: Pass;
     /// What comes of an item.
@@ -85,7 +83,7 @@ impl<'t, T, P: Pass> Lane<'t, T, P> {
 ///
 /// A thread works at two streams at a time, whose bytes are hashed together, which is faster than one
 /// after the other.
-pub(crate) fn map<'t, T: Sync, W, C: Into<Cost>>(
+pub(super) fn map<'t, T: Sync, W, C: Into<Cost>>(
     jobs: Jobs,
     items: &'t [T],
     cost: impl Fn(&T) -> C,
@@ -188,43 +186,6 @@ fn leaves_time(mine: u64, waiting: u64, threads: usize) -> bool {
     let others = threads.saturating_sub(1) as u64;
     // Hashed in pairs, what waits takes about two thirds of what it costs.
     others == 0 || u128::from(mine) * u128::from(others) * 3 < u128::from(waiting) * 2
-}
-
-/// An uncompressed stretch of a source.
-#[derive(Debug)]
-pub(crate) struct Plain<'s> {
-    slice: &'s Slice,
-    offset: u64,
-    task: Box<dyn Task>,
-}
-
-impl<'s> Plain<'s> {
-    /// From its first byte on; `task` is told how far it has come.
-    pub(crate) fn new(slice: &'s Slice, task: Box<dyn Task>) -> Self {
-        Self {
-            slice,
-            offset: 0,
-            task,
-        }
-    }
-}
-
-impl Pass for Plain<'_> {
-    type Error = SourceError;
-
-    fn left(&self) -> u64 {
-        self.slice.len() - self.offset
-    }
-
-    fn read(&mut self, buf: &mut [u8]) -> Result<usize, SourceError> {
-        self.slice.read_at(buf, self.offset)
-    }
-
-    fn hashed(&mut self, bytes: &[u8]) -> Result<(), SourceError> {
-        self.offset += bytes.len() as u64;
-        self.task.advance(bytes.len() as u64);
-        Ok(())
-    }
 }
 
 #[cfg(test)]

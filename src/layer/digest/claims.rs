@@ -1,0 +1,217 @@
+//! What is claimed of layers, verified: each stretch of bytes read once, however many claims are made
+//! about it.
+
+use super::proof::{Claimed, LayerName, Mismatch, Proof, Wanted};
+use super::request::{Nothing, Request, prove};
+use crate::base::digest::{Algorithm, BlobDigest, DiffId};
+use crate::base::jobs::{self, Jobs};
+use crate::base::progress::Progress;
+use crate::layer::LayerError;
+use crate::source::{ByPlace, Compression, Slice};
+
+/// What is claimed of a layer.
+#[derive(Clone, Debug)]
+pub(crate) struct Claim<'c> {
+    /// Which layer it is.
+    pub(crate) name: LayerName,
+    /// Its stored bytes.
+    pub(crate) bytes: &'c Slice,
+    /// How they are compressed.
+    pub(crate) compression: Compression,
+    /// What its uncompressed bytes should be.
+    pub(crate) diff_id: &'c DiffId,
+    /// What its stored bytes should be, if that is claimed.
+    pub(crate) stored: Option<&'c BlobDigest>,
+}
+
+impl Claim<'_> {
+    fn wanted(&self) -> Wanted {
+        Wanted {
+            tar: self.diff_id.digest().algorithm().clone(),
+            stored: self.stored.map(|id| id.digest().algorithm().clone()),
+        }
+    }
+
+    fn compare(&self, proof: &Proof) -> Result<(), ClaimError> {
+        let (claimed, computed) = (self.diff_id.digest(), proof.diff_id().digest());
+        if claimed.algorithm() != computed.algorithm() {
+            return Err(ClaimError::Unsupported {
+                name: self.name.clone(),
+                algorithm: claimed.algorithm().clone(),
+            });
+        }
+        Mismatch::between(&self.name, Claimed::DiffId, claimed, computed)?;
+        if let (Some(claimed), Some(computed)) = (self.stored, proof.stored()) {
+            let (claimed, computed) = (claimed.digest(), computed.digest());
+            Mismatch::between(&self.name, Claimed::Blob, claimed, computed)?;
+        }
+        Ok(())
+    }
+}
+
+/// Why a claim does not hold, or cannot be verified.
+#[derive(Debug)]
+pub(crate) enum ClaimError {
+    /// The bytes are not what is claimed.
+    Mismatch(Box<Mismatch>),
+    /// The bytes cannot be read.
+    Unread {
+        /// The layer.
+        name: LayerName,
+        /// Why not.
+        source: LayerError,
+    },
+    /// The claim is made by an algorithm that cannot be computed.
+    Unsupported {
+        /// The layer.
+        name: LayerName,
+        /// The algorithm.
+        algorithm: Algorithm,
+    },
+}
+
+impl From<Box<Mismatch>> for ClaimError {
+    fn from(mismatch: Box<Mismatch>) -> Self {
+        Self::Mismatch(mismatch)
+    }
+}
+
+/// Bytes that are to be read for the claims about them.
+#[derive(Debug)]
+struct Reading<'c> {
+    bytes: &'c Slice,
+    compression: Compression,
+    wanted: Wanted,
+    read: Option<Result<Proof, LayerError>>,
+}
+
+/// Claims, in the order in which they are answered for.
+#[derive(Debug)]
+pub(crate) struct Claims<'c> {
+    claims: Vec<(Claim<'c>, usize)>,
+    readings: Vec<Reading<'c>>,
+    /// Which readings each stretch of bytes has: one for each set of algorithms.
+    of_bytes: ByPlace<Vec<usize>>,
+}
+
+impl<'c> Claims<'c> {
+    /// No claim at all.
+    pub(crate) fn none() -> Self {
+        Self {
+            claims: Vec::new(),
+            readings: Vec::new(),
+            of_bytes: ByPlace::new(),
+        }
+    }
+
+    /// Adds a claim; `known` is what is proven of these bytes already.
+    pub(crate) fn add(&mut self, claim: Claim<'c>, known: Option<&Proof>) {
+        let wanted = claim.wanted();
+        let place = self.of_bytes.add(claim.bytes, Vec::new);
+        let readings = self.of_bytes.at_mut(place);
+        let same = |&&n: &&usize| self.readings[n].wanted == wanted;
+        let n = readings.iter().find(same).copied().unwrap_or_else(|| {
+            let n = self.readings.len();
+            readings.push(n);
+            self.readings.push(Reading {
+                bytes: claim.bytes,
+                compression: claim.compression,
+                wanted,
+                read: None,
+            });
+            n
+        });
+        let reading = &mut self.readings[n];
+        if let (None, Some(known)) = (&reading.read, known)
+            && known.answers(&reading.wanted)
+        {
+            reading.read = Some(Ok(known.clone()));
+        }
+        self.claims.push((claim, n));
+    }
+
+    /// The layers, by index, whose bytes are still to be read, and what is wanted of them; layers that
+    /// share bytes are told once.
+    pub(crate) fn open(&self) -> impl Iterator<Item = (usize, &Wanted)> {
+        let first = |n: usize| self.claims.iter().find(move |(_, reading)| *reading == n);
+        let open = |(_, reading): &(usize, &Reading<'_>)| reading.read.is_none();
+        let readings = self.readings.iter().enumerate().filter(open);
+        readings.filter_map(move |(n, reading)| Some((first(n)?.0.name.layer, &reading.wanted)))
+    }
+
+    /// Takes what was proven by whoever read the layers that are [open](Self::open), in their order.
+    pub(crate) fn settle(&mut self, proofs: impl IntoIterator<Item = Proof>) {
+        let open = self.readings.iter_mut();
+        let open = open.filter(|reading| reading.read.is_none());
+        for (reading, proof) in open.zip(proofs) {
+            reading.read = Some(Ok(proof));
+        }
+    }
+
+    /// Reads what is to be read, on several threads, and compares.
+    ///
+    /// # Errors
+    ///
+    /// [`ClaimError`], for the first claim that does not hold or cannot be verified.
+    pub(crate) fn check(mut self, jobs: Jobs, progress: &dyn Progress) -> Result<(), ClaimError> {
+        let open = |reading: &&Reading<'_>| reading.read.is_none();
+        let requests = self.readings.iter().filter(open).map(|reading| Request {
+            bytes: reading.bytes,
+            compression: reading.compression,
+            wanted: reading.wanted.clone(),
+            task: Some("verifying layers".to_owned()),
+            alongside: Nothing,
+        });
+        let mut answers = prove(jobs, requests, progress).into_iter();
+        for reading in self.readings.iter_mut().filter(|r| r.read.is_none()) {
+            let answer = answers.next();
+            reading.read = answer.map(|answer| answer.map(|(proof, ())| proof));
+        }
+        self.compare()
+    }
+
+    /// Compares every claim with what was read.
+    fn compare(mut self) -> Result<(), ClaimError> {
+        for (claim, n) in &self.claims {
+            match self.readings[*n].read.take() {
+                Some(Ok(proof)) => {
+                    claim.compare(&proof)?;
+                    self.readings[*n].read = Some(Ok(proof));
+                }
+                Some(Err(source)) => {
+                    let name = claim.name.clone();
+                    return Err(ClaimError::Unread { name, source });
+                }
+                // A reading without an answer is of nobody's.
+                None => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Compares what was [settled](Self::settle) and was known.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::check`].
+    pub(crate) fn conclude(self) -> Result<(), ClaimError> {
+        debug_assert!(self.readings.iter().all(|reading| reading.read.is_some()));
+        self.compare()
+    }
+
+    /// Verifies the claims on the other cores while this thread does `write`. What is written counts
+    /// only if every claim holds, so their errors come first.
+    pub(crate) fn while_writing<T, E: From<ClaimError>>(
+        self,
+        jobs: Jobs,
+        progress: &dyn Progress,
+        write: impl FnOnce() -> Result<T, E>,
+    ) -> Result<T, E> {
+        if self.claims.is_empty() {
+            return write();
+        }
+        let (checked, written) = jobs::both(|| self.check(jobs, progress), write);
+        checked?;
+        written
+    }
+}
