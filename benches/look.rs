@@ -12,12 +12,12 @@ mod support;
 use std::error::Error;
 use std::path::Path;
 
-use imgtar::Jobs;
 use imgtar::archive::Archive;
 use imgtar::base::progress::Silent;
 use imgtar::image::{Image, ImageSet};
 use imgtar::layer::Measures;
 use imgtar::report::{History, Images, Inspect, TreeBuilder};
+use imgtar::{Jobs, Options};
 
 use support::{Contender, Outcome, ms, plan, race, ratio, us_each};
 
@@ -68,8 +68,8 @@ fn growth() -> Outcome {
 }
 
 fn look(path: &Path) -> Result<Looked, Box<dyn Error>> {
-    let archive = imgtar::open(path, &Silent)?;
-    let set = ImageSet::load(&archive)?;
+    let archive = imgtar::open(path, &Options::default())?;
+    let set = archive.images()?;
     let measures = Measures::take(&set.images, Jobs::all_cores(), &Silent)?;
     Ok(Looked {
         archive,

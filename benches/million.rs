@@ -18,11 +18,10 @@ mod support;
 use std::error::Error;
 use std::path::{Path, PathBuf};
 
-use imgtar::Jobs;
 use imgtar::base::progress::Silent;
-use imgtar::image::ImageSet;
 use imgtar::output::{FlattenOptions, flatten};
 use imgtar::tree::Inode;
+use imgtar::{Jobs, Options};
 
 use many::{Contender, Plan, peak_memory, race, run};
 use support::{IMGTAR, Outcome};
@@ -146,8 +145,8 @@ fn sink(directory: &Path) -> String {
 }
 
 fn subject(name: &'static str, path: PathBuf) -> Result<Subject, Box<dyn Error>> {
-    let archive = imgtar::open(&path, &Silent)?;
-    let set = ImageSet::load(&archive)?;
+    let archive = imgtar::open(&path, &Options::default())?;
+    let set = archive.images()?;
     let [image] = set.images.as_slice() else {
         return Err("not one image".into());
     };

@@ -25,8 +25,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-use imgtar::base::progress::Silent;
-use imgtar::image::ImageSet;
+use imgtar::Options;
 use imgtar::source::{Compression, Decoder, Slice};
 use sha2::{Digest, Sha256};
 
@@ -228,8 +227,8 @@ fn text(path: &Path) -> Result<&str, Box<dyn Error>> {
 
 /// The stored bytes of every layer, each once.
 fn layers(path: &Path) -> Result<Vec<(Slice, Compression)>, Box<dyn Error>> {
-    let archive = imgtar::open(path, &Silent)?;
-    let set = ImageSet::load(&archive)?;
+    let archive = imgtar::open(path, &Options::default())?;
+    let set = archive.images()?;
     let layers = set.images.iter().flat_map(|image| &image.layers);
     let spans: BTreeMap<_, _> = layers
         .filter_map(|layer| {
@@ -258,7 +257,7 @@ fn plain_layers(
             &mut file,
         )?;
         // The file is open by then and stays readable without its name.
-        let source = imgtar::source::Input::open(file.path(), &Silent)?;
+        let source = imgtar::source::Input::open(file.path(), &Options::default())?;
         plain.push(source.source().whole());
     }
     Ok(plain)

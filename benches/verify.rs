@@ -20,10 +20,9 @@ use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-use imgtar::Jobs;
 use imgtar::base::progress::Silent;
-use imgtar::image::ImageSet;
 use imgtar::source::{Slice, Span};
+use imgtar::{Jobs, Options};
 use sha2::{Digest, Sha256};
 
 use support::{IMGTAR, Outcome, billions, peak_memory, race, ratio};
@@ -71,8 +70,8 @@ fn main() -> Outcome {
 
 /// The stored bytes of every layer, each once.
 fn layers(path: &Path) -> Result<Vec<Slice>, Box<dyn Error>> {
-    let archive = imgtar::open(path, &Silent)?;
-    let set = ImageSet::load(&archive)?;
+    let archive = imgtar::open(path, &Options::default())?;
+    let set = archive.images()?;
     let layers = set.images.iter().flat_map(|image| &image.layers);
     let spans: BTreeSet<Span> = layers.filter_map(imgtar::image::Layer::span).collect();
     Ok(spans
@@ -82,8 +81,8 @@ fn layers(path: &Path) -> Result<Vec<Slice>, Box<dyn Error>> {
 }
 
 fn verify(path: &Path) -> Result<u64, Box<dyn Error>> {
-    let archive = imgtar::open(path, &Silent)?;
-    let set = ImageSet::load(&archive)?;
+    let archive = imgtar::open(path, &Options::default())?;
+    let set = archive.images()?;
     let result = imgtar::check::verify(&archive, &set, Jobs::all_cores(), &Silent)?;
     if !result.is_ok(false) {
         return Err(format!("{} has problems", path.display()).into());

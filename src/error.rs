@@ -21,7 +21,7 @@ pub enum Error {
     /// The file or standard input could not be read.
     #[error(transparent)]
     Source(#[from] SourceError),
-    /// The bytes are no image archive.
+    /// The bytes are not an image archive.
     #[error(transparent)]
     Archive(#[from] ArchiveError),
     /// The images could not be had from the archive.
@@ -89,6 +89,7 @@ impl Error {
                 | SelectError::Several { .. }
                 | SelectError::Platforms { .. } => Class::Usage,
                 SelectError::Unknown { .. }
+                | SelectError::NoImage
                 | SelectError::NoPlatform { .. }
                 | SelectError::OutOfRange { .. } => Class::Input,
             },
@@ -167,6 +168,7 @@ fn of_rootfs(error: &TreeError) -> Class {
         | TreeError::Image { .. }
         | TreeError::Expansion { .. }
         | TreeError::WorkingDirectory { .. }
+        | TreeError::File { .. }
         | TreeError::TooManyEntries { .. } => Class::Input,
     }
 }

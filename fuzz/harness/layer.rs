@@ -9,7 +9,7 @@
 use std::fs::File;
 use std::io::Write;
 
-use imgtar::base::progress::Silent;
+use imgtar::Options;
 use imgtar::source::{Compression, Input, sniff};
 use imgtar::tar::{Cursor, Entry, Positioned, Streamed, Walker};
 
@@ -26,7 +26,8 @@ pub fn run(bytes: &[u8]) {
     }
     let mut file = tempfile::NamedTempFile::new().expect("a temporary file");
     File::write_all(file.as_file_mut(), bytes).expect("room for the input");
-    let input = Input::open(file.path(), &Silent).expect("a regular file that is not compressed");
+    let input = Input::open(file.path(), &Options::default())
+        .expect("a regular file that is not compressed");
     let (by_position, end_by_position) = walk(Positioned::new(input.source().whole()));
     assert_eq!(format!("{entries:?}"), format!("{by_position:?}"));
     assert_eq!(end, end_by_position);

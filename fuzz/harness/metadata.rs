@@ -10,11 +10,11 @@
 
 use std::io::Write;
 
-use imgtar::Jobs;
 use imgtar::base::progress::Silent;
 use imgtar::source::Input;
 use imgtar::split::metadata::{Container, SCHEMA};
 use imgtar::split::rebuild::{Target, rebuild};
+use imgtar::{Jobs, Options};
 
 /// Counts what is written, and stops where no honest input of this size would still write.
 struct Counter(u64);
@@ -65,5 +65,5 @@ pub fn run(bytes: &[u8]) {
 fn input(bytes: &[u8]) -> Option<Input> {
     let mut file = tempfile::NamedTempFile::new().expect("a temporary file");
     file.write_all(bytes).expect("room for the input");
-    Input::open(file.path(), &Silent).ok()
+    Input::open(file.path(), &Options::default()).ok()
 }

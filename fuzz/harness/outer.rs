@@ -15,11 +15,10 @@ use std::num::NonZeroUsize;
 
 use imgtar::archive::MemberKind;
 use imgtar::base::progress::Silent;
-use imgtar::image::ImageSet;
 use imgtar::layer::Measures;
 use imgtar::report::{History, Images, Inspect, Layers, TreeBuilder};
 use imgtar::source::{Compression, sniff};
-use imgtar::{Class, Jobs, Limits};
+use imgtar::{Class, Jobs, Options};
 
 /// Tries one input.
 pub fn run(bytes: &[u8]) {
@@ -28,7 +27,7 @@ pub fn run(bytes: &[u8]) {
     }
     let mut file = tempfile::NamedTempFile::new().expect("a temporary file");
     File::write_all(file.as_file_mut(), bytes).expect("room for the input");
-    let archive = match imgtar::open_damaged(file.path(), Limits::default(), &Silent) {
+    let archive = match imgtar::open_damaged(file.path(), &Options::default()) {
         Ok(archive) => archive,
         Err(error) => {
             assert_ne!(error.class(), Class::Environment, "{error:?}");
@@ -46,7 +45,7 @@ pub fn run(bytes: &[u8]) {
             assert!(span.offset + span.len <= len, "{member:?}");
         }
     }
-    let set = match ImageSet::salvage(&archive) {
+    let set = match archive.images() {
         Ok(set) => set,
         Err(error) => {
             let error = imgtar::Error::from(error);

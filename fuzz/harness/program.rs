@@ -15,13 +15,20 @@ use std::io::Write;
 use std::num::NonZeroUsize;
 
 use imgtar::base::progress::Silent;
-use imgtar::image::{Image, ImageSet};
+use imgtar::image::Image;
 use imgtar::output::{FlattenOptions, flatten};
 use imgtar::tar::{Kind, Streamed, Walker};
-use imgtar::{Class, Error, Jobs, Limit, Limits};
+use imgtar::{Class, Error, Jobs, Limit, Limits, Options};
 
 /// How many images of one archive are flattened.
 const IMAGES: usize = 4;
+
+fn within() -> Options<'static> {
+    Options {
+        limits: limits(),
+        ..Options::default()
+    }
+}
 
 fn limits() -> Limits {
     Limits::default()
@@ -38,10 +45,10 @@ fn limits() -> Limits {
 pub fn run(bytes: &[u8]) {
     let mut file = tempfile::NamedTempFile::new().expect("a temporary file");
     File::write_all(file.as_file_mut(), bytes).expect("room for the input");
-    let Some(archive) = sound(imgtar::open_damaged(file.path(), limits(), &Silent)) else {
+    let Some(archive) = sound(imgtar::open_damaged(file.path(), &within())) else {
         return;
     };
-    let Some(set) = sound(ImageSet::salvage(&archive).map_err(Error::from)) else {
+    let Some(set) = sound(archive.images().map_err(Error::from)) else {
         return;
     };
     let jobs = Jobs::new(NonZeroUsize::MIN);

@@ -6,5 +6,6 @@ pub mod digest;
 pub mod escape;
 pub(crate) mod jobs;
 pub mod limits;
+pub(crate) mod options;
 pub mod problem;
 pub mod progress;

@@ -10,10 +10,8 @@ use std::io::{self, Read};
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
-use imgtar::archive::{Archive, Contents};
-use imgtar::base::limits::Limits;
-use imgtar::base::progress::Progress;
 use imgtar::source::{Input, SourceError};
+use imgtar::{Archive, Contents, Options};
 
 use super::error::Failure;
 use super::output;
@@ -190,13 +188,12 @@ impl Files {
     pub(crate) fn archive(
         &self,
         path: &Path,
-        limits: Limits,
-        progress: &dyn Progress,
+        options: &Options<'_>,
     ) -> Result<Result<Archive, imgtar::Error>, Failure> {
         Ok(if self.reads_standard(path)? {
-            imgtar::open_stdin_within(limits, progress)
+            imgtar::open_stdin(options)
         } else {
-            imgtar::open_within(path, limits, progress)
+            imgtar::open(path, options)
         })
     }
 
@@ -204,13 +201,12 @@ impl Files {
     pub(crate) fn contents(
         &self,
         path: &Path,
-        limits: Limits,
-        progress: &dyn Progress,
+        options: &Options<'_>,
     ) -> Result<Result<Contents, imgtar::Error>, Failure> {
         Ok(if self.reads_standard(path)? {
-            imgtar::open_damaged_stdin(limits, progress)
+            imgtar::open_damaged_stdin(options)
         } else {
-            imgtar::open_damaged(path, limits, progress)
+            imgtar::open_damaged(path, options)
         })
     }
 
@@ -235,12 +231,11 @@ impl Files {
         &self,
         path: &Path,
         what: &str,
-        limits: Limits,
-        progress: &dyn Progress,
+        options: &Options<'_>,
     ) -> Result<Result<Input, SourceError>, Failure> {
         self.reads(path)?;
         if !is_standard(path) {
-            return Ok(Input::open_within(path, limits, progress));
+            return Ok(Input::open(path, options));
         }
         if output::stdin_is_terminal() {
             return Err(Failure::usage(format!(
@@ -248,7 +243,7 @@ impl Files {
             ))
             .hint("pipe it in, or give a path"));
         }
-        Ok(Input::stdin_within(limits, progress))
+        Ok(Input::stdin(options))
     }
 
     /// Reads a short file, or standard input for `-`: its first `limit` bytes, and one more if there is

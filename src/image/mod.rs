@@ -1,6 +1,6 @@
 //! The image model: what an archive says its images are.
 //!
-//! [`ImageSet::load`] turns an archive of any layout into [`Image`]s. Claims (digests, sizes,
+//! [`Archive::images`](crate::Archive::images) turns an archive of any layout into [`Image`]s. Claims (digests, sizes,
 //! counts) are kept beside what they are about and are not checked here, except where checking
 //! costs nothing: configs and manifests are read anyway, so their digests are computed. What does
 //! not hold becomes a [`crate::base::problem::Problem`] of the set; an archive with problems still loads.

@@ -1,5 +1,6 @@
 //! Picking images out of an archive: by reference, by ID, by position, by platform.
 
+use std::fmt;
 use std::str::FromStr;
 
 use super::model::{Image, ImageSet};
@@ -11,10 +12,21 @@ use crate::document::{Fit, Platform, WantedPlatform};
 const PREFIX_MIN: usize = 4;
 
 /// What an `IMAGE` argument asks for.
+///
+/// ```
+/// use imgtar::Selector;
+///
+/// assert_eq!("@2".parse(), Ok(Selector::Position(2)));
+/// assert_eq!("app:1.2".parse(), Ok(Selector::Called("app:1.2".to_owned())));
+/// assert!("@two".parse::<Selector>().is_err());
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Selector {
-    text: String,
-    position: Option<usize>,
+pub enum Selector {
+    /// The image at this place of the archive, counted from 0: `@N`.
+    Position(usize),
+    /// What is called so: a reference, an image ID or a prefix of one, or the bare name of an image in an
+    /// OCI image layout.
+    Called(String),
 }
 
 /// Why no image can be picked.
@@ -28,6 +40,9 @@ pub enum SelectError {
         /// What there is, for people.
         candidates: Vec<String>,
     },
+    /// There is none: it holds artifacts, or names what is not in it.
+    #[error("the archive holds no image")]
+    NoImage,
     /// Several images fit.
     #[error("`{wanted}` fits {} images", .candidates.len())]
     Ambiguous {
@@ -80,68 +95,65 @@ impl FromStr for Selector {
     type Err = SelectError;
 
     fn from_str(text: &str) -> Result<Self, SelectError> {
-        let position = match text.strip_prefix('@') {
-            None => None,
-            Some(digits) => Some(
-                digits
-                    .parse()
-                    .map_err(|_| SelectError::Position(text.to_owned()))?,
-            ),
-        };
-        Ok(Self {
-            text: text.to_owned(),
-            position,
-        })
+        match text.strip_prefix('@') {
+            None => Ok(Self::Called(text.to_owned())),
+            Some(digits) => {
+                let position = digits.parse();
+                let position = position.map_err(|_| SelectError::Position(text.to_owned()))?;
+                Ok(Self::Position(position))
+            }
+        }
     }
 }
 
-impl Selector {
-    /// The images that fit. Several only if they are platforms of one name, or share an ID prefix;
-    /// whether that is one too many is for the caller to say, see [`ImageSet::select`].
-    fn matches<'s>(&self, set: &'s ImageSet) -> Vec<&'s Image> {
-        let by_name: Vec<&Image> = set
-            .images
-            .iter()
-            .filter(|image| self.names(image))
-            .collect();
-        if !by_name.is_empty() {
-            return by_name;
+impl fmt::Display for Selector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Position(position) => write!(f, "@{position}"),
+            Self::Called(text) => f.write_str(text),
         }
-        set.images
-            .iter()
-            .filter(|image| self.is_id_of(image))
-            .collect()
     }
+}
 
-    fn names(&self, image: &Image) -> bool {
-        let wanted = self
-            .text
-            .parse::<Reference>()
-            .ok()
-            .map(Reference::or_latest);
-        image.names.iter().any(|name| match name {
-            Name::Reference(reference) => Some(reference.clone().or_latest()) == wanted,
-            Name::Bare(text) => *text == self.text,
-        })
+/// The images that are called `text`. Several only if they are platforms of one name, or share an ID
+/// prefix; whether that is one too many is for the caller to say.
+fn called<'s>(set: &'s ImageSet, text: &str) -> Vec<&'s Image> {
+    let by = |fits: fn(&Image, &str) -> bool| -> Vec<&'s Image> {
+        let images = set.images.iter();
+        images.filter(|image| fits(image, text)).collect()
+    };
+    let by_name = by(is_name_of);
+    if by_name.is_empty() {
+        by(is_id_of)
+    } else {
+        by_name
     }
+}
 
-    fn is_id_of(&self, image: &Image) -> bool {
-        let prefix = self.text.strip_prefix("sha256:").unwrap_or(&self.text);
-        let hex = prefix.len() >= PREFIX_MIN && prefix.bytes().all(|b| b.is_ascii_hexdigit());
-        // Docker's containerd store calls an image by the digest of its index or manifest.
-        let manifest = image
-            .manifest
-            .iter()
-            .flat_map(|m| [Some(&m.descriptor.digest), m.index.as_ref()]);
-        let ids = image
-            .identity
-            .encoded()
-            .into_iter()
-            .chain(manifest.flatten().map(Digest::encoded));
-        hex && ids
-            .into_iter()
-            .any(|id| id.starts_with(&prefix.to_ascii_lowercase()))
-    }
+fn is_name_of(image: &Image, text: &str) -> bool {
+    let wanted = text.parse::<Reference>().ok().map(Reference::or_latest);
+    image.names.iter().any(|name| match name {
+        Name::Reference(reference) => Some(reference.clone().or_latest()) == wanted,
+        Name::Bare(bare) => bare == text,
+    })
+}
+
+fn is_id_of(image: &Image, text: &str) -> bool {
+    let prefix = text.strip_prefix("sha256:").unwrap_or(text);
+    let hex = prefix.len() >= PREFIX_MIN && prefix.bytes().all(|b| b.is_ascii_hexdigit());
+    // Docker's containerd store calls an image by the digest of its index or manifest.
+    let manifest = image
+        .manifest
+        .iter()
+        .flat_map(|m| [Some(&m.descriptor.digest), m.index.as_ref()]);
+    let ids = image
+        .identity
+        .encoded()
+        .into_iter()
+        .chain(manifest.flatten().map(Digest::encoded));
+    hex && ids
+        .into_iter()
+        .any(|id| id.starts_with(&prefix.to_ascii_lowercase()))
 }
 
 /// Who picks the platform of an image for several, where none was asked for.
@@ -174,13 +186,49 @@ impl<'s> Picked<'s> {
 }
 
 impl ImageSet {
+    /// The one image that `selector` picks, and `platform` where it is an image for several. The answer
+    /// does not depend on the machine that asks.
+    ///
+    /// ```
+    /// use imgtar::Options;
+    ///
+    /// let archive = imgtar::open("testdata/engines/docker20-multi.tar".as_ref(), &Options::default())?;
+    /// let images = archive.images()?;
+    /// let image = images.select(&"imgtar-testdata/classic:1".parse()?, None)?;
+    /// assert_eq!(image.layers.len(), 2);
+    /// assert!(images.select(&"nothing:1".parse()?, None).is_err());
+    /// # Ok::<(), imgtar::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`SelectError`] if no image fits, or if several do.
+    pub fn select(
+        &self,
+        selector: &Selector,
+        platform: Option<&WantedPlatform>,
+    ) -> Result<&Image, SelectError> {
+        let picked = self.pick_one(Some(selector), platform, Unasked::Refuse);
+        picked.map(|(image, _)| image)
+    }
+
+    /// The only image of the archive, or its only one for `platform`.
+    ///
+    /// # Errors
+    ///
+    /// [`SelectError`] if there is none, or if there are several.
+    pub fn only(&self, platform: Option<&WantedPlatform>) -> Result<&Image, SelectError> {
+        let picked = self.pick_one(None, platform, Unasked::Refuse);
+        picked.map(|(image, _)| image)
+    }
+
     /// The images that a command should show: all, or those that `selector` and `platform` pick. One name
     /// for several platforms means that of the host.
     ///
     /// # Errors
     ///
     /// [`SelectError`] if nothing fits, or if an ID prefix fits several images.
-    pub fn select(
+    pub fn pick(
         &self,
         selector: Option<&Selector>,
         platform: Option<&WantedPlatform>,
@@ -200,15 +248,17 @@ impl ImageSet {
     /// # Errors
     ///
     /// [`SelectError`] if nothing fits, or if several images do.
-    pub fn select_one(
+    pub fn pick_one(
         &self,
         selector: Option<&Selector>,
         platform: Option<&WantedPlatform>,
         unasked: Unasked,
     ) -> Result<(&Image, Vec<Platform>), SelectError> {
         let fitting = self.fitting(selector, platform)?;
-        if let [image] = fitting[..] {
-            return Ok((image, Vec::new()));
+        match fitting[..] {
+            [image] => return Ok((image, Vec::new())),
+            [] => return Err(SelectError::NoImage),
+            _ => {}
         }
         let picked = one_platform(fitting, selector, unasked)?;
         Ok((picked.images[0], picked.by_host_from))
@@ -222,10 +272,7 @@ impl ImageSet {
     ) -> Result<Vec<&Image>, SelectError> {
         let fitting: Vec<&Image> = match selector {
             None => self.images.iter().collect(),
-            Some(Selector {
-                position: Some(position),
-                ..
-            }) => {
+            Some(Selector::Position(position)) => {
                 let count = self.images.len();
                 let out = SelectError::OutOfRange {
                     position: *position,
@@ -233,11 +280,11 @@ impl ImageSet {
                 };
                 vec![self.images.get(*position).ok_or(out)?]
             }
-            Some(selector) => selector.matches(self),
+            Some(Selector::Called(text)) => called(self, text),
         };
         if let (Some(selector), true) = (selector, fitting.is_empty()) {
             return Err(SelectError::Unknown {
-                wanted: selector.text.clone(),
+                wanted: selector.to_string(),
                 candidates: candidates(&self.images),
             });
         }
@@ -271,7 +318,7 @@ fn one_platform<'s>(
 ) -> Result<Picked<'s>, SelectError> {
     // The host's platform decides between platforms of one image; different images are not.
     let is_one_image = images.windows(2).all(|pair| pair[0].names == pair[1].names)
-        || selector.is_some_and(|selector| images.iter().all(|image| selector.names(image)));
+        || matches!(selector, Some(Selector::Called(text)) if images.iter().all(|image| is_name_of(image, text)));
     let mut platforms: Vec<Platform> = Vec::new();
     for image in &images {
         if !image.platform.is_unknown() && !platforms.contains(&image.platform) {
@@ -296,7 +343,7 @@ fn one_platform<'s>(
                 selector,
                 images.first().and_then(|image| image.names.first()),
             ) {
-                (Some(selector), _) => format!("`{}`", selector.text),
+                (Some(selector), _) => format!("`{selector}`"),
                 (None, Some(name)) => format!("`{name}`"),
                 (None, None) => "an image".to_owned(),
             };
@@ -311,7 +358,7 @@ fn one_platform<'s>(
     let candidates = candidates(images);
     Err(match selector {
         Some(selector) => SelectError::Ambiguous {
-            wanted: selector.text.clone(),
+            wanted: selector.to_string(),
             candidates,
         },
         None => SelectError::Several { candidates },

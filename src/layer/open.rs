@@ -10,9 +10,11 @@ use super::decoded::{Decoded, Told};
 use super::digest::{Alongside, Nothing, Outcome, Proof, Request, Wanted, Work, run};
 use super::spool::Spool;
 use crate::base::jobs::Jobs;
+use crate::base::options::Options;
 use crate::base::progress::Progress;
 use crate::image::{Image, Layer, LayerSource};
 use crate::source::{ByPlace, Compression, Slice, SliceReader, SourceError, Span};
+use crate::tar::{Entry, Kind, Positioned, Walker};
 
 /// What decoding is called while it is under way.
 const TASK: &str = "decompressing layers";
@@ -67,6 +69,41 @@ impl LayerTar {
     pub fn reader(&self) -> SliceReader {
         self.0.reader()
     }
+
+    /// Its entries in their order, whiteouts and all, as they are written there: headers that are about
+    /// others are applied to those. Bodies are passed over. After an error there are no more.
+    ///
+    /// ```
+    /// use imgtar::Options;
+    ///
+    /// let options = Options::default();
+    /// let archive = imgtar::open("testdata/engines/docker26-one.tar".as_ref(), &options)?;
+    /// let images = archive.images()?;
+    /// let layer = images.only(None)?.layers.last().expect("a layer").open(&options)?;
+    /// let names: Vec<Vec<u8>> = layer
+    ///     .entries()
+    ///     .map(|entry| Ok(entry?.path))
+    ///     .collect::<Result<_, imgtar::Error>>()?;
+    /// assert!(!names.is_empty());
+    /// # Ok::<(), imgtar::Error>(())
+    /// ```
+    pub fn entries(&self) -> impl Iterator<Item = Result<Entry, LayerError>> + use<> {
+        let mut walker = Walker::new(Positioned::new(self.0.clone()));
+        let mut failed = false;
+        std::iter::from_fn(move || {
+            while !failed {
+                match walker.next_entry() {
+                    Ok(Some(entry)) if entry.kind == Kind::Global => {}
+                    Ok(entry) => return entry.map(Ok),
+                    Err(fault) => {
+                        failed = true;
+                        return Some(Err(LayerError::Tar(fault)));
+                    }
+                }
+            }
+            None
+        })
+    }
 }
 
 impl Layer {
@@ -77,11 +114,11 @@ impl Layer {
     ///
     /// [`LayerError`] if the archive does not hold it, if its compression is damaged, or if it cannot be
     /// read. What is not a tar is not an error here.
-    pub fn open(&self, progress: &dyn Progress) -> Result<LayerTar, LayerError> {
+    pub fn open(&self, options: &Options<'_>) -> Result<LayerTar, LayerError> {
         let (bytes, compression) = self.stored()?;
         match compression {
             Compression::None => Ok(LayerTar(bytes.clone())),
-            _ => decode(bytes, compression, progress),
+            _ => decode(bytes, compression, options.progress),
         }
     }
 

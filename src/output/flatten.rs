@@ -115,7 +115,7 @@ impl<'i> Merged<'i> {
             require_claims(image)?;
         }
         let layers = OpenLayers::of(image, digests, options.jobs, progress)?;
-        let mut tree = Tree::merge(layers.tars())?;
+        let mut tree = Tree::of_layers(layers.tars())?;
         tree.check_expansion()?;
         if let Some(time) = options.as_container {
             let working_dir = image.view().map_or("", |config| &config.run.working_dir);

@@ -6,15 +6,15 @@ use std::io::{self, BufRead, Read};
 use std::sync::Arc;
 
 use super::expansion::{Bound, Ledger};
-use super::{Compression, Decoder, SourceError};
+use super::{Compression, Decoder, ReadAt, SourceError};
 use crate::base::limits::Limits;
 
-/// A readable file of known length, shared between threads.
+/// Readable bytes of known length, a file's or the caller's, shared between threads.
 #[derive(Clone)]
 pub struct Source(Arc<Inner>);
 
 struct Inner {
-    file: File,
+    bytes: Bytes,
     /// Where the archive begins in the file: not 0 for a standard input that was partly read.
     base: u64,
     len: u64,
@@ -22,6 +22,37 @@ struct Inner {
     /// Whether nobody but this process has the file.
     temporary: bool,
     ledger: Arc<Ledger>,
+}
+
+/// What is read.
+enum Bytes {
+    /// A file of the system.
+    File(File),
+    /// What the caller of the library has.
+    Given(Box<dyn ReadAt>),
+}
+
+impl Bytes {
+    fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
+        match self {
+            Self::File(file) => positioned_read(file, buf, offset),
+            Self::Given(bytes) => {
+                let n = bytes.read_at(buf, offset)?;
+                if n > buf.len() {
+                    let told = "the reader reports more bytes than it was asked for";
+                    return Err(io::Error::other(told));
+                }
+                Ok(n)
+            }
+        }
+    }
+
+    fn file(&self) -> Option<&File> {
+        match self {
+            Self::File(file) => Some(file),
+            Self::Given(_) => None,
+        }
+    }
 }
 
 /// A stretch of a [`Source`], in bytes.
@@ -41,8 +72,20 @@ pub(crate) struct Place(usize, Span);
 impl Source {
     pub(super) fn new(file: File, base: u64, len: u64, path: String, limits: Limits) -> Self {
         Self(Arc::new(Inner {
-            file,
+            bytes: Bytes::File(file),
             base,
+            len,
+            path,
+            temporary: false,
+            ledger: Arc::new(Ledger::new(limits, len)),
+        }))
+    }
+
+    /// Bytes of the caller of the library, `len` of them, called `path` in messages.
+    pub(super) fn given(bytes: Box<dyn ReadAt>, len: u64, path: String, limits: Limits) -> Self {
+        Self(Arc::new(Inner {
+            bytes: Bytes::Given(bytes),
+            base: 0,
             len,
             path,
             temporary: false,
@@ -71,7 +114,7 @@ impl Source {
 
     fn spooled(file: File, len: u64, path: String, ledger: Arc<Ledger>) -> Self {
         Self(Arc::new(Inner {
-            file,
+            bytes: Bytes::File(file),
             base: 0,
             len,
             path,
@@ -126,7 +169,11 @@ impl Source {
         let mut filled = 0;
         while filled < want {
             let at = offset + filled as u64;
-            match positioned_read(&self.0.file, &mut buf[filled..want], self.0.base + at) {
+            match self
+                .0
+                .bytes
+                .read_at(&mut buf[filled..want], self.0.base + at)
+            {
                 Ok(0) => {
                     return Err(SourceError::Shrank {
                         path: self.label(),
@@ -236,8 +283,9 @@ impl Slice {
     /// Gives the room of its bytes back to the system, if they are in a temporary file of this process
     /// and the system can do so. They must not be read again.
     pub(crate) fn discard(&self) {
-        if self.source.0.temporary {
-            discard(&self.source.0.file, self.span);
+        let inner = &*self.source.0;
+        if let (true, Some(file)) = (inner.temporary, inner.bytes.file()) {
+            discard(file, self.span);
         }
     }
 
@@ -245,8 +293,11 @@ impl Slice {
     /// many these were: fewer where the system likes, none where it cannot do that or fails.
     pub(crate) fn copy_in_kernel(&self, file: &File, at: u64) -> u64 {
         let inner = &*self.source.0;
+        let Some(own) = inner.bytes.file() else {
+            return 0;
+        };
         let from = inner.base + self.span.offset;
-        copy_in_kernel(&inner.file, from, file, at, self.span.len)
+        copy_in_kernel(own, from, file, at, self.span.len)
     }
 
     /// The stretch `span` of it, counted from its beginning and cut to what it holds.

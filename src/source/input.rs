@@ -6,9 +6,10 @@ use std::path::Path;
 
 use super::compression::MAGIC_LEN;
 use super::file::label;
-use super::{Compression, DirectoryLooks, Source, SourceError, sniff};
+use super::{Compression, DirectoryLooks, ReadAt, Source, SourceError, sniff};
 use crate::base::escape;
-use crate::base::limits::{Exceeded, Limits};
+use crate::base::limits::Exceeded;
+use crate::base::options::Options;
 use crate::base::progress::{Progress, Task};
 
 /// How many bytes are copied at a time into a temporary file.
@@ -31,27 +32,36 @@ impl Input {
     /// # Errors
     ///
     /// [`SourceError`], whichever its variants say.
-    pub fn open(path: &Path, progress: &dyn Progress) -> Result<Self, SourceError> {
-        Self::open_within(path, Limits::default(), progress)
-    }
-
-    /// The same with other limits.
-    ///
-    /// # Errors
-    ///
-    /// [`SourceError`], whichever its variants say.
-    pub fn open_within(
-        path: &Path,
-        limits: Limits,
-        progress: &dyn Progress,
-    ) -> Result<Self, SourceError> {
+    pub fn open(path: &Path, options: &Options<'_>) -> Result<Self, SourceError> {
         let name = escape::path(path);
         let open = |source| SourceError::Open {
             path: label(&name),
             source,
         };
         let file = File::open(path).map_err(open)?;
-        Self::from_file(file, name.clone(), limits, progress)
+        Self::from_file(file, name.clone(), options)
+    }
+
+    /// Takes bytes that the caller has, called `name` in messages. Only what is compressed is copied.
+    ///
+    /// # Errors
+    ///
+    /// [`SourceError`], whichever its variants say.
+    pub fn from_reader(
+        bytes: impl ReadAt + 'static,
+        name: &str,
+        options: &Options<'_>,
+    ) -> Result<Self, SourceError> {
+        let name = escape::path(Path::new(name));
+        let len = bytes.size().map_err(|source| SourceError::Open {
+            path: label(&name),
+            source,
+        })?;
+        if len == 0 {
+            return Err(SourceError::Empty { path: label(&name) });
+        }
+        let source = Source::given(Box::new(bytes), len, name, options.limits);
+        Self::decompressed(source, options.progress)
     }
 
     /// Takes plain bytes that this process has written itself.
@@ -70,24 +80,15 @@ impl Input {
     /// # Errors
     ///
     /// [`SourceError`], whichever its variants say.
-    pub fn stdin(progress: &dyn Progress) -> Result<Self, SourceError> {
-        Self::stdin_within(Limits::default(), progress)
-    }
-
-    /// The same with other limits.
-    ///
-    /// # Errors
-    ///
-    /// [`SourceError`], whichever its variants say.
     #[cfg(unix)]
-    pub fn stdin_within(limits: Limits, progress: &dyn Progress) -> Result<Self, SourceError> {
+    pub fn stdin(options: &Options<'_>) -> Result<Self, SourceError> {
         use std::os::fd::AsFd;
         let open = |source| SourceError::Open {
             path: label("-"),
             source,
         };
         let fd = io::stdin().as_fd().try_clone_to_owned().map_err(open)?;
-        Self::from_file(File::from(fd), "-".into(), limits, progress)
+        Self::from_file(File::from(fd), "-".into(), options)
     }
 
     /// Reads standard input, spooled once.
@@ -96,18 +97,16 @@ impl Input {
     ///
     /// [`SourceError`], whichever its variants say.
     #[cfg(not(unix))]
-    pub fn stdin_within(limits: Limits, progress: &dyn Progress) -> Result<Self, SourceError> {
-        let task = progress.begin("reading standard input", None);
+    pub fn stdin(options: &Options<'_>) -> Result<Self, SourceError> {
+        let task = options.progress.begin("reading standard input", None);
         let spooled = spool(io::stdin().lock(), "-", &*task)?;
-        Self::from_file(spooled, "-".into(), limits, progress)
+        Self::from_file(spooled, "-".into(), options)
     }
 
-    fn from_file(
-        mut file: File,
-        path: String,
-        limits: Limits,
-        progress: &dyn Progress,
-    ) -> Result<Self, SourceError> {
+    fn from_file(mut file: File, path: String, options: &Options<'_>) -> Result<Self, SourceError> {
+        let Options {
+            limits, progress, ..
+        } = *options;
         let open = |source| SourceError::Open {
             path: label(&path),
             source,

@@ -1,8 +1,9 @@
 //! Bytes at rest: the only folder that touches the operating system for reading.
 //!
 //! An archive is read through a [`Source`]: a regular file (or an unnamed temporary file) with
-//! positioned reads, so that any number of threads read from one descriptor. Whatever is no regular
-//! file, and whatever is compressed as a whole, is spooled once by [`Input`].
+//! positioned reads, so that any number of threads read from one descriptor, or the caller's own bytes
+//! ([`ReadAt`]). Whatever is not a regular file, and whatever is compressed as a whole, is spooled once by
+//! [`Input`].
 //!
 //! Threats, and what is done about them:
 //!
@@ -25,6 +26,7 @@ mod error;
 mod expansion;
 mod file;
 mod input;
+mod read_at;
 mod scratch;
 mod turn;
 
@@ -38,4 +40,5 @@ pub(crate) use file::Place;
 pub(crate) use file::is_copied_to_in_kernel;
 pub use file::{Slice, SliceReader, Source, Span};
 pub use input::Input;
+pub use read_at::ReadAt;
 pub(crate) use scratch::{Scratch, write_at};

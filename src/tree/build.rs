@@ -53,9 +53,13 @@ impl Tree {
     /// # Errors
     ///
     /// [`TreeError`] if a layer is missing, damaged, or holds what no engine can apply.
-    pub fn build(image: &Image, jobs: Jobs, progress: &dyn Progress) -> Result<Self, TreeError> {
+    pub(crate) fn build(
+        image: &Image,
+        jobs: Jobs,
+        progress: &dyn Progress,
+    ) -> Result<Self, TreeError> {
         let layers = OpenLayers::of(image, false, jobs, progress)?;
-        Self::merge(layers.tars())
+        Self::of_layers(layers.tars())
     }
 
     /// Applies the layers of an image, base first.
@@ -63,7 +67,7 @@ impl Tree {
     /// # Errors
     ///
     /// [`TreeError`] if a layer is damaged, or holds what no engine can apply.
-    pub fn merge(layers: &[LayerTar]) -> Result<Self, TreeError> {
+    pub fn of_layers(layers: &[LayerTar]) -> Result<Self, TreeError> {
         let mut tree = Self::empty(limits_of(layers));
         let mut known = Known::of(layers);
         for (layer, tar) in layers.iter().enumerate() {

@@ -4,6 +4,7 @@
 //! [`Tree::file_body`], which counts the holes of what it hands out against the limits of the image.
 
 use std::collections::HashSet;
+use std::io::{self, Read};
 use std::sync::{Mutex, PoisonError};
 
 use super::error::TreeError;
@@ -126,7 +127,7 @@ pub(super) fn same(
     if one.size != other.size {
         return Ok(false);
     }
-    let (mut one, mut other) = (Content::new(one), Content::new(other));
+    let (mut one, mut other) = (FileReader::new(one.clone()), FileReader::new(other.clone()));
     loop {
         let n = one.fill(left)?;
         if n != other.fill(right)? || left[..n] != right[..n] {
@@ -138,23 +139,29 @@ pub(super) fn same(
     }
 }
 
-/// The logical bytes of a file, read in order.
-struct Content<'f> {
-    body: &'f FileBody<'f>,
+/// The bytes of a regular file, read in order; the holes of a sparse one are zeros.
+#[derive(Debug)]
+pub struct FileReader<'f> {
+    body: FileBody<'f>,
     position: u64,
     /// The next stretch of data of a sparse file, and where it is stored.
     next: usize,
     stored_at: u64,
 }
 
-impl<'f> Content<'f> {
-    fn new(body: &'f FileBody<'f>) -> Self {
+impl<'f> FileReader<'f> {
+    pub(super) fn new(body: FileBody<'f>) -> Self {
         Self {
-            body,
             position: 0,
             next: 0,
             stored_at: body.sparse.map_or(0, |map| map.map_len),
+            body,
         }
+    }
+
+    /// How long the file is, in bytes.
+    pub fn size(&self) -> u64 {
+        self.body.size
     }
 
     /// Fills `buf`, or what there is until the end.
@@ -186,5 +193,11 @@ impl<'f> Content<'f> {
         }
         self.position = end;
         Ok(want)
+    }
+}
+
+impl Read for FileReader<'_> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        self.fill(buf).map_err(io::Error::other)
     }
 }

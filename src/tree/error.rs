@@ -87,6 +87,14 @@ pub enum TreeError {
         /// Why its bytes cannot be read.
         source: SourceError,
     },
+    /// A path that does not lead to a regular file.
+    #[error("`{}` {fault}", escape::name(.path))]
+    File {
+        /// The path that was asked for.
+        path: Vec<u8>,
+        /// What there is instead.
+        fault: FileFault,
+    },
     /// A working directory that no container can have.
     #[error(
         "no container can be made of the image: the path of its working directory has {len} bytes, {limit} is the most"
@@ -141,6 +149,23 @@ impl TreeError {
     pub fn is_environment(&self) -> bool {
         matches!(self, Self::Layer { source, .. } if source.is_environment())
     }
+}
+
+/// Why there is no file to read at a path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum FileFault {
+    /// Nothing is there.
+    #[error("is not in the image")]
+    Missing,
+    /// Symbolic links on the way go round in circles.
+    #[error("leads through a loop of symbolic links")]
+    Loop,
+    /// It is a directory.
+    #[error("is a directory")]
+    Directory,
+    /// It is a device or a pipe.
+    #[error("is not a regular file")]
+    NotRegular,
 }
 
 /// Faults of one entry.

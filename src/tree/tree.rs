@@ -140,6 +140,14 @@ impl Inode {
         }
     }
 
+    /// How long the file is, in bytes; 0 if it is not a regular file.
+    pub fn size(&self) -> u64 {
+        match &self.body {
+            Body::File { size, .. } => *size,
+            _ => 0,
+        }
+    }
+
     /// The modification time.
     pub fn mtime(&self) -> Mtime {
         Mtime {

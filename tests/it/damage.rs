@@ -17,8 +17,8 @@ use crate::support::{archives, bytes, engines, shared};
 use imgtar::archive::ArchiveError;
 use imgtar::base::problem::Severity;
 use imgtar::base::progress::Silent;
-use imgtar::image::{ImageSet, LoadError};
-use imgtar::{Jobs, Limits};
+use imgtar::image::LoadError;
+use imgtar::{Jobs, Options};
 
 /// What a byte of an archive belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -130,8 +130,8 @@ fn kind_of(name: &str, configs: &BTreeSet<String>) -> Kind {
 
 /// The members that hold configs of docker archives; in layouts they are blobs like others.
 fn configs(path: &str) -> BTreeSet<String> {
-    let archive = imgtar::open(Path::new(path), &Silent).expect("an archive");
-    let set = ImageSet::load(&archive).expect("images");
+    let archive = imgtar::open(Path::new(path), &Options::default()).expect("an archive");
+    let set = archive.images().expect("images");
     let members = set.images.iter().filter_map(|image| {
         let config = image.config.as_ref()?;
         Some(String::from_utf8(config.member.clone()).expect("UTF-8"))
@@ -165,10 +165,10 @@ fn verify(path: &Path) -> Said {
         codes: ["refused"].into(),
         has_error: true,
     };
-    let Ok(archive) = imgtar::open_damaged(path, Limits::default(), &Silent) else {
+    let Ok(archive) = imgtar::open_damaged(path, &Options::default()) else {
         return refused;
     };
-    let set = match ImageSet::salvage(&archive) {
+    let set = match archive.images() {
         Ok(set) => set,
         Err(LoadError::Archive(ArchiveError::Damaged { .. })) => {
             let mut said = refused;

@@ -12,12 +12,11 @@ use std::fs;
 use std::num::NonZeroUsize;
 use std::path::Path;
 
-use imgtar::Jobs;
 use imgtar::base::progress::Silent;
-use imgtar::image::ImageSet;
 use imgtar::output::{FlattenOptions, WriteError, flatten, spool_delta};
 use imgtar::source::Input;
 use imgtar::tree::{Additions, ChangeKind, Delta, Tree, TreeError, difference};
+use imgtar::{Jobs, Options};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngSeed, TestRunner};
 
@@ -35,9 +34,13 @@ fn image_tree(layers: &[Vec<u8>], directory: &Path) -> Tree {
     let file = directory.join("lower.tar");
     _ = fs::remove_file(&file);
     fs::write(&file, forge::archive(layers, Form::Hybrid)).expect("room for an archive");
-    let archive = imgtar::open(&file, &Silent).expect("an archive");
-    let images = ImageSet::load(&archive).expect("images");
-    let built = Tree::build(&images.images[0], jobs(), &Silent);
+    let options = Options {
+        jobs: jobs(),
+        ..Options::default()
+    };
+    let archive = imgtar::open(&file, &options).expect("an archive");
+    let images = archive.images().expect("images");
+    let built = Tree::merge(&images.images[0], &options);
     built.expect("layers that can be applied")
 }
 
@@ -46,7 +49,7 @@ fn flat_tree(tar: &[u8], directory: &Path) -> Result<Tree, TreeError> {
     let file = directory.join("upper.tar");
     _ = fs::remove_file(&file);
     fs::write(&file, tar).expect("room for a tar");
-    let input = Input::open(&file, &Silent).expect("a file");
+    let input = Input::open(&file, &Options::default()).expect("a file");
     Tree::from_tar(input.source().whole())
 }
 
@@ -55,8 +58,8 @@ fn flattened(layers: &[Vec<u8>], directory: &Path) -> Vec<u8> {
     let file = directory.join("flat.tar");
     _ = fs::remove_file(&file);
     fs::write(&file, forge::archive(layers, Form::Hybrid)).expect("room for an archive");
-    let archive = imgtar::open(&file, &Silent).expect("an archive");
-    let images = ImageSet::load(&archive).expect("images");
+    let archive = imgtar::open(&file, &Options::default()).expect("an archive");
+    let images = archive.images().expect("images");
     let options = FlattenOptions {
         as_container: None,
         verify: true,

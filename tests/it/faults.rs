@@ -12,8 +12,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use imgtar::base::progress::Silent;
-use imgtar::image::ImageSet;
-use imgtar::{Class, Error, Jobs};
+use imgtar::{Class, Error, Jobs, Options};
 
 use crate::support::{engines, imgtar, repository, shown};
 
@@ -196,8 +195,8 @@ fn an_input_that_shrinks_is_told_for_what_it_is() {
     let directory = tempfile::tempdir().expect("a directory");
     let path = directory.path().join("shrinking.tar");
     fs::copy(engines("docker26-one.tar"), &path).expect("room for a copy");
-    let archive = imgtar::open(&path, &Silent).expect("an archive");
-    let set = ImageSet::load(&archive).expect("images");
+    let archive = imgtar::open(&path, &Options::default()).expect("an archive");
+    let set = archive.images().expect("images");
     let len = path.metadata().expect("a file").len();
     let file = File::options().write(true).open(&path).expect("our file");
     file.set_len(len / 2).expect("our file");

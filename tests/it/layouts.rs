@@ -6,12 +6,12 @@ use std::fs::File;
 use std::io::Read as _;
 use std::path::Path;
 
-use imgtar::Jobs;
 use imgtar::base::progress::Silent;
-use imgtar::image::{ImageSet, Name};
+use imgtar::image::Name;
 use imgtar::output::{
     ArchiveLayout, ArchiveOptions, OutputImage, WriteError, WrittenArchive, write_archive,
 };
+use imgtar::{Jobs, Options};
 
 use serde_json::{Value, json};
 
@@ -68,8 +68,8 @@ fn rewrite_with(
     to: &Path,
 ) -> Result<WrittenArchive, WriteError> {
     let jobs = Jobs::new(jobs.try_into().expect("not 0"));
-    let opened = imgtar::open(archive.as_ref(), &Silent).expect("an archive");
-    let set = ImageSet::load(&opened).expect("images");
+    let opened = imgtar::open(archive.as_ref(), &Options::default()).expect("an archive");
+    let set = opened.images().expect("images");
     let images: Vec<OutputImage> = set
         .images
         .iter()
@@ -226,8 +226,8 @@ fn images_stay_what_they_are() {
     }
     let mut count = 0;
     for archive in all {
-        let opened = imgtar::open(archive.as_ref(), &Silent).expect("a tar");
-        let Ok(set) = ImageSet::load(&opened) else {
+        let opened = imgtar::open(archive.as_ref(), &Options::default()).expect("a tar");
+        let Ok(set) = opened.images() else {
             continue; // An export, not an image.
         };
         let platforms = set.images.len() > 1
@@ -430,8 +430,9 @@ fn warnings() {
 fn names() {
     let directory = tempfile::tempdir().expect("a directory");
     let to = directory.path().join("out.tar");
-    let opened = imgtar::open(engines("tiny26.tar").as_ref(), &Silent).expect("an archive");
-    let set = ImageSet::load(&opened).expect("images");
+    let opened =
+        imgtar::open(engines("tiny26.tar").as_ref(), &Options::default()).expect("an archive");
+    let set = opened.images().expect("images");
     let jobs = Jobs::all_cores();
     let image = OutputImage::of(&set.images[0], jobs, &Silent).expect("an image");
     let name = |text: &str| Name::Reference(text.parse().expect("a reference"));

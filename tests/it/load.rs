@@ -8,12 +8,12 @@ use std::fs::{self, File};
 use std::process::{self, Command};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use imgtar::Jobs;
 use imgtar::base::progress::Silent;
-use imgtar::image::{Image, ImageSet, Name};
+use imgtar::image::{Image, Name};
 use imgtar::output::{
     ArchiveLayout, ArchiveOptions, OutputImage, SquashOptions, WrittenImage, squash, write_archive,
 };
+use imgtar::{Jobs, Options};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -212,8 +212,10 @@ impl Podman {
 }
 
 fn images(archive: &str) -> Vec<Image> {
-    let opened = imgtar::open(archive.as_ref(), &Silent).expect("a tar");
-    ImageSet::load(&opened).map_or_else(|_| Vec::new(), |set| set.images)
+    let opened = imgtar::open(archive.as_ref(), &Options::default()).expect("a tar");
+    opened
+        .images()
+        .map_or_else(|_| Vec::new(), |set| set.images)
 }
 
 fn output(image: &Image) -> OutputImage {

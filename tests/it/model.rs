@@ -16,14 +16,13 @@ use std::fmt;
 use std::fs;
 use std::num::NonZeroUsize;
 
-use imgtar::Jobs;
 use imgtar::base::progress::Silent;
-use imgtar::image::ImageSet;
 use imgtar::layer::OpenLayers;
 use imgtar::output::{FlattenOptions, WriteError, flatten, spool_delta};
 use imgtar::source::Slice;
 use imgtar::tar::{Kind, Positioned, Walker};
 use imgtar::tree::{Additions, Tree, TreeError, difference};
+use imgtar::{Jobs, Options};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngSeed, TestCaseResult, TestRunner};
 
@@ -595,8 +594,8 @@ fn flattened(stack: &[Vec<Item>], file: &std::path::Path) -> Result<Vec<u8>, Wri
     // A new file every time: what is open is not written to.
     _ = fs::remove_file(file);
     fs::write(file, forge::archive(&layers, Form::Hybrid)).expect("room for an archive");
-    let archive = imgtar::open(file, &Silent).expect("an archive");
-    let images = ImageSet::load(&archive).expect("images");
+    let archive = imgtar::open(file, &Options::default()).expect("an archive");
+    let images = archive.images().expect("images");
     let options = FlattenOptions {
         as_container: None,
         verify: true,
@@ -678,8 +677,8 @@ fn squash(stack: &[Vec<Item>], cut: usize, file: &std::path::Path) -> TestCaseRe
         .collect();
     _ = fs::remove_file(file);
     fs::write(file, forge::archive(&layers, Form::Hybrid)).expect("room for an archive");
-    let archive = imgtar::open(file, &Silent).expect("an archive");
-    let images = ImageSet::load(&archive).expect("images");
+    let archive = imgtar::open(file, &Options::default()).expect("an archive");
+    let images = archive.images().expect("images");
     let jobs = Jobs::new(NonZeroUsize::MIN);
     let layers = OpenLayers::of(&images.images[0], false, jobs, &Silent).expect("layers");
     let split = Tree::merge_split(layers.tars(), cut);

@@ -3,12 +3,12 @@
 use std::fs::{self, File};
 use std::path::Path;
 
-use imgtar::Jobs;
 use imgtar::base::progress::Silent;
-use imgtar::image::{Image, ImageSet};
+use imgtar::image::Image;
 use imgtar::output::{
     ArchiveLayout, ArchiveOptions, FlattenOptions, SquashOptions, flatten, squash, write_archive,
 };
+use imgtar::{Jobs, Options};
 use serde_json::Value;
 
 use crate::support::{
@@ -24,10 +24,12 @@ fn jobs() -> Jobs {
 
 /// The images of an archive; none if it holds none that can be read.
 fn images(archive: &str) -> Vec<Image> {
-    let Ok(opened) = imgtar::open(archive.as_ref(), &Silent) else {
+    let Ok(opened) = imgtar::open(archive.as_ref(), &Options::default()) else {
         return Vec::new();
     };
-    ImageSet::load(&opened).map_or_else(|_| Vec::new(), |set| set.images)
+    opened
+        .images()
+        .map_or_else(|_| Vec::new(), |set| set.images)
 }
 
 /// The rootfs tar of an image, unless no engine could apply its layers.
@@ -167,7 +169,7 @@ fn corpus() {
     let mut count = 0;
     for name in archives(&directory) {
         let archive = format!("{directory}/{name}");
-        if imgtar::open(archive.as_ref(), &Silent).is_ok() {
+        if imgtar::open(archive.as_ref(), &Options::default()).is_ok() {
             count += squash_all(&archive, &to);
         }
     }

@@ -8,9 +8,8 @@ use std::path::Path;
 use crate::support::forge::{Entry, Form};
 use crate::support::{Docker, Run, imgtar, items, number, sha256, shown, text};
 use imgtar::archive::{ArchiveError, Contents, Ending, LookupError};
-use imgtar::base::progress::Silent;
-use imgtar::image::{ImageSet, LoadError};
-use imgtar::{Error, Limits};
+use imgtar::image::LoadError;
+use imgtar::{Error, Options};
 use serde_json::{Value, json};
 
 // --- archives -------------------------------------------------------------------------------------
@@ -296,15 +295,14 @@ fn opening_gives_a_whole_archive_or_an_error() {
     let whole = forge::archive(&[layer("one")], Form::Hybrid);
     let path = place.put("cut.tar", &whole[..whole.len() / 2]);
     for _ in 0..2 {
-        let error = imgtar::open(Path::new(&path), &Silent).expect_err("it is cut");
+        let error = imgtar::open(Path::new(&path), &Options::default()).expect_err("it is cut");
         assert!(
             matches!(error, Error::Archive(ArchiveError::Damaged { .. })),
             "{error:?}"
         );
     }
     let left = || -> Contents {
-        imgtar::open_damaged(Path::new(&path), Limits::default(), &Silent)
-            .expect("something is left")
+        imgtar::open_damaged(Path::new(&path), &Options::default()).expect("something is left")
     };
     let contents = left();
     assert!(matches!(contents.ending(), Ending::Damaged(_)));
@@ -314,13 +312,13 @@ fn opening_gives_a_whole_archive_or_an_error() {
         "{missing:?}"
     );
     for _ in 0..2 {
-        let error = ImageSet::salvage(&contents).expect_err("no description is left");
+        let error = contents.images().expect_err("no description is left");
         let damaged = matches!(error, LoadError::Archive(ArchiveError::Damaged { .. }));
         assert!(damaged, "{error:?}");
     }
     contents.whole().expect_err("it is as cut as before");
     let path = place.put("whole.tar", &whole);
-    let contents = imgtar::open_damaged(Path::new(&path), Limits::default(), &Silent);
+    let contents = imgtar::open_damaged(Path::new(&path), &Options::default());
     let archive = contents.expect("an archive").whole().expect("a whole one");
     assert!(matches!(archive.ending(), Ending::Marked(_)));
     assert!(matches!(

@@ -58,6 +58,7 @@ pub(super) fn on_select(error: &SelectError) -> Advice {
             candidates.iter().cloned(),
             "pick one of these with --platform, or leave the option out to see all",
         ),
+        SelectError::NoImage => Advice::hint(VERIFY),
         SelectError::OutOfRange { .. } => {
             Advice::hint("`imgtar images ARCHIVE` lists the images with their positions")
         }

@@ -38,6 +38,7 @@ pub(super) fn on_rootfs(error: &TreeError) -> Advice {
         | TreeError::Expansion { .. }
         | TreeError::TooManyEntries { .. } => Advice::none(),
         TreeError::Compare { source, .. } => archive::on_source(source, Wanted::Images),
+        TreeError::File { .. } => Advice::hint("`imgtar ls` lists what the image holds"),
         TreeError::WorkingDirectory { .. } => {
             Advice::hint("no engine starts this image; another WORKDIR makes one that does")
         }

@@ -6,9 +6,9 @@ use std::io::ErrorKind;
 use imgtar::document::WantedPlatform;
 use imgtar::image::Selector;
 use imgtar::output::{WriteError, write_file};
-use imgtar::tree::Body;
+use imgtar::tree::{Body, Tree};
 
-use super::ls::{build, find, shown};
+use super::ls::{find, shown};
 use super::{Context, Exit, Failure};
 use crate::cli::args::{ArchiveArg, OneImageArg};
 use crate::cli::blocks;
@@ -49,7 +49,7 @@ impl Args {
             platform: self.platform.clone(),
         };
         let image = loaded.pick_to_read(&arg, context.output)?;
-        let tree = build(image, context.jobs, context)?;
+        let tree = Tree::merge(image, &context.options())?;
         // All paths are looked up before anything is printed, so that a mistake prints nothing.
         let mut files = Vec::with_capacity(self.paths.len());
         for path in &self.paths {

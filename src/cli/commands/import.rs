@@ -140,7 +140,7 @@ fn refuse_images(input: &Input, path: &Path, context: &Context) -> Result<(), Fa
     let Ok(archive) = Contents::index(input.clone()) else {
         return Ok(());
     };
-    let set = match ImageSet::salvage(&archive) {
+    let set = match archive.images() {
         Ok(set) => set,
         Err(LoadError::Archive(ArchiveError::NotAnImage { .. } | ArchiveError::Damaged { .. })) => {
             let path = archive.source().label();

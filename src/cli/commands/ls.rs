@@ -5,7 +5,6 @@ use std::ffi::OsString;
 use std::ops::ControlFlow;
 
 use clap::ValueEnum;
-use imgtar::Jobs;
 use imgtar::base::escape;
 use imgtar::base::limits::{Exceeded, Limit, Limits};
 use imgtar::document::WantedPlatform;
@@ -109,7 +108,7 @@ impl Args {
     }
 
     fn merged(&self, image: &Image, loaded: &Loaded, context: &Context) -> Result<(), Failure> {
-        let tree = build(image, context.jobs, context)?;
+        let tree = Tree::merge(image, &context.options())?;
         let starts = self.starts(&tree, context)?;
         let starts = starts.iter().map(|(node, path)| (*node, &path[..]));
         let merged = Merged::new(&tree, starts, self.depth.unwrap_or(usize::MAX));
@@ -145,12 +144,6 @@ impl Args {
             }
         })
     }
-}
-
-/// The merged tree of an image.
-pub(super) fn build(image: &Image, jobs: Jobs, context: &Context) -> Result<Tree, Failure> {
-    let tree = Tree::build(image, jobs, &context.progress)?;
-    Ok(tree)
 }
 
 /// What a path of the merged tree leads to, and the path. It may be given as it is or as `ls` prints it.

@@ -18,16 +18,15 @@ pub(super) mod verify;
 
 use std::path::Path;
 
-use imgtar::archive::{Archive, Contents};
 use imgtar::base::escape;
-use imgtar::base::problem::{Code, Problem, Severity};
-use imgtar::document::Platform;
-use imgtar::image::{Image, ImageSet, Unasked};
+use imgtar::image::Unasked;
 use imgtar::layer::Measures;
 use imgtar::report::units;
 use imgtar::source::Input;
 use imgtar::tree::Warning;
-use imgtar::{Jobs, Limits};
+use imgtar::{
+    Archive, Code, Contents, Image, ImageSet, Jobs, Limits, Options, Platform, Problem, Severity,
+};
 
 use super::args::{self, ArchiveArg, Global, ImageArg, OneImageArg};
 use super::error::{Failure, causes, note, warn};
@@ -60,9 +59,18 @@ impl Context {
         }
     }
 
+    /// What the library is told.
+    pub(super) fn options(&self) -> Options<'_> {
+        Options {
+            limits: self.limits,
+            jobs: self.jobs,
+            progress: &self.progress,
+        }
+    }
+
     /// Opens an archive that must be whole, or standard input for `-`.
     pub(super) fn open(&self, path: &Path) -> Result<Archive, Failure> {
-        Ok(self.files.archive(path, self.limits, &self.progress)??)
+        Ok(self.files.archive(path, &self.options())??)
     }
 
     /// Opens what can be read of an archive, for a caller to whom the library's error means something.
@@ -70,20 +78,20 @@ impl Context {
         &self,
         path: &Path,
     ) -> Result<Result<Contents, imgtar::Error>, Failure> {
-        self.files.contents(path, self.limits, &self.progress)
+        self.files.contents(path, &self.options())
     }
 
     /// Opens a rootfs tar, compressed or not, or standard input for `-`; `what` is wanted there, such as
     /// "the flat tar".
     pub(super) fn open_rootfs(&self, path: &Path, what: &str) -> Result<Input, Failure> {
         let files = &self.files;
-        args::rootfs(files.input(path, what, self.limits, &self.progress)?)
+        args::rootfs(files.input(path, what, &self.options())?)
     }
 
     /// Opens the metadata of a flat tar, or standard input for `-`.
     pub(super) fn open_metadata(&self, path: &Path) -> Result<Input, Failure> {
         let files = &self.files;
-        let input = files.input(path, "the metadata", self.limits, &self.progress)?;
+        let input = files.input(path, "the metadata", &self.options())?;
         Ok(input.map_err(imgtar::Error::from)?)
     }
 
@@ -94,7 +102,7 @@ impl Context {
 
     /// Reads the descriptions of an opened archive.
     pub(super) fn read(archive: Archive) -> Result<Loaded, Failure> {
-        let set = ImageSet::load(&archive)?;
+        let set = archive.images()?;
         Ok(Loaded { archive, set })
     }
 
@@ -201,7 +209,7 @@ impl Loaded {
         output: Option<Output>,
     ) -> Result<Vec<&Image>, Failure> {
         self.require_images()?;
-        let picked = self.set.select(arg.image.as_ref(), arg.platform.as_ref())?;
+        let picked = self.set.pick(arg.image.as_ref(), arg.platform.as_ref())?;
         if let (Some(output), [image]) = (output, &picked.images[..]) {
             say_platform(output, image, &picked.by_host_from);
         }
@@ -218,7 +226,7 @@ impl Loaded {
         self.require_images()?;
         let (image, platforms) =
             self.set
-                .select_one(arg.image.as_ref(), arg.platform.as_ref(), Unasked::Host)?;
+                .pick_one(arg.image.as_ref(), arg.platform.as_ref(), Unasked::Host)?;
         say_platform(output, image, &platforms);
         Ok(image)
     }
@@ -229,7 +237,7 @@ impl Loaded {
         self.require_images()?;
         let (image, _) =
             self.set
-                .select_one(arg.image.as_ref(), arg.platform.as_ref(), Unasked::Refuse)?;
+                .pick_one(arg.image.as_ref(), arg.platform.as_ref(), Unasked::Refuse)?;
         Ok(image)
     }
 

@@ -9,7 +9,7 @@ use imgtar::base::escape;
 use imgtar::base::problem::{Code, Problem};
 use imgtar::check::audit::{Audit, AuditKind};
 use imgtar::check::{Loaders, checksum_mismatch, file_digest};
-use imgtar::image::{ImageSet, LoadError};
+use imgtar::image::LoadError;
 use imgtar::report::{Demands, ImageAudit, Verify, VerifyArchive};
 use imgtar::source::SourceError;
 
@@ -177,7 +177,7 @@ impl Args {
             })
         })?;
         let claimed = claims.map(|claims| claims.of(path)).transpose()?;
-        let set = match ImageSet::salvage(&archive) {
+        let set = match archive.images() {
             Ok(set) => set,
             Err(error) => {
                 let problem = damage(&error);

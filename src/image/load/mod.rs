@@ -71,35 +71,39 @@ pub enum Unreadable {
     Json(#[from] JsonError),
 }
 
-impl ImageSet {
-    /// Reads every description that `archive` holds.
+impl Archive {
+    /// Reads every description of images that the archive holds; no layer is read.
     ///
     /// # Errors
     ///
     /// [`LoadError`] if nothing describes images, or nothing that does can be read; and if the archive
     /// was cut between two members, so that something is missing to which its descriptions lead. An
-    /// image whose parts are missing or wrong is otherwise no error: it is in the set, and so are its
+    /// image whose parts are missing or wrong is otherwise not an error: it is in the set, and so are its
     /// problems.
-    pub fn load(archive: &Archive) -> Result<Self, LoadError> {
-        let (set, end) = Self::read(archive)?;
+    pub fn images(&self) -> Result<ImageSet, LoadError> {
+        let (set, end) = ImageSet::read(self)?;
         match end {
             None => Ok(set),
-            Some(end) => Err(damaged(archive, end).into()),
+            Some(end) => Err(damaged(self, end).into()),
         }
     }
+}
 
+impl Contents {
     /// Reads the descriptions that are left of an archive, for `verify`: that it is cut or damaged is
     /// one of the problems of the set. What is missing because of that has no problem of its own.
     ///
     /// # Errors
     ///
     /// [`LoadError`] if nothing describes images, or nothing that does can be read.
-    pub fn salvage(contents: &Contents) -> Result<Self, LoadError> {
-        let (mut set, end) = Self::read(contents)?;
+    pub fn images(&self) -> Result<ImageSet, LoadError> {
+        let (mut set, end) = ImageSet::read(self)?;
         set.problems.extend(end.map(|end| end.problem()));
         Ok(set)
     }
+}
 
+impl ImageSet {
     fn read(contents: &Contents) -> Result<(Self, Option<Arc<EarlyEnd>>), LoadError> {
         // A member that is named as a description may have nothing to do with images.
         let despite_names = || match contents.early_end() {

@@ -103,7 +103,7 @@ fn accepted(
     }
     let (archive, rebuilt) = spool(&parts, options.jobs, progress)?;
     let archive = Archive::open(Input::temporary(archive))?;
-    let set = ImageSet::load(&archive)?;
+    let set = archive.images()?;
     let image = pick(metadata, &set, &rebuilt)?;
     let options = CommitOptions {
         created: options.created,

@@ -11,7 +11,7 @@ use imgtar::base::progress::Silent;
 use imgtar::check::{Verification, verify};
 use imgtar::image::{Identity, ImageSet};
 use imgtar::source::Compression;
-use imgtar::{Jobs, Limits};
+use imgtar::{Jobs, Options};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -196,8 +196,8 @@ struct Read {
 
 fn read(bytes: &[u8]) -> Read {
     let file = temporary(bytes);
-    let archive = imgtar::open(file.path(), &Silent).expect("an archive");
-    let set = ImageSet::load(&archive).expect("images");
+    let archive = imgtar::open(file.path(), &Options::default()).expect("an archive");
+    let set = archive.images().expect("images");
     Read { archive, set }
 }
 
@@ -311,13 +311,13 @@ proptest! {
         prop_assume!(cut > 0);
         let file = temporary(&bytes[..cut]);
         // What commands other than verify work with is whole.
-        if let Ok(archive) = imgtar::open(file.path(), &Silent) && let Ok(set) = ImageSet::load(&archive) {
+        if let Ok(archive) = imgtar::open(file.path(), &Options::default()) && let Ok(set) = archive.images() {
             prop_assert_eq!(set.images.len(), expected.ids.len());
             let mut layers = set.images.iter().flat_map(|image| &image.layers);
             prop_assert!(layers.all(|layer| layer.present().is_some()));
         }
-        let Ok(contents) = imgtar::open_damaged(file.path(), Limits::default(), &Silent) else { return Ok(()) };
-        let Ok(set) = ImageSet::salvage(&contents) else { return Ok(()) };
+        let Ok(contents) = imgtar::open_damaged(file.path(), &Options::default()) else { return Ok(()) };
+        let Ok(set) = contents.images() else { return Ok(()) };
         let jobs = Jobs::new(NonZeroUsize::MIN);
         let result = verify(&contents, &set, jobs, &Silent).expect("no fault of the system");
         // Between two members, a cut shows only in what is missing; and it is one error.

@@ -17,7 +17,7 @@ mod walker;
 use std::env;
 use std::io::Write as _;
 
-use imgtar::base::progress::Silent;
+use imgtar::Options;
 use imgtar::source::Input;
 use imgtar::tar::{Cursor, Entry, Positioned, Streamed, Walker};
 use proptest::test_runner::{Config, RngSeed};
@@ -94,7 +94,7 @@ fn walk_both(bytes: &[u8]) -> Walk {
 /// The bytes as an opened file, which has no name any more.
 fn input(bytes: &[u8]) -> Input {
     let file = file(bytes);
-    Input::open(file.path(), &Silent).expect("a regular file")
+    Input::open(file.path(), &Options::default()).expect("a regular file")
 }
 
 fn file(bytes: &[u8]) -> tempfile::NamedTempFile {

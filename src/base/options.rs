@@ -1,0 +1,43 @@
+//! What every entry of the library is told: how much an archive may ask for, how many threads work, and
+//! who hears of progress.
+
+use super::jobs::Jobs;
+use super::limits::Limits;
+use super::progress::{Progress, Silent};
+
+/// How to open an archive and how to work on it.
+///
+/// The defaults are the limits of `docs/security.md`, one thread for each core, and nobody who hears of
+/// progress. Limits count when an archive is opened: they travel with it, so that whatever is read
+/// from it later is bound by the limits that it was opened with.
+///
+/// ```
+/// use std::num::NonZeroUsize;
+/// use imgtar::{Jobs, Limit, Options};
+///
+/// let mut options = Options::default();
+/// options.jobs = Jobs::new(NonZeroUsize::MIN);
+/// options.limits = options.limits.with(Limit::Members, 10_000);
+/// let archive = imgtar::open("testdata/engines/docker26-one.tar".as_ref(), &options)?;
+/// assert!(archive.members().len() < 10_000);
+/// # Ok::<(), imgtar::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct Options<'p> {
+    /// How much the archive may ask for.
+    pub limits: Limits,
+    /// How many threads work at once. No result depends on it.
+    pub jobs: Jobs,
+    /// Who hears how far long work has come.
+    pub progress: &'p dyn Progress,
+}
+
+impl Default for Options<'_> {
+    fn default() -> Self {
+        Self {
+            limits: Limits::default(),
+            jobs: Jobs::all_cores(),
+            progress: &Silent,
+        }
+    }
+}
