@@ -5,13 +5,13 @@
 //! - What is refused leaves the config as it was.
 //! - Several values say what they say joined by newlines.
 
-use imgtar::document::{Changes, Config, ConfigDraft, RunConfig};
+use imgtar::document::{Config, ConfigChanges, ConfigDraft, RunConfig};
 
 /// Tries one input.
 pub fn run(text: &str) {
     let lines: Vec<&str> = text.split('\n').collect();
-    let Ok(changes) = Changes::parse(&lines) else {
-        assert!(Changes::parse(&[text]).is_err());
+    let Ok(changes) = ConfigChanges::parse(&lines) else {
+        assert!(ConfigChanges::parse(&[text]).is_err());
         return;
     };
     let before = RunConfig {
@@ -25,7 +25,7 @@ pub fn run(text: &str) {
         return;
     }
     let mut joined = before;
-    let whole = Changes::parse(&[text]).map(|changes| changes.apply(&mut joined));
+    let whole = ConfigChanges::parse(&[text]).map(|changes| changes.apply(&mut joined));
     assert_eq!((whole, &joined), (Ok(Ok(())), &run));
     for config in ["{}", r#"{"config":{"Hostname":"","Env":null,"x":1}}"#] {
         let Ok(mut draft) = ConfigDraft::parse(config.as_bytes()) else {

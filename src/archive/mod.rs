@@ -33,7 +33,7 @@ pub(crate) use duplicates::duplicate;
 pub use early_end::EarlyEnd;
 pub use error::{ArchiveError, LookupError};
 pub use foreign::{
-    Cipher, Compressor, Content, Encoding, Foreign, Format, JsonText, Mangled, TextForm,
+    Cipher, Compressor, Foreign, Format, HiddenContent, JsonText, Mangled, TextEncoding, TextForm,
     require_tar,
 };
 pub use index::{Archive, Contents, Ending};

@@ -75,15 +75,15 @@ pub fn text_but<'t>(text: &'t str, kept: &str) -> Cow<'t, str> {
 }
 
 /// A name as people may see it; it is escaped when it is displayed.
-pub fn name(bytes: &[u8]) -> Name<'_> {
-    Name(bytes)
+pub fn name(bytes: &[u8]) -> EscapedName<'_> {
+    EscapedName(bytes)
 }
 
 /// A name that [`name`] escapes.
 #[derive(Clone, Copy, Debug)]
-pub struct Name<'n>(&'n [u8]);
+pub struct EscapedName<'n>(&'n [u8]);
 
-impl fmt::Display for Name<'_> {
+impl fmt::Display for EscapedName<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for chunk in self.0.utf8_chunks() {
             let valid = chunk.valid();
@@ -106,7 +106,7 @@ impl fmt::Display for Name<'_> {
     }
 }
 
-impl Name<'_> {
+impl EscapedName<'_> {
     /// Writes the name escaped to `out`.
     ///
     /// # Errors

@@ -15,7 +15,7 @@ use crate::source::{ByPlace, Compression, Slice, SourceError, Span};
 
 /// One stored blob and what its bytes came to.
 #[derive(Debug)]
-pub(super) struct Blob {
+pub(super) struct ReadBlob {
     slice: Slice,
     /// The member that holds it.
     pub(super) member: Vec<u8>,
@@ -35,7 +35,7 @@ enum BlobBytes {
     Other(Proof),
 }
 
-impl Blob {
+impl ReadBlob {
     pub(super) fn span(&self) -> Span {
         self.slice.span()
     }
@@ -100,7 +100,7 @@ impl Plan {
 /// The blobs of an archive by where they lie.
 #[derive(Debug)]
 pub(super) struct Blobs {
-    blobs: ByPlace<Blob>,
+    blobs: ByPlace<ReadBlob>,
     /// Whether the entries of all layers were noted.
     pub(super) has_entries: bool,
     /// The digest of the whole file, if it was asked for.
@@ -238,7 +238,7 @@ impl Blobs {
         drop(work);
         let mut bytes = bytes.into_iter();
         Ok(Self {
-            blobs: plans.map(|plan| Blob {
+            blobs: plans.map(|plan| ReadBlob {
                 slice: plan.slice,
                 member: plan.member,
                 named: plan.named,
@@ -249,16 +249,16 @@ impl Blobs {
         })
     }
 
-    pub(super) fn get(&self, bytes: &Slice) -> Option<&Blob> {
+    pub(super) fn get(&self, bytes: &Slice) -> Option<&ReadBlob> {
         self.blobs.get(bytes)
     }
 
     /// The blob of a layer, if the archive holds it.
-    pub(super) fn of(&self, layer: &Layer) -> Option<&Blob> {
+    pub(super) fn of(&self, layer: &Layer) -> Option<&ReadBlob> {
         self.get(layer.present()?.0)
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = &Blob> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = &ReadBlob> {
         self.blobs.all().iter()
     }
 }

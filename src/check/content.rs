@@ -7,7 +7,7 @@
 
 use crate::base::problem::{Code, Problem};
 use crate::image::{Image, Layer};
-use crate::tree::{Refused, Survey, TreeFault, Warning, WarningKind};
+use crate::tree::{RefusedEntries, Survey, TreeFault, Warning, WarningKind};
 
 /// The problems of one image's layers.
 pub(super) fn problems(image: &Image, survey: &Survey) -> Vec<Problem> {
@@ -30,7 +30,7 @@ fn place(problem: Problem, image: &Image, layer: Option<&Layer>, index: usize) -
     }
 }
 
-fn of_refused(refused: &Refused) -> Problem {
+fn of_refused(refused: &RefusedEntries) -> Problem {
     let code = match &refused.fault {
         TreeFault::InvalidWhiteout => Code::WhiteoutInvalid,
         TreeFault::LinkTargetMissing(_) | TreeFault::LinkToDirectory(_) => Code::LinkTargetMissing,

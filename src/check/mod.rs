@@ -25,7 +25,7 @@ use crate::layer::digest::TarState;
 use crate::layer::{Inventory, LayerError};
 use crate::source::{SourceError, Span};
 use crate::tree::{self, Survey};
-use blobs::{Blob, Blobs};
+use blobs::{Blobs, ReadBlob};
 use loaders::Facts;
 
 pub use checksum::{ChecksumError, ChecksumLine, LIMIT as CHECKSUM_LIMIT, read_checksums};
@@ -345,7 +345,7 @@ impl Checker<'_> {
         for (image, survey) in set.images.iter().zip(surveys) {
             let Some(survey) = survey else {
                 let whole = image.layers.iter().all(|layer| {
-                    let read = self.blobs.of(layer).and_then(Blob::layer);
+                    let read = self.blobs.of(layer).and_then(ReadBlob::layer);
                     read.is_some_and(|read| read.is_ok())
                 });
                 unchecked += usize::from(whole && !image.layers.is_empty());
@@ -377,7 +377,7 @@ impl Checker<'_> {
     fn digest(
         &mut self,
         claimed: Option<&Digest>,
-        blob: &Blob,
+        blob: &ReadBlob,
         place: impl Fn(Problem) -> Problem,
     ) {
         let Some(claimed) = claimed else { return };
@@ -427,7 +427,7 @@ impl Checker<'_> {
                 .slice
                 .as_ref()
                 .and_then(|slice| self.blobs.get(slice));
-            let Some(computed) = blob.and_then(Blob::uncompressed) else {
+            let Some(computed) = blob.and_then(ReadBlob::uncompressed) else {
                 continue;
             };
             let claimed = claimed.digest();

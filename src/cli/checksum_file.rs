@@ -35,7 +35,7 @@ pub(crate) struct Transfer {
 }
 
 /// The digests that a checksum file claims, by name.
-pub(crate) struct Claims {
+pub(crate) struct ChecksumClaims {
     path: String,
     by_name: HashMap<Vec<u8>, Digest>,
     /// The names in the order of the file.
@@ -78,7 +78,7 @@ impl Transfer {
         &self,
         archives: &[PathBuf],
         files: &Files,
-    ) -> Result<Option<Claims>, Failure> {
+    ) -> Result<Option<ChecksumClaims>, Failure> {
         let read = |path: &PathBuf| read_claims(path, archives, files);
         self.check.as_ref().map(read).transpose()
     }
@@ -108,7 +108,11 @@ impl Sums {
 }
 
 /// Reads a checksum file.
-fn read_claims(path: &Path, archives: &[PathBuf], files: &Files) -> Result<Claims, Failure> {
+fn read_claims(
+    path: &Path,
+    archives: &[PathBuf],
+    files: &Files,
+) -> Result<ChecksumClaims, Failure> {
     let shown = if path.as_os_str() == "-" {
         "standard input".to_owned()
     } else {
@@ -135,14 +139,14 @@ fn read_claims(path: &Path, archives: &[PathBuf], files: &Files) -> Result<Claim
     }
     let names = lines.iter().map(|line| line.name.clone()).collect();
     let by_name = lines.into_iter().map(|line| (line.name, line.digest));
-    Ok(Claims {
+    Ok(ChecksumClaims {
         path: shown,
         by_name: by_name.collect(),
         names,
     })
 }
 
-impl Claims {
+impl ChecksumClaims {
     /// The archives that the file names, in its order.
     pub(crate) fn paths(&self) -> Vec<PathBuf> {
         self.names.iter().map(|name| path_of(name)).collect()

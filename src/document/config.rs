@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 
 use super::descriptor::read_platform;
-use super::json::{Json, JsonError, Node};
+use super::json::{Json, JsonError, JsonNode};
 use super::platform::Platform;
 use crate::base::digest::{DiffId, Digest};
 
@@ -160,10 +160,10 @@ impl Config {
     /// [`JsonError`] if it is no JSON or a field has a type that engines refuse.
     pub fn read(bytes: &[u8]) -> Result<Self, JsonError> {
         let json = Json::parse(bytes)?;
-        Self::from_node(&Node::root(&json, "config"))
+        Self::from_node(&JsonNode::root(&json, "config"))
     }
 
-    pub(crate) fn from_node(root: &Node<'_>) -> Result<Self, JsonError> {
+    pub(crate) fn from_node(root: &JsonNode<'_>) -> Result<Self, JsonError> {
         let rootfs = root.field("rootfs")?;
         let history = root.field("history")?.items()?.unwrap_or_default();
         Ok(Self {
@@ -187,7 +187,7 @@ impl Config {
     }
 }
 
-fn read_rootfs(node: &Node<'_>) -> Result<RootFs, JsonError> {
+fn read_rootfs(node: &JsonNode<'_>) -> Result<RootFs, JsonError> {
     let mut diff_ids = Vec::new();
     for item in node.field("diff_ids")?.items()?.unwrap_or_default() {
         let diff_id: Digest = item
@@ -201,7 +201,7 @@ fn read_rootfs(node: &Node<'_>) -> Result<RootFs, JsonError> {
     })
 }
 
-pub(super) fn read_run(node: &Node<'_>) -> Result<RunConfig, JsonError> {
+pub(super) fn read_run(node: &JsonNode<'_>) -> Result<RunConfig, JsonError> {
     let health = node.field("Healthcheck")?;
     Ok(RunConfig {
         user: node.field("User")?.string()?,
@@ -222,7 +222,7 @@ pub(super) fn read_run(node: &Node<'_>) -> Result<RunConfig, JsonError> {
     })
 }
 
-fn read_health(node: &Node<'_>) -> Result<Health, JsonError> {
+fn read_health(node: &JsonNode<'_>) -> Result<Health, JsonError> {
     let number = |key: &str| Ok(node.field(key)?.integer()?.unwrap_or_default());
     Ok(Health {
         test: node.field("Test")?.strings()?.unwrap_or_default(),
@@ -234,7 +234,7 @@ fn read_health(node: &Node<'_>) -> Result<Health, JsonError> {
     })
 }
 
-pub(crate) fn read_history(node: &Node<'_>) -> Result<HistoryEntry, JsonError> {
+pub(crate) fn read_history(node: &JsonNode<'_>) -> Result<HistoryEntry, JsonError> {
     Ok(HistoryEntry {
         created: node.field("created")?.parsed()?,
         created_by: node.field("created_by")?.string()?,

@@ -1,6 +1,6 @@
 //! Descriptors, manifests and indexes (image-spec `descriptor.md`, `manifest.md`, `image-index.md`).
 
-use super::json::{Json, JsonError, Node};
+use super::json::{Json, JsonError, JsonNode};
 use super::media_type::MediaType;
 use super::platform::Platform;
 use crate::base::digest::Digest;
@@ -35,7 +35,7 @@ impl Descriptor {
         self.media_type.as_str().len() + self.urls.iter().map(String::len).sum::<usize>()
     }
 
-    pub(crate) fn read(node: &Node<'_>) -> Result<Self, JsonError> {
+    pub(crate) fn read(node: &JsonNode<'_>) -> Result<Self, JsonError> {
         let digest = node.field("digest")?;
         let platform = node.field("platform")?;
         Ok(Self {
@@ -66,13 +66,13 @@ pub(crate) fn annotation<'a>(annotations: &'a [(String, String)], key: &str) -> 
         .map(|(_, value)| value.as_str())
 }
 
-fn read_media_type(node: &Node<'_>) -> Result<MediaType, JsonError> {
+fn read_media_type(node: &JsonNode<'_>) -> Result<MediaType, JsonError> {
     let Ok(media_type) = node.field("mediaType")?.string()?.parse();
     Ok(media_type)
 }
 
 /// Reads the platform fields of `node`: of a descriptor's platform, or of a config.
-pub(crate) fn read_platform(node: &Node<'_>) -> Result<Platform, JsonError> {
+pub(crate) fn read_platform(node: &JsonNode<'_>) -> Result<Platform, JsonError> {
     Ok(Platform {
         os: node.field("os")?.string()?,
         architecture: node.field("architecture")?.string()?,
@@ -103,7 +103,7 @@ impl Document {
     /// type inside is optional; a document with the fields of both is refused, as containerd does.
     pub(crate) fn read(bytes: &[u8], name: &str) -> Result<Self, JsonError> {
         let json = Json::parse(bytes)?;
-        let root = Node::root(&json, name);
+        let root = JsonNode::root(&json, name);
         let manifests = root.field("manifests")?;
         let layers = root.field("layers")?;
         let config = root.field("config")?;
@@ -142,7 +142,7 @@ impl Document {
     }
 }
 
-fn read_descriptors(node: &Node<'_>) -> Result<Vec<Descriptor>, JsonError> {
+fn read_descriptors(node: &JsonNode<'_>) -> Result<Vec<Descriptor>, JsonError> {
     node.items()?
         .unwrap_or_default()
         .iter()

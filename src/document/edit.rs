@@ -5,8 +5,8 @@
 //! escapes is escaped.
 
 use super::config::{Config, Created, Health, HistoryEntry, RunConfig, read_run};
-use super::json::{Json, JsonError, Node};
-use super::json_object::{Members, array, items, string, strings};
+use super::json::{Json, JsonError, JsonNode};
+use super::json_object::{ObjectMembers, array, items, string, strings};
 use super::platform::Platform;
 use crate::base::digest::{DiffId, Digest, ImageId};
 
@@ -75,7 +75,7 @@ const HISTORY_FIELDS: [&str; 5] = ["created", "author", "created_by", "comment",
 /// form does), they go.
 #[derive(Clone, Debug)]
 pub struct ConfigDraft {
-    members: Members,
+    members: ObjectMembers,
     view: Config,
 }
 
@@ -87,7 +87,7 @@ impl ConfigDraft {
     /// [`JsonError`] if it is no config that [`Config::read`] can read.
     pub fn parse(bytes: &[u8]) -> Result<Self, JsonError> {
         let view = Config::read(bytes)?;
-        let members = Members::parse(&String::from_utf8_lossy(bytes))?;
+        let members = ObjectMembers::parse(&String::from_utf8_lossy(bytes))?;
         Ok(Self { members, view })
     }
 
@@ -95,7 +95,7 @@ impl ConfigDraft {
     /// for `docker import`, less `docker_version`.
     pub fn new(platform: &Platform, created: &Created) -> Self {
         let mut draft = Self {
-            members: Members::default(),
+            members: ObjectMembers::default(),
             view: Config::default(),
         };
         draft.put("config", DOCKER_RUN.to_owned());
@@ -136,7 +136,7 @@ impl ConfigDraft {
             return Ok(None);
         };
         let json = Json::parse(text.as_bytes())?;
-        let node = Node::root(&json, "config.container_config");
+        let node = JsonNode::root(&json, "config.container_config");
         if !node.is_present() {
             return Ok(None);
         }
@@ -149,7 +149,7 @@ impl ConfigDraft {
             self.remove("container_config");
             return;
         };
-        let mut members = Members::of_read(DOCKER_RUN);
+        let mut members = ObjectMembers::of_read(DOCKER_RUN);
         write_run(&mut members, &RunConfig::default(), run);
         self.put("container_config", members.to_text());
     }
@@ -207,7 +207,7 @@ impl ConfigDraft {
     /// Adds a build step as the newest one.
     pub fn push_history(&mut self, entry: HistoryEntry) {
         let mut entries = self.history_texts();
-        entries.push(write_history(&Members::default(), &entry));
+        entries.push(write_history(&ObjectMembers::default(), &entry));
         self.put("history", array(entries));
         self.view.history.push(entry);
     }
@@ -230,7 +230,7 @@ impl ConfigDraft {
         let steps = entries.iter_mut().zip(&mut self.view.history);
         for (i, (text, view)) in steps.enumerate() {
             if let Some(entry) = change(i, view) {
-                let members = Members::of_read(text);
+                let members = ObjectMembers::of_read(text);
                 *text = write_history(&members, &entry);
                 *view = entry;
                 changed = true;
@@ -292,7 +292,7 @@ impl ConfigDraft {
 }
 
 /// Writes one history entry over what it was.
-fn write_history(old: &Members, entry: &HistoryEntry) -> String {
+fn write_history(old: &ObjectMembers, entry: &HistoryEntry) -> String {
     let mut members = old.clone();
     let mut put = |field: &str, value: Option<String>| match value {
         Some(value) => members.set(field, value, &HISTORY_FIELDS),
@@ -309,7 +309,7 @@ fn write_history(old: &Members, entry: &HistoryEntry) -> String {
 }
 
 /// Writes what differs between two run configs.
-fn write_run(members: &mut Members, old: &RunConfig, new: &RunConfig) {
+fn write_run(members: &mut ObjectMembers, old: &RunConfig, new: &RunConfig) {
     let text = |text: &str| (!text.is_empty()).then(|| string(text));
     let list = |list: &[String]| (!list.is_empty()).then(|| strings(list));
     let option = |list: &Option<Vec<String>>| list.as_deref().map(strings);
@@ -389,7 +389,7 @@ fn write_run(members: &mut Members, old: &RunConfig, new: &RunConfig) {
 
 /// A health check; what is zero is left out.
 fn write_health(health: &Health) -> String {
-    let mut members = Members::default();
+    let mut members = ObjectMembers::default();
     if !health.test.is_empty() {
         members.set("Test", strings(&health.test), &[]);
     }

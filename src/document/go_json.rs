@@ -12,7 +12,7 @@ use serde::ser::{SerializeMap, Serializer};
 use serde_json::value::RawValue;
 
 use super::config::Created;
-use super::json::{Json, JsonError, Node};
+use super::json::{Json, JsonError, JsonNode};
 
 /// The bytes that Go gives for `value`.
 pub(crate) fn encode(value: &impl Serialize) -> Vec<u8> {
@@ -149,12 +149,12 @@ fn is_empty(list: &Option<Vec<String>>) -> bool {
 }
 
 impl ContainerConfig {
-    fn read(node: &Node<'_>) -> Result<Self, JsonError> {
+    fn read(node: &JsonNode<'_>) -> Result<Self, JsonError> {
         let health = node.field("Healthcheck")?;
         let ports = node.field("ExposedPorts")?;
         let volumes = node.field("Volumes")?;
         let labels = node.field("Labels")?;
-        let set = |node: &Node<'_>| -> Result<Option<Set>, JsonError> {
+        let set = |node: &JsonNode<'_>| -> Result<Option<Set>, JsonError> {
             let keys = node.keys()?;
             Ok(node.is_present().then_some(Set(keys)))
         };
@@ -195,7 +195,7 @@ impl ContainerConfig {
 }
 
 impl Healthcheck {
-    fn read(node: &Node<'_>) -> Result<Self, JsonError> {
+    fn read(node: &JsonNode<'_>) -> Result<Self, JsonError> {
         // What is absent is Go's zero value.
         let number = |key: &str| Ok(node.field(key)?.integer()?.unwrap_or_default());
         Ok(Self {
@@ -244,7 +244,7 @@ impl V1Image {
     /// Reads the fields that it has from a config or from a v1 `json` file.
     pub(crate) fn read(bytes: &[u8]) -> Result<Self, JsonError> {
         let json = Json::parse(bytes)?;
-        let root = Node::root(&json, "config");
+        let root = JsonNode::root(&json, "config");
         let config = root.field("config")?;
         let created: Option<Created> = root.field("created")?.parsed()?;
         Ok(Self {

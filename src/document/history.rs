@@ -4,7 +4,7 @@ use super::config::HistoryEntry;
 
 /// A history entry and the layer it made.
 #[derive(Clone, Copy, Debug)]
-pub struct Step<'h> {
+pub struct BuildStep<'h> {
     /// The entry.
     pub entry: &'h HistoryEntry,
     /// The index of its layer, base first. `None` if the step made none, or if the layers have run
@@ -17,7 +17,7 @@ pub struct Step<'h> {
 #[derive(Clone, Debug)]
 pub struct Pairing<'h> {
     /// The steps, oldest first.
-    pub steps: Vec<Step<'h>>,
+    pub steps: Vec<BuildStep<'h>>,
     /// How many entries want a layer although none is left. Docker refuses such an image: "too many
     /// non-empty layers in History section".
     pub missing_layers: usize,
@@ -44,7 +44,7 @@ impl<'h> Pairing<'h> {
                 missing_layers += 1;
                 None
             };
-            steps.push(Step { entry, layer });
+            steps.push(BuildStep { entry, layer });
         }
         let unexplained_layers = if history.is_empty() {
             0

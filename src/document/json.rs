@@ -37,7 +37,7 @@ pub enum JsonError {
     Syntax(String),
     /// It is text in another encoding than UTF-8, or UTF-8 with a mark that JSON does not have.
     #[error("{0}")]
-    Encoding(Encoding),
+    Encoding(JsonEncoding),
     /// Larger than a description of images has reason to be, alone or with those before it.
     #[error("it has too much JSON, {size} bytes: {exceeded}")]
     TooLarge {
@@ -76,7 +76,7 @@ pub enum JsonError {
 
 /// An encoding of text that no engine reads JSON in. Editors and pipes of Windows write them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Encoding {
+pub enum JsonEncoding {
     /// UTF-8 behind a byte order mark.
     Utf8Mark,
     /// UTF-16, low byte first, with or without a byte order mark.
@@ -87,7 +87,7 @@ pub enum Encoding {
     Utf32,
 }
 
-impl Encoding {
+impl JsonEncoding {
     /// Recognises an encoding by the first bytes of a document: by its mark, or by the zeros around
     /// the first character, which JSON always has below U+0080 (RFC 4627, section 3).
     fn of(bytes: &[u8]) -> Option<Self> {
@@ -105,7 +105,7 @@ impl Encoding {
     }
 }
 
-impl fmt::Display for Encoding {
+impl fmt::Display for JsonEncoding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let what = match self {
             Self::Utf8Mark => {
@@ -139,7 +139,7 @@ impl Json {
     /// Reads the first value of a document, and says where something other than white space
     /// follows it.
     pub(crate) fn parse_first(bytes: &[u8]) -> Result<(Self, Option<usize>), JsonError> {
-        if let Some(encoding) = Encoding::of(bytes) {
+        if let Some(encoding) = JsonEncoding::of(bytes) {
             return Err(JsonError::Encoding(encoding));
         }
         let text = String::from_utf8_lossy(bytes);
@@ -254,12 +254,12 @@ pub(crate) fn count_values(bytes: &[u8]) -> u64 {
 ///
 /// An absent field and `null` are the same, as for a Go struct: readers return `None` or nothing.
 #[derive(Clone, Debug)]
-pub(crate) struct Node<'j> {
+pub(crate) struct JsonNode<'j> {
     value: Option<&'j Json>,
     at: String,
 }
 
-impl<'j> Node<'j> {
+impl<'j> JsonNode<'j> {
     /// The root of a document, called `name` in messages.
     pub(crate) fn root(value: &'j Json, name: &str) -> Self {
         Self {
@@ -457,7 +457,7 @@ mod tests {
     fn keys_match_in_any_case_and_the_last_one_counts() {
         let json =
             parse(r#"{"rootfS":{"A":1},"RootFS":null,"repoTags":["a"],"REPOTAGS":["b","c"]}"#);
-        let root = Node::root(&json, "x");
+        let root = JsonNode::root(&json, "x");
         assert!(!root.field("rootfs").expect("object").is_present());
         let tags = root
             .field("RepoTags")
@@ -470,7 +470,7 @@ mod tests {
     #[test]
     fn a_wrong_type_says_where() {
         let json = parse(r#"{"config":{"Env":["A=1",2]}}"#);
-        let error = Node::root(&json, "config.json")
+        let error = JsonNode::root(&json, "config.json")
             .field("config")
             .and_then(|n| n.field("Env"))
             .and_then(|n| n.strings())

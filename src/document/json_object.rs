@@ -11,9 +11,9 @@ use super::json::{JsonError, go_equal_fold};
 
 /// A JSON object: names and the text of their values, in order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Members(Vec<(String, String)>);
+pub(super) struct ObjectMembers(Vec<(String, String)>);
 
-impl Members {
+impl ObjectMembers {
     /// Reads the text of an object; `null` has no members. White space between tokens is dropped.
     pub(super) fn parse(text: &str) -> Result<Self, JsonError> {
         if compact(text) == "null" {
@@ -160,7 +160,7 @@ mod tests {
     #[test]
     fn members_keep_order_and_text() {
         let text = "{\"z\": 1.50, \"Created\":\"\\u003c\", \"created\" : { \"a\" : \" b\\\" \" }}";
-        let mut members = Members::parse(text).expect("an object");
+        let mut members = ObjectMembers::parse(text).expect("an object");
         assert_eq!(members.get("CREATED"), Some("{\"a\":\" b\\\" \"}"));
         members.set("created", "1".into(), &[]);
         assert_eq!(members.to_text(), "{\"z\":1.50,\"created\":1}");
@@ -172,9 +172,9 @@ mod tests {
         );
         members.remove("Z");
         assert_eq!(members.to_text(), "{\"b\":2,\"created\":1,\"y\":3}");
-        assert!(Members::parse("[]").is_err());
+        assert!(ObjectMembers::parse("[]").is_err());
         assert_eq!(
-            Members::parse(" null ").map(|m| m.to_text()),
+            ObjectMembers::parse(" null ").map(|m| m.to_text()),
             Ok("{}".into())
         );
     }

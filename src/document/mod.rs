@@ -18,11 +18,11 @@ pub(crate) mod v1;
 
 pub use config::{Config, Created, Health, HistoryEntry, RootFs, RunConfig};
 pub use descriptor::Descriptor;
-pub use dockerfile::{ChangeDoubt, ChangeError, Changes, Refused};
+pub use dockerfile::{ChangeDoubt, ChangeError, ConfigChanges, RefusedChange};
 pub use edit::ConfigDraft;
-pub use history::{Pairing, Step};
+pub use history::{BuildStep, Pairing};
 pub(crate) use json::count_values;
-pub use json::{Encoding, JsonError};
+pub use json::{JsonEncoding, JsonError};
 pub use media_type::MediaType;
 pub use platform::{Fit, Platform, PlatformError, WantedPlatform};
 pub(crate) use v1::is_v1_json;

@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 
 use super::config::{Config, Created, HistoryEntry};
 use super::go_json::{self, RawObject, V1Image};
-use super::json::{Json, JsonError, Node};
+use super::json::{Json, JsonError, JsonNode};
 use crate::base::digest::DiffId;
 
 /// What one `json` file says.
@@ -26,7 +26,7 @@ pub(crate) struct V1Json {
 impl V1Json {
     pub(crate) fn read(bytes: &[u8]) -> Result<Self, JsonError> {
         let json = Json::parse(bytes)?;
-        let root = Node::root(&json, "json");
+        let root = JsonNode::root(&json, "json");
         let config = Config::from_node(&root)?;
         let cmd = root
             .field("container_config")?
@@ -56,7 +56,7 @@ pub(crate) fn is_v1_json(bytes: &[u8]) -> bool {
     let Ok(json) = Json::parse(bytes) else {
         return false;
     };
-    let root = Node::root(&json, "json");
+    let root = JsonNode::root(&json, "json");
     let id = root.field("id").and_then(|id| id.string());
     let is_id = |id: &str| id.len() == 64 && id.bytes().all(|b| b.is_ascii_hexdigit());
     let has = |key| root.field(key).is_ok_and(|node| node.is_present());
@@ -90,7 +90,7 @@ pub(crate) fn modern_config(
             .map_err(|e| JsonError::Syntax(e.to_string()))
     };
     let json = Json::parse(raw)?;
-    let version = Node::root(&json, "json")
+    let version = JsonNode::root(&json, "json")
         .field("docker_version")?
         .string()?;
     let mut config = if is_older(&version) {

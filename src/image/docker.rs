@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use super::load::unknown_keys;
 use crate::base::digest::{DiffId, Digest, ImageId};
 use crate::document::descriptor::Descriptor;
-use crate::document::json::{Json, JsonError, Node};
+use crate::document::json::{Json, JsonError, JsonNode};
 
 /// One item of `manifest.json` (moby `image/tarexport`, `manifestItem`).
 #[derive(Clone, Debug)]
@@ -37,7 +37,7 @@ pub(crate) struct ManifestJson {
 impl ManifestJson {
     pub(crate) fn read(bytes: &[u8]) -> Result<Self, JsonError> {
         let (json, trailing) = Json::parse_first(bytes)?;
-        let root = Node::root(&json, "manifest.json");
+        let root = JsonNode::root(&json, "manifest.json");
         if !root.is_present() {
             // moby: "invalid manifest, manifest cannot be null (but can be [])"
             return Err(root.null("an array"));
@@ -48,7 +48,7 @@ impl ManifestJson {
     }
 }
 
-fn read_item(node: &Node<'_>) -> Result<ManifestItem, JsonError> {
+fn read_item(node: &JsonNode<'_>) -> Result<ManifestItem, JsonError> {
     let mut layer_sources = HashMap::new();
     for (diff_id, source) in node.field("LayerSources")?.entries()? {
         let diff_id: Digest = diff_id.parse().map_err(|e| source.invalid(e))?;
@@ -78,7 +78,7 @@ pub(crate) struct RepositoryTag {
 pub(crate) fn read_repositories(bytes: &[u8]) -> Result<Vec<RepositoryTag>, JsonError> {
     let json = Json::parse(bytes)?;
     let mut tags = Vec::new();
-    for (repository, node) in Node::root(&json, "repositories").entries()? {
+    for (repository, node) in JsonNode::root(&json, "repositories").entries()? {
         for (tag, id) in node.string_map()? {
             tags.push(RepositoryTag {
                 repository: repository.to_owned(),

@@ -18,7 +18,7 @@ use crate::base::digest::DiffId;
 
 use crate::base::jobs::Jobs;
 use crate::base::progress::Progress;
-use crate::document::{Changes, ConfigDraft, Created, Health, HistoryEntry, RunConfig};
+use crate::document::{ConfigChanges, ConfigDraft, Created, Health, HistoryEntry, RunConfig};
 use crate::image::{Image, Name};
 use crate::source::Slice;
 use crate::tree::{Additions, Delta, Tree, Warning, difference};
@@ -50,7 +50,7 @@ pub struct CommitOptions<'o> {
     /// Who made the change; `None` for the author of the base, as Docker's containerd store has it.
     pub author: Option<&'o str>,
     /// Changes of how a container runs.
-    pub changes: &'o Changes,
+    pub changes: &'o ConfigChanges,
     /// What the new image shall be called.
     pub names: &'o [Name],
     /// How many threads work at once.
@@ -159,7 +159,7 @@ fn write_config(
 /// How a container of the new image runs: the changes made to how one of the base does, and what
 /// they emptied taken from there again (moby `daemon/commit.go`, `merge`). So nothing that the base
 /// says can be taken back but its command and its entrypoint, and those only by others.
-fn changed(base: &RunConfig, changes: &Changes) -> Result<RunConfig, WriteError> {
+fn changed(base: &RunConfig, changes: &ConfigChanges) -> Result<RunConfig, WriteError> {
     let mut run = base.clone();
     changes.apply(&mut run)?;
     let is_empty = |list: &Option<Vec<String>>| list.as_ref().is_none_or(Vec::is_empty);

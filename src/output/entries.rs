@@ -20,7 +20,7 @@ pub(super) struct Entries<'t> {
 
 /// The content of a regular file, and where in which layer it is stored.
 #[derive(Debug)]
-pub(super) struct Content<'t> {
+pub(super) struct EntryContent<'t> {
     /// The layer's index.
     pub(super) layer: usize,
     /// Where its stored bytes begin in the uncompressed layer.
@@ -45,7 +45,7 @@ impl<'t> Entries<'t> {
     /// Shows every entry to `see`, with its content if it has any; returns how many there were.
     pub(super) fn each(
         &self,
-        mut see: impl FnMut(&HeaderFields<'_>, Option<&Content<'t>>) -> Result<(), WriteError>,
+        mut see: impl FnMut(&HeaderFields<'_>, Option<&EntryContent<'t>>) -> Result<(), WriteError>,
     ) -> Result<u64, WriteError> {
         // The name under which each file with several names was written first.
         let mut first: HashMap<InodeId, NodeId> = HashMap::new();
@@ -82,12 +82,12 @@ impl<'t> Entries<'t> {
         Ok(entries)
     }
 
-    fn content(&self, inode: &'t Inode) -> Result<Option<Content<'t>>, WriteError> {
+    fn content(&self, inode: &'t Inode) -> Result<Option<EntryContent<'t>>, WriteError> {
         let Body::File { layer, offset, .. } = inode.body else {
             return Ok(None);
         };
         let body = self.tree.file_body(inode)?;
-        Ok(body.map(|body| Content {
+        Ok(body.map(|body| EntryContent {
             layer: layer as usize,
             offset,
             body,

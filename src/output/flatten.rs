@@ -50,7 +50,7 @@ pub fn flatten<W: Write>(
     options: FlattenOptions,
     progress: &dyn Progress,
 ) -> Result<Flattened, WriteError> {
-    Merged::for_stream(image, options, progress)?.write(out, progress)
+    MergedImage::for_stream(image, options, progress)?.write(out, progress)
 }
 
 /// Writes the merged tree of `image` to `file`, which is empty and seekable: the same bytes as
@@ -65,18 +65,18 @@ pub fn flatten_to_file(
     options: FlattenOptions,
     progress: &dyn Progress,
 ) -> Result<Flattened, WriteError> {
-    Merged::for_file(image, options, progress)?.write_to_file(file, progress)
+    MergedImage::for_file(image, options, progress)?.write_to_file(file, progress)
 }
 
 /// An image that was merged and not written yet, for those who want to see the tree first.
 #[derive(Debug)]
-pub struct Merged<'i> {
+pub struct MergedImage<'i> {
     options: FlattenOptions,
     tree: Tree,
     claims: Claims<'i>,
 }
 
-impl<'i> Merged<'i> {
+impl<'i> MergedImage<'i> {
     /// Merges `image` for [`Self::write`].
     ///
     /// # Errors

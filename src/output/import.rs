@@ -13,7 +13,7 @@ use super::WriteError;
 use super::layout::{OutputImage, OutputLayer};
 use crate::base::jobs;
 use crate::base::progress::Progress;
-use crate::document::{Changes, ConfigDraft, Created, HistoryEntry, Platform};
+use crate::document::{ConfigChanges, ConfigDraft, Created, HistoryEntry, Platform};
 use crate::image::Name;
 use crate::layer::digest::{Digests, LayerReading, Nothing, Proof, Request, TarState, Wanted};
 use crate::layer::{Allowance, LayerError, LayerTar, Whiteout};
@@ -34,7 +34,7 @@ pub struct ImportOptions<'o> {
     /// The remark in config and history; [`IMPORT_MESSAGE`] is Docker's.
     pub message: &'o str,
     /// Changes of an empty config.
-    pub changes: &'o Changes,
+    pub changes: &'o ConfigChanges,
     /// What the image shall be called.
     pub names: &'o [Name],
 }

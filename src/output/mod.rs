@@ -18,7 +18,7 @@ mod tar;
 pub use commit::{CommitOptions, Committed, commit};
 pub use delta::spool_delta;
 pub use error::WriteError;
-pub use flatten::{FlattenOptions, Flattened, Merged, flatten, flatten_to_file, write_file};
+pub use flatten::{FlattenOptions, Flattened, MergedImage, flatten, flatten_to_file, write_file};
 pub use header::{HeaderFields, encode_header};
 pub use import::{IMPORT_MESSAGE, ImportOptions, Imported, import};
 pub use layout::{

@@ -14,7 +14,7 @@ use crate::layer::{LayerError, walk_layer};
 use crate::tree::{Body, InodeId, LayerPath, NodeId, Tree, Walk};
 
 /// What is shown a file; it may break the listing off.
-pub type See<'s> = &'s mut dyn FnMut(&LsEntry, Place) -> ControlFlow<()>;
+pub type See<'s> = &'s mut dyn FnMut(&LsEntry, ListingPlace) -> ControlFlow<()>;
 
 /// Files that can be listed, as often as they are asked for.
 pub trait Listing {
@@ -28,7 +28,7 @@ pub trait Listing {
 
 /// Where a file stands in a drawing of the tree.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Place {
+pub struct ListingPlace {
     /// How deep: 0 for what was asked for.
     pub depth: usize,
     /// Whether nothing follows it in its directory.
@@ -69,7 +69,7 @@ impl Listing for LayerListing<'_> {
         walk_layer(self.0, |entry| {
             if flow.is_continue() {
                 let entry = LsEntry::of_entry(entry, self.0.index);
-                flow = see(&entry, Place::default());
+                flow = see(&entry, ListingPlace::default());
             }
         })
     }
@@ -77,7 +77,7 @@ impl Listing for LayerListing<'_> {
 
 /// Files of the merged tree: what some paths lead to, and what is below.
 #[derive(Debug)]
-pub struct Merged<'t> {
+pub struct TreeListing<'t> {
     tree: &'t Tree,
     starts: Vec<Start>,
     depth: usize,
@@ -91,7 +91,7 @@ struct Start {
     path: Vec<u8>,
 }
 
-impl<'t> Merged<'t> {
+impl<'t> TreeListing<'t> {
     /// Lists what `starts` are and lead to, each with the path that it shall be called by, and what is
     /// up to `depth` directories below them. The root itself is not shown.
     pub fn new<'p>(
@@ -187,7 +187,7 @@ impl<'t> Merged<'t> {
                 size: sizes.directories[0],
                 first: None,
                 name: None,
-                place: Place {
+                place: ListingPlace {
                     depth: 0,
                     last: last_start,
                 },
@@ -210,7 +210,7 @@ impl<'t> Merged<'t> {
                 size: 0,
                 first: None,
                 name: Some(entry.name),
-                place: Place {
+                place: ListingPlace {
                     depth: entry.depth + base,
                     last: entry.last && (entry.depth > 0 || base > 0 || last_start),
                 },
@@ -242,7 +242,7 @@ impl<'t> Merged<'t> {
     }
 }
 
-impl Listing for Merged<'_> {
+impl Listing for TreeListing<'_> {
     fn each(&self, see: See<'_>) -> Result<(), LayerError> {
         for start in 0..self.starts.len() {
             let flow = self.tour(start, &mut Trail::default(), &mut |met, _| {
@@ -270,13 +270,13 @@ struct Met<'m, 't> {
     first: Option<&'m [u8]>,
     /// Its name; the start of a listing is called by its path.
     name: Option<&'t [u8]>,
-    place: Place,
+    place: ListingPlace,
 }
 
 /// Files sorted by size.
 #[derive(Debug)]
 pub struct BySize<'t, 'l> {
-    listing: &'l Merged<'t>,
+    listing: &'l TreeListing<'t>,
     kept: Vec<Kept<'t>>,
     /// Of each start.
     trails: Vec<Trail<'t>>,
@@ -311,7 +311,7 @@ impl Listing for BySize<'_, '_> {
             let layer = tree.layer_of(kept.node);
             let mut entry = LsEntry::of_inode(&path, tree.inode(id), first, layer);
             entry.size = kept.size;
-            if see(&entry, Place::default()).is_break() {
+            if see(&entry, ListingPlace::default()).is_break() {
                 break;
             }
         }

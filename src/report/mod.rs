@@ -26,7 +26,7 @@ pub use history::{History, HistoryImage, HistoryStep};
 pub use images::{ArchiveHead, ImageFacts, ImageHead, Images};
 pub use inspect::{Inspect, InspectAbsent, InspectArtifact, InspectImage};
 pub use layers::{LayerRow, Layers, LayersImage};
-pub use listing::{BySize, LayerListing, Listing, Merged, Place, See};
+pub use listing::{BySize, LayerListing, Listing, ListingPlace, See, TreeListing};
 pub use ls::{FileType, Ls, LsEntry};
 pub use text::{Raw, Text};
 pub use tree::{ImageTree, TreeBuilder, TreeNode};

@@ -19,7 +19,7 @@ const STEP: u64 = 1 << 20;
 /// block of deflate can hold nothing but the description of its codes, a chunk of LZMA2 can reset the
 /// decoder for a single byte. So what goes in counts as well, by what the worst input of that format costs.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Cost {
+pub(super) struct DecoderCost {
     /// To begin a member, stream or frame.
     pub(super) member: u64,
     /// For each byte that is read.
@@ -98,7 +98,7 @@ pub(super) struct Bound {
     ledger: Arc<Ledger>,
     /// The part; none is the compression around the whole archive.
     part: Option<Span>,
-    cost: Cost,
+    cost: DecoderCost,
     members: u64,
     read: u64,
     given: u64,
@@ -112,7 +112,7 @@ impl Bound {
         Self {
             ledger,
             part,
-            cost: Cost::default(),
+            cost: DecoderCost::default(),
             members: 0,
             read: 0,
             given: 0,
@@ -121,7 +121,7 @@ impl Bound {
         }
     }
 
-    pub(super) fn set_cost(&mut self, cost: Cost) {
+    pub(super) fn set_cost(&mut self, cost: DecoderCost) {
         self.cost = cost;
     }
 

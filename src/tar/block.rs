@@ -52,7 +52,7 @@ pub(super) const GNU_MORE_EXTENDED: usize = 504;
 
 /// Which family of formats a header belongs to (Go `archive/tar` `block.getFormat`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Format {
+pub(super) enum HeaderFormat {
     V7,
     Ustar,
     Star,
@@ -105,13 +105,13 @@ impl Block {
         self.bytes()[TYPEFLAG]
     }
 
-    pub(super) fn format(&self) -> Format {
+    pub(super) fn format(&self) -> HeaderFormat {
         let bytes = self.bytes();
         match (&bytes[MAGIC], &bytes[VERSION], &bytes[STAR_TRAILER]) {
-            (b"ustar\0", _, b"tar\0") => Format::Star,
-            (b"ustar\0", _, _) => Format::Ustar,
-            (b"ustar ", b" \0", _) => Format::Gnu,
-            _ => Format::V7,
+            (b"ustar\0", _, b"tar\0") => HeaderFormat::Star,
+            (b"ustar\0", _, _) => HeaderFormat::Ustar,
+            (b"ustar ", b" \0", _) => HeaderFormat::Gnu,
+            _ => HeaderFormat::V7,
         }
     }
 

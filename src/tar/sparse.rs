@@ -60,7 +60,7 @@ pub(super) fn old_gnu<C: Cursor>(
     header: &Block,
     cursor: &mut C,
 ) -> Result<(SparseMap, i64), TarFault> {
-    if header.format() != block::Format::Gnu {
+    if header.format() != block::HeaderFormat::Gnu {
         return Err(TarFault::Sparse);
     }
     let size = header.number(&block::GNU_REALSIZE)?;

@@ -1,6 +1,6 @@
 //! The walk from header to header.
 
-use super::block::{self, BLOCK, Block, Format};
+use super::block::{self, BLOCK, Block, HeaderFormat};
 use super::cursor::Cursor;
 use super::pax::Pax;
 use super::sparse::{self, PaxSparse, SparseMap};
@@ -371,12 +371,12 @@ impl<C: Cursor> Walker<C> {
 fn plain_entry(header: &Block, header_offset: u64, data_offset: u64) -> Result<Entry, TarFault> {
     let format = header.format();
     let prefix = match format {
-        Format::Ustar => header.text(&block::PREFIX),
-        Format::Star => header.text(&block::STAR_PREFIX),
-        Format::Gnu => gnu_prefix(header),
-        Format::V7 => b"",
+        HeaderFormat::Ustar => header.text(&block::PREFIX),
+        HeaderFormat::Star => header.text(&block::STAR_PREFIX),
+        HeaderFormat::Gnu => gnu_prefix(header),
+        HeaderFormat::V7 => b"",
     };
-    if format == Format::Star {
+    if format == HeaderFormat::Star {
         header.number(&block::STAR_ATIME)?;
         header.number(&block::STAR_CTIME)?;
     }
@@ -387,7 +387,7 @@ fn plain_entry(header: &Block, header_offset: u64, data_offset: u64) -> Result<E
         path.push(b'/');
     }
     path.extend_from_slice(name);
-    let device = if format == Format::V7 {
+    let device = if format == HeaderFormat::V7 {
         (0, 0)
     } else {
         (

@@ -8,7 +8,7 @@ use super::budget::{extra_len, xattrs_len};
 use super::error::TreeFault;
 use super::layer_paths::Added;
 use super::path::{LayerPath, NAME_LIMIT};
-use super::resolve::{Found, Step, Way};
+use super::resolve::{Found, PathStep, Way};
 use super::spelled::Spelled;
 use super::trail::Trail;
 use super::tree::{Body, Inode, InodeId, NodeId, ROOT, Tree, Xattr, Xattrs};
@@ -493,16 +493,16 @@ impl<'t> Apply<'t> {
         let mut gone = 0;
         let there = loop {
             match way.step(self.tree)? {
-                Step::Gone => gone += 1,
-                Step::End => break true,
-                Step::Missing(name) if reach == Reach::Made => {
+                PathStep::Gone => gone += 1,
+                PathStep::End => break true,
+                PathStep::Missing(name) if reach == Reach::Made => {
                     self.imply(&mut way, &name)?;
                     gone += 1;
                 }
-                Step::NotADirectory(name) if reach == Reach::Made => {
+                PathStep::NotADirectory(name) if reach == Reach::Made => {
                     return Err(TreeFault::NotADirectory(name.into_owned()));
                 }
-                Step::Missing(_) | Step::NotADirectory(_) => break false,
+                PathStep::Missing(_) | PathStep::NotADirectory(_) => break false,
             }
         };
         let found = way.found();
@@ -555,9 +555,9 @@ impl<'t> Apply<'t> {
         let mut way = Way::traced(parents);
         let there = loop {
             match way.step(self.tree)? {
-                Step::Gone => {}
-                Step::End => break true,
-                Step::Missing(_) | Step::NotADirectory(_) => break false,
+                PathStep::Gone => {}
+                PathStep::End => break true,
+                PathStep::Missing(_) | PathStep::NotADirectory(_) => break false,
             }
         };
         let found = way.found();

@@ -14,7 +14,7 @@ use super::content::FileBody;
 use super::content::{Buffers, same};
 use super::engine_files::Additions;
 use super::error::TreeError;
-use super::pair_walk::{Step, Union};
+use super::pair_walk::{PairStep, Union};
 use super::tree::{Body, Inode, InodeId, NodeId, ROOT, Tree};
 use crate::base::jobs::{self, Jobs};
 use crate::base::progress::Progress;
@@ -73,9 +73,9 @@ struct Kept {
 
 /// All changes of a [`Delta`] in order.
 #[derive(Clone, Copy, Debug)]
-pub struct Changes<'d>(&'d Delta);
+pub struct DeltaChanges<'d>(&'d Delta);
 
-impl<'d> Changes<'d> {
+impl<'d> DeltaChanges<'d> {
     /// One after the other.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = Change> + use<'d> {
         let delta = self.0;
@@ -87,7 +87,7 @@ impl<'d> Changes<'d> {
     }
 }
 
-impl<'d> IntoIterator for Changes<'d> {
+impl<'d> IntoIterator for DeltaChanges<'d> {
     type Item = Change;
     type IntoIter = Box<dyn ExactSizeIterator<Item = Change> + 'd>;
 
@@ -98,8 +98,8 @@ impl<'d> IntoIterator for Changes<'d> {
 
 impl Delta {
     /// All changes in order.
-    pub fn changes(&self) -> Changes<'_> {
-        Changes(self)
+    pub fn changes(&self) -> DeltaChanges<'_> {
+        DeltaChanges(self)
     }
 
     /// The names in the upper tree that were not removed, in order.
@@ -193,7 +193,7 @@ pub fn difference(
     // Where the open directories stand among the changes.
     let mut open = Vec::new();
     while let Some(step) = walk.next() {
-        let Step::Name {
+        let PairStep::Name {
             lower: below,
             upper: above,
         } = step
@@ -281,7 +281,7 @@ fn clean_inodes(
     let mut order = Vec::new();
     let mut walk = Union::new(lower, upper, ignored);
     while let Some(step) = walk.next() {
-        let Step::Name {
+        let PairStep::Name {
             lower: below,
             upper: Some(above),
         } = step

@@ -8,7 +8,7 @@ use std::collections::HashSet;
 
 use super::engine_files::Additions;
 use super::error::TreeError;
-use super::pair_walk::{Step, Union};
+use super::pair_walk::{PairStep, Union};
 use super::tree::{Body, Inode, ROOT, Tree, Xattr, Xattrs};
 use crate::tar::Mtime;
 
@@ -139,7 +139,7 @@ impl Tree {
         let none = Additions::none();
         let mut walk = Union::new(base, self, &none);
         while let Some(step) = walk.next() {
-            let Step::Name {
+            let PairStep::Name {
                 lower: Some(lower),
                 upper: Some(upper),
             } = step

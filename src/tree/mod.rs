@@ -44,13 +44,13 @@ mod tree;
 mod warning;
 
 pub use content::{FileBody, FileReader};
-pub use diff::{Change, ChangeKind, Changes, Delta, difference};
+pub use diff::{Change, ChangeKind, Delta, DeltaChanges, difference};
 pub use engine_files::Additions;
 pub use error::{FileFault, TreeError, TreeFault};
 pub(crate) use headers::LayerHeaders;
 pub use path::LayerPath;
 pub(crate) use path::is_reserved;
 pub use resolve::LINK_LIMIT;
-pub use survey::{Refused, Survey, survey};
+pub use survey::{RefusedEntries, Survey, survey};
 pub use tree::{Body, Inode, InodeId, NodeId, Tree, Walk, WalkEntry, Xattr, Xattrs};
 pub use warning::{Warning, WarningKind};

@@ -23,9 +23,9 @@ pub(super) struct Union<'t> {
 }
 
 /// What a walk comes to.
-pub(super) enum Step {
+pub(super) enum PairStep {
     /// A name, and what each tree has there; one of them has something. A directory of the upper
-    /// tree is open from here to its [`Step::Leave`].
+    /// tree is open from here to its [`PairStep::Leave`].
     Name {
         lower: Option<NodeId>,
         upper: Option<NodeId>,
@@ -55,7 +55,7 @@ impl<'t> Union<'t> {
         &self.path
     }
 
-    pub(super) fn next(&mut self) -> Option<Step> {
+    pub(super) fn next(&mut self) -> Option<PairStep> {
         loop {
             let (lower, upper) = self.open.last_mut()?;
             let next = next_pair((self.lower, lower), (self.upper, upper));
@@ -63,7 +63,7 @@ impl<'t> Union<'t> {
                 self.open.pop();
                 self.lengths.pop();
                 // The root is no name and has not been opened by one.
-                return (!self.open.is_empty()).then_some(Step::Leave);
+                return (!self.open.is_empty()).then_some(PairStep::Leave);
             };
             if above.is_some_and(|node| self.ignored.contains(node)) {
                 continue;
@@ -81,7 +81,7 @@ impl<'t> Union<'t> {
                 self.lengths.push(self.path.len());
                 self.open.push((along.peekable(), into.peekable()));
             }
-            return Some(Step::Name {
+            return Some(PairStep::Name {
                 lower: below,
                 upper: above,
             });

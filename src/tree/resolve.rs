@@ -9,7 +9,7 @@ use super::tree::{Body, NodeId, ROOT, Tree};
 pub const LINK_LIMIT: usize = 255;
 
 /// One name of a path: of the path itself, or of a link's target.
-pub(super) type Name<'p> = Cow<'p, [u8]>;
+pub(super) type PathName<'p> = Cow<'p, [u8]>;
 
 /// A directory, and how it was come by.
 #[derive(Clone, Debug)]
@@ -40,11 +40,11 @@ pub(super) struct Way<'p> {
 }
 
 /// Where a step along a path led; the name comes back from where it led nowhere.
-pub(super) enum Step<'p> {
+pub(super) enum PathStep<'p> {
     Gone,
     End,
-    Missing(Name<'p>),
-    NotADirectory(Name<'p>),
+    Missing(PathName<'p>),
+    NotADirectory(PathName<'p>),
 }
 
 impl<'p> Way<'p> {
@@ -80,7 +80,7 @@ impl<'p> Way<'p> {
     }
 
     /// The next name to look up; `..` is dealt with.
-    pub(super) fn next(&mut self, tree: &Tree) -> Option<Name<'p>> {
+    pub(super) fn next(&mut self, tree: &Tree) -> Option<PathName<'p>> {
         loop {
             let name = if let Some(name) = self.ahead.pop() {
                 Cow::Owned(name.into_vec())
@@ -103,19 +103,19 @@ impl<'p> Way<'p> {
     }
 
     /// Goes one step, links followed.
-    pub(super) fn step(&mut self, tree: &Tree) -> Result<Step<'p>, TreeFault> {
+    pub(super) fn step(&mut self, tree: &Tree) -> Result<PathStep<'p>, TreeFault> {
         let Some(name) = self.next(tree) else {
-            return Ok(Step::End);
+            return Ok(PathStep::End);
         };
         let Some(child) = tree.child(self.here, &name) else {
-            return Ok(Step::Missing(name));
+            return Ok(PathStep::Missing(name));
         };
         match &tree.inode_of(child).body {
             Body::Directory => self.enter(child, name.len()),
             Body::Symlink(target) => self.follow(tree, target, child)?,
-            _ => return Ok(Step::NotADirectory(name)),
+            _ => return Ok(PathStep::NotADirectory(name)),
         }
-        Ok(Step::Gone)
+        Ok(PathStep::Gone)
     }
 
     pub(super) fn here(&self) -> NodeId {

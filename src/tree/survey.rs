@@ -14,7 +14,7 @@ const MOST: u64 = 1_000_000;
 
 /// Entries of one layer that cannot be applied for one reason.
 #[derive(Clone, Debug)]
-pub struct Refused {
+pub struct RefusedEntries {
     /// What is wrong with the first of them.
     pub fault: TreeFault,
     /// The layer's index, base first.
@@ -33,7 +33,7 @@ pub struct Refused {
 #[derive(Clone, Debug, Default)]
 pub struct Survey {
     /// Entries that cannot be applied; they were left out.
-    pub refused: Vec<Refused>,
+    pub refused: Vec<RefusedEntries>,
     /// What engines disagree about.
     pub warnings: Vec<Warning>,
 }
@@ -53,17 +53,17 @@ pub fn survey<'i>(layers: impl IntoIterator<Item = &'i Inventory>, limits: &Limi
         let first = refused.len();
         let mut apply = Apply::new(&mut tree, number);
         let mut refuse = |fault: TreeFault, path: Vec<u8>, offset: u64| {
-            let same = |known: &&mut Refused| {
+            let same = |known: &&mut RefusedEntries| {
                 std::mem::discriminant(&known.fault) == std::mem::discriminant(&fault)
             };
             match refused[first..].iter_mut().find(same) {
-                Some(Refused { more, count, .. }) => {
+                Some(RefusedEntries { more, count, .. }) => {
                     *count += 1;
                     if more.len() < MORE_PATHS {
                         more.push(path);
                     }
                 }
-                None => refused.push(Refused {
+                None => refused.push(RefusedEntries {
                     fault,
                     layer,
                     path,

@@ -52,7 +52,7 @@ const NAMES_LIMIT: usize = u32::MAX as usize - (1 << 16);
 
 /// A name and what hangs below it.
 #[derive(Debug)]
-pub(super) struct Node {
+pub(super) struct NamedNode {
     /// The directory that it is in; the root's is the root.
     parent: NodeId,
     /// Where the name begins among all names, and how long it is.
@@ -190,7 +190,7 @@ pub enum Body {
 /// A merged tree.
 #[derive(Debug)]
 pub struct Tree {
-    nodes: Vec<Node>,
+    nodes: Vec<NamedNode>,
     /// All names, one behind the other.
     names: Vec<u8>,
     lists: Lists,
@@ -211,7 +211,7 @@ pub struct Tree {
 impl Tree {
     pub(super) fn empty(limits: Limits) -> Self {
         let root = Inode::of_root(Body::Directory, 0o755, Mtime::default());
-        let node = Node {
+        let node = NamedNode {
             parent: ROOT,
             name_at: 0,
             name_len: 0,
@@ -240,11 +240,11 @@ impl Tree {
         self.budget.limits()
     }
 
-    pub(super) fn node(&self, id: NodeId) -> &Node {
+    pub(super) fn node(&self, id: NodeId) -> &NamedNode {
         &self.nodes[id.0 as usize]
     }
 
-    pub(super) fn node_mut(&mut self, id: NodeId) -> &mut Node {
+    pub(super) fn node_mut(&mut self, id: NodeId) -> &mut NamedNode {
         &mut self.nodes[id.0 as usize]
     }
 
@@ -289,7 +289,7 @@ impl Tree {
         let id = NodeId(u32::try_from(self.nodes.len()).unwrap_or(u32::MAX));
         let name_at = u32::try_from(self.names.len()).unwrap_or(u32::MAX);
         self.names.extend_from_slice(name);
-        self.nodes.push(Node {
+        self.nodes.push(NamedNode {
             parent,
             name_at,
             name_len: u16::try_from(name.len()).unwrap_or(u16::MAX),
@@ -474,7 +474,7 @@ impl Tree {
     }
 }
 
-fn name_of<'t>(nodes: &[Node], names: &'t [u8], id: NodeId) -> &'t [u8] {
+fn name_of<'t>(nodes: &[NamedNode], names: &'t [u8], id: NodeId) -> &'t [u8] {
     let node = &nodes[id.index()];
     &names[node.name_at as usize..][..usize::from(node.name_len)]
 }

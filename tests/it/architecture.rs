@@ -384,6 +384,30 @@ fn one_call_alone_is_unsafe() {
     assert!(read(&repository("Cargo.toml")).contains("unsafe_code = \"deny\""));
 }
 
+/// A type that can be named outside its own file has a name that no other such type has, so that a name
+/// says which one is meant wherever it stands. Only each command's arguments are all called `Args`.
+#[test]
+fn no_two_types_share_a_name() {
+    let mut declared: BTreeMap<String, BTreeSet<PathBuf>> = BTreeMap::new();
+    for file in sources() {
+        for line in file.code().lines() {
+            let words: Vec<&str> = line.split_whitespace().collect();
+            let Some((visible, [kind, name, ..])) = words.split_first() else {
+                continue;
+            };
+            let is_type = ["struct", "enum", "trait", "type", "union"].contains(kind);
+            if visible.starts_with("pub") && is_type {
+                let name = name.split(|c| !is_word(c)).next().unwrap_or_default();
+                let files = declared.entry(name.to_owned()).or_default();
+                files.insert(file.path.clone());
+            }
+        }
+    }
+    assert!(declared.len() > 200);
+    declared.retain(|name, files| name != "Args" && files.len() > 1);
+    assert!(declared.is_empty(), "{declared:#?}");
+}
+
 /// No file is longer than can be read in one go.
 #[test]
 fn no_file_is_too_long() {

@@ -6,7 +6,7 @@
 use std::fs;
 
 use imgtar::base::digest::{DiffId, Digest};
-use imgtar::document::{ChangeError, Changes, ConfigDraft, Created, HistoryEntry, Platform};
+use imgtar::document::{ChangeError, ConfigChanges, ConfigDraft, Created, HistoryEntry, Platform};
 use serde_json::Value;
 
 use crate::support::{Docker, items, read, repository, shown, text};
@@ -48,7 +48,7 @@ fn draft(changes: &[String], created: &str) -> Result<ConfigDraft, ChangeError> 
     let platform: Platform = "linux/amd64".parse().expect("a platform");
     let mut draft = ConfigDraft::new(&platform, &created);
     let mut run = draft.run().clone();
-    Changes::parse(changes)?.apply(&mut run)?;
+    ConfigChanges::parse(changes)?.apply(&mut run)?;
     draft.set_run(run);
     draft.set_comment("Imported from -");
     draft.set_diff_ids(&[DiffId::from(Digest::sha256_of(&TAR))]);

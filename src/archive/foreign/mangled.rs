@@ -9,7 +9,7 @@ use std::fmt;
 use bstr::ByteSlice;
 
 use super::transcoded::REPLACEMENT;
-use super::{Encoding, HEAD, headers, window};
+use super::{HEAD, TextEncoding, headers, window};
 use crate::source::{Source, SourceError};
 use crate::tar::BLOCK;
 
@@ -24,7 +24,7 @@ pub enum Mangled {
     /// Each CR LF has become LF.
     CrRemoved,
     /// It was decoded as text and encoded again.
-    Transcoded(Encoding),
+    Transcoded(TextEncoding),
     /// Bytes came in or went missing before this header, which stands at no whole block.
     Shifted {
         /// Where the header stands, in bytes.
@@ -73,7 +73,7 @@ impl Mangled {
         let lf = body.find_iter("\n").count();
         let Some(at) = header else {
             let what = if transcoded(body) >= MANY {
-                Some(Self::Transcoded(Encoding::Utf8))
+                Some(Self::Transcoded(TextEncoding::Utf8))
             } else {
                 (crlf >= MANY && lf == crlf).then_some(Self::CrAdded)
             };
@@ -86,7 +86,7 @@ impl Mangled {
         let what = if lf > 0 && lf == crlf && grown(crlf) {
             Self::CrAdded
         } else if transcoded(body) > 0 {
-            Self::Transcoded(Encoding::Utf8)
+            Self::Transcoded(TextEncoding::Utf8)
         } else if crlf == 0 && near && (1..=lf).any(lost) {
             Self::CrRemoved
         } else {

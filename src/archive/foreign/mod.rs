@@ -23,7 +23,7 @@ pub use mangled::Mangled;
 pub use refuse::require_tar;
 pub(super) use refuse::{not_tar, refuse_zeros};
 pub use text::{JsonText, TextForm};
-pub use transcoded::Encoding;
+pub use transcoded::TextEncoding;
 
 use crate::source::{Compression, Source, SourceError, sniff};
 use crate::tar::{BLOCK, is_header};
@@ -41,16 +41,16 @@ pub enum Foreign {
     /// Something that a program took for text and wrote in another encoding; its bytes are lost.
     Transcoded {
         /// Into which encoding.
-        encoding: Encoding,
+        encoding: TextEncoding,
         /// What it was before.
-        content: Content,
+        content: HiddenContent,
     },
     /// Text that stands for bytes; they can be restored.
     Encoded {
         /// How.
         form: TextForm,
         /// Which bytes.
-        content: Content,
+        content: HiddenContent,
     },
     /// A page that a server sent instead of a file.
     Page {
@@ -106,7 +106,7 @@ pub enum Foreign {
 
 /// What bytes are that are hidden in text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Content {
+pub enum HiddenContent {
     /// A tar.
     Tar,
     /// Something compressed.
@@ -156,7 +156,7 @@ impl Foreign {
     }
 }
 
-impl Content {
+impl HiddenContent {
     /// Of the first bytes.
     fn of(bytes: &[u8]) -> Self {
         match sniff(bytes) {
@@ -167,7 +167,7 @@ impl Content {
     }
 }
 
-impl fmt::Display for Content {
+impl fmt::Display for HiddenContent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Tar => f.write_str("a tar archive"),
@@ -183,14 +183,14 @@ impl fmt::Display for Foreign {
         match self {
             Self::Transcoded {
                 encoding,
-                content: Content::Unknown,
+                content: HiddenContent::Unknown,
             } => write!(f, "{encoding} text"),
             Self::Transcoded { encoding, content } => write!(
                 f,
                 "{content} that was turned into {encoding} text, as pipes and redirections of PowerShell do"
             ),
             Self::Encoded { form, content } => match content {
-                Content::Unknown => write!(f, "{form}"),
+                HiddenContent::Unknown => write!(f, "{form}"),
                 content => write!(f, "{form} of {content}"),
             },
             Self::Page { title: None } => f.write_str("a web page (HTML)"),

@@ -8,7 +8,7 @@ use bstr::ByteSlice;
 use serde_json::Value;
 
 use super::transcoded::UTF8_BOM;
-use super::{Content, Foreign, shown};
+use super::{Foreign, HiddenContent, shown};
 
 /// How many lines are looked at.
 const LINES: usize = 200;
@@ -301,31 +301,31 @@ fn encoded(text: &[u8]) -> Option<Foreign> {
         label.strip_suffix(b"-----")?;
         // Headers may stand in front, an empty line behind them.
         let body = &text[first.len()..];
-        let content = base64(body.trim_ascii_start()).unwrap_or(Content::Unknown);
+        let content = base64(body.trim_ascii_start()).unwrap_or(HiddenContent::Unknown);
         return encoded(TextForm::Pem, content);
     }
     if let Some(rest) = first.strip_prefix(b"begin-base64 ")
         && rest.first().is_some_and(u8::is_ascii_digit)
     {
-        return encoded(TextForm::Uuencode, Content::Unknown);
+        return encoded(TextForm::Uuencode, HiddenContent::Unknown);
     }
     if let Some(rest) = first.strip_prefix(b"begin ")
         && rest.len() > 4
         && rest[..3].iter().all(u8::is_ascii_digit)
         && rest[3] == b' '
     {
-        return encoded(TextForm::Uuencode, Content::Unknown);
+        return encoded(TextForm::Uuencode, HiddenContent::Unknown);
     }
     if let Some(form) = dump(first) {
-        return encoded(form, Content::Unknown);
+        return encoded(form, HiddenContent::Unknown);
     }
     let whole =
         |is: fn(&u8) -> bool| text.len() >= 32 && text.iter().all(|b| is(b) || b"\r\n".contains(b));
     if whole(u8::is_ascii_hexdigit) {
         let digits = packed(text);
         let content = const_hex::decode(&digits[..digits.len() & !1]);
-        let content = content.map_or(Content::Unknown, |bytes| Content::of(&bytes));
-        if content != Content::Unknown {
+        let content = content.map_or(HiddenContent::Unknown, |bytes| HiddenContent::of(&bytes));
+        if content != HiddenContent::Unknown {
             return encoded(TextForm::Hex, content);
         }
     }
@@ -333,7 +333,7 @@ fn encoded(text: &[u8]) -> Option<Foreign> {
         let content = base64(text)?;
         let widths: Vec<usize> = text.lines().map(<[u8]>::len).take(3).collect();
         let wrapped = matches!(widths[..], [64 | 76, a, ..] if a <= widths[0]);
-        if content != Content::Unknown || wrapped {
+        if content != HiddenContent::Unknown || wrapped {
             return encoded(TextForm::Base64, content);
         }
     }
@@ -341,7 +341,7 @@ fn encoded(text: &[u8]) -> Option<Foreign> {
 }
 
 /// What Base64 stands for, by its beginning.
-fn base64(text: &[u8]) -> Option<Content> {
+fn base64(text: &[u8]) -> Option<HiddenContent> {
     const ENGINE: GeneralPurpose = GeneralPurpose::new(
         &base64::alphabet::STANDARD,
         GeneralPurposeConfig::new()
@@ -355,7 +355,7 @@ fn base64(text: &[u8]) -> Option<Content> {
         .unwrap_or(digits.len());
     digits.truncate(end & !3);
     let bytes = ENGINE.decode(&digits).ok()?;
-    Some(Content::of(&bytes))
+    Some(HiddenContent::of(&bytes))
 }
 
 /// The first digits without the ends of their lines: enough for a header.

@@ -7,20 +7,20 @@ use std::fmt;
 
 use bstr::ByteSlice;
 
-use super::{Content, Foreign};
+use super::{Foreign, HiddenContent};
 use crate::source::Compression;
 use crate::tar::{BLOCK, is_header};
 
 /// An encoding of text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Encoding {
+pub enum TextEncoding {
     /// UTF-16.
     Utf16,
     /// UTF-8.
     Utf8,
 }
 
-impl fmt::Display for Encoding {
+impl fmt::Display for TextEncoding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Utf16 => "UTF-16",
@@ -57,9 +57,9 @@ fn utf16(head: &[u8]) -> Option<Foreign> {
     let is_text = units.len() >= 8
         && char::decode_utf16(units.iter().copied()).all(|c| c.is_ok_and(|c| c != '\0'))
         && units.iter().filter(|&&unit| unit < 0x80).count() * 2 > units.len();
-    let found = content != Content::Unknown || is_text;
+    let found = content != HiddenContent::Unknown || is_text;
     (found && (marked || units.iter().all(|&unit| unit < 0x100))).then_some(Foreign::Transcoded {
-        encoding: Encoding::Utf16,
+        encoding: TextEncoding::Utf16,
         content,
     })
 }
@@ -68,14 +68,14 @@ fn utf16(head: &[u8]) -> Option<Foreign> {
 fn utf8(head: &[u8]) -> Option<Foreign> {
     let found = |content| {
         Some(Foreign::Transcoded {
-            encoding: Encoding::Utf8,
+            encoding: TextEncoding::Utf8,
             content,
         })
     };
     if let Some(body) = head.strip_prefix(UTF8_BOM)
         && is_header(body)
     {
-        return found(Content::Tar);
+        return found(HiddenContent::Tar);
     }
     let text = head.strip_prefix(UTF8_BOM).unwrap_or(head);
     let text = &text[..text.len().min(4 * BLOCK)];
@@ -83,20 +83,20 @@ fn utf8(head: &[u8]) -> Option<Foreign> {
     let bytes: Vec<Option<u8>> = text.chars().map(byte).take(BLOCK).collect();
     let is_binary = text.contains_str([0x1f]) || text.contains_str([0]);
     match content(&bytes) {
-        Content::Compressed(compression) => found(Content::Compressed(compression)),
+        HiddenContent::Compressed(compression) => found(HiddenContent::Compressed(compression)),
         // Bytes that were no text became U+FFFD one by one, and nothing of them can be known.
         _ if is_binary && text.find_iter(REPLACEMENT).count() >= 4 && text.to_str().is_ok() => {
-            found(Content::Unknown)
+            found(HiddenContent::Unknown)
         }
         _ => None,
     }
 }
 
 /// What characters were before, as far as each still is the byte that it was.
-fn content(bytes: &[Option<u8>]) -> Content {
+fn content(bytes: &[Option<u8>]) -> HiddenContent {
     let plain: Option<Vec<u8>> = bytes.iter().take(BLOCK).copied().collect();
     if plain.is_some_and(|plain| is_header(&plain)) {
-        return Content::Tar;
+        return HiddenContent::Tar;
     }
     let begins = |magic: &[u8]| {
         let known = |(&want, got): (&u8, &Option<u8>)| match got {
@@ -107,15 +107,15 @@ fn content(bytes: &[Option<u8>]) -> Content {
         bytes.len() > magic.len() && magic.iter().zip(bytes).all(known)
     };
     if begins(&[0x1f, 0x8b, 0x08]) {
-        Content::Compressed(Compression::Gzip)
+        HiddenContent::Compressed(Compression::Gzip)
     } else if begins(b"BZh") && begins_with_block(bytes) {
-        Content::Compressed(Compression::Bzip2)
+        HiddenContent::Compressed(Compression::Bzip2)
     } else if begins(b"\xfd7zXZ\0") {
-        Content::Compressed(Compression::Xz)
+        HiddenContent::Compressed(Compression::Xz)
     } else if begins(&[0x28, 0xb5, 0x2f, 0xfd]) {
-        Content::Compressed(Compression::Zstd)
+        HiddenContent::Compressed(Compression::Zstd)
     } else {
-        Content::Unknown
+        HiddenContent::Unknown
     }
 }
 

@@ -8,7 +8,7 @@
 use std::collections::HashSet;
 
 use super::docker::{ConfigFault, config_fault, grammar};
-use super::overlay::{Engine, Piece, Rules, unpack};
+use super::overlay::{Engine, Rules, UnpackedEntry, unpack};
 use super::{Facts, Outcome, Refusal, because, layer_message, says, shown, wrong_diff_id};
 use crate::archive::{MemberKind, MemberName};
 use crate::base::digest::{ChainId, Digest};
@@ -272,7 +272,7 @@ fn layer(facts: &Facts<'_>, layer: &Layer, by_digest: bool) -> Outcome {
         Some(Err(error)) => return failed(layer_message(error)),
         Some(Ok(reading)) => reading,
     };
-    let pieces = reading.inventory.items().map(|item| Piece {
+    let pieces = reading.inventory.items().map(|item| UnpackedEntry {
         kind: item.kind,
         typeflag: item.typeflag,
         path: item.path,

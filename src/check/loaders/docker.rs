@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeSet, HashSet};
 
-use super::overlay::{Engine, Piece, Rules, unpack};
+use super::overlay::{Engine, Rules, UnpackedEntry, unpack};
 use super::{Facts, Outcome, Refusal, because, layer_message, says, shown, wrong_diff_id};
 use crate::archive::{LookupError, Member, MemberKind, MemberName};
 use crate::base::digest::ChainId;
@@ -67,7 +67,7 @@ pub(super) fn no_such_file(name: &str) -> Refusal {
 }
 
 /// A member as something to unpack.
-pub(super) fn piece(member: &Member) -> Piece<'_> {
+pub(super) fn piece(member: &Member) -> UnpackedEntry<'_> {
     let (kind, link): (Kind, &[u8]) = match &member.kind {
         MemberKind::File(_) => (Kind::File, b""),
         MemberKind::Directory => (Kind::Directory, b""),
@@ -78,7 +78,7 @@ pub(super) fn piece(member: &Member) -> Piece<'_> {
             other => (Kind::Other(other), b""),
         },
     };
-    Piece {
+    UnpackedEntry {
         kind,
         typeflag: member.typeflag,
         path: member.name.as_bytes(),
@@ -172,7 +172,7 @@ fn layer(facts: &Facts<'_>, layer: &Layer) -> Outcome {
         Some(Err(error)) => return Err(layer_message(error)),
         Some(Ok(reading)) => reading,
     };
-    let pieces = reading.inventory.items().map(|item| Piece {
+    let pieces = reading.inventory.items().map(|item| UnpackedEntry {
         kind: item.kind,
         typeflag: item.typeflag,
         path: item.path,

@@ -18,7 +18,7 @@ mod podman;
 
 use std::io;
 
-use super::blobs::{Blob, Blobs};
+use super::blobs::{Blobs, ReadBlob};
 use crate::archive::{Contents, MemberKind};
 use crate::base::digest::DiffId;
 use crate::base::jobs::{self, Jobs};
@@ -179,7 +179,7 @@ impl Facts<'_> {
         }
     }
 
-    fn blob(&self, layer: &Layer) -> Option<&Blob> {
+    fn blob(&self, layer: &Layer) -> Option<&ReadBlob> {
         self.blobs.of(layer)
     }
 

@@ -34,7 +34,7 @@ impl Engine {
 
 /// One thing to unpack.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Piece<'p> {
+pub(super) struct UnpackedEntry<'p> {
     pub(super) kind: Kind,
     pub(super) typeflag: u8,
     pub(super) path: &'p [u8],
@@ -121,7 +121,10 @@ struct Tree<'p> {
 const ROOT: usize = 0;
 
 /// Unpacks everything; the first error, in the engine's words.
-pub(super) fn unpack<'p>(pieces: impl IntoIterator<Item = Piece<'p>>, rules: Rules) -> Outcome {
+pub(super) fn unpack<'p>(
+    pieces: impl IntoIterator<Item = UnpackedEntry<'p>>,
+    rules: Rules,
+) -> Outcome {
     let mut tree = Tree {
         nodes: vec![Node::Directory],
         children: HashMap::new(),
@@ -147,7 +150,7 @@ pub(super) fn unpack<'p>(pieces: impl IntoIterator<Item = Piece<'p>>, rules: Rul
 }
 
 impl<'p> Tree<'p> {
-    fn put(&mut self, piece: Piece<'p>, rules: Rules) -> Outcome {
+    fn put(&mut self, piece: UnpackedEntry<'p>, rules: Rules) -> Outcome {
         let path = LayerPath::new(piece.path);
         let Some((name, parents)) = path.components().split_last() else {
             return Ok(());
@@ -242,7 +245,7 @@ impl<'p> Tree<'p> {
         &mut self,
         parent: usize,
         name: &'p [u8],
-        piece: Piece<'p>,
+        piece: UnpackedEntry<'p>,
         shown: Shown<'_>,
     ) -> Outcome {
         let target = LayerPath::new(piece.link);

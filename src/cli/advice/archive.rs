@@ -5,14 +5,14 @@ use std::io;
 use imgtar::archive::{ArchiveError, EarlyEnd, Mangled};
 use imgtar::source::SourceError;
 
-use super::foreign::{Wanted, on_directory, on_foreign, on_looks};
+use super::foreign::{WantedFile, on_directory, on_foreign, on_looks};
 use super::{Advice, READ_FAILED, no_room_for};
 
 /// For a file that ends too early.
 const JOIN: &str =
     "or join the parts in order if it is the first of several: cat PART1 PART2 … > whole";
 
-pub(super) fn on_source(error: &SourceError, wanted: Wanted) -> Advice {
+pub(super) fn on_source(error: &SourceError, wanted: WantedFile) -> Advice {
     match error {
         SourceError::Directory { path, looks } => on_directory(path, *looks, wanted),
         SourceError::Open { path, source } => on_open(path, source),
@@ -53,7 +53,7 @@ fn looks_like_reference(path: &str) -> bool {
         && path.parse::<imgtar::image::Reference>().is_ok()
 }
 
-pub(super) fn on_archive(error: &ArchiveError, wanted: Wanted) -> Advice {
+pub(super) fn on_archive(error: &ArchiveError, wanted: WantedFile) -> Advice {
     match error {
         ArchiveError::NotTar { .. } => Advice::hint(wanted.written_by()),
         ArchiveError::Foreign {

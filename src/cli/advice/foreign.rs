@@ -1,7 +1,7 @@
 //! What to do with a file that is not what a command wants: the next command to type.
 
 use imgtar::archive::{
-    Cipher, Compressor, Content, Foreign, Format, InnerContent, JsonText, Looks, TextForm,
+    Cipher, Compressor, Foreign, Format, HiddenContent, InnerContent, JsonText, Looks, TextForm,
 };
 use imgtar::source::{Compression, DirectoryLooks};
 
@@ -9,14 +9,14 @@ use super::{Advice, EXPORTS, WHAT_WRITES_ONE};
 
 /// What a command wants to read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::cli) enum Wanted {
+pub(in crate::cli) enum WantedFile {
     /// An image archive.
     Images,
     /// The tar of a root file system.
     Tree,
 }
 
-impl Wanted {
+impl WantedFile {
     /// What writes such files.
     pub(super) fn written_by(self) -> &'static str {
         match self {
@@ -30,7 +30,7 @@ impl Wanted {
 struct File<'f> {
     path: &'f str,
     compression: Compression,
-    wanted: Wanted,
+    wanted: WantedFile,
 }
 
 impl File<'_> {
@@ -71,24 +71,24 @@ impl File<'_> {
     /// What a program writes that makes a tar of it, handed on.
     fn tar(&self, program: &str) -> String {
         match self.wanted {
-            Wanted::Images => format!("{program} | imgtar verify -"),
-            Wanted::Tree => format!("{program} > rootfs.tar"),
+            WantedFile::Images => format!("{program} | imgtar verify -"),
+            WantedFile::Tree => format!("{program} > rootfs.tar"),
         }
     }
 
     /// The same where the tar can only be one of a root file system.
     fn rootfs(&self, program: &str) -> String {
         match self.wanted {
-            Wanted::Images => format!("{program} | imgtar import - -o image.tar"),
-            Wanted::Tree => format!("{program} > rootfs.tar"),
+            WantedFile::Images => format!("{program} | imgtar import - -o image.tar"),
+            WantedFile::Tree => format!("{program} > rootfs.tar"),
         }
     }
 
     /// The file once more, this time as it should be.
     fn anew(&self) -> String {
         match self.wanted {
-            Wanted::Images => format!("docker save -o {} IMAGE", self.name()),
-            Wanted::Tree => format!("docker export -o {} CONTAINER", self.name()),
+            WantedFile::Images => format!("docker save -o {} IMAGE", self.name()),
+            WantedFile::Tree => format!("docker export -o {} CONTAINER", self.name()),
         }
     }
 }
@@ -98,7 +98,7 @@ pub(super) fn on_foreign(
     path: &str,
     compression: Compression,
     foreign: &Foreign,
-    wanted: Wanted,
+    wanted: WantedFile,
 ) -> Advice {
     let file = File {
         path,
@@ -150,10 +150,12 @@ pub(super) fn on_foreign(
     })
 }
 
-fn encoded(file: &File<'_>, form: TextForm, content: Content) -> String {
+fn encoded(file: &File<'_>, form: TextForm, content: HiddenContent) -> String {
     let program = match form {
         TextForm::Base64 => file.into("base64 -d"),
-        TextForm::Pem if content == Content::Unknown => return file.wanted.written_by().to_owned(),
+        TextForm::Pem if content == HiddenContent::Unknown => {
+            return file.wanted.written_by().to_owned();
+        }
         TextForm::Pem => format!("{} | base64 -d", file.into("sed '/^-----/d'")),
         TextForm::Uuencode => file.into("uudecode -o /dev/stdout"),
         TextForm::Xxd => file.into("xxd -r"),
@@ -253,7 +255,7 @@ pub(super) fn on_looks(path: &str, looks: &Looks) -> Advice {
     let file = File {
         path,
         compression: Compression::None,
-        wanted: Wanted::Images,
+        wanted: WantedFile::Images,
     };
     let tar = if file.is_stdin() {
         "-".to_owned()
@@ -309,12 +311,12 @@ pub(super) fn on_looks(path: &str, looks: &Looks) -> Advice {
                 })
             }
         },
-        Looks::Nothing | Looks::Other { .. } => Advice::hint(Wanted::Images.written_by()),
+        Looks::Nothing | Looks::Other { .. } => Advice::hint(WantedFile::Images.written_by()),
     }
 }
 
 /// Advice for a directory that was given instead of a file.
-pub(super) fn on_directory(path: &str, looks: DirectoryLooks, wanted: Wanted) -> Advice {
+pub(super) fn on_directory(path: &str, looks: DirectoryLooks, wanted: WantedFile) -> Advice {
     let directory = word(path);
     Advice::hint(match (looks, wanted) {
         (DirectoryLooks::OciLayout | DirectoryLooks::DockerArchive, _) => {
@@ -332,13 +334,13 @@ pub(super) fn on_directory(path: &str, looks: DirectoryLooks, wanted: Wanted) ->
         (DirectoryLooks::ContainersStorage, _) => {
             "imgtar reads files; podman writes one with: podman save -o image.tar IMAGE".to_owned()
         }
-        (DirectoryLooks::Tree, Wanted::Images) => format!(
+        (DirectoryLooks::Tree, WantedFile::Images) => format!(
             "pack it and make an image of it: tar -C {directory} -cf - --numeric-owner . | imgtar import - -o image.tar"
         ),
-        (DirectoryLooks::Tree | DirectoryLooks::Other, Wanted::Tree) => {
+        (DirectoryLooks::Tree | DirectoryLooks::Other, WantedFile::Tree) => {
             format!("pack it first: tar -C {directory} -cf rootfs.tar --numeric-owner .")
         }
-        (DirectoryLooks::Other, Wanted::Images) => format!(
+        (DirectoryLooks::Other, WantedFile::Images) => format!(
             "give a file in it; an OCI image layout that is a directory can be packed first: tar -C {directory} -cf layout.tar ."
         ),
     })

@@ -4,13 +4,13 @@ use imgtar::archive::LookupError;
 use imgtar::document::{JsonError, Platform};
 use imgtar::image::{LoadError, SelectError, Unreadable};
 
-use super::foreign::Wanted;
+use super::foreign::WantedFile;
 use super::{Advice, VERIFY, allow, archive};
 
 pub(super) fn on_load(error: &LoadError) -> Advice {
     match error {
-        LoadError::Archive(error) => archive::on_archive(error, Wanted::Images),
-        LoadError::Source(error) => archive::on_source(error, Wanted::Images),
+        LoadError::Archive(error) => archive::on_archive(error, WantedFile::Images),
+        LoadError::Source(error) => archive::on_source(error, WantedFile::Images),
         LoadError::Description { source, .. } => on_unreadable(source),
         // The limit's own hint follows.
         LoadError::TooMuch { .. } => Advice::none(),

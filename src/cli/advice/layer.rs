@@ -4,7 +4,7 @@ use imgtar::layer::LayerError;
 use imgtar::tar::{TarError, TarFault};
 use imgtar::tree::TreeError;
 
-use super::foreign::Wanted;
+use super::foreign::WantedFile;
 use super::{Advice, EXPORTS, READ_FAILED, VERIFY, archive, no_room_for};
 
 pub(super) fn on_layer(error: &LayerError) -> Advice {
@@ -37,7 +37,7 @@ pub(super) fn on_rootfs(error: &TreeError) -> Advice {
         TreeError::Limit { .. }
         | TreeError::Expansion { .. }
         | TreeError::TooManyEntries { .. } => Advice::none(),
-        TreeError::Compare { source, .. } => archive::on_source(source, Wanted::Images),
+        TreeError::Compare { source, .. } => archive::on_source(source, WantedFile::Images),
         TreeError::File { .. } => Advice::hint("`imgtar ls` lists what the image holds"),
         TreeError::WorkingDirectory { .. } => {
             Advice::hint("no engine starts this image; another WORKDIR makes one that does")

@@ -4,14 +4,14 @@ use imgtar::base::limits::Exceeded;
 use imgtar::split::metadata::{MetadataError, StreamFault};
 use imgtar::split::rebuild::RebuildError;
 
-use super::foreign::Wanted;
+use super::foreign::WantedFile;
 use super::{Advice, VERIFY, archive, image, layer, no_room_for, on_output, write};
 
 const DAMAGED: &str = "the metadata was damaged or changed; flatten the archive again";
 
 pub(super) fn on_metadata(error: &MetadataError) -> Advice {
     match error {
-        MetadataError::Source(error) => archive::on_source(error, Wanted::Images),
+        MetadataError::Source(error) => archive::on_source(error, WantedFile::Images),
         // It is metadata that should have been a tar, and not an image archive.
         MetadataError::Archive(_) | MetadataError::NotMetadata { .. } => {
             Advice::hint("`imgtar flatten app.tar -o rootfs.tar --metadata FILE` writes metadata")
@@ -44,7 +44,7 @@ pub(super) fn on_metadata(error: &MetadataError) -> Advice {
 pub(super) fn on_rebuild(error: &RebuildError) -> Advice {
     match error {
         RebuildError::Metadata(error) => on_metadata(error),
-        RebuildError::Source(error) => archive::on_source(error, Wanted::Images),
+        RebuildError::Source(error) => archive::on_source(error, WantedFile::Images),
         RebuildError::Flat { .. } => {
             Advice::hint("the flat tar comes first: imgtar rebuild ROOTFS.tar --metadata FILE")
         }
@@ -61,7 +61,7 @@ pub(super) fn on_rebuild(error: &RebuildError) -> Advice {
         RebuildError::Expansion { .. } | RebuildError::FlatLimit { .. } => Advice::none(),
         RebuildError::Spool(_) => no_room_for("the compressed layers"),
         RebuildError::SpoolArchive(_) => no_room_for("the archive"),
-        RebuildError::Archive(error) => archive::on_archive(error, Wanted::Images),
+        RebuildError::Archive(error) => archive::on_archive(error, WantedFile::Images),
         RebuildError::Load(error) => image::on_load(error),
         RebuildError::Layer(error) => write::on_write(error),
         RebuildError::Write(error) => on_output(error),

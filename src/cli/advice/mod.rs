@@ -18,7 +18,7 @@ use imgtar::Error;
 use imgtar::archive::Looks;
 use imgtar::base::limits::Exceeded;
 
-use foreign::Wanted;
+use foreign::WantedFile;
 
 /// What stands below an error's message and its causes.
 #[derive(Debug, Default)]
@@ -33,8 +33,8 @@ impl Advice {
     /// The advice on an error.
     pub(super) fn on(error: &Error) -> Self {
         let advice = match error {
-            Error::Source(error) => archive::on_source(error, Wanted::Images),
-            Error::Archive(error) => archive::on_archive(error, Wanted::Images),
+            Error::Source(error) => archive::on_source(error, WantedFile::Images),
+            Error::Archive(error) => archive::on_archive(error, WantedFile::Images),
             Error::Load(error) => image::on_load(error),
             Error::Select(error) => image::on_select(error),
             Error::Layer(error) => layer::on_layer(error),
@@ -56,8 +56,8 @@ impl Advice {
     /// The advice on a file that should have been the tar of a root file system, and cannot be.
     pub(super) fn on_rootfs(error: &Error) -> Self {
         match error {
-            Error::Archive(error) => archive::on_archive(error, Wanted::Tree),
-            Error::Source(error) => archive::on_source(error, Wanted::Tree),
+            Error::Archive(error) => archive::on_archive(error, WantedFile::Tree),
+            Error::Source(error) => archive::on_source(error, WantedFile::Tree),
             error => Self::on(error),
         }
     }

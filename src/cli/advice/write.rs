@@ -1,15 +1,15 @@
 //! On archives that cannot be written.
 
-use imgtar::document::{ChangeError, Refused};
+use imgtar::document::{ChangeError, RefusedChange};
 use imgtar::output::WriteError;
 
-use super::foreign::Wanted;
+use super::foreign::WantedFile;
 use super::{Advice, archive, layer, no_room_for, on_output};
 
 pub(super) fn on_write(error: &WriteError) -> Advice {
     match error {
         WriteError::Tree(error) => layer::on_rootfs(error),
-        WriteError::Read(error) => archive::on_source(error, Wanted::Images),
+        WriteError::Read(error) => archive::on_source(error, WantedFile::Images),
         WriteError::Change(error) => on_change(error),
         WriteError::WhiteoutName { .. } => {
             Advice::hint("rename the file or leave it out; no image can hold a file of that name")
@@ -30,10 +30,10 @@ pub(super) fn on_write(error: &WriteError) -> Advice {
 
 fn on_change(error: &ChangeError) -> Advice {
     match error.refused() {
-        Refused::Instruction => Advice::hint(
+        RefusedChange::Instruction => Advice::hint(
             "CMD, ENTRYPOINT, ENV, EXPOSE, HEALTHCHECK, LABEL, ONBUILD, STOPSIGNAL, USER, VOLUME and WORKDIR can change a config",
         ),
         // Docker's words say what it wants instead.
-        Refused::Syntax | Refused::Value => Advice::none(),
+        RefusedChange::Syntax | RefusedChange::Value => Advice::none(),
     }
 }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use imgtar::base::escape;
-use imgtar::document::{Changes, WantedPlatform};
+use imgtar::document::{ConfigChanges, WantedPlatform};
 use imgtar::image::Selector;
 use imgtar::output::{CommitOptions, commit};
 use imgtar::tree::ChangeKind;
@@ -82,7 +82,8 @@ impl Args {
                 "BASE and ROOTFS.tar cannot both come from standard input",
             ));
         }
-        let changes = Changes::parse(&self.changes).map_err(imgtar::output::WriteError::from)?;
+        let changes =
+            ConfigChanges::parse(&self.changes).map_err(imgtar::output::WriteError::from)?;
         for doubt in changes.doubts() {
             warn(context.output, &doubt.to_string());
         }

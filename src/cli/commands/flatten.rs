@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use imgtar::image::Image;
-use imgtar::output::{FlattenOptions, Merged, WriteError};
+use imgtar::output::{FlattenOptions, MergedImage, WriteError};
 use imgtar::report::units;
 use imgtar::split::metadata::{CollectOptions, Collected, ContainerDescription, collect};
 use imgtar::tar::Mtime;
@@ -150,8 +150,8 @@ impl Args {
         };
         let progress = &context.progress;
         let merged = match destination.file() {
-            Some(_) => Merged::for_file(image, options, progress)?,
-            None => Merged::for_stream(image, options, progress)?,
+            Some(_) => MergedImage::for_file(image, options, progress)?,
+            None => MergedImage::for_stream(image, options, progress)?,
         };
         // Before the bytes of compressed layers are given up.
         let collected = match &mut metadata {

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use imgtar::archive::{ArchiveError, Contents};
 use imgtar::base::escape;
-use imgtar::document::{Changes, Platform};
+use imgtar::document::{ConfigChanges, Platform};
 use imgtar::image::{ImageSet, LoadError};
 use imgtar::output::{IMPORT_MESSAGE, ImportOptions, WriteError, import};
 use imgtar::report::units;
@@ -65,7 +65,7 @@ fn platform(text: &str) -> Result<Platform, String> {
 
 impl Args {
     pub(crate) fn run(&self, context: &Context) -> Result<Exit, Failure> {
-        let changes = Changes::parse(&self.changes).map_err(WriteError::from)?;
+        let changes = ConfigChanges::parse(&self.changes).map_err(WriteError::from)?;
         for doubt in changes.doubts() {
             warn(context.output, &doubt.to_string());
         }

@@ -10,7 +10,7 @@ use imgtar::base::limits::{Exceeded, Limit, Limits};
 use imgtar::document::WantedPlatform;
 use imgtar::image::{Image, Layer, Selector};
 use imgtar::layer::LayerError;
-use imgtar::report::{LayerListing, Listing, Ls, LsEntry, Merged, Place, See};
+use imgtar::report::{LayerListing, Listing, ListingPlace, Ls, LsEntry, See, TreeListing};
 use imgtar::tree::{NodeId, Tree};
 
 use super::{Context, Exit, Failure, Loaded};
@@ -111,7 +111,7 @@ impl Args {
         let tree = Tree::merge(image, &context.options())?;
         let starts = self.starts(&tree, context)?;
         let starts = starts.iter().map(|(node, path)| (*node, &path[..]));
-        let merged = Merged::new(&tree, starts, self.depth.unwrap_or(usize::MAX));
+        let merged = TreeListing::new(&tree, starts, self.depth.unwrap_or(usize::MAX));
         context.warn_of_problems(loaded);
         match self.sort {
             Some(Sort::Size) => self.print(&merged.by_size(), context),
@@ -253,7 +253,7 @@ fn too_many(layer: &Layer, exceeded: Exceeded) -> Failure {
 impl Listing for Sorted {
     fn each(&self, see: See<'_>) -> Result<(), LayerError> {
         for entry in &self.0 {
-            if see(entry, Place::default()).is_break() {
+            if see(entry, ListingPlace::default()).is_break() {
                 break;
             }
         }

@@ -15,7 +15,7 @@ use imgtar::source::SourceError;
 
 use super::{Context, Exit, Failure};
 use crate::cli::args::JsonArg;
-use crate::cli::checksum_file::{Claims, Transfer};
+use crate::cli::checksum_file::{ChecksumClaims, Transfer};
 use crate::cli::error::{causes, warn};
 use crate::cli::render;
 
@@ -89,7 +89,7 @@ fn kinds() -> impl TypedValueParser<Value = AuditKind> {
 impl Args {
     pub(crate) fn run(&self, context: &Context) -> Result<Exit, Failure> {
         let claims = self.transfer.claims(&self.archives, &context.files)?;
-        let named = claims.as_ref().map(Claims::paths);
+        let named = claims.as_ref().map(ChecksumClaims::paths);
         let archives = match &named {
             Some(named) if self.archives.is_empty() => named,
             _ => &self.archives,
@@ -153,7 +153,7 @@ impl Args {
     fn check(
         &self,
         path: &Path,
-        claims: Option<&Claims>,
+        claims: Option<&ChecksumClaims>,
         context: &Context,
     ) -> Result<(VerifyArchive, Option<Digest>), Box<Refused>> {
         let archive = context.open_damaged(path)?.map_err(|error| {

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::ops::ControlFlow;
 
 use imgtar::base::escape;
-use imgtar::report::{FileType, Listing, LsEntry, Merged, Place, units};
+use imgtar::report::{FileType, Listing, ListingPlace, LsEntry, TreeListing, units};
 
 use crate::cli::error::Failure;
 use crate::cli::output::Stop;
@@ -18,7 +18,7 @@ pub(crate) fn names(out: &mut dyn Write, files: &dyn Listing) -> Result<(), Stop
 }
 
 /// The same for files of the merged tree, of which nothing but the names is looked at.
-pub(crate) fn merged_names(out: &mut dyn Write, files: &Merged<'_>) -> Result<(), Stop> {
+pub(crate) fn merged_names(out: &mut dyn Write, files: &TreeListing<'_>) -> Result<(), Stop> {
     let mut written = Ok(());
     files.names(&mut |path, directory| {
         let line = name(out, path, directory).and_then(|()| out.write_all(b"\n"));
@@ -73,7 +73,7 @@ pub(crate) fn drawn(out: &mut dyn Write, files: &dyn Listing) -> Result<(), Stop
     let mut above = String::new();
     let mut ends: Vec<usize> = vec![0];
     each(files, &mut |entry, place| {
-        let Place { depth, last } = place;
+        let ListingPlace { depth, last } = place;
         ends.truncate(depth + 1);
         above.truncate(ends.last().copied().unwrap_or(0));
         out.write_all(above.as_bytes())?;
@@ -93,7 +93,7 @@ pub(crate) fn drawn(out: &mut dyn Write, files: &dyn Listing) -> Result<(), Stop
 /// Goes through a listing until something cannot be written.
 fn each(
     files: &dyn Listing,
-    write: &mut dyn FnMut(&LsEntry, Place) -> io::Result<()>,
+    write: &mut dyn FnMut(&LsEntry, ListingPlace) -> io::Result<()>,
 ) -> Result<(), Stop> {
     let mut written = Ok(());
     files

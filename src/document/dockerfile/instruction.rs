@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::go::{duration, parse_int32, quote};
-use super::lines::Node;
+use super::lines::ParsedLine;
 use crate::document::Health;
 
 /// The instructions that can change a config.
@@ -65,7 +65,7 @@ impl Instruction {
     }
 
     /// Reads the arguments of an instruction.
-    pub(super) fn read(node: Node) -> Result<Self, String> {
+    pub(super) fn read(node: ParsedLine) -> Result<Self, String> {
         let name = node.name.to_lowercase();
         let no_flags = || Flags::read(&node.flags, &[]).map(drop);
         let json = node.arguments.json;

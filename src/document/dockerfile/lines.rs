@@ -10,7 +10,7 @@ const LINE_LIMIT: usize = 65_535;
 
 /// An instruction as it stands in the text.
 #[derive(Debug)]
-pub(super) struct Node {
+pub(super) struct ParsedLine {
     /// Its name as written.
     pub(super) name: String,
     pub(super) flags: Vec<String>,
@@ -112,7 +112,7 @@ fn directive(line: &str) -> Option<(&str, &str)> {
 }
 
 /// Takes a text apart into its instructions; also gives the escape character.
-pub(super) fn parse(text: &str) -> Result<(Vec<Node>, char), Fault> {
+pub(super) fn parse(text: &str) -> Result<(Vec<ParsedLine>, char), Fault> {
     let mut directives = Directives {
         escape: '\\',
         seen: Vec::new(),
@@ -155,7 +155,7 @@ pub(super) fn parse(text: &str) -> Result<(Vec<Node>, char), Fault> {
                 document.fill(&mut lines).map_err(failed)?;
             }
         }
-        nodes.push(Node {
+        nodes.push(ParsedLine {
             name: parts.name,
             flags: parts.flags,
             arguments,

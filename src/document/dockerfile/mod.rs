@@ -30,7 +30,7 @@ use super::config::RunConfig;
 
 /// Changes to a config, parsed.
 #[derive(Clone, Debug, Default)]
-pub struct Changes {
+pub struct ConfigChanges {
     instructions: Vec<(Place, Instruction)>,
     doubts: Vec<ChangeDoubt>,
     escape: char,
@@ -62,12 +62,12 @@ struct Place {
 pub struct ChangeError {
     words: String,
     place: Place,
-    refused: Refused,
+    refused: RefusedChange,
 }
 
 /// What about a change is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Refused {
+pub enum RefusedChange {
     /// Its instruction is none that changes a config.
     Instruction,
     /// What stands around or behind the instruction: quotes, words, their number.
@@ -83,7 +83,7 @@ impl ChangeError {
     }
 
     /// What about the change is refused.
-    pub fn refused(&self) -> Refused {
+    pub fn refused(&self) -> RefusedChange {
         self.refused
     }
 
@@ -117,7 +117,7 @@ struct Fault {
 
 impl Fault {
     /// The error for callers, `place` says where lines are.
-    fn error(self, refused: Refused, place: impl Fn(usize) -> Place) -> ChangeError {
+    fn error(self, refused: RefusedChange, place: impl Fn(usize) -> Place) -> ChangeError {
         ChangeError {
             words: self.words,
             place: place(self.line),
@@ -126,7 +126,7 @@ impl Fault {
     }
 }
 
-impl Changes {
+impl ConfigChanges {
     /// Parses the values of `--change`, in their order. No value is no change.
     ///
     /// # Errors
@@ -143,7 +143,7 @@ impl Changes {
             .join("\n");
         let starts = starts(changes);
         let place = |line| place(&starts, line);
-        let syntax = |fault: Fault| fault.error(Refused::Syntax, place);
+        let syntax = |fault: Fault| fault.error(RefusedChange::Syntax, place);
         let (nodes, escape) = lines::parse(&text).map_err(syntax)?;
         for node in &nodes {
             if !Instruction::is_change(&node.name) {
@@ -151,7 +151,7 @@ impl Changes {
                     line: node.line,
                     words: format!("{} is not a valid change command", node.name),
                 };
-                return Err(fault.error(Refused::Instruction, place));
+                return Err(fault.error(RefusedChange::Instruction, place));
             }
         }
         let mut instructions = Vec::with_capacity(nodes.len());
@@ -198,7 +198,7 @@ impl Changes {
             state.apply(instruction).map_err(|words| ChangeError {
                 words,
                 place: *place,
-                refused: Refused::Value,
+                refused: RefusedChange::Value,
             })?;
         }
         *run = changed;

@@ -2,13 +2,13 @@ use super::*;
 
 fn run(changes: &[&str]) -> Result<RunConfig, ChangeError> {
     let mut run = RunConfig::default();
-    Changes::parse(changes)?.apply(&mut run)?;
+    ConfigChanges::parse(changes)?.apply(&mut run)?;
     Ok(run)
 }
 
 #[test]
 fn no_change_changes_nothing() {
-    assert!(Changes::parse::<&str>(&[]).is_ok_and(|changes| changes.is_empty()));
+    assert!(ConfigChanges::parse::<&str>(&[]).is_ok_and(|changes| changes.is_empty()));
     assert_eq!(run(&[]), Ok(RunConfig::default()));
 }
 
@@ -60,7 +60,7 @@ fn a_refused_change_leaves_all_as_it_was() {
         ..RunConfig::default()
     };
     let before = run.clone();
-    let changes = Changes::parse(&["ENV A=2", "STOPSIGNAL x"]).expect("parses");
+    let changes = ConfigChanges::parse(&["ENV A=2", "STOPSIGNAL x"]).expect("parses");
     assert!(changes.apply(&mut run).is_err());
     assert_eq!(run, before);
 }
@@ -86,7 +86,7 @@ fn changes_see_the_config_they_change() {
         "ONBUILD RUN b",
         "ENV A=3",
     ];
-    let changes = Changes::parse(&changes).expect("parses");
+    let changes = ConfigChanges::parse(&changes).expect("parses");
     changes.apply(&mut run).expect("applies");
     assert_eq!(run.env, ["A=3", "B=x", "A=2", "C=2"]);
     assert_eq!(run.cmd, None);
@@ -166,7 +166,7 @@ fn what_was_hardly_meant_is_told() {
         "HEALTHCHECK CMD ['x']\nvolume [/a]",
         "USER [x]",
     ];
-    let changes = Changes::parse(&changes).expect("parses");
+    let changes = ConfigChanges::parse(&changes).expect("parses");
     let doubts: Vec<String> = changes.doubts().iter().map(ToString::to_string).collect();
     let no_array = "begins like a JSON array and is none, so it counts as plain text";
     assert_eq!(

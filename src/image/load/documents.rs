@@ -20,14 +20,14 @@ pub(super) struct ReadConfig {
 }
 
 /// A document of the archive: the name it was found under and its bytes.
-pub(super) struct Document {
+pub(super) struct FoundDocument {
     pub(super) slice: Slice,
     pub(super) bytes: Vec<u8>,
 }
 
 impl Loader<'_> {
     /// The bytes of a JSON member.
-    pub(super) fn document(&mut self, name: &[u8]) -> Read<Document> {
+    pub(super) fn document(&mut self, name: &[u8]) -> Read<FoundDocument> {
         let slice = match self.archive.find(name) {
             Ok((_, slice)) => slice,
             Err(why) => return Ok(Err(why.into())),
@@ -47,7 +47,7 @@ impl Loader<'_> {
             return too_large(exceeded);
         }
         (self.json, self.values) = (total, values);
-        Ok(Ok(Document { slice, bytes }))
+        Ok(Ok(FoundDocument { slice, bytes }))
     }
 
     /// Reads a config and compares its digest with `claimed`.
@@ -115,7 +115,7 @@ impl Loader<'_> {
             self.repeat(size)?;
             return Ok(Ok(read));
         }
-        let Document { bytes, .. } = match self.document(name)? {
+        let FoundDocument { bytes, .. } = match self.document(name)? {
             Ok(document) => document,
             Err(fault) => return Ok(Err(fault)),
         };
@@ -144,7 +144,7 @@ impl Loader<'_> {
     pub(super) fn differs(
         &mut self,
         claimed: Option<&Digest>,
-        document: &Document,
+        document: &FoundDocument,
     ) -> Option<(Digest, Digest)> {
         let claimed = claimed?;
         let mut hasher = Hasher::for_algorithm(claimed.algorithm())?;

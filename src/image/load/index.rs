@@ -13,7 +13,7 @@ use crate::base::limits::Limit;
 use crate::base::problem::{Code, Problem};
 use crate::document::Platform;
 use crate::document::descriptor::{Descriptor, Document, ManifestDocument};
-use crate::document::json::{Json, Node};
+use crate::document::json::{Json, JsonNode};
 
 /// containerd's and Docker's annotation: the whole reference.
 const CONTAINERD_NAME: &str = "io.containerd.image.name";
@@ -65,8 +65,8 @@ impl Loader<'_> {
             Ok(Document::Index(descriptors)) => descriptors,
             Ok(Document::Manifest(_)) => {
                 let json = Json::Null;
-                let why =
-                    Node::root(&json, "index.json").invalid("it is a manifest, an index is wanted");
+                let why = JsonNode::root(&json, "index.json")
+                    .invalid("it is a manifest, an index is wanted");
                 return Ok(Err(why.into()));
             }
             Err(fault) => return Ok(Err(fault.into())),
@@ -94,7 +94,7 @@ impl Loader<'_> {
         let (code, fault) = match self.document(b"oci-layout")? {
             Ok(document) => {
                 let version = Json::parse(&document.bytes).and_then(|json| {
-                    Node::root(&json, "oci-layout")
+                    JsonNode::root(&json, "oci-layout")
                         .field("imageLayoutVersion")?
                         .string()
                 });

@@ -9,7 +9,7 @@ use super::Loader;
 use crate::base::problem::{Code, Problem};
 use crate::document::MediaType;
 use crate::document::descriptor::Descriptor;
-use crate::document::json::{Json, Node};
+use crate::document::json::{Json, JsonNode};
 
 /// The keys of an index and of its descriptors (image-spec `image-index.md`, `descriptor.md`).
 const INDEX: [&str; 6] = [
@@ -35,7 +35,7 @@ const CONTAINERD_NAME: &str = "io.containerd.image.name";
 const REF_NAME: &str = "org.opencontainers.image.ref.name";
 
 /// The keys of an object that are none of `known`, in any case.
-pub(in crate::image) fn unknown_keys(node: &Node<'_>, known: &[&str]) -> Vec<String> {
+pub(in crate::image) fn unknown_keys(node: &JsonNode<'_>, known: &[&str]) -> Vec<String> {
     let entries = node.entries().unwrap_or_default();
     let keys = entries.into_iter().map(|(key, _)| key);
     let unknown = keys.filter(|key| !known.iter().any(|known| known.eq_ignore_ascii_case(key)));
@@ -63,7 +63,7 @@ impl Loader<'_> {
     pub(super) fn check_index(&mut self, bytes: &[u8]) {
         self.check_text("index.json", bytes);
         let Ok(json) = Json::parse(bytes) else { return };
-        let root = Node::root(&json, "index.json");
+        let root = JsonNode::root(&json, "index.json");
         let mut unknown = unknown_keys(&root, &INDEX);
         let version = root.field("schemaVersion").and_then(|node| node.integer());
         if !matches!(version, Ok(Some(2))) {

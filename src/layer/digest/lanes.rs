@@ -40,7 +40,7 @@ pub(super) enum Begun<P, R> {
 pub(super) type Read<P> = Result<(P, Digest), <P as Pass>::Error>;
 
 /// What is done with the items of a queue.
-pub(super) trait Work<'t, T> {
+pub(super) trait LaneWork<'t, T> {
     /// What is made of an item that is a stream.
     type Pass: Pass;
     /// What comes of an item.
@@ -69,7 +69,7 @@ struct Lane<'t, T, P> {
 
 impl<'t, T, P: Pass> Lane<'t, T, P> {
     /// Ends it, at its end or because of an error.
-    fn end<W: Work<'t, T, Pass = P>>(self, work: &W, error: Option<P::Error>) -> W::Done {
+    fn end<W: LaneWork<'t, T, Pass = P>>(self, work: &W, error: Option<P::Error>) -> W::Done {
         let read = match error {
             None => Ok((self.pass, self.hasher.finish())),
             Some(error) => Err(error),
@@ -90,14 +90,14 @@ pub(super) fn map<'t, T: Sync, W, C: Into<Cost>>(
     work: &W,
 ) -> Vec<W::Done>
 where
-    W: Work<'t, T> + Sync,
+    W: LaneWork<'t, T> + Sync,
     W::Done: Send,
 {
     jobs::share(jobs, items, cost, |queue| run(queue, work))
 }
 
 /// Works until nothing is left, as one of the threads.
-fn run<'t, T, W: Work<'t, T>>(queue: &Queue<'t, T>, work: &W) -> Vec<(usize, W::Done)> {
+fn run<'t, T, W: LaneWork<'t, T>>(queue: &Queue<'t, T>, work: &W) -> Vec<(usize, W::Done)> {
     let mut done = Vec::new();
     let mut buffers = [vec![0; BUFFER], vec![0; BUFFER]];
     let mut lanes: Vec<Lane<'t, T, W::Pass>> = Vec::with_capacity(2);
@@ -132,7 +132,7 @@ fn run<'t, T, W: Work<'t, T>>(queue: &Queue<'t, T>, work: &W) -> Vec<(usize, W::
 }
 
 /// Reads, hashes and uses the next bytes of one stream or of two.
-fn step<'t, T, W: Work<'t, T>>(
+fn step<'t, T, W: LaneWork<'t, T>>(
     lanes: &mut Vec<Lane<'t, T, W::Pass>>,
     buffers: &mut [Vec<u8>; 2],
     work: &W,
@@ -270,7 +270,7 @@ mod tests {
 
     struct Hashing;
 
-    impl<'t> Work<'t, Stream> for Hashing {
+    impl<'t> LaneWork<'t, Stream> for Hashing {
         type Pass = Reader<'t>;
         type Done = Result<Digest, &'static str>;
 

@@ -164,7 +164,9 @@ struct Queue<'q, 't, O, D> {
     progress: &'q dyn Progress,
 }
 
-impl<'t, 'r: 't, A: Alongside + 't, O, D> lanes::Work<'t, Work<'r, A, O>> for Queue<'_, 't, O, D> {
+impl<'t, 'r: 't, A: Alongside + 't, O, D> lanes::LaneWork<'t, Work<'r, A, O>>
+    for Queue<'_, 't, O, D>
+{
     type Pass = Stream<'t, A>;
     type Done = Outcome<A, D>;
 

@@ -14,7 +14,7 @@ use crate::source::{ByPlace, Compression, Slice};
 
 /// A layer whose blob has a name.
 #[derive(Clone, Debug)]
-pub(super) struct Layer {
+pub(super) struct NamedLayer {
     pub(super) diff_id: DiffId,
     pub(super) digest: BlobDigest,
     pub(super) blob: Slice,
@@ -31,7 +31,7 @@ enum Standing {
     Claimed,
 }
 
-impl Layer {
+impl NamedLayer {
     /// The media type in a manifest. Foreign layers are ordinary ones as soon as an archive has them.
     pub(super) fn media_type(&self) -> &'static str {
         match self.compression {
@@ -90,7 +90,7 @@ pub(super) fn name(
     images: &[OutputImage],
     options: ArchiveOptions,
     progress: &dyn Progress,
-) -> Result<Vec<Vec<Layer>>, WriteError> {
+) -> Result<Vec<Vec<NamedLayer>>, WriteError> {
     let mut blobs: ByPlace<(&OutputImage, usize)> = ByPlace::new();
     for (image, index, layer) in all(images) {
         if layer.digest().is_none() || !options.layout.holds(layer.compression()) {
@@ -143,7 +143,7 @@ fn named(
     index: usize,
     layer: &OutputLayer,
     read: Option<&(Proof, Option<LayerTar>)>,
-) -> Result<Layer, WriteError> {
+) -> Result<NamedLayer, WriteError> {
     let diff_id = layer.diff_id().clone();
     let mut is_proven = layer.is_proven();
     let (mut blob, mut compression) = (layer.blob(), layer.compression());
@@ -166,7 +166,7 @@ fn named(
             why: format!("the digest of layer {index} cannot be computed"),
         });
     };
-    Ok(Layer {
+    Ok(NamedLayer {
         diff_id,
         digest,
         blob: blob.clone(),
@@ -179,7 +179,7 @@ fn named(
 }
 
 /// What is claimed of the layers whose digests are not proven.
-pub(super) fn claims<'c>(images: &[OutputImage], layers: &'c [Vec<Layer>]) -> Claims<'c> {
+pub(super) fn claims<'c>(images: &[OutputImage], layers: &'c [Vec<NamedLayer>]) -> Claims<'c> {
     let mut claims = Claims::none();
     for (image, layers) in images.iter().zip(layers) {
         let claimed = layers.iter().enumerate();

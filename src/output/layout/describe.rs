@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use serde::Serialize;
 
-use super::blobs::Layer;
+use super::blobs::NamedLayer;
 use super::image::OutputImage;
 use crate::base::digest::{BlobDigest, DiffId, Digest, ImageId};
 use crate::document::Config;
@@ -27,7 +27,7 @@ pub(super) struct Described<'i> {
     pub(super) image: &'i OutputImage,
     pub(super) id: ImageId,
     pub(super) view: Config,
-    pub(super) layers: &'i [Layer],
+    pub(super) layers: &'i [NamedLayer],
     /// The references that have a tag, each once and without a digest.
     pub(super) tags: Vec<Reference>,
     /// Bare words.
@@ -35,7 +35,7 @@ pub(super) struct Described<'i> {
 }
 
 impl<'i> Described<'i> {
-    pub(super) fn new(image: &'i OutputImage, view: Config, layers: &'i [Layer]) -> Self {
+    pub(super) fn new(image: &'i OutputImage, view: Config, layers: &'i [NamedLayer]) -> Self {
         let mut tags: Vec<Reference> = Vec::new();
         let mut known: HashSet<Reference> = HashSet::new();
         let mut words = Vec::new();
@@ -87,7 +87,7 @@ impl<'d> Descriptor<'d> {
         }
     }
 
-    fn of_layer(layer: &'d Layer) -> Self {
+    fn of_layer(layer: &'d NamedLayer) -> Self {
         Self::new(layer.media_type(), layer.digest.digest(), layer.blob.len())
     }
 }

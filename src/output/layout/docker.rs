@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::describe::{Described, RefName, index, manifest_json, repositories};
-use super::members::Members;
+use super::members::ArchiveMembers;
 use super::oci;
 use super::v1::v1_images;
 use crate::base::digest::{BlobDigest, DiffId, Digest};
@@ -14,8 +14,10 @@ use crate::output::WriteError;
 ///
 /// Where Docker 25 to 28 leave the time of the clock (`index.json`, `blobs/sha256/`), it is 0 here, as
 /// it is from 29 on.
-pub(super) fn current(images: &[Described<'_>]) -> Result<(Members, Vec<BlobDigest>), WriteError> {
-    let mut members = Members::default();
+pub(super) fn current(
+    images: &[Described<'_>],
+) -> Result<(ArchiveMembers, Vec<BlobDigest>), WriteError> {
+    let mut members = ArchiveMembers::default();
     let manifests = oci::blobs(&mut members, images, Described::mtime);
     let mut paths = Vec::with_capacity(images.len());
     let mut tops = Vec::with_capacity(images.len());
@@ -42,8 +44,8 @@ pub(super) fn current(images: &[Described<'_>]) -> Result<(Members, Vec<BlobDige
 
 /// The layout of Docker 1.10 to 24 (moby v24 `image/tarexport/save.go`): a directory for each layer,
 /// named by its v1 image. A layer that is there already under another name becomes a symbolic link.
-pub(super) fn legacy(images: &[Described<'_>]) -> Result<Members, WriteError> {
-    let mut members = Members::default();
+pub(super) fn legacy(images: &[Described<'_>]) -> Result<ArchiveMembers, WriteError> {
+    let mut members = ArchiveMembers::default();
     let mut stored: HashMap<&DiffId, String> = HashMap::new();
     let mut paths = Vec::with_capacity(images.len());
     let mut tops = Vec::with_capacity(images.len());

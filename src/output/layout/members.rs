@@ -34,9 +34,9 @@ struct Member {
 ///
 /// A path that is there already stays as it is: content is named by its digest, so it is the same.
 #[derive(Debug, Default)]
-pub(super) struct Members(BTreeMap<Vec<u8>, Member>);
+pub(super) struct ArchiveMembers(BTreeMap<Vec<u8>, Member>);
 
-impl Members {
+impl ArchiveMembers {
     fn add(&mut self, path: &str, content: Content, mtime: i64) -> bool {
         // A directory, then what is in it, then its next sibling: slashes sort before all else.
         let key = path

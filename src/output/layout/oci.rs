@@ -1,12 +1,12 @@
 //! The OCI image layout (image-spec `image-layout.md`).
 
 use super::describe::{Described, OCI_LAYOUT, RefName, index, oci_manifest};
-use super::members::Members;
+use super::members::ArchiveMembers;
 use crate::base::digest::{BlobDigest, Digest};
 
 /// An OCI image layout and nothing else. All times are 0, as containerd writes them.
-pub(super) fn layout(images: &[Described<'_>]) -> (Members, Vec<BlobDigest>) {
-    let mut members = Members::default();
+pub(super) fn layout(images: &[Described<'_>]) -> (ArchiveMembers, Vec<BlobDigest>) {
+    let mut members = ArchiveMembers::default();
     let manifests = blobs(&mut members, images, |_| 0);
     members.bytes("index.json", index(images, &manifests, RefName::Whole), 0);
     (members, manifests.into_iter().map(|(d, _)| d).collect())
@@ -15,7 +15,7 @@ pub(super) fn layout(images: &[Described<'_>]) -> (Members, Vec<BlobDigest>) {
 /// Adds what both layouts with blobs have: `oci-layout`, the directories, and the blobs of every
 /// image. Returns the digest and size of the manifest of each.
 pub(super) fn blobs<'i>(
-    members: &mut Members,
+    members: &mut ArchiveMembers,
     images: &[Described<'i>],
     mtime: impl Fn(&Described<'i>) -> i64,
 ) -> Vec<(BlobDigest, u64)> {

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use serde_json::value::RawValue;
 
-use super::blobs::Layer;
+use super::blobs::NamedLayer;
 use super::image::OutputImage;
 use crate::base::digest::{ChainId, Digest};
 use crate::document::JsonError;
@@ -28,14 +28,14 @@ pub(super) struct V1 {
 
 /// The v1 images of a stack of layers, base first. The topmost one carries the fields of the config,
 /// the others are empty.
-pub(super) fn v1_images(image: &OutputImage, layers: &[Layer]) -> Result<Vec<V1>, WriteError> {
+pub(super) fn v1_images(image: &OutputImage, layers: &[NamedLayer]) -> Result<Vec<V1>, WriteError> {
     of_config(&image.config, layers).map_err(|e| WriteError::Image {
         image: image.display_name(),
         why: e.to_string(),
     })
 }
 
-fn of_config(config: &[u8], layers: &[Layer]) -> Result<Vec<V1>, JsonError> {
+fn of_config(config: &[u8], layers: &[NamedLayer]) -> Result<Vec<V1>, JsonError> {
     let top = V1Image::read(config)?;
     let os = top.os.clone();
     let mut top = Some(top);

@@ -5,7 +5,7 @@ use std::io::{self, BufRead, Read};
 use super::metered::Metered;
 
 /// A decoder of one member.
-pub(super) trait Member<R>: Read {
+pub(super) trait StreamMember<R>: Read {
     /// Begins with the member's first byte.
     fn begin(inner: Metered<R>) -> Self;
 
@@ -17,7 +17,7 @@ pub(super) trait Member<R>: Read {
     fn into_inner(self) -> Metered<R>;
 }
 
-impl<R: BufRead> Member<R> for flate2::bufread::GzDecoder<Metered<R>> {
+impl<R: BufRead> StreamMember<R> for flate2::bufread::GzDecoder<Metered<R>> {
     fn begin(inner: Metered<R>) -> Self {
         Self::new(inner)
     }
@@ -42,7 +42,7 @@ impl<R: BufRead> Member<R> for flate2::bufread::GzDecoder<Metered<R>> {
     }
 }
 
-impl<R: BufRead> Member<R> for bzip2::bufread::BzDecoder<Metered<R>> {
+impl<R: BufRead> StreamMember<R> for bzip2::bufread::BzDecoder<Metered<R>> {
     fn begin(inner: Metered<R>) -> Self {
         Self::new(inner)
     }
@@ -66,7 +66,7 @@ impl<R: BufRead> Member<R> for bzip2::bufread::BzDecoder<Metered<R>> {
 }
 
 /// All members.
-pub(super) struct Members<R, M>(State<R, M>);
+pub(super) struct StreamMembers<R, M>(State<R, M>);
 
 enum State<R, M> {
     Member(Box<M>),
@@ -76,7 +76,7 @@ enum State<R, M> {
     Moving,
 }
 
-impl<R: BufRead, M: Member<R>> Members<R, M> {
+impl<R: BufRead, M: StreamMember<R>> StreamMembers<R, M> {
     pub(super) fn new(mut inner: Metered<R>) -> io::Result<Self> {
         inner.begin_member()?;
         Ok(Self(State::Member(Box::new(M::begin(inner)))))
@@ -140,7 +140,7 @@ impl<R: BufRead, M: Member<R>> Members<R, M> {
     }
 }
 
-impl<R: BufRead, M: Member<R>> Read for Members<R, M> {
+impl<R: BufRead, M: StreamMember<R>> Read for StreamMembers<R, M> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         if buf.is_empty() {
             return Ok(0);

@@ -3,7 +3,7 @@
 use std::io::{self, BufRead, Read};
 
 use crate::base::limits::{Limit, Limits};
-use crate::source::expansion::{Bound, Cost};
+use crate::source::expansion::{Bound, DecoderCost};
 use crate::source::turn::Turn;
 
 /// What any decoder may take without waiting for others, in bytes: the dictionary of `xz -7` and more
@@ -24,7 +24,12 @@ pub(super) struct Metered<R> {
 }
 
 impl<R> Metered<R> {
-    pub(super) fn new(inner: R, limits: Limits, cost: Cost, mut bound: Option<Bound>) -> Self {
+    pub(super) fn new(
+        inner: R,
+        limits: Limits,
+        cost: DecoderCost,
+        mut bound: Option<Bound>,
+    ) -> Self {
         if let Some(bound) = &mut bound {
             bound.set_cost(cost);
         }
@@ -45,7 +50,7 @@ impl<R> Metered<R> {
     }
 
     /// From here on another price holds.
-    pub(super) fn set_cost(&mut self, cost: Cost) {
+    pub(super) fn set_cost(&mut self, cost: DecoderCost) {
         if let Some(bound) = &mut self.bound {
             bound.set_cost(cost);
         }

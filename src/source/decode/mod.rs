@@ -1,7 +1,7 @@
 //! Compression undone in this process.
 //!
 //! All formats may hold several members (streams, frames) one after the other, and each of them is
-//! counted before it is begun. What is counted and why is at [`Cost`].
+//! counted before it is begun. What is counted and why is at [`DecoderCost`].
 
 mod members;
 mod metered;
@@ -11,12 +11,12 @@ mod zstd;
 use std::fmt;
 use std::io::{self, BufRead, Read};
 
-use self::members::Members;
+use self::members::StreamMembers;
 use self::metered::Metered;
 use self::xz::XzStreams;
 use self::zstd::ZstdFrames;
 use super::Compression;
-use super::expansion::{Bound, Cost};
+use super::expansion::{Bound, DecoderCost};
 use crate::base::limits::Limits;
 
 /// Reads the plain bytes behind any [`Compression`].
@@ -26,15 +26,15 @@ pub struct Decoder<R: BufRead> {
 
 enum Kind<R: BufRead> {
     Plain(R),
-    Gzip(Members<R, flate2::bufread::GzDecoder<Metered<R>>>),
-    Bzip2(Members<R, bzip2::bufread::BzDecoder<Metered<R>>>),
+    Gzip(StreamMembers<R, flate2::bufread::GzDecoder<Metered<R>>>),
+    Bzip2(StreamMembers<R, bzip2::bufread::BzDecoder<Metered<R>>>),
     Xz(Box<XzStreams<R>>),
     Zstd(Box<ZstdFrames<R>>),
 }
 
 /// What each format costs, measured with inputs made for it: members without content, blocks that hold
 /// nothing but tables, chunks of one byte.
-fn cost(compression: Compression) -> Cost {
+fn cost(compression: Compression) -> DecoderCost {
     let [member, read, given, given_for_read] = match compression {
         Compression::None => [0, 0, 0, 0],
         // A block that only describes its codes: 14 bytes, 600 ns.
@@ -47,7 +47,7 @@ fn cost(compression: Compression) -> Cost {
         // A block that describes three tables in 20 bytes.
         Compression::Zstd => [256, 32, 0, 0],
     };
-    Cost {
+    DecoderCost {
         member,
         read,
         given,
@@ -85,8 +85,8 @@ impl<R: BufRead> Decoder<R> {
         let metered = |inner| Metered::new(inner, *limits, cost(compression), bound);
         let kind = match compression {
             Compression::None => Kind::Plain(inner),
-            Compression::Gzip => Kind::Gzip(Members::new(metered(inner))?),
-            Compression::Bzip2 => Kind::Bzip2(Members::new(metered(inner))?),
+            Compression::Gzip => Kind::Gzip(StreamMembers::new(metered(inner))?),
+            Compression::Bzip2 => Kind::Bzip2(StreamMembers::new(metered(inner))?),
             Compression::Xz => Kind::Xz(Box::new(XzStreams::new(metered(inner)))),
             Compression::Zstd => Kind::Zstd(Box::new(ZstdFrames::new(metered(inner))?)),
         };

@@ -7,7 +7,7 @@ use liblzma::stream::{Action, Error, Status, Stream};
 use super::cost;
 use super::metered::{Metered, SMALL, read_head};
 use crate::source::Compression;
-use crate::source::expansion::Cost;
+use crate::source::expansion::DecoderCost;
 
 /// How long the header of a stream is, in bytes.
 const HEADER: usize = 12;
@@ -61,7 +61,7 @@ impl<R: BufRead> XzStreams<R> {
         self.head = read_head(&mut self.inner, |_| HEADER)?;
         // The low half of the second flag byte says how the stream is checked; 10 is SHA-256.
         let is_sha256 = self.head.get(7).is_some_and(|flags| flags & 0x0f == 10);
-        self.inner.set_cost(Cost {
+        self.inner.set_cost(DecoderCost {
             given: if is_sha256 { GIVEN_SHA256 } else { 0 },
             ..cost(Compression::Xz)
         });

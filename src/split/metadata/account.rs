@@ -62,7 +62,7 @@ impl Account {
 }
 
 /// What a compressed member holds. Counts what comes out, and says where damage is.
-pub(crate) struct Decoded<'a> {
+pub(crate) struct DecodedMember<'a> {
     decoder: Decoder<BufReader<SliceReader>>,
     compression: Compression,
     /// How many bytes the member has.
@@ -85,7 +85,7 @@ struct Damaged {
     source: io::Error,
 }
 
-impl<'a> Decoded<'a> {
+impl<'a> DecodedMember<'a> {
     /// Decodes `member`; the decoder takes what `limits` allow and no more than `memory` bytes.
     pub(crate) fn new(
         member: &Slice,
@@ -114,7 +114,7 @@ impl<'a> Decoded<'a> {
     }
 }
 
-impl Read for Decoded<'_> {
+impl Read for DecodedMember<'_> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         let n = self.decoder.read(buf).map_err(|source| {
             if is_environment(&source) || Exceeded::behind(&source).is_some() {

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use super::collect::CollectOptions;
 use super::crc::{CRC64, Combine};
 use super::error::MetadataError;
-use super::split::{Place, each_raw, take_apart};
+use super::split::{Stretch, each_raw, take_apart};
 use super::sums::Sum;
 use crate::base::digest::{Algorithm, DiffId};
 use crate::base::progress::Progress;
@@ -17,7 +17,7 @@ use crate::tar::TarError;
 use crate::tree::Tree;
 
 /// A blob that layers of the image share, and what is in it.
-pub(super) struct Blob {
+pub(super) struct KeptBlob {
     pub(super) layer: usize,
     pub(super) stored: Slice,
     pub(super) compression: Compression,
@@ -35,8 +35,8 @@ pub(super) fn of(
     image: &Image,
     tree: &Tree,
     keep: bool,
-) -> Result<(Vec<Blob>, Vec<usize>), MetadataError> {
-    let mut blobs: Vec<Blob> = Vec::new();
+) -> Result<(Vec<KeptBlob>, Vec<usize>), MetadataError> {
+    let mut blobs: Vec<KeptBlob> = Vec::new();
     let mut by_span: HashMap<Span, usize> = HashMap::new();
     let mut blob_of = Vec::new();
     for (layer, tar) in image.layers.iter().zip(tree.layers()) {
@@ -50,7 +50,7 @@ pub(super) fn of(
             }
         };
         let n = *by_span.entry(stored.span()).or_insert_with(|| {
-            blobs.push(Blob {
+            blobs.push(KeptBlob {
                 layer: layer.index,
                 stored: stored.clone(),
                 compression,
@@ -65,10 +65,10 @@ pub(super) fn of(
     Ok((blobs, blob_of))
 }
 
-pub(super) fn body_spans(blob: &Blob) -> Result<Vec<Span>, MetadataError> {
+pub(super) fn body_spans(blob: &KeptBlob) -> Result<Vec<Span>, MetadataError> {
     let mut spans = Vec::new();
     let see = |place| -> Result<(), TarError> {
-        if let Place::File { body, .. } = place
+        if let Stretch::File { body, .. } = place
             && body.len > 0
         {
             spans.push(body);
@@ -89,7 +89,7 @@ fn broken(layer: usize, error: TarError, len: u64) -> MetadataError {
 /// The diff ID of every layer: as claimed where that is checked, else computed.
 pub(super) fn diff_ids(
     image: &Image,
-    blobs: &[Blob],
+    blobs: &[KeptBlob],
     options: &CollectOptions,
     progress: &dyn Progress,
 ) -> Result<Vec<DiffId>, MetadataError> {
@@ -132,20 +132,20 @@ pub(super) fn diff_ids(
 }
 
 /// The checksum of a whole uncompressed blob, made of those of its bodies.
-pub(super) fn whole_crc(blob: &Blob, combine: &Combine) -> Result<u64, MetadataError> {
+pub(super) fn whole_crc(blob: &KeptBlob, combine: &Combine) -> Result<u64, MetadataError> {
     let mut crc = 0;
     let mut sums = blob.sums.iter();
     take_apart(&blob.tar, |place| {
         let (next, len) = match place {
-            Place::File { body, .. } if body.len == 0 => return Ok(()),
-            Place::File { body, .. } => {
+            Stretch::File { body, .. } if body.len == 0 => return Ok(()),
+            Stretch::File { body, .. } => {
                 let sum = sums.next().filter(|sum| sum.span == body);
                 let sum = sum.ok_or(MetadataError::Changed {
                     offset: body.offset,
                 })?;
                 (sum.crc, body.len)
             }
-            Place::Raw(span) => {
+            Stretch::Raw(span) => {
                 let mut digest = CRC64.digest();
                 each_raw(&blob.tar, span, |bytes| {
                     digest.update(bytes);

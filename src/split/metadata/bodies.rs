@@ -28,7 +28,7 @@ pub(crate) enum Where {
 
 /// A body.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Body {
+pub(crate) struct BodyRecord {
     /// The position of its entry in the stream.
     pub(crate) position: u64,
     /// Its length in bytes.
@@ -66,7 +66,7 @@ impl BodiesWriter {
         Self(GzEncoder::new(Vec::new(), flate2::Compression::default()))
     }
 
-    pub(crate) fn add(&mut self, body: &Body) -> io::Result<()> {
+    pub(crate) fn add(&mut self, body: &BodyRecord) -> io::Result<()> {
         let mut line = Line {
             position: body.position,
             size: body.size,
@@ -104,7 +104,7 @@ impl<R: Read> BodiesReader<R> {
         Self(Lines::new(inner))
     }
 
-    pub(crate) fn next_body(&mut self) -> Result<Option<Body>, StreamFault> {
+    pub(crate) fn next_body(&mut self) -> Result<Option<BodyRecord>, StreamFault> {
         let Some((at, line)) = self.0.next_line()? else {
             return Ok(None);
         };
@@ -129,7 +129,7 @@ impl<R: Read> BodiesReader<R> {
         if places.next().is_some() {
             return Err(invalid("a body is in two places".into()));
         }
-        Ok(Some(Body {
+        Ok(Some(BodyRecord {
             position: line.position,
             size: line.size,
             sha256: sum,
@@ -144,7 +144,7 @@ mod tests {
 
     #[test]
     fn bodies_come_back() {
-        let body = |position: u8, place| Body {
+        let body = |position: u8, place| BodyRecord {
             position: position.into(),
             size: 7,
             sha256: [position; 32],

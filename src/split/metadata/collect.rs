@@ -10,8 +10,8 @@ use std::io::Write;
 use sha2::{Digest as _, Sha256};
 use tempfile::SpooledTempFile;
 
-use super::blobs::{self, Blob};
-use super::bodies::{BodiesWriter, Body, Where};
+use super::blobs::{self, KeptBlob};
+use super::bodies::{BodiesWriter, BodyRecord, Where};
 use super::container::ContainerWriter;
 use super::crc::Combine;
 use super::description::{
@@ -21,7 +21,7 @@ use super::description::{
 use super::error::MetadataError;
 use super::outer::Outer;
 use super::placement::Plan;
-use super::split::{Place, SplitWriter, each_raw, take_apart};
+use super::split::{SplitWriter, Stretch, each_raw, take_apart};
 use super::sums::{Sum, sums};
 use crate::archive::Archive;
 use crate::base::digest::{DiffId, Digest};
@@ -93,7 +93,7 @@ pub fn collect<W: Write>(
     plan.collected.foreign = plan.store.len() - plan.collected.shadowed;
 
     // Every blob is a file of the archive, so each is a body of the outer tar unless it has no bytes.
-    let of_nothing = |blob: &Blob| blob.stored.is_empty().then(|| Sha256::digest([]).into());
+    let of_nothing = |blob: &KeptBlob| blob.stored.is_empty().then(|| Sha256::digest([]).into());
     let mut stored: Vec<Option<[u8; 32]>> = blobs.iter().map(of_nothing).collect();
     for (body, sum) in outer.bodies.iter().zip(&outer_sums) {
         if let Some(n) = body.blob {
@@ -174,7 +174,7 @@ pub fn collect<W: Write>(
 fn digest_all(
     archive: &Archive,
     outer: &Outer,
-    blobs: &mut [Blob],
+    blobs: &mut [KeptBlob],
     jobs: Jobs,
     progress: &dyn Progress,
 ) -> Result<Vec<Sum>, MetadataError> {
@@ -198,7 +198,7 @@ fn digest_all(
 /// The sums of all bodies of the outer tar: those of uncompressed blobs follow from what is known.
 fn complete(
     outer: &Outer,
-    blobs: &[Blob],
+    blobs: &[KeptBlob],
     diff_ids: &[DiffId],
     others: Vec<Sum>,
 ) -> Result<Vec<Sum>, MetadataError> {
@@ -255,17 +255,17 @@ fn streams(
     let mut known = sums.iter().zip(places);
     let changed = |offset: u64| MetadataError::Changed { offset };
     take_apart(tar, |place| match place {
-        Place::Raw(span) => each_raw(tar, span, |bytes| {
+        Stretch::Raw(span) => each_raw(tar, span, |bytes| {
             split.raw(bytes).map_err(MetadataError::Write)
         }),
-        Place::File { name, body } => {
+        Stretch::File { name, body } => {
             let mut crc = 0;
             if body.len > 0 {
                 let next = known.next().filter(|(sum, _)| sum.span == body);
                 let (sum, place) = next.ok_or_else(|| changed(body.offset))?;
                 crc = sum.crc;
                 bodies
-                    .add(&Body {
+                    .add(&BodyRecord {
                         position: split.position(),
                         size: body.len,
                         sha256: sum.sha256,

@@ -3,7 +3,7 @@
 use std::io::{self, Read, Write};
 use std::path::Path;
 
-use super::account::{Account, Decoded};
+use super::account::{Account, DecodedMember};
 use super::description::{Description, PACK, SCHEMA, names};
 use super::error::{MetadataError, StreamFault};
 use crate::archive::{Archive, ArchiveError, Contents, MemberKind, MemberName};
@@ -146,7 +146,7 @@ impl Container {
         &self,
         name: &str,
         account: &'a Account,
-    ) -> Result<Decoded<'a>, MetadataError> {
+    ) -> Result<DecodedMember<'a>, MetadataError> {
         decoded(&self.slice(name)?, name, account)
     }
 }
@@ -156,9 +156,9 @@ pub(crate) fn decoded<'a>(
     slice: &Slice,
     name: &str,
     account: &'a Account,
-) -> Result<Decoded<'a>, MetadataError> {
+) -> Result<DecodedMember<'a>, MetadataError> {
     // A gzip decoder takes the same little memory for everything.
-    Decoded::new(slice, Compression::Gzip, u64::MAX, account)
+    DecodedMember::new(slice, Compression::Gzip, u64::MAX, account)
         .map_err(|why| StreamFault::Read(why).of(name))
 }
 

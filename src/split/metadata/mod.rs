@@ -29,8 +29,8 @@ mod split;
 mod store;
 mod sums;
 
-pub(crate) use account::{Account, Decoded};
-pub(crate) use bodies::{BodiesReader, Body, Where};
+pub(crate) use account::{Account, DecodedMember};
+pub(crate) use bodies::{BodiesReader, BodyRecord, Where};
 pub use collect::{CollectOptions, Collected, collect};
 pub use container::Container;
 pub(crate) use container::decoded;
@@ -40,5 +40,5 @@ pub use description::{
     ImageDescription, LayerDescription, SCHEMA,
 };
 pub use error::{MetadataError, StreamFault};
-pub(crate) use split::{Piece, SplitReader};
+pub(crate) use split::{SplitReader, StreamPiece};
 pub(crate) use store::StoreReader;

@@ -4,9 +4,9 @@ use std::collections::HashMap;
 
 use sha2::{Digest as _, Sha256};
 
-use super::blobs::Blob;
+use super::blobs::KeptBlob;
 use super::error::MetadataError;
-use super::split::{Place, each_raw, take_apart};
+use super::split::{Stretch, each_raw, take_apart};
 use crate::archive::{Archive, ArchiveError, EarlyEnd};
 use crate::source::{SourceError, Span};
 use crate::tar::TarError;
@@ -25,7 +25,7 @@ pub(super) struct OuterBody {
 }
 
 impl Outer {
-    pub(super) fn read(archive: &Archive, blobs: &[Blob]) -> Result<Self, MetadataError> {
+    pub(super) fn read(archive: &Archive, blobs: &[KeptBlob]) -> Result<Self, MetadataError> {
         let by_span: HashMap<Span, usize> = blobs
             .iter()
             .enumerate()
@@ -37,13 +37,13 @@ impl Outer {
         };
         take_apart(&archive.source().whole(), |place| {
             match place {
-                Place::Raw(span) => outer.raw.push(span),
-                Place::File { name, body } if body.len > 0 => outer.bodies.push(OuterBody {
+                Stretch::Raw(span) => outer.raw.push(span),
+                Stretch::File { name, body } if body.len > 0 => outer.bodies.push(OuterBody {
                     name,
                     span: body,
                     blob: by_span.get(&body).copied(),
                 }),
-                Place::File { .. } => {}
+                Stretch::File { .. } => {}
             }
             Ok(())
         })

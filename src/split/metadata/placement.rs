@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::blobs::Blob;
+use super::blobs::KeptBlob;
 use super::bodies::Where;
 use super::collect::Collected;
 use super::description::names;
@@ -33,7 +33,7 @@ pub(super) struct Plan {
 }
 
 impl Plan {
-    pub(super) fn new(tree: &Tree, blobs: &[Blob], blob_of: &[usize], lean: bool) -> Self {
+    pub(super) fn new(tree: &Tree, blobs: &[KeptBlob], blob_of: &[usize], lean: bool) -> Self {
         let mut own: HashMap<(usize, u64), Box<[u8]>> = HashMap::new();
         let mut walk = tree.walk(tree.root());
         let mut seen = vec![false; tree.inode_count()];
@@ -75,7 +75,7 @@ impl Plan {
     }
 
     /// Where the bodies of a layer are.
-    pub(super) fn places(&mut self, n: usize, blob: &Blob) -> Vec<Where> {
+    pub(super) fn places(&mut self, n: usize, blob: &KeptBlob) -> Vec<Where> {
         let mut places = Vec::with_capacity(blob.sums.len());
         for sum in &blob.sums {
             let own = self.own.get(&(n, sum.span.offset));
@@ -106,7 +106,7 @@ impl Plan {
         archive: &Archive,
         outer: &Outer,
         sums: &[Sum],
-        blobs: &[Blob],
+        blobs: &[KeptBlob],
     ) -> Result<Vec<(Where, Option<Slice>)>, SourceError> {
         let whole = archive.source().whole();
         let most = archive.source().limits().of(Limit::Json);

@@ -33,7 +33,7 @@ const LINE_LIMIT: u64 = 8 << 20;
 
 /// A piece of a tar that is taken apart.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Piece<'p> {
+pub(crate) enum StreamPiece<'p> {
     /// Bytes as they stand: headers, padding, the end of the archive.
     Raw(Cow<'p, [u8]>),
     /// An entry; its body comes next if `size` is not 0, and is not here.
@@ -148,7 +148,7 @@ fn go_string(out: &mut String, text: &str) {
 
 /// Where the pieces of a tar lie.
 #[derive(Debug)]
-pub(crate) enum Place {
+pub(crate) enum Stretch {
     /// A raw stretch; longer than [`RAW_LIMIT`] in rare cases.
     Raw(Span),
     /// An entry and the stretch of its body, which may be empty.
@@ -158,7 +158,7 @@ pub(crate) enum Place {
 /// Shows the pieces of the tar in `slice` in order; together they are every byte of it.
 pub(crate) fn take_apart<E: From<TarError>>(
     slice: &Slice,
-    mut see: impl FnMut(Place) -> Result<(), E>,
+    mut see: impl FnMut(Stretch) -> Result<(), E>,
 ) -> Result<(), E> {
     let mut walker = Walker::new(Positioned::new(slice.clone()));
     let mut from = 0;
@@ -176,8 +176,8 @@ pub(crate) fn take_apart<E: From<TarError>>(
         } else {
             0
         };
-        see(Place::Raw(raw(from, entry.data_offset)))?;
-        see(Place::File {
+        see(Stretch::Raw(raw(from, entry.data_offset)))?;
+        see(Stretch::File {
             name: entry.path,
             body: Span {
                 offset: entry.data_offset,
@@ -189,7 +189,7 @@ pub(crate) fn take_apart<E: From<TarError>>(
     // What Go's reader has read when it meets the end, then the rest.
     let end = walker.position().max(from);
     if end > from {
-        see(Place::Raw(Span {
+        see(Stretch::Raw(Span {
             offset: from,
             len: end - from,
         }))?;
@@ -199,9 +199,9 @@ pub(crate) fn take_apart<E: From<TarError>>(
         len: slice.len() - end,
     };
     if rest.len > 0 {
-        see(Place::Raw(rest))?;
+        see(Stretch::Raw(rest))?;
     }
-    see(Place::Raw(Span {
+    see(Stretch::Raw(Span {
         offset: slice.len(),
         len: 0,
     }))
@@ -312,7 +312,7 @@ impl<R: Read> Lines<R> {
     }
 }
 
-/// Reads a stream of [`Piece`]s.
+/// Reads a stream of [`StreamPiece`]s.
 pub(crate) struct SplitReader<R: Read> {
     lines: Lines<R>,
     payload: Vec<u8>,
@@ -330,7 +330,7 @@ impl<R: Read> SplitReader<R> {
     }
 
     /// The next piece and its position.
-    pub(crate) fn next_piece(&mut self) -> Result<Option<(u64, Piece<'_>)>, StreamFault> {
+    pub(crate) fn next_piece(&mut self) -> Result<Option<(u64, StreamPiece<'_>)>, StreamFault> {
         let Some((at, line)) = self.lines.next_line()? else {
             return Ok(None);
         };
@@ -363,7 +363,7 @@ impl<R: Read> SplitReader<R> {
                     (None, None) => Cow::Borrowed(&b""[..]),
                     (Some(_), Some(_)) => return Err(invalid("an entry has two names".into())),
                 };
-                Piece::File {
+                StreamPiece::File {
                     name,
                     size: line.size,
                 }
@@ -373,13 +373,13 @@ impl<R: Read> SplitReader<R> {
                     return Err(invalid("a raw stretch has a name or a size".into()));
                 }
                 bytes(line.payload.unwrap_or_default(), &mut self.payload)?;
-                Piece::Raw(Cow::Borrowed(&self.payload))
+                StreamPiece::Raw(Cow::Borrowed(&self.payload))
             }
             other => return Err(invalid(format!("lines of type {other} are not known"))),
         };
         let len = match &piece {
-            Piece::Raw(bytes) => bytes.len() as u64,
-            Piece::File { size, .. } => *size,
+            StreamPiece::Raw(bytes) => bytes.len() as u64,
+            StreamPiece::File { size, .. } => *size,
         };
         self.bytes = self
             .bytes
@@ -426,8 +426,8 @@ mod tests {
         let mut pieces = Vec::new();
         while let Some((_, piece)) = reader.next_piece().expect("sound") {
             pieces.push(match piece {
-                Piece::Raw(bytes) => (bytes.into_owned(), None),
-                Piece::File { name, size } => (name.into_owned(), Some(size)),
+                StreamPiece::Raw(bytes) => (bytes.into_owned(), None),
+                StreamPiece::File { name, size } => (name.into_owned(), Some(size)),
             });
         }
         assert_eq!(

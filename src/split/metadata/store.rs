@@ -7,7 +7,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::io::{self, Read, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::account::{Account, Decoded};
+use super::account::{Account, DecodedMember};
 use super::container::{Container, ContainerWriter};
 use super::description::{PACK, names};
 use super::error::{MetadataError, StreamFault};
@@ -229,7 +229,7 @@ impl<'m> StoreReader<'m> {
         let name = names::pack(number);
         let slice = self.container.slice(&name)?;
         let fault = |why| StreamFault::Read(why).of(&name);
-        let decoded = Decoded::new(&slice, Compression::Zstd, DECODER, self.account);
+        let decoded = DecodedMember::new(&slice, Compression::Zstd, DECODER, self.account);
         let decoded = decoded.map_err(fault)?;
         let decoded = if is_again { decoded.again() } else { decoded };
         let mut bytes = Vec::new();

@@ -15,7 +15,7 @@ use super::{Rebuilt, Target, expected, open, write};
 use crate::archive::Archive;
 use crate::base::jobs::Jobs;
 use crate::base::progress::Progress;
-use crate::document::Changes;
+use crate::document::ConfigChanges;
 use crate::image::{Image, ImageSet, Name};
 use crate::output::{CommitOptions, Committed, commit};
 use crate::source::{Input, Slice, Source};
@@ -111,7 +111,7 @@ fn accepted(
         created_by: Some(CREATED_BY),
         of_container,
         author: None,
-        changes: &Changes::default(),
+        changes: &ConfigChanges::default(),
         names: options.names.unwrap_or(&image.names),
         jobs: options.jobs,
     };

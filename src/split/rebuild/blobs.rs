@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use tempfile::{SpooledData, SpooledTempFile};
 
 use super::error::RebuildError;
-use super::flat::Changes;
+use super::flat::FlatChanges;
 use super::layers::{Lost, Parts};
 use super::sink::{Out, Sink};
 use crate::base::digest::{Digest, Hasher, HashingReader};
@@ -28,7 +28,7 @@ const SHARED: usize = 1 << 20;
 const LABEL: &str = "a rebuilt layer";
 
 /// A layer's blob as it will be.
-pub(super) struct Blob<'l> {
+pub(super) struct RebuiltBlob<'l> {
     pub(super) index: usize,
     pub(super) layer: &'l LayerDescription,
     lost: &'l [Lost],
@@ -48,7 +48,7 @@ enum Bytes {
     Shared(Span),
 }
 
-impl Blob<'_> {
+impl RebuiltBlob<'_> {
     /// Writes the bytes.
     pub(super) fn put(&self, parts: &Parts<'_>, out: Out<'_>) -> Result<(), RebuildError> {
         match &self.bytes {
@@ -75,7 +75,7 @@ pub(super) fn blobs<'l>(
     lost: &'l [Vec<Lost>],
     jobs: Jobs,
     progress: &dyn Progress,
-) -> Result<HashMap<usize, Blob<'l>>, RebuildError> {
+) -> Result<HashMap<usize, RebuiltBlob<'l>>, RebuildError> {
     let layers = &parts.container.description().layers;
     let mut first: HashMap<usize, usize> = HashMap::new();
     for (index, layer) in layers.iter().enumerate().filter(|(_, layer)| !layer.kept) {
@@ -98,7 +98,7 @@ pub(super) fn blobs<'l>(
             blob
         },
     );
-    let made: Vec<Blob<'l>> = made.into_iter().collect::<Result<_, _>>()?;
+    let made: Vec<RebuiltBlob<'l>> = made.into_iter().collect::<Result<_, _>>()?;
     let (limits, len) = (parts.account.limits(), shared.len.into_inner());
     let shared = shared.file.into_source(len, LABEL.to_owned(), limits, len);
     Ok(made
@@ -124,9 +124,9 @@ fn blob<'l>(
     layer: &'l LayerDescription,
     lost: &'l [Lost],
     shared: &Shared,
-) -> Result<Blob<'l>, RebuildError> {
+) -> Result<RebuiltBlob<'l>, RebuildError> {
     let claimed = super::digest(&layer.diff_id)?;
-    let mut blob = Blob {
+    let mut blob = RebuiltBlob {
         index,
         layer,
         lost,
@@ -137,7 +137,7 @@ fn blob<'l>(
     };
     if !lost.is_empty() {
         // No diff ID vouches for what is left, so every file is verified against its own sum.
-        let mut changes = Changes::default();
+        let mut changes = FlatChanges::default();
         parts.contents(layer, &mut changes)?;
         changes.refuse(parts.flat)?;
     }
@@ -168,7 +168,7 @@ fn blob<'l>(
     Ok(blob)
 }
 
-impl Blob<'_> {
+impl RebuiltBlob<'_> {
     fn share(&mut self, bytes: &Cursor<Vec<u8>>, shared: &Shared) -> io::Result<()> {
         let bytes = bytes.get_ref();
         let len = bytes.len() as u64;

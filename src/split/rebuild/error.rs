@@ -56,7 +56,7 @@ pub enum RebuildError {
         /// The flat tar.
         path: String,
         /// The first things that differ; never empty.
-        changes: Vec<Change>,
+        changes: Vec<FlatChange>,
         /// How many differ in all.
         count: u64,
     },
@@ -142,17 +142,17 @@ fn lost(path: &str, bodies: &[LostBody]) -> String {
 
 /// Something that the flat tar has otherwise than it should.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Change {
+pub struct FlatChange {
     /// The path.
     pub path: Vec<u8>,
     /// What is otherwise.
-    pub what: ChangeKind,
+    pub what: FlatChangeKind,
 }
 
 /// What is otherwise about a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum ChangeKind {
+pub enum FlatChangeKind {
     /// It should not be there.
     Added,
     /// It should be there.
@@ -181,27 +181,27 @@ pub enum ChangeKind {
     Attributes,
 }
 
-impl fmt::Display for Change {
+impl fmt::Display for FlatChange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "`{}` ", escape::name(&self.path))?;
         match self.what {
-            ChangeKind::Added => f.write_str("was added"),
-            ChangeKind::Removed => f.write_str("is missing"),
-            ChangeKind::Twice => f.write_str("is there twice"),
-            ChangeKind::Type => f.write_str("is of another type"),
-            ChangeKind::Content => f.write_str("has other content"),
-            ChangeKind::Size(wanted, found) => {
+            FlatChangeKind::Added => f.write_str("was added"),
+            FlatChangeKind::Removed => f.write_str("is missing"),
+            FlatChangeKind::Twice => f.write_str("is there twice"),
+            FlatChangeKind::Type => f.write_str("is of another type"),
+            FlatChangeKind::Content => f.write_str("has other content"),
+            FlatChangeKind::Size(wanted, found) => {
                 write!(f, "has {found} bytes, {wanted} are wanted")
             }
-            ChangeKind::Mode(wanted, found) => {
+            FlatChangeKind::Mode(wanted, found) => {
                 write!(f, "has the mode {found:04o}, {wanted:04o} is wanted")
             }
-            ChangeKind::Owner => f.write_str("has another owner or group"),
-            ChangeKind::Time => f.write_str("has another modification time"),
-            ChangeKind::Link => f.write_str("is a link to something else"),
-            ChangeKind::Parted => f.write_str("is a file of its own, a hard link is wanted"),
-            ChangeKind::Device => f.write_str("has other device numbers"),
-            ChangeKind::Attributes => f.write_str("has other extended attributes"),
+            FlatChangeKind::Owner => f.write_str("has another owner or group"),
+            FlatChangeKind::Time => f.write_str("has another modification time"),
+            FlatChangeKind::Link => f.write_str("is a link to something else"),
+            FlatChangeKind::Parted => f.write_str("is a file of its own, a hard link is wanted"),
+            FlatChangeKind::Device => f.write_str("has other device numbers"),
+            FlatChangeKind::Attributes => f.write_str("has other extended attributes"),
         }
     }
 }

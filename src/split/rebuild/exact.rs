@@ -3,13 +3,13 @@
 use sha2::{Digest as _, Sha256};
 
 use super::error::RebuildError;
-use super::layers::{Parts, Step};
+use super::layers::{LayerStep, Parts};
 use super::mismatch;
 use super::places::Places;
 use super::sink::{Out, Sink, Target};
 use crate::base::jobs::Jobs;
 use crate::base::progress::Progress;
-use crate::split::metadata::{Body, StreamFault, Where, names};
+use crate::split::metadata::{BodyRecord, StreamFault, Where, names};
 
 /// Writes the archive and says how many bytes it has.
 pub(super) fn write(
@@ -22,7 +22,7 @@ pub(super) fn write(
     let task = progress.begin("rebuilding", Some(archive.size));
     let wrong = |why: String| RebuildError::from(StreamFault::Wrong(why).of(names::ARCHIVE_SPLIT));
     let mut outside = Sha256::new();
-    let put = |body: &Body, out: Out<'_>| {
+    let put = |body: &BodyRecord, out: Out<'_>| {
         body_to(parts, body, out)?;
         task.advance(body.size);
         Ok(())
@@ -30,8 +30,8 @@ pub(super) fn write(
     let mut places = Places::new(target, jobs, put);
     parts.archive_stream()?.each(|step| {
         let len = match &step {
-            Step::Raw(bytes) => bytes.len() as u64,
-            Step::Entry(body) => body.as_ref().map_or(0, |body| body.size),
+            LayerStep::Raw(bytes) => bytes.len() as u64,
+            LayerStep::Entry(body) => body.as_ref().map_or(0, |body| body.size),
         };
         if places.position().saturating_add(len) > archive.size {
             let why = format!(
@@ -41,12 +41,12 @@ pub(super) fn write(
             return Err(wrong(why));
         }
         match step {
-            Step::Raw(bytes) => {
+            LayerStep::Raw(bytes) => {
                 outside.update(bytes);
                 places.bytes(bytes)
             }
-            Step::Entry(None) => Ok(()),
-            Step::Entry(Some(body)) => {
+            LayerStep::Entry(None) => Ok(()),
+            LayerStep::Entry(Some(body)) => {
                 let is_layer = matches!(body.place, Where::Layer(_));
                 places.body(body, len, is_layer)
             }
@@ -70,7 +70,7 @@ pub(super) fn write(
 }
 
 /// Writes a body, and verifies it against its sum.
-fn body_to(parts: &Parts<'_>, body: &Body, out: Out<'_>) -> Result<(), RebuildError> {
+fn body_to(parts: &Parts<'_>, body: &BodyRecord, out: Out<'_>) -> Result<(), RebuildError> {
     let layers = &parts.container.description().layers;
     if let Where::Layer(index) = body.place {
         let Some(layer) = layers.get(index).filter(|layer| layer.size == body.size) else {

@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 
 use sha2::{Digest as _, Sha256};
 
-use super::error::{Change, ChangeKind, RebuildError};
+use super::error::{FlatChange, FlatChangeKind, RebuildError};
 use crate::base::jobs::{self, Jobs};
 use crate::base::limits::{Exceeded, Limit};
 use crate::base::progress::Progress;
@@ -47,16 +47,16 @@ pub(super) struct FlatTar {
 
 /// Gathers changes.
 #[derive(Default)]
-pub(super) struct Changes {
-    named: Vec<Change>,
+pub(super) struct FlatChanges {
+    named: Vec<FlatChange>,
     count: u64,
 }
 
-impl Changes {
-    pub(super) fn add(&mut self, path: &[u8], what: ChangeKind) {
+impl FlatChanges {
+    pub(super) fn add(&mut self, path: &[u8], what: FlatChangeKind) {
         self.count += 1;
         if self.named.len() < NAMED {
-            self.named.push(Change {
+            self.named.push(FlatChange {
                 path: path.to_vec(),
                 what,
             });
@@ -189,8 +189,8 @@ impl FlatTar {
 
     /// Holds names and attributes against those of `tree`. Content is not read here, except that of
     /// nothing: every file's bytes become part of a layer, and layers are held against diff IDs.
-    pub(super) fn compare(&self, tree: &Tree) -> Result<Changes, RebuildError> {
-        let mut changes = Changes::default();
+    pub(super) fn compare(&self, tree: &Tree) -> Result<FlatChanges, RebuildError> {
+        let mut changes = FlatChanges::default();
         let mut seen = vec![false; tree.len() + 1];
         let mut seen_files = vec![false; tree.inode_count()];
         self.walk(|entry| {
@@ -202,22 +202,22 @@ impl FlatTar {
             // tree has one, the entry for it is compared, and what lies below is new.
             let node = tree.at(&path);
             let Some(node) = node else {
-                changes.add(&path, ChangeKind::Added);
+                changes.add(&path, FlatChangeKind::Added);
                 return Ok(());
             };
             if std::mem::replace(&mut seen[node.index()], true) {
-                changes.add(&path, ChangeKind::Twice);
+                changes.add(&path, FlatChangeKind::Twice);
                 return Ok(());
             }
             let id = tree.inode_id(node);
             let what = if entry.kind == Kind::Hardlink {
                 let target = tree.at(&clean(&entry.link));
                 let same = target.is_some_and(|target| tree.inode_id(target) == id);
-                (!same).then_some(ChangeKind::Link)
+                (!same).then_some(FlatChangeKind::Link)
             } else {
                 let is_second = entry.kind == Kind::File
                     && std::mem::replace(&mut seen_files[id.index()], true);
-                let parted = is_second.then_some(ChangeKind::Parted);
+                let parted = is_second.then_some(FlatChangeKind::Parted);
                 difference(tree.inode(id), entry).or(parted)
             };
             if let Some(what) = what {
@@ -228,7 +228,7 @@ impl FlatTar {
         let mut walk = tree.walk(tree.root());
         while let Some((entry, path)) = walk.next_entry() {
             if !seen[entry.node.index()] {
-                changes.add(path, ChangeKind::Removed);
+                changes.add(path, FlatChangeKind::Removed);
             }
         }
         Ok(changes)
@@ -291,7 +291,7 @@ fn clean(path: &[u8]) -> Vec<u8> {
 }
 
 /// What an entry has otherwise than `wanted`, if anything.
-fn difference(wanted: &Inode, entry: &Entry) -> Option<ChangeKind> {
+fn difference(wanted: &Inode, entry: &Entry) -> Option<FlatChangeKind> {
     let number = |n: i64| u64::try_from(n).ok();
     let same_type = match (&wanted.body, entry.kind) {
         (Body::File { .. }, Kind::File) => entry.sparse.is_none(),
@@ -303,34 +303,34 @@ fn difference(wanted: &Inode, entry: &Entry) -> Option<ChangeKind> {
         _ => false,
     };
     if !same_type {
-        return Some(ChangeKind::Type);
+        return Some(FlatChangeKind::Type);
     }
     match &wanted.body {
         Body::File { size, .. } if *size != entry.size => {
-            return Some(ChangeKind::Size(*size, entry.size));
+            return Some(FlatChangeKind::Size(*size, entry.size));
         }
-        Body::Symlink(target) if **target != *entry.link => return Some(ChangeKind::Link),
+        Body::Symlink(target) if **target != *entry.link => return Some(FlatChangeKind::Link),
         Body::Char(major, minor) | Body::Block(major, minor)
             if (i64::from(*major), i64::from(*minor)) != entry.device =>
         {
-            return Some(ChangeKind::Device);
+            return Some(FlatChangeKind::Device);
         }
         _ => {}
     }
     let mode = u16::try_from(entry.mode & 0o7777).expect("it is masked to 12 bits");
     // A symbolic link has no permissions of its own, whatever its writer puts there.
     if mode != wanted.mode && entry.kind != Kind::Symlink {
-        return Some(ChangeKind::Mode(wanted.mode, mode));
+        return Some(FlatChangeKind::Mode(wanted.mode, mode));
     }
     let owner = (Some(u64::from(wanted.uid)), Some(u64::from(wanted.gid)));
     if (number(entry.uid), number(entry.gid)) != owner {
-        return Some(ChangeKind::Owner);
+        return Some(FlatChangeKind::Owner);
     }
     // A tar without PAX headers has whole seconds.
     let (found, mtime) = (entry.mtime, wanted.mtime());
     let fraction = found.nanoseconds == mtime.nanoseconds || found.nanoseconds == 0;
     if found.seconds != mtime.seconds || !fraction {
-        return Some(ChangeKind::Time);
+        return Some(FlatChangeKind::Time);
     }
     let mut xattrs: Vec<_> = entry.xattrs.iter().map(|(k, v)| (&**k, &**v)).collect();
     xattrs.sort_unstable();
@@ -340,5 +340,5 @@ fn difference(wanted: &Inode, entry: &Entry) -> Option<ChangeKind> {
             .iter()
             .zip(wanted)
             .all(|(found, wanted)| *found == (&*wanted.0, &*wanted.1));
-    (!same).then_some(ChangeKind::Attributes)
+    (!same).then_some(FlatChangeKind::Attributes)
 }

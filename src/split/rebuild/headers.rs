@@ -5,7 +5,7 @@ use std::io;
 use crate::base::limits::Limits;
 use crate::source::Slice;
 use crate::split::metadata::{
-    Account, Decoded, MetadataError, Piece, SplitReader, StreamFault, decoded,
+    Account, DecodedMember, MetadataError, SplitReader, StreamFault, StreamPiece, decoded,
 };
 use crate::tar::{Cursor, TarError, TarFault};
 use crate::tree::LayerHeaders;
@@ -35,7 +35,7 @@ impl<'a> LayerHeaders for Stream<'a> {
 
 /// Goes over the pieces of a tar. Bodies can be skipped and not read.
 pub(super) struct Headers<'a> {
-    reader: SplitReader<Decoded<'a>>,
+    reader: SplitReader<DecodedMember<'a>>,
     member: String,
     limits: &'a Limits,
     raw: Vec<u8>,
@@ -81,12 +81,12 @@ impl<'a> Headers<'a> {
             match self.reader.next_piece() {
                 Err(fault) => return Err(io::Error::other(fault.of(&*self.member))),
                 Ok(None) => return Ok(false),
-                Ok(Some((_, Piece::Raw(bytes)))) => {
+                Ok(Some((_, StreamPiece::Raw(bytes)))) => {
                     self.raw.clear();
                     self.raw.extend_from_slice(&bytes);
                     self.used = 0;
                 }
-                Ok(Some((_, Piece::File { size, .. }))) => self.body = size,
+                Ok(Some((_, StreamPiece::File { size, .. }))) => self.body = size,
             }
         }
         Ok(true)

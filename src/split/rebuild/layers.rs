@@ -3,15 +3,15 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::iter::Peekable;
 
-use super::error::{ChangeKind, RebuildError};
-use super::flat::{Changes, FlatTar, PathKey};
+use super::error::{FlatChangeKind, RebuildError};
+use super::flat::{FlatChanges, FlatTar, PathKey};
 use super::headers::{Headers, Stream, of_walk};
 use super::relocate::Moved;
 use super::sink::{Out, Sink, SinkError};
 use crate::base::digest::Digest;
 use crate::split::metadata::{
-    Account, BodiesReader, Body, Container, Decoded, LayerDescription, MetadataError, Piece,
-    SplitReader, StoreReader, StreamFault, Where, names,
+    Account, BodiesReader, BodyRecord, Container, DecodedMember, LayerDescription, MetadataError,
+    SplitReader, StoreReader, StreamFault, StreamPiece, Where, names,
 };
 use crate::tar::{Kind, Walker};
 use crate::tree::{LayerPath, Tree, TreeError};
@@ -61,23 +61,23 @@ pub(super) struct Lost {
 
 /// A tar-split stream and the bodies beside it, read together.
 pub(super) struct Together<'a> {
-    split: SplitReader<Decoded<'a>>,
-    bodies: BodiesReader<Decoded<'a>>,
+    split: SplitReader<DecodedMember<'a>>,
+    bodies: BodiesReader<DecodedMember<'a>>,
     split_name: String,
     bodies_name: String,
 }
 
 /// A piece, with its body if it has one.
-pub(super) enum Step<'s> {
+pub(super) enum LayerStep<'s> {
     Raw(&'s [u8]),
-    Entry(Option<Body>),
+    Entry(Option<BodyRecord>),
 }
 
 impl Together<'_> {
     /// Shows every piece in order.
     pub(super) fn each(
         mut self,
-        mut see: impl FnMut(Step<'_>) -> Result<(), RebuildError>,
+        mut see: impl FnMut(LayerStep<'_>) -> Result<(), RebuildError>,
     ) -> Result<(), RebuildError> {
         loop {
             let piece = self.split.next_piece();
@@ -86,9 +86,9 @@ impl Together<'_> {
                 break;
             };
             match piece {
-                Piece::Raw(bytes) => see(Step::Raw(&bytes))?,
-                Piece::File { size: 0, .. } => see(Step::Entry(None))?,
-                Piece::File { size, .. } => {
+                StreamPiece::Raw(bytes) => see(LayerStep::Raw(&bytes))?,
+                StreamPiece::File { size: 0, .. } => see(LayerStep::Entry(None))?,
+                StreamPiece::File { size, .. } => {
                     let body = self.bodies.next_body();
                     let body = body.map_err(|fault| fault.of(&*self.bodies_name))?;
                     let body = body.filter(|b| (b.position, b.size) == (position, size));
@@ -96,7 +96,7 @@ impl Together<'_> {
                         let why = format!("it does not say where the body of entry {position} is");
                         return Err(wrong(&self.bodies_name, why));
                     };
-                    see(Step::Entry(Some(body)))?;
+                    see(LayerStep::Entry(Some(body)))?;
                 }
             }
         }
@@ -139,7 +139,7 @@ impl<'p> Parts<'p> {
     }
 
     /// Where the bodies of the archive's members are.
-    pub(super) fn archive_bodies(&self) -> Result<BodiesReader<Decoded<'p>>, MetadataError> {
+    pub(super) fn archive_bodies(&self) -> Result<BodiesReader<DecodedMember<'p>>, MetadataError> {
         let decoded = self
             .container
             .decoded(names::ARCHIVE_BODIES, self.account)?;
@@ -241,9 +241,9 @@ impl<'p> Parts<'p> {
         let (mut at, mut any) = (0_u64, false);
         self.layer_stream(layer)?.each(|step| {
             match step {
-                Step::Raw(bytes) => at = at.saturating_add(bytes.len() as u64),
-                Step::Entry(None) => {}
-                Step::Entry(Some(body)) => {
+                LayerStep::Raw(bytes) => at = at.saturating_add(bytes.len() as u64),
+                LayerStep::Entry(None) => {}
+                LayerStep::Entry(Some(body)) => {
                     let is_lost = self.is_lost(&body);
                     any |= is_lost;
                     bodies.push((at, body.size, is_lost));
@@ -294,7 +294,7 @@ impl<'p> Parts<'p> {
         }
     }
 
-    fn is_lost(&self, body: &Body) -> bool {
+    fn is_lost(&self, body: &BodyRecord) -> bool {
         match body.place {
             Where::Nowhere => true,
             Where::Flat(_) => self.moved.is_gone(&body.sha256),
@@ -318,8 +318,8 @@ impl<'p> Parts<'p> {
         self.layer_stream(layer)?.each(|step| {
             let from = at;
             let len = match &step {
-                Step::Raw(bytes) => bytes.len() as u64,
-                Step::Entry(body) => body.as_ref().map_or(0, |body| body.size),
+                LayerStep::Raw(bytes) => bytes.len() as u64,
+                LayerStep::Entry(body) => body.as_ref().map_or(0, |body| body.size),
             };
             at = at
                 .checked_add(len)
@@ -329,11 +329,11 @@ impl<'p> Parts<'p> {
                     wrong(&name, why)
                 })?;
             match step {
-                Step::Raw(bytes) => without(bytes, from, &mut lost, |kept| {
+                LayerStep::Raw(bytes) => without(bytes, from, &mut lost, |kept| {
                     sink.bytes(kept).map_err(RebuildError::Write)
                 }),
-                Step::Entry(None) => Ok(()),
-                Step::Entry(Some(body)) => {
+                LayerStep::Entry(None) => Ok(()),
+                LayerStep::Entry(Some(body)) => {
                     while lost.next_if(|lost| lost.end <= from).is_some() {}
                     if lost.peek().is_some_and(|lost| lost.offset <= from) {
                         return Ok(());
@@ -353,7 +353,7 @@ impl<'p> Parts<'p> {
     /// Appends a body that is no layer.
     pub(super) fn body(
         &self,
-        body: &Body,
+        body: &BodyRecord,
         bodies_name: &str,
         sink: &mut Sink<'_>,
     ) -> Result<(), RebuildError> {
@@ -364,8 +364,8 @@ impl<'p> Parts<'p> {
                 if let Some(slice) = slice.filter(|slice| slice.len() == body.size) {
                     return sink.slice(&slice);
                 }
-                let mut changes = Changes::default();
-                changes.add(path, ChangeKind::Content);
+                let mut changes = FlatChanges::default();
+                changes.add(path, FlatChangeKind::Content);
                 changes.refuse(self.flat)
             }
             Where::Stored(offset) if self.store.holds(*offset, body.size) => {
@@ -406,7 +406,7 @@ impl<'p> Parts<'p> {
         layer: &LayerDescription,
         made: &Made,
     ) -> RebuildError {
-        let mut changes = Changes::default();
+        let mut changes = FlatChanges::default();
         match self
             .contents(layer, &mut changes)
             .and_then(|()| changes.refuse(self.flat))
@@ -424,15 +424,15 @@ impl<'p> Parts<'p> {
     pub(super) fn contents(
         &self,
         layer: &LayerDescription,
-        changes: &mut Changes,
+        changes: &mut FlatChanges,
     ) -> Result<(), RebuildError> {
         self.layer_stream(layer)?.each(|step| {
-            if let Step::Entry(Some(body)) = step
+            if let LayerStep::Entry(Some(body)) = step
                 && let Where::Flat(path) = &body.place
                 && !self.moved.knows(&body.sha256)
                 && !self.flat.is(path, &body.sha256)?
             {
-                changes.add(path, ChangeKind::Content);
+                changes.add(path, FlatChangeKind::Content);
             }
             Ok(())
         })

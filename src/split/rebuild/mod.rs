@@ -40,7 +40,7 @@ mod sink;
 use std::collections::HashSet;
 
 pub use accept::{AcceptOptions, Accepted, Extended, accept};
-pub use error::{Change, ChangeKind, LostBody, RebuildError};
+pub use error::{FlatChange, FlatChangeKind, LostBody, RebuildError};
 pub use sink::Target;
 
 use crate::base::digest::Digest;
@@ -50,7 +50,7 @@ use crate::source::Input;
 use crate::split::metadata::{Account, Container, LayerDescription, StreamFault, names};
 use crate::tree::Tree;
 
-use flat::{Changes, FlatTar};
+use flat::{FlatChanges, FlatTar};
 use layers::{Lost, Parts};
 
 /// An archive that was rebuilt.
@@ -178,7 +178,7 @@ fn check_kept(
         &kept,
         |layer| layer.size,
         |layer| {
-            let mut changes = Changes::default();
+            let mut changes = FlatChanges::default();
             parts.contents(layer, &mut changes)?;
             changes.refuse(parts.flat)
         },

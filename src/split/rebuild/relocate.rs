@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::error::{LostBody, RebuildError};
 use super::flat::{PathKey, digests};
-use super::layers::{Parts, Step};
+use super::layers::{LayerStep, Parts};
 use crate::base::jobs::Jobs;
 use crate::base::progress::Progress;
 use crate::source::Slice;
@@ -130,7 +130,7 @@ fn named(
             continue;
         }
         parts.layer_stream(layer)?.each(|step| {
-            if let Step::Entry(Some(body)) = step
+            if let LayerStep::Entry(Some(body)) = step
                 && let Where::Flat(path) = body.place
                 && let Some(layer) = to_name.remove(&(PathKey::of(&path), body.sha256))
             {
@@ -154,7 +154,7 @@ fn wanted(parts: &Parts<'_>) -> Result<Vec<Wanted>, RebuildError> {
         }
         let needs = (!layer.kept).then_some(index);
         parts.layer_stream(layer)?.each(|step| {
-            if let Step::Entry(Some(body)) = step
+            if let LayerStep::Entry(Some(body)) = step
                 && let Where::Flat(path) = body.place
             {
                 let path = PathKey::of(&path);

@@ -3,11 +3,11 @@
 
 use std::collections::HashMap;
 
-use super::blobs::{Blob, blobs};
+use super::blobs::{RebuiltBlob, blobs};
 use super::documents::{Renames, is_description};
 use super::error::RebuildError;
 use super::headers::{Headers, of_walk};
-use super::layers::{Lost, Parts, Step};
+use super::layers::{LayerStep, Lost, Parts};
 use super::places::Places;
 use super::sink::{Out, Sink, Target};
 use super::{Rebuilt, RebuiltLayer, mismatch};
@@ -17,14 +17,14 @@ use crate::base::jobs::Jobs;
 use crate::base::limits::Limit;
 use crate::base::progress::Progress;
 use crate::output::{HeaderFields, encode_header};
-use crate::split::metadata::{Body, MetadataError, StreamFault, Where, names};
+use crate::split::metadata::{BodyRecord, MetadataError, StreamFault, Where, names};
 use crate::tar::{Entry, Kind, Walker};
 
 /// What a member has for a body.
 enum Content<'c> {
-    Layer(&'c Blob<'c>),
+    Layer(&'c RebuiltBlob<'c>),
     Bytes(&'c [u8]),
-    Other(Body),
+    Other(BodyRecord),
 }
 
 impl Content<'_> {
@@ -100,7 +100,7 @@ fn documents(parts: &Parts<'_>, renames: &mut Renames) -> Result<Documents, Rebu
     let mut texts = Vec::new();
     let mut total = 0_u64;
     parts.archive_stream()?.each(|step| {
-        let Step::Entry(Some(body)) = step else {
+        let LayerStep::Entry(Some(body)) = step else {
             return Ok(());
         };
         let Where::Member(name) = &body.place else {
@@ -142,7 +142,7 @@ fn documents(parts: &Parts<'_>, renames: &mut Renames) -> Result<Documents, Rebu
 }
 
 /// Whether a document, if it is one, is what a line claims; other bodies are verified when they are written.
-fn is_claimed(name: &str, sum: Option<&Digest>, body: &Body) -> Result<(), RebuildError> {
+fn is_claimed(name: &str, sum: Option<&Digest>, body: &BodyRecord) -> Result<(), RebuildError> {
     match sum {
         Some(sum) if sum.encoded() != const_hex::encode(body.sha256) => {
             let why = mismatch("the document", &body.sha256, sum);
@@ -155,7 +155,7 @@ fn is_claimed(name: &str, sum: Option<&Digest>, body: &Body) -> Result<(), Rebui
 /// What the archive is put together from.
 struct New<'n> {
     parts: &'n Parts<'n>,
-    blobs: &'n HashMap<usize, Blob<'n>>,
+    blobs: &'n HashMap<usize, RebuiltBlob<'n>>,
     documents: &'n Documents,
     renames: &'n Renames,
 }
@@ -179,7 +179,7 @@ impl<'n> New<'n> {
         let headers = parts.headers(names::ARCHIVE_SPLIT.to_owned(), len)?;
         let mut walker = Walker::new(Headers::new(&headers)?);
         let mut bodies = parts.archive_bodies()?;
-        let mut next_body = || -> Result<Option<Body>, MetadataError> {
+        let mut next_body = || -> Result<Option<BodyRecord>, MetadataError> {
             bodies
                 .next_body()
                 .map_err(|fault| fault.of(names::ARCHIVE_BODIES))
@@ -221,7 +221,7 @@ impl<'n> New<'n> {
         places.finish()
     }
 
-    fn content(&self, body: Body) -> Result<Content<'n>, RebuildError> {
+    fn content(&self, body: BodyRecord) -> Result<Content<'n>, RebuildError> {
         match &body.place {
             Where::Layer(index) => {
                 let layer = self.parts.container.description().layers.get(*index);
