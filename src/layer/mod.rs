@@ -14,6 +14,7 @@ mod error;
 mod inventory;
 mod measure;
 mod open;
+mod outline;
 mod spool;
 mod whiteout;
 
@@ -22,5 +23,6 @@ pub use inventory::{Allowance, Inventory, Item};
 pub use measure::{Measure, Measures, measure, walk_layer};
 pub(crate) use open::ToSpool;
 pub use open::{LayerTar, OpenLayers, UnreadLayer};
+pub(crate) use outline::LayerOutline;
 pub use spool::NewLayer;
 pub use whiteout::Whiteout;

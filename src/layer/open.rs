@@ -9,7 +9,7 @@ use super::LayerError;
 use super::decoded::{Decoded, Told};
 use super::digest::{Alongside, Nothing, Outcome, Proof, Request, Wanted, Work, run};
 use super::spool::Spool;
-use crate::base::jobs::Jobs;
+use crate::base::jobs::{self, Jobs};
 use crate::base::options::Options;
 use crate::base::progress::Progress;
 use crate::image::{Image, Layer, LayerSource};
@@ -17,7 +17,7 @@ use crate::source::{ByPlace, Compression, Slice, SliceReader, SourceError, Span}
 use crate::tar::{Entry, Kind, Positioned, Walker};
 
 /// What decoding is called while it is under way.
-const TASK: &str = "decompressing layers";
+pub(super) const OPENING: &str = "decompressing layers";
 
 /// How much is decoded at a time, in bytes.
 const BUFFER: usize = 256 * 1024;
@@ -159,7 +159,7 @@ fn decode(
     compression: Compression,
     progress: &dyn Progress,
 ) -> Result<LayerTar, LayerError> {
-    let told = Told::Own(progress.begin(TASK, Some(bytes.len())));
+    let told = Told::Own(progress.begin(OPENING, Some(bytes.len())));
     let mut decoded = Decoded::new(bytes, compression, None, told)?;
     let mut spool = Spool::new().map_err(LayerError::Spool)?;
     let mut buf = vec![0; BUFFER];
@@ -207,6 +207,45 @@ pub struct UnreadLayer {
     pub source: LayerError,
 }
 
+/// The stored blobs of an image, each with the index of the first layer that has it and its compression,
+/// and which of them each layer has.
+type BlobsOf<'i> = (ByPlace<(usize, &'i Slice, Compression)>, Vec<usize>);
+
+fn blobs_of(image: &Image) -> Result<BlobsOf<'_>, UnreadLayer> {
+    let mut blobs = ByPlace::new();
+    let mut blob_of = Vec::with_capacity(image.layers.len());
+    for layer in &image.layers {
+        let index = layer.index;
+        let stored = layer.stored();
+        let (bytes, compression) = stored.map_err(|source| UnreadLayer {
+            layer: index,
+            source,
+        })?;
+        blob_of.push(blobs.add(bytes, || (index, bytes, compression)));
+    }
+    Ok((blobs, blob_of))
+}
+
+/// Does `open` with each stored blob of an image, on several threads, and gives each layer what came of
+/// its blob.
+pub(super) fn each_blob<T: Clone + Send>(
+    image: &Image,
+    jobs: Jobs,
+    open: impl Fn(&Slice, Compression) -> Result<T, LayerError> + Sync,
+) -> Result<Vec<T>, UnreadLayer> {
+    let (blobs, blob_of) = blobs_of(image)?;
+    // Only what has to be decoded takes time.
+    let cost = |&(_, bytes, compression): &(usize, &Slice, Compression)| match compression {
+        Compression::None => 0,
+        _ => bytes.len(),
+    };
+    let opened = jobs::map(jobs, blobs.all(), cost, |&(layer, bytes, compression)| {
+        open(bytes, compression).map_err(|source| UnreadLayer { layer, source })
+    });
+    let opened = opened.into_iter().collect::<Result<Vec<T>, _>>()?;
+    Ok(blob_of.iter().map(|&blob| opened[blob].clone()).collect())
+}
+
 /// The tars of all layers of an image, each stored blob opened once.
 #[derive(Clone, Debug)]
 pub struct OpenLayers {
@@ -228,43 +267,38 @@ impl OpenLayers {
         jobs: Jobs,
         progress: &dyn Progress,
     ) -> Result<Self, UnreadLayer> {
-        let mut blobs: ByPlace<(usize, &Slice, Compression)> = ByPlace::new();
-        let mut blob_of = Vec::with_capacity(image.layers.len());
-        for layer in &image.layers {
-            let index = layer.index;
-            let stored = layer.stored();
-            let (bytes, compression) = stored.map_err(|source| UnreadLayer {
-                layer: index,
-                source,
+        if !digests {
+            let tars = each_blob(image, jobs, |bytes, compression| match compression {
+                Compression::None => Ok(LayerTar(bytes.clone())),
+                _ => decode(bytes, compression, progress),
             })?;
-            blob_of.push(blobs.add(bytes, || (index, bytes, compression)));
+            let proofs = vec![None; tars.len()];
+            return Ok(Self { tars, proofs });
         }
+        let (blobs, blob_of) = blobs_of(image)?;
         let work = blobs.all().iter().map(|&(_, bytes, compression)| {
-            if compression == Compression::None || !digests {
-                return Work::Other((bytes, compression));
+            if compression == Compression::None {
+                return Work::Other(bytes);
             }
             Work::Read(Request {
                 bytes,
                 compression,
                 wanted: Wanted::diff_id(),
-                task: Some(TASK.to_owned()),
+                task: Some(OPENING.to_owned()),
                 alongside: ToSpool(bytes),
             })
         });
         let work: Vec<Work<'_, ToSpool<'_>, _>> = work.collect();
         let cost = |work: &Work<'_, _, _>| match work {
-            Work::Other((_, Compression::None)) => 0,
-            Work::Other((bytes, _)) | Work::Read(Request { bytes, .. }) => bytes.len(),
+            Work::Other(_) => 0,
+            Work::Read(request) => request.bytes.len(),
         };
-        let open = |&(bytes, compression): &(&Slice, Compression)| match compression {
-            Compression::None => Ok(LayerTar(bytes.clone())),
-            _ => decode(bytes, compression, progress),
-        };
+        let open = |&bytes: &&Slice| LayerTar(bytes.clone());
         let opened = run(jobs, &work, cost, 1, &open, progress);
         let opened = opened.into_iter().zip(blobs.all()).map(|(outcome, blob)| {
             let opened = match outcome {
                 Outcome::Read(answer) => answer.map(|(proof, tar)| (tar, Some(proof))),
-                Outcome::Other(opened) => opened.map(|tar| (tar, None)),
+                Outcome::Other(tar) => Ok((tar, None)),
             };
             let layer = blob.0;
             opened.map_err(|source| UnreadLayer { layer, source })

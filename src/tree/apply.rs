@@ -13,7 +13,7 @@ use super::spelled::Spelled;
 use super::trail::Trail;
 use super::tree::{Body, Inode, InodeId, NodeId, ROOT, Tree, Xattr, Xattrs};
 use super::warning::WarningKind;
-use crate::base::limits::{Limit, Limits};
+use crate::base::limits::Limit;
 use crate::layer::Whiteout;
 use crate::tar::{Entry, Kind, Mtime};
 
@@ -111,11 +111,6 @@ impl<'t> Apply<'t> {
     /// Counts an entry whose headers were counted when they were read.
     pub(super) fn count_known(&mut self) -> Fallible<()> {
         Ok(self.tree.budget.name()?)
-    }
-
-    /// How much the archive may ask for.
-    pub(super) fn limits(&self) -> Limits {
-        *self.tree.limits()
     }
 
     /// Whether the tree can take no more.

@@ -2,22 +2,19 @@
 
 use std::collections::HashMap;
 
-use super::apply::{Apply, Numbered, Role, role};
-use super::budget::extra_len;
+use super::apply::{Apply, Numbered};
+use super::entries::{Entries, LayerHeaders, Missing, add, entry_error, weight_of};
 use super::error::{TreeError, TreeFault};
-use super::layer_paths::Added;
 use super::path::{LayerPath, is_reserved};
-use super::tree::{LIMIT, ROOT, Tree};
+use super::tree::{ROOT, Tree};
 use crate::base::jobs::Jobs;
 use crate::base::limits::Limits;
+use crate::base::options::Options;
 use crate::base::progress::Progress;
 use crate::image::Image;
-use crate::layer::{LayerError, LayerTar, OpenLayers};
-use crate::source::{Compression, Place, Slice};
-use crate::tar::{Entry, Kind, Positioned, Walker};
-
-/// How many bytes of entries of one layer wait in memory for its whiteouts.
-pub(super) const WAITING: usize = 32 << 20;
+use crate::layer::{LayerError, LayerOutline, LayerTar, OpenLayers};
+use crate::source::{Place, Slice};
+use crate::tar::{Kind, Positioned, Walker};
 
 /// How many bytes of entries are kept of layers that an image has more than once.
 const KNOWN: usize = 16 << 20;
@@ -68,12 +65,41 @@ impl Tree {
     ///
     /// [`TreeError`] if a layer is damaged, or holds what no engine can apply.
     pub fn of_layers(layers: &[LayerTar]) -> Result<Self, TreeError> {
-        let mut tree = Self::empty(limits_of(layers));
-        let mut known = Known::of(layers);
-        for (layer, tar) in layers.iter().enumerate() {
-            tree.apply(layer, tar.bytes(), known.entries(layer))?;
-        }
+        let mut tree = Self::of_headers(layers, &limits_of(layers))?;
         tree.layers = layers.to_vec();
+        Ok(tree)
+    }
+
+    /// As [`Self::merge`], for those who need names and attributes and no bytes of files: compressed layers
+    /// are decoded, and nothing but their headers is kept. No file can be read: [`Self::file_body`] gives
+    /// nothing.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::merge`].
+    pub fn merge_names(image: &Image, options: &Options<'_>) -> Result<Self, TreeError> {
+        let layers = LayerOutline::of_all(image, options.jobs, options.progress)?;
+        let limits = layers
+            .first()
+            .map(|layer| limits_of(&[layer.headers().clone()]));
+        Self::of_headers(&layers, &limits.unwrap_or_default())
+    }
+
+    /// Applies layers of which only the headers are at hand. The tree knows names and attributes, and no
+    /// bodies.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::merge`].
+    pub(crate) fn of_headers<L: LayerHeaders>(
+        layers: &[L],
+        limits: &Limits,
+    ) -> Result<Self, TreeError> {
+        let mut tree = Self::empty(*limits);
+        let mut known = Known::of(layers);
+        for (layer, headers) in layers.iter().enumerate() {
+            tree.apply(layer, headers, known.entries(layer))?;
+        }
         Ok(tree)
     }
 
@@ -91,9 +117,9 @@ impl Tree {
         let (mut known_below, mut known) = (Known::of(layers), Known::of(layers));
         for (layer, tar) in layers.iter().enumerate() {
             if layer < cut {
-                lower.apply(layer, tar.bytes(), known_below.entries(layer))?;
+                lower.apply(layer, tar, known_below.entries(layer))?;
             }
-            upper.apply(layer, tar.bytes(), known.entries(layer))?;
+            upper.apply(layer, tar, known.entries(layer))?;
         }
         lower.layers = layers[..cut].to_vec();
         upper.layers = layers.to_vec();
@@ -125,8 +151,9 @@ impl Tree {
     /// As [`Self::from_tar`].
     pub fn from_layer(layer: Slice) -> Result<Self, TreeError> {
         let mut tree = Self::empty(*layer.source().limits());
+        let layer = LayerTar::plain(layer);
         tree.apply(0, &layer, None).map_err(of_flat)?;
-        tree.layers = vec![LayerTar::plain(layer)];
+        tree.layers = vec![layer];
         Ok(tree)
     }
 
@@ -157,107 +184,29 @@ impl Tree {
     }
 
     /// Applies a layer. Its entries are kept in `known`, if there is room, and taken from there.
-    fn apply(
+    fn apply<L: LayerHeaders>(
         &mut self,
         layer: usize,
-        slice: &Slice,
-        mut known: Option<&mut Entries>,
+        headers: &L,
+        known: Option<&mut Kept>,
     ) -> Result<(), TreeError> {
-        let number =
-            u32::try_from(layer).map_err(|_| TreeError::TooManyEntries { limit: LIMIT })?;
-        let mut apply = Apply::new(self, number);
-        if let Some(known) = known.as_deref_mut().filter(|known| known.is_whole) {
-            return apply_known(apply, layer, &known.list);
+        let mut missing = Missing::default();
+        let read = Entries::Read(headers);
+        let Some(known) = known else {
+            return self.apply_layer(layer, &read, &mut missing, |_| {});
+        };
+        if known.is_whole {
+            let known: Entries<'_, L> = Entries::Known(&known.list);
+            return self.apply_layer(layer, &known, &mut missing, |_| {});
         }
-        // Nothing lies below the bottom layer, so its entries need not wait for its whiteouts; those
-        // of the others do. A few wait in memory, the rest is read again.
-        let added = Added::new(slice);
-        let mut waiting = Vec::new();
-        let mut weight = 0;
-        let mut rest = None;
-        let mut walk = LayerWalk::new(layer, slice, 0, 0);
-        while let Some(numbered) = walk.next_entry()? {
-            let Numbered { number, entry } = &numbered;
-            apply
-                .count(entry)
-                .map_err(|fault| entry_error(layer, entry, fault))?;
-            if let Some(known) = &mut known {
-                known.keep(&numbered);
-            }
-            match role(entry) {
-                Role::Whiteout => apply
-                    .whiteout(*number, entry, &added)
-                    .map_err(|fault| entry_error(layer, entry, fault))?,
-                Role::Entry if layer == 0 => add(&mut apply, layer, &numbered)?,
-                Role::Entry if rest.is_none() => {
-                    weight += weight_of(entry);
-                    if weight > WAITING {
-                        rest = Some((entry.header_offset, *number));
-                    } else {
-                        waiting.push(numbered);
-                    }
-                }
-                Role::Dropped | Role::Entry => {}
-            }
-        }
-        for numbered in &waiting {
-            add(&mut apply, layer, numbered)?;
-        }
-        drop(waiting);
-        if let Some((offset, number)) = rest {
-            let mut walk = LayerWalk::new(layer, slice, offset, number - 1);
-            while let Some(numbered) = walk.next_entry()? {
-                if matches!(role(&numbered.entry), Role::Entry) {
-                    add(&mut apply, layer, &numbered)?;
-                }
-            }
-        }
-        apply.finish();
-        if let Some(known) = known {
-            known.end();
-        }
+        self.apply_layer(layer, &read, &mut missing, |entry| known.keep(entry))?;
+        known.end();
         Ok(())
     }
 }
 
-/// Applies a layer whose entries are at hand.
-fn apply_known(mut apply: Apply<'_>, layer: usize, entries: &[Numbered]) -> Result<(), TreeError> {
-    let again = |see: &mut dyn FnMut(&Entry) -> bool| {
-        for numbered in entries {
-            if !see(&numbered.entry) {
-                break;
-            }
-        }
-    };
-    let added = Added::again(&again, &apply.limits());
-    for Numbered { number, entry } in entries {
-        let counted = apply.count_known();
-        let applied = match role(entry) {
-            Role::Whiteout => apply.whiteout(*number, entry, &added),
-            Role::Dropped | Role::Entry => Ok(()),
-        };
-        counted
-            .and(applied)
-            .map_err(|fault| entry_error(layer, entry, fault))?;
-    }
-    for numbered in entries {
-        if matches!(role(&numbered.entry), Role::Entry) {
-            add(&mut apply, layer, numbered)?;
-        }
-    }
-    apply.finish();
-    Ok(())
-}
-
-/// What an entry takes while it waits in memory, in bytes.
-pub(super) fn weight_of(entry: &Entry) -> usize {
-    let xattr = |(name, value): &(Vec<u8>, Vec<u8>)| name.len() + value.len() + 64;
-    let xattrs: usize = entry.xattrs.iter().map(xattr).sum();
-    size_of::<Numbered>() + entry.path.len() + entry.link.len() + extra_len(entry) + xattrs
-}
-
 /// The entries of one layer, kept because an image has it more than once.
-struct Entries {
+struct Kept {
     list: Vec<Numbered>,
     /// How many bytes they take, and how many they may take.
     weight: usize,
@@ -267,7 +216,7 @@ struct Entries {
     is_whole: bool,
 }
 
-impl Entries {
+impl Kept {
     fn keep(&mut self, numbered: &Numbered) {
         self.weight = self.weight.saturating_add(weight_of(&numbered.entry));
         if self.weight <= self.most {
@@ -287,7 +236,7 @@ impl Entries {
 struct Known {
     /// What each layer is called here, if it is there more than once.
     names: Vec<Option<Place>>,
-    layers: HashMap<Place, Entries>,
+    layers: HashMap<Place, Kept>,
     /// How much room there is for more of them, in bytes.
     room: usize,
     /// The layer that was asked for last.
@@ -295,12 +244,12 @@ struct Known {
 }
 
 impl Known {
-    fn of(layers: &[LayerTar]) -> Self {
+    fn of<L: LayerHeaders>(layers: &[L]) -> Self {
         let mut count: HashMap<Place, usize> = HashMap::new();
-        for tar in layers {
-            *count.entry(tar.bytes().place()).or_default() += 1;
+        for place in layers.iter().filter_map(L::place) {
+            *count.entry(place).or_default() += 1;
         }
-        let shared = |tar: &LayerTar| Some(tar.bytes().place()).filter(|place| count[place] > 1);
+        let shared = |layer: &L| layer.place().filter(|place| count[place] > 1);
         Self {
             names: layers.iter().map(shared).collect(),
             layers: HashMap::new(),
@@ -310,7 +259,7 @@ impl Known {
     }
 
     /// What is kept of a layer; none if it is there once.
-    fn entries(&mut self, layer: usize) -> Option<&mut Entries> {
+    fn entries(&mut self, layer: usize) -> Option<&mut Kept> {
         let place = (*self.names.get(layer)?)?;
         if !self.layers.contains_key(&place) {
             // What the one before came to is known by now.
@@ -321,7 +270,7 @@ impl Known {
             }
         }
         let most = self.room / 2;
-        Some(self.layers.entry(place).or_insert_with(|| Entries {
+        Some(self.layers.entry(place).or_insert_with(|| Kept {
             list: Vec::new(),
             weight: 0,
             most,
@@ -334,73 +283,4 @@ impl Known {
 fn limits_of(layers: &[LayerTar]) -> Limits {
     let limits = layers.first().map(|tar| *tar.bytes().source().limits());
     limits.unwrap_or_default()
-}
-
-/// The entries of a layer, numbered from 1.
-struct LayerWalk {
-    layer: usize,
-    len: u64,
-    walker: Walker<Positioned>,
-    count: usize,
-}
-
-impl LayerWalk {
-    /// Begins with the header at `offset`, which so many entries stand before.
-    fn new(layer: usize, slice: &Slice, offset: u64, count: usize) -> Self {
-        Self {
-            layer,
-            len: slice.len(),
-            walker: Walker::new(Positioned::at(slice.clone(), offset)),
-            count,
-        }
-    }
-
-    fn next_entry(&mut self) -> Result<Option<Numbered>, TreeError> {
-        let next = self.walker.next_entry().map_err(|error| {
-            let source = LayerError::from_walk(error, Compression::None, 0, self.len);
-            TreeError::Layer {
-                layer: self.layer,
-                source,
-            }
-        })?;
-        self.count += 1;
-        Ok(next.map(|entry| Numbered {
-            number: self.count,
-            entry,
-        }))
-    }
-}
-
-pub(super) fn add(
-    apply: &mut Apply<'_>,
-    layer: usize,
-    numbered: &Numbered,
-) -> Result<(), TreeError> {
-    if apply.is_full() {
-        return Err(TreeError::TooManyEntries { limit: LIMIT });
-    }
-    apply
-        .add(numbered)
-        .map_err(|fault| entry_error(layer, &numbered.entry, fault))
-}
-
-pub(super) fn entry_error(layer: usize, entry: &Entry, fault: TreeFault) -> TreeError {
-    fault_at(layer, entry.path.clone(), entry.header_offset, fault)
-}
-
-fn fault_at(layer: usize, path: Vec<u8>, offset: u64, fault: TreeFault) -> TreeError {
-    match fault {
-        TreeFault::Limit(exceeded) => TreeError::Limit {
-            layer,
-            path,
-            offset,
-            exceeded,
-        },
-        fault => TreeError::Entry {
-            layer,
-            path,
-            offset,
-            fault,
-        },
-    }
 }

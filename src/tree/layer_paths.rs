@@ -7,8 +7,7 @@ use super::apply::{Role, role};
 use super::path::LayerPath;
 use crate::base::limits::{Limit, Limits};
 use crate::layer::Inventory;
-use crate::source::Slice;
-use crate::tar::{Entry, Kind, Positioned, Walker};
+use crate::tar::{Entry, Kind};
 
 /// The entries of a layer, gathered only if somebody asks, which is rare.
 pub(super) struct Added<'s> {
@@ -21,8 +20,6 @@ pub(super) type Again<'s> = dyn Fn(&mut dyn FnMut(&Entry) -> bool) + 's;
 
 /// Where the entries are.
 enum Listed<'s> {
-    /// In the layer, to be walked once more.
-    Layer(&'s Slice),
     /// Where they have to be gone over again.
     Again(&'s Again<'s>, u64, u64),
     /// Noted when the layer was read.
@@ -51,13 +48,6 @@ struct Named {
 }
 
 impl<'s> Added<'s> {
-    pub(super) fn new(layer: &'s Slice) -> Self {
-        Self {
-            entries: Listed::Layer(layer),
-            paths: OnceCell::new(),
-        }
-    }
-
     /// Of entries that are gone over again if somebody asks. More than `limits` allow an image are not
     /// looked at.
     pub(super) fn again(entries: &'s Again<'s>, limits: &Limits) -> Self {
@@ -83,7 +73,6 @@ impl<'s> Added<'s> {
     /// something else of a directory above it.
     pub(super) fn replaces_any(&self, links: &[Vec<Box<[u8]>>]) -> bool {
         let paths = self.paths.get_or_init(|| match self.entries {
-            Listed::Layer(layer) => Paths::of(layer),
             Listed::Again(again, most, most_steps) => {
                 let mut paths = Paths::none();
                 again(&mut |entry| {
@@ -113,25 +102,6 @@ impl Paths {
             nodes: vec![Named::default()],
             ..Self::default()
         }
-    }
-
-    /// A layer that is damaged further on ends here; whoever applies it meets the damage too.
-    fn of(layer: &Slice) -> Self {
-        let limits = layer.source().limits();
-        let (most, most_steps) = (limits.of(Limit::Entries), limits.of(Limit::PathSteps));
-        let mut paths = Self::none();
-        let mut walker = Walker::new(Positioned::new(layer.clone()));
-        while let Ok(Some(entry)) = walker.next_entry() {
-            if !matches!(role(&entry), Role::Entry) {
-                continue;
-            }
-            paths.add(&entry);
-            // The tree would have as many, and is refused for it.
-            if paths.nodes.len() as u64 > most || paths.steps > most_steps {
-                break;
-            }
-        }
-        paths
     }
 
     fn add(&mut self, entry: &Entry) {

@@ -108,7 +108,7 @@ impl Args {
     }
 
     fn merged(&self, image: &Image, loaded: &Loaded, context: &Context) -> Result<(), Failure> {
-        let tree = Tree::merge(image, &context.options())?;
+        let tree = Tree::merge_names(image, &context.options())?;
         let starts = self.starts(&tree, context)?;
         let starts = starts.iter().map(|(node, path)| (*node, &path[..]));
         let merged = TreeListing::new(&tree, starts, self.depth.unwrap_or(usize::MAX));

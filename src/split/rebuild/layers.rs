@@ -180,7 +180,7 @@ impl<'p> Parts<'p> {
     /// The merged tree of layers, from their headers alone.
     pub(super) fn tree(&self, layers: &[LayerDescription]) -> Result<Tree, RebuildError> {
         let headers = self.all_headers(layers)?;
-        Tree::of_headers(headers, self.account.limits()).map_err(of_tree)
+        Tree::of_headers(&headers, self.account.limits()).map_err(of_tree)
     }
 
     /// Which entries of layers are lost: those whose bytes are, and hard links to them.
