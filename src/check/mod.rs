@@ -9,6 +9,7 @@ pub mod audit;
 mod blobs;
 mod checksum;
 mod content;
+mod damaged;
 mod loaders;
 mod members;
 
@@ -29,6 +30,7 @@ use blobs::{Blobs, ReadBlob};
 use loaders::Facts;
 
 pub use checksum::{ChecksumError, ChecksumLine, LIMIT as CHECKSUM_LIMIT, read_checksums};
+pub use damaged::{Damaged, unreadable, verify_damaged};
 pub use loaders::{Loaders, Refusal, Verdict};
 
 /// Why an archive cannot be checked: the operating system failed.
@@ -144,16 +146,6 @@ pub fn verify_file(
     run(archive, set, true, jobs, progress)
 }
 
-/// The SHA-256 of the file that an archive is, as it is stored: for archives whose images cannot be
-/// read.
-///
-/// # Errors
-///
-/// [`VerifyError`] if the operating system fails.
-pub fn file_digest(archive: &Contents, progress: &dyn Progress) -> Result<Digest, VerifyError> {
-    blobs::file_digest(&archive.stored().whole(), progress)
-}
-
 fn run(
     archive: &Contents,
     set: &ImageSet,
@@ -205,7 +197,7 @@ fn run(
 }
 
 /// The problem of a file that is not what a checksum file claims.
-pub fn checksum_mismatch(claimed: &Digest, computed: &Digest) -> Option<Problem> {
+fn checksum_mismatch(claimed: &Digest, computed: &Digest) -> Option<Problem> {
     let message = "the file is not the one that the checksum was made of: it was changed or damaged on its way";
     let problem = Problem::error(Code::ChecksumMismatch, message);
     (claimed != computed).then(|| problem.compared(claimed, computed))

@@ -11,7 +11,7 @@ impl Tree {
     ///
     /// # Errors
     ///
-    /// As [`Self::build`].
+    /// As [`Self::merge`].
     pub(crate) fn dangling_links<L: LayerHeaders>(
         layers: impl IntoIterator<Item = L>,
         limits: &Limits,

@@ -3,20 +3,16 @@
 use std::path::{Path, PathBuf};
 
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
-use imgtar::archive::ArchiveError;
 use imgtar::base::digest::Digest;
 use imgtar::base::escape;
-use imgtar::base::problem::{Code, Problem};
 use imgtar::check::audit::{Audit, AuditKind};
-use imgtar::check::{Loaders, checksum_mismatch, file_digest};
-use imgtar::image::LoadError;
+use imgtar::check::{Loaders, unreadable, verify_damaged};
 use imgtar::report::{Demands, ImageAudit, Verify, VerifyArchive};
-use imgtar::source::SourceError;
 
 use super::{Context, Exit, Failure};
 use crate::cli::args::JsonArg;
 use crate::cli::checksum_file::{ChecksumClaims, Transfer};
-use crate::cli::error::{causes, warn};
+use crate::cli::error::warn;
 use crate::cli::render;
 
 /// Check everything that archives claim
@@ -118,7 +114,7 @@ impl Args {
                     exit = exit.max(failure.report(context.output));
                     // Said on standard error already; programs want it in their document.
                     if self.json.json {
-                        let problem = Problem::error(Code::ArchiveUnreadable, failure.to_string());
+                        let problem = unreadable(&failure.to_string());
                         let path = escape::path(path);
                         let loaders = loaders.as_ref();
                         reports.push(VerifyArchive::unreadable(&path, &[problem], loaders));
@@ -157,18 +153,9 @@ impl Args {
         context: &Context,
     ) -> Result<(VerifyArchive, Option<Digest>), Box<Refused>> {
         let archive = context.open_damaged(path)?.map_err(|error| {
-            // Every engine refuses what is not a tar at all.
             let loaders = match &error {
-                imgtar::Error::Archive(ArchiveError::NotTar { source, .. }) => {
-                    Some(Loaders::of_no_tar(source))
-                }
-                imgtar::Error::Archive(ArchiveError::Foreign { fault, .. }) => {
-                    fault.as_ref().map(Loaders::of_no_tar)
-                }
-                imgtar::Error::Source(SourceError::Empty { .. }) => Some(Loaders::of_nothing()),
-                imgtar::Error::Source(SourceError::Decompress { source, .. }) => {
-                    Some(Loaders::of_damaged_compression(source))
-                }
+                imgtar::Error::Archive(error) => Loaders::of_unopened(error),
+                imgtar::Error::Source(error) => Loaders::of_unread(error),
                 _ => None,
             };
             Box::new(Refused {
@@ -180,31 +167,21 @@ impl Args {
         let set = match archive.images() {
             Ok(set) => set,
             Err(error) => {
-                let problem = damage(&error);
-                let loaders = Some(Loaders::of_unreadable(&archive, &error));
-                return match problem {
-                    Some(problem) => {
-                        let mut problems = vec![problem];
-                        let mut digest = None;
-                        if self.transfer.wants_digests() {
-                            let computed = file_digest(&archive, &context.progress)
-                                .map_err(imgtar::Error::from)?;
-                            let mismatch =
-                                claimed.and_then(|claimed| checksum_mismatch(claimed, &computed));
-                            problems.splice(0..0, mismatch);
-                            digest = Some(computed);
-                        }
-                        let path = archive.path();
-                        let mut report =
-                            VerifyArchive::unreadable(path, &problems, loaders.as_ref());
-                        report.sha256 = digest.map(|digest| digest.to_string());
-                        Ok((report, None))
-                    }
-                    None => Err(Box::new(Refused {
+                let file = self.transfer.wants_digests();
+                let damaged = verify_damaged(&archive, &error, file, &context.progress)?;
+                let Some(mut damaged) = damaged else {
+                    return Err(Box::new(Refused {
+                        loaders: Some(Loaders::of_unreadable(&archive, &error)),
                         failure: error.into(),
-                        loaders,
-                    })),
+                    }));
                 };
+                if let Some(claimed) = claimed {
+                    damaged.compare_file(claimed);
+                }
+                let (problems, loaders) = (&damaged.problems, Some(&damaged.loaders));
+                let mut report = VerifyArchive::unreadable(archive.path(), problems, loaders);
+                report.sha256 = damaged.file.map(|digest| digest.to_string());
+                return Ok((report, None));
             }
         };
         let verify = if self.transfer.wants_digests() {
@@ -244,23 +221,5 @@ impl<E: Into<Failure>> From<E> for Box<Refused> {
             failure: error.into(),
             loaders: None,
         })
-    }
-}
-
-/// The problem that keeps an image archive from being read at all. A file that is not an image archive
-/// has no problems, it is an error.
-fn damage(error: &LoadError) -> Option<Problem> {
-    match error {
-        LoadError::Archive(ArchiveError::Damaged { end, .. }) => Some(end.problem()),
-        LoadError::Description { member, .. } => {
-            let mut message =
-                format!("no reader can find images in the archive: {member} is invalid");
-            for cause in causes(error) {
-                message.push_str(": ");
-                message.push_str(&cause);
-            }
-            Some(Problem::error(Code::ManifestInvalid, message).in_member(member.as_bytes()))
-        }
-        _ => None,
     }
 }
