@@ -108,7 +108,7 @@ impl Error {
                 RebuildError::Changed { .. }
                 | RebuildError::FlatLimit { .. }
                 | RebuildError::Lost { .. }
-                | RebuildError::DiffId { .. }
+                | RebuildError::Mismatch(_)
                 | RebuildError::Expansion { .. } => Class::Input,
                 RebuildError::Spool(_) | RebuildError::SpoolArchive(_) | RebuildError::Write(_) => {
                     Class::Environment

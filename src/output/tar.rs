@@ -84,6 +84,22 @@ impl<W: Write> TarWriter<W> {
         self.pad()
     }
 
+    /// Appends a body that is in memory, and its padding.
+    pub(super) fn bytes_body(&mut self, bytes: &[u8]) -> Result<(), WriteError> {
+        self.bytes(bytes)?;
+        self.pad()
+    }
+
+    /// Appends a body that is all of `slice`, and its padding; `told` hears of every piece.
+    pub(super) fn slice_body(
+        &mut self,
+        slice: &Slice,
+        told: impl Fn(u64),
+    ) -> Result<(), WriteError> {
+        self.copy(slice, told)?;
+        self.pad()
+    }
+
     /// Leaves out a body of `len` bytes, which somebody else writes, and appends its padding. Only for
     /// a writer [with holes](Self::with_holes).
     pub(super) fn leave_out(&mut self, len: u64) -> Result<(), WriteError> {
@@ -94,7 +110,7 @@ impl<W: Write> TarWriter<W> {
     /// Appends the logical content of a file, without padding.
     pub(super) fn content(&mut self, body: &FileBody<'_>) -> Result<(), WriteError> {
         match body.sparse {
-            None => self.copy(&body.stored),
+            None => self.copy(&body.stored, |_| {}),
             Some(map) => self.expand(&body.stored, map, body.size),
         }
     }
@@ -104,10 +120,11 @@ impl<W: Write> TarWriter<W> {
         let mut position = 0;
         for span in &map.spans {
             self.zeros(span.offset - position)?;
-            self.copy(&stored.slice(Span {
+            let data = stored.slice(Span {
                 offset: from,
                 len: span.len,
-            }))?;
+            });
+            self.copy(&data, |_| {})?;
             from += span.len;
             position = span.offset + span.len;
         }
@@ -124,13 +141,14 @@ impl<W: Write> TarWriter<W> {
         Ok(())
     }
 
-    fn copy(&mut self, slice: &Slice) -> Result<(), WriteError> {
+    fn copy(&mut self, slice: &Slice, told: impl Fn(u64)) -> Result<(), WriteError> {
         let mut offset = 0;
         while offset < slice.len() {
             // Never empty, since a full buffer is written at once.
             let n = slice.read_at(&mut self.buffer[self.filled..], offset)?;
             offset += n as u64;
             self.advance(n)?;
+            told(n as u64);
         }
         Ok(())
     }

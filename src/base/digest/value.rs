@@ -1,9 +1,11 @@
 //! The digest: an algorithm and what it encoded.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
-use serde::{Serialize, Serializer};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::{Digest as _, Sha256};
 
 /// Names the algorithm of a [`Digest`].
@@ -119,6 +121,11 @@ impl Digest {
         })
     }
 
+    /// Where the blob of this digest lies in an OCI image layout (image-spec `image-layout.md#blobs`).
+    pub fn blob_path(&self) -> String {
+        format!("blobs/{}/{}", self.algorithm.name(), self.encoded)
+    }
+
     /// The algorithm part.
     pub fn algorithm(&self) -> &Algorithm {
         &self.algorithm
@@ -180,6 +187,13 @@ impl fmt::Display for Digest {
 impl fmt::Debug for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
+    }
+}
+
+impl<'de> Deserialize<'de> for Digest {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = Cow::<'de, str>::deserialize(deserializer)?;
+        text.parse().map_err(D::Error::custom)
     }
 }
 

@@ -75,7 +75,7 @@ fn layout(facts: &Facts<'_>) -> Outcome {
 
 /// Whether the archive holds these bytes, not only a member of that name.
 fn is_there(facts: &Facts<'_>, digest: &Digest) -> bool {
-    let name = format!("blobs/{}/{}", digest.algorithm().name(), digest.encoded());
+    let name = digest.blob_path();
     let Ok((_, slice)) = facts.archive.find(name.as_bytes()) else {
         return false;
     };

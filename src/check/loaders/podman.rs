@@ -179,8 +179,7 @@ fn oci_image(facts: &Facts<'_>, image: &Image) -> Outcome {
         }
     }
     let problems = facts.set.map_or(&[][..], |set| &set.problems);
-    let member_of =
-        |digest: &Digest| format!("blobs/{}", digest.to_string().replace(':', "/")).into_bytes();
+    let member_of = |digest: &Digest| digest.blob_path().into_bytes();
     if let Some(manifest) = manifest {
         let member = member_of(&manifest.descriptor.digest);
         let lies = problems.iter().any(|p| {

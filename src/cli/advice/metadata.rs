@@ -49,7 +49,7 @@ pub(super) fn on_rebuild(error: &RebuildError) -> Advice {
             Advice::hint("the flat tar comes first: imgtar rebuild ROOTFS.tar --metadata FILE")
         }
         RebuildError::Tree(error) if Exceeded::behind(error).is_some() => Advice::none(),
-        RebuildError::Tree(_) | RebuildError::DiffId { .. } => Advice::hint(DAMAGED),
+        RebuildError::Tree(_) | RebuildError::Mismatch(_) => Advice::hint(DAMAGED),
         RebuildError::Changed { changes, count, .. } => Advice::below(
             further(changes, *count),
             "give the flat tar as `flatten` wrote it, with the metadata that was written beside it; --accept-changes makes one more layer of what was changed",

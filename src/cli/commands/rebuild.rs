@@ -4,10 +4,11 @@ use std::fmt::Write as _;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use imgtar::base::digest::DiffId;
 use imgtar::base::escape;
 use imgtar::image::Reference;
 use imgtar::report::units;
-use imgtar::source::{Input, Slice};
+use imgtar::source::{Compression, Input, Slice};
 use imgtar::split::metadata::Container;
 use imgtar::split::rebuild::{
     AcceptOptions, Accepted, Extended, RebuildError, Rebuilt, Target, accept, rebuild,
@@ -199,8 +200,8 @@ fn report(context: &Context, metadata: &Container, rebuilt: &Rebuilt) {
 
 /// Says which layers are not as they were.
 fn report_layers(context: &Context, metadata: &Container, rebuilt: &Rebuilt) {
-    let compression = &metadata.description().archive.compression;
-    if compression != "none" {
+    let compression = metadata.description().archive.compression;
+    if compression != Compression::None {
         note(
             context,
             &format!(
@@ -226,7 +227,7 @@ fn report_layers(context: &Context, metadata: &Container, rebuilt: &Rebuilt) {
             }
         }
         if let Some((_, new)) = &layer.new_blob
-            && Some(new) != layer.new_diff_id.as_ref()
+            && Some(new.digest()) != layer.new_diff_id.as_ref().map(DiffId::digest)
         {
             _ = write!(text, "; compressed again, blob {new}");
         }

@@ -396,7 +396,7 @@ fn confused(said: &str, found: &str) -> super::JsonError {
 
 /// Where an image layout keeps the blob (image-spec `image-layout.md#blobs`).
 pub(super) fn blob_member(digest: &Digest) -> Vec<u8> {
-    let member = format!("blobs/{}/{}", digest.algorithm().name(), digest.encoded()).into_bytes();
+    let member = digest.blob_path().into_bytes();
     debug_assert!(blob_digest_in_name(&member).is_some_and(|d| d.digest() == digest));
     member
 }

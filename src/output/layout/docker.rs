@@ -23,13 +23,13 @@ pub(super) fn current(
     let mut tops = Vec::with_capacity(images.len());
     for image in images {
         for v1 in v1_images(image.image, image.layers)? {
-            let path = oci::blob_path(&Digest::sha256_of(&v1.json));
+            let path = Digest::sha256_of(&v1.json).blob_path();
             members.bytes(&path, v1.json, image.mtime());
         }
         let layers = image.layers.iter();
         paths.push((
-            oci::blob_path(image.id.digest()),
-            layers.map(|l| oci::blob_path(l.digest.digest())).collect(),
+            image.id.digest().blob_path(),
+            layers.map(|l| l.digest.digest().blob_path()).collect(),
         ));
         let top = image.layers.last();
         tops.push(top.map(|layer| layer.diff_id.digest().encoded().to_owned()));

@@ -5,13 +5,10 @@ use std::io::Write;
 
 use crate::base::progress::Progress;
 use crate::output::WriteError;
-use crate::output::header::{HeaderFields, encode_header};
+use crate::output::header::HeaderFields;
+use crate::output::tar::TarWriter;
 use crate::source::Slice;
 use crate::tar::Mtime;
-
-/// How much is copied at a time, in bytes.
-const BUFFER: usize = 1 << 20;
-const BLOCK: usize = 512;
 
 /// What a member holds.
 #[derive(Debug)]
@@ -83,89 +80,44 @@ impl ArchiveMembers {
             _ => 0,
         });
         let task = progress.begin("writing the archive", Some(total.sum()));
-        let mut writer = Writer {
-            out: &mut out,
-            buffer: vec![0; BUFFER],
-            written: 0,
-        };
+        let mut writer = TarWriter::new(&mut out);
         for member in self.0.values() {
-            writer.header(member)?;
+            let mut path = member.path.clone();
+            if matches!(member.content, Content::Directory) {
+                path.push('/');
+            }
+            writer.header(&fields(member, &path))?;
             match &member.content {
-                Content::Bytes(bytes) => writer.put(bytes)?,
-                Content::Blob(blob) => writer.copy(blob, |n| task.advance(n))?,
+                Content::Bytes(bytes) => writer.bytes_body(bytes)?,
+                Content::Blob(blob) => writer.slice_body(blob, |n| task.advance(n))?,
                 Content::Directory | Content::Symlink(_) => {}
             }
-            writer.pad()?;
         }
-        writer.put(&[0; 2 * BLOCK])?;
-        let written = writer.written;
-        out.flush().map_err(WriteError::Write)?;
-        Ok(written)
+        Ok(writer.finish()?.1)
     }
 }
 
-struct Writer<'w, W> {
-    out: &'w mut W,
-    buffer: Vec<u8>,
-    written: u64,
-}
-
-impl<W: Write> Writer<'_, W> {
-    fn header(&mut self, member: &Member) -> Result<(), WriteError> {
-        let mut path = member.path.clone();
-        let (typeflag, mode, size, link) = match &member.content {
-            Content::Directory => {
-                path.push('/');
-                (b'5', 0o755, 0, "")
-            }
-            Content::Bytes(bytes) => (b'0', 0o644, bytes.len() as u64, ""),
-            Content::Blob(blob) => (b'0', 0o644, blob.len(), ""),
-            Content::Symlink(target) => (b'2', 0o777, 0, target.as_str()),
-        };
-        let mut header = Vec::new();
-        encode_header(
-            &mut header,
-            &HeaderFields {
-                path: path.as_bytes(),
-                typeflag,
-                link: link.as_bytes(),
-                mode,
-                uid: 0,
-                gid: 0,
-                size,
-                mtime: Mtime {
-                    seconds: member.mtime,
-                    nanoseconds: 0,
-                },
-                device: (0, 0),
-                xattrs: &[],
-            },
-        );
-        self.put(&header)
-    }
-
-    fn put(&mut self, bytes: &[u8]) -> Result<(), WriteError> {
-        self.out.write_all(bytes).map_err(WriteError::Write)?;
-        self.written += bytes.len() as u64;
-        Ok(())
-    }
-
-    fn copy(&mut self, blob: &Slice, advance: impl Fn(u64)) -> Result<(), WriteError> {
-        let mut offset = 0;
-        while offset < blob.len() {
-            let n = blob.read_at(&mut self.buffer, offset)?;
-            self.out
-                .write_all(&self.buffer[..n])
-                .map_err(WriteError::Write)?;
-            offset += n as u64;
-            advance(n as u64);
-        }
-        self.written += offset;
-        Ok(())
-    }
-
-    fn pad(&mut self) -> Result<(), WriteError> {
-        let last = usize::try_from(self.written % BLOCK as u64).unwrap_or_default();
-        self.put(&[0; BLOCK][..(BLOCK - last) % BLOCK])
+/// The header of a member.
+fn fields<'m>(member: &'m Member, path: &'m str) -> HeaderFields<'m> {
+    let (typeflag, mode, size, link) = match &member.content {
+        Content::Directory => (b'5', 0o755, 0, ""),
+        Content::Bytes(bytes) => (b'0', 0o644, bytes.len() as u64, ""),
+        Content::Blob(blob) => (b'0', 0o644, blob.len(), ""),
+        Content::Symlink(target) => (b'2', 0o777, 0, target.as_str()),
+    };
+    HeaderFields {
+        path: path.as_bytes(),
+        typeflag,
+        link: link.as_bytes(),
+        mode,
+        uid: 0,
+        gid: 0,
+        size,
+        mtime: Mtime {
+            seconds: member.mtime,
+            nanoseconds: 0,
+        },
+        device: (0, 0),
+        xattrs: &[],
     }
 }

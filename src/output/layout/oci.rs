@@ -27,19 +27,14 @@ pub(super) fn blobs<'i>(
     for image in images {
         let mtime = mtime(image);
         for layer in image.layers {
-            members.blob(&blob_path(layer.digest.digest()), &layer.blob, mtime);
+            members.blob(&layer.digest.digest().blob_path(), &layer.blob, mtime);
         }
         let config = image.image.config.clone();
-        members.bytes(&blob_path(image.id.digest()), config, mtime);
+        members.bytes(&image.id.digest().blob_path(), config, mtime);
         let manifest = oci_manifest(image);
         let digest = Digest::sha256_of(&manifest);
         manifests.push((BlobDigest::from(digest.clone()), manifest.len() as u64));
-        members.bytes(&blob_path(&digest), manifest, 0);
+        members.bytes(&digest.blob_path(), manifest, 0);
     }
     manifests
-}
-
-/// Where a blob lies.
-pub(super) fn blob_path(digest: &Digest) -> String {
-    format!("blobs/{}/{}", digest.algorithm().name(), digest.encoded())
 }

@@ -24,7 +24,7 @@ use super::placement::Plan;
 use super::split::{SplitWriter, Stretch, each_raw, take_apart};
 use super::sums::{Sum, sums};
 use crate::archive::Archive;
-use crate::base::digest::{DiffId, Digest};
+use crate::base::digest::{BlobDigest, DiffId, Digest};
 use crate::base::jobs::{self, Jobs};
 use crate::base::progress::Progress;
 use crate::image::{Image, ImageSet};
@@ -108,11 +108,11 @@ pub fn collect<W: Write>(
     let layers = image.layers.iter().zip(&blob_of).map(|(layer, &folder)| {
         let blob = &blobs[folder];
         Ok(LayerDescription {
-            diff_id: diff_ids[layer.index].to_string(),
+            diff_id: diff_ids[layer.index].clone(),
             size: blob.tar.len(),
             folder,
-            compression: blob.compression.name().to_owned(),
-            blob: Digest::from_sha256(stored(folder)?).to_string(),
+            compression: blob.compression,
+            blob: BlobDigest::from(Digest::from_sha256(stored(folder)?)),
             blob_size: blob.stored.len(),
             kept: blob.kept,
         })
@@ -126,7 +126,7 @@ pub fn collect<W: Write>(
         },
         archive: ArchiveDescription {
             size: archive.source().len(),
-            compression: archive.compression().name().to_owned(),
+            compression: archive.compression(),
             images: set.images.len(),
             outside_sha256: outer.outside_sha256(archive)?,
         },
@@ -161,7 +161,8 @@ pub fn collect<W: Write>(
     for (folder, blob) in blobs.iter().enumerate().filter(|(_, blob)| blob.kept) {
         let sha256 = stored(folder)?;
         if kept.insert(sha256) {
-            container.slice(&names::blob(&const_hex::encode(sha256)), &blob.stored)?;
+            let name = Digest::from_sha256(sha256).blob_path();
+            container.slice(&name, &blob.stored)?;
         }
     }
     plan.store.write(&mut container, options.jobs, progress)?;

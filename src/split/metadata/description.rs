@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::base::digest::{BlobDigest, DiffId};
+use crate::source::Compression;
 use crate::tar::Mtime;
 
 /// The form that is written and read. Readers refuse any other, and keys that they do not know.
@@ -49,7 +51,7 @@ pub struct ArchiveDescription {
     /// Its uncompressed size in bytes.
     pub size: u64,
     /// What the whole archive was compressed with; it comes back uncompressed.
-    pub compression: String,
+    pub compression: Compression,
     /// How many images it describes.
     pub images: usize,
     /// The SHA-256 of all its bytes that are in no member's body, one after the other.
@@ -91,15 +93,15 @@ impl ContainerDescription {
 #[serde(deny_unknown_fields)]
 pub struct LayerDescription {
     /// The SHA-256 of its uncompressed bytes.
-    pub diff_id: String,
+    pub diff_id: DiffId,
     /// How many uncompressed bytes it has.
     pub size: u64,
     /// Which of the folders below `layers/` describes it; layers that share a blob share one.
     pub folder: usize,
     /// What the blob in the archive was compressed with.
-    pub compression: String,
+    pub compression: Compression,
     /// The SHA-256 of the blob in the archive.
-    pub blob: String,
+    pub blob: BlobDigest,
     /// The size of the blob in bytes.
     pub blob_size: u64,
     /// Whether the blob is kept as it was (`--keep-blobs`).
@@ -134,10 +136,6 @@ pub(crate) mod names {
         format!("bytes/{number:08}.zst")
     }
 
-    pub(crate) fn blob(sha256: &str) -> String {
-        format!("blobs/sha256/{sha256}")
-    }
-
     /// The name of a document of the archive: its place, and what is harmless of its own name.
     pub(crate) fn document(number: usize, name: &[u8]) -> String {
         let base = name.rsplit(|&b| b == b'/').next().unwrap_or_default();
@@ -167,6 +165,7 @@ pub(crate) mod names {
 #[cfg(test)]
 mod tests {
     use super::names;
+    use crate::base::digest::Digest;
 
     #[test]
     fn names_are_known_and_harmless() {
@@ -178,7 +177,7 @@ mod tests {
             names::pack(7),
             names::document(3, b"../a/manifest.json"),
             names::document(4, b"\x1b[31m\xff/"),
-            names::blob(&"0".repeat(64)),
+            Digest::sha256_of(b"").blob_path(),
         ] {
             assert!(names::is_known(&name), "{name}");
         }

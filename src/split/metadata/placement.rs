@@ -10,6 +10,7 @@ use super::outer::Outer;
 use super::store::Store;
 use super::sums::Sum;
 use crate::archive::Archive;
+use crate::base::digest::Digest;
 use crate::base::limits::Limit;
 use crate::source::{Slice, SourceError};
 use crate::tree::{Body, InodeId, Tree};
@@ -114,7 +115,7 @@ impl Plan {
         for (number, (body, sum)) in outer.bodies.iter().zip(sums).enumerate() {
             places.push(match body.blob {
                 Some(n) if blobs[n].kept => {
-                    let name = names::blob(&const_hex::encode(sum.sha256));
+                    let name = Digest::from_sha256(sum.sha256).blob_path();
                     (Where::Member(name), None)
                 }
                 Some(n) => (Where::Layer(blobs[n].layer), None),

@@ -164,8 +164,9 @@ fn pick<'s>(
     rebuilt: &Rebuilt,
 ) -> Result<&'s Image, RebuildError> {
     let wanted = &metadata.description().image;
-    let id = rebuilt.image_id.as_ref().map_or(&wanted.id, |(_, new)| new);
-    let is_same = |image: &&Image| image.identity.to_string() == *id;
+    let new = rebuilt.image_id.as_ref();
+    let id = new.map_or_else(|| wanted.id.clone(), |(_, new)| new.to_string());
+    let is_same = |image: &&Image| image.identity.to_string() == id;
     let is_named = |image: &&Image| {
         let names = image.names.iter().map(ToString::to_string);
         names.eq(wanted.references.iter().cloned())

@@ -11,11 +11,11 @@ use super::error::RebuildError;
 use super::flat::FlatChanges;
 use super::layers::{Lost, Parts};
 use super::sink::{Out, Sink};
-use crate::base::digest::{Digest, Hasher, HashingReader};
+use crate::base::digest::{BlobDigest, DiffId, Digest, Hasher, HashingReader};
 use crate::base::jobs::{self, Jobs};
 use crate::base::progress::Progress;
-use crate::source::{Scratch, Slice, Source, Span};
-use crate::split::metadata::{LayerDescription, StreamFault, names};
+use crate::source::{Compression, Scratch, Slice, Source, Span};
+use crate::split::metadata::LayerDescription;
 
 /// How much is read or written at a time around a temporary file.
 const BUFFER: usize = 256 << 10;
@@ -32,8 +32,8 @@ pub(super) struct RebuiltBlob<'l> {
     pub(super) index: usize,
     pub(super) layer: &'l LayerDescription,
     lost: &'l [Lost],
-    pub(super) diff_id: Digest,
-    pub(super) digest: Digest,
+    pub(super) diff_id: DiffId,
+    pub(super) digest: BlobDigest,
     pub(super) size: u64,
     bytes: Bytes,
 }
@@ -54,10 +54,7 @@ impl RebuiltBlob<'_> {
         match &self.bytes {
             Bytes::Plain => {
                 let made = parts.layer(self.layer, self.lost, out)?;
-                if made.digest != self.diff_id {
-                    return Err(parts.blame(self.index, self.layer, &made));
-                }
-                Ok(())
+                parts.verify(self.index, self.layer, &self.diff_id, &made)
             }
             Bytes::There(bytes) => {
                 let mut sink = Sink::sized(out, bytes.len());
@@ -125,13 +122,12 @@ fn blob<'l>(
     lost: &'l [Lost],
     shared: &Shared,
 ) -> Result<RebuiltBlob<'l>, RebuildError> {
-    let claimed = super::digest(&layer.diff_id)?;
     let mut blob = RebuiltBlob {
         index,
         layer,
         lost,
-        diff_id: claimed.clone(),
-        digest: claimed.clone(),
+        diff_id: layer.diff_id.clone(),
+        digest: BlobDigest::from(layer.diff_id.digest().clone()),
         size: layer.size,
         bytes: Bytes::Plain,
     };
@@ -141,25 +137,25 @@ fn blob<'l>(
         parts.contents(layer, &mut changes)?;
         changes.refuse(parts.flat)?;
     }
-    if layer.compression == "none" {
+    if layer.compression == Compression::None {
         if !lost.is_empty() {
             let made = parts.layer(layer, lost, Out::Nothing)?;
-            (blob.diff_id, blob.size) = (made.digest, made.size);
-            blob.digest = blob.diff_id.clone();
+            (blob.diff_id, blob.size) = (made.diff_id().clone(), made.size());
+            blob.digest = BlobDigest::from(blob.diff_id.digest().clone());
         }
         return Ok(blob);
     }
     let buffer = usize::try_from(layer.size).unwrap_or(BUFFER).min(BUFFER);
     let out = BufWriter::with_capacity(buffer, SpooledTempFile::new(SHARED));
-    let mut encoder = Encoder::new(&layer.compression, layer.size, out)?;
+    let mut encoder = Encoder::new(layer.compression, layer.size, out)?;
     let made = parts
         .layer(layer, lost, Out::Stream(&mut encoder))
         .map_err(spooling)?;
-    if lost.is_empty() && made.digest != claimed {
-        return Err(parts.blame(index, layer, &made));
+    if lost.is_empty() {
+        parts.verify(index, layer, &layer.diff_id, &made)?;
     }
     let spooled = encoder.finish().map_err(RebuildError::Spool)?;
-    blob.diff_id = made.digest;
+    blob.diff_id = made.diff_id().clone();
     match spooled.into_inner() {
         SpooledData::InMemory(bytes) => blob.share(&bytes, shared),
         SpooledData::OnDisk(file) => blob.keep(file, parts),
@@ -174,7 +170,7 @@ impl RebuiltBlob<'_> {
         let len = bytes.len() as u64;
         let offset = shared.len.fetch_add(len, Ordering::Relaxed);
         shared.file.write_at(bytes, offset)?;
-        (self.digest, self.size) = (Digest::sha256_of(bytes), len);
+        (self.digest, self.size) = (Digest::sha256_of(bytes).into(), len);
         self.bytes = Bytes::Shared(Span { offset, len });
         Ok(())
     }
@@ -187,7 +183,7 @@ impl RebuiltBlob<'_> {
         let (digest, len, _) = reader.finish();
         let limits = parts.account.limits();
         let source = Source::temporary(file, len, LABEL.to_owned(), limits, len);
-        (self.digest, self.size) = (digest, len);
+        (self.digest, self.size) = (digest.into(), len);
         self.bytes = Bytes::There(source.whole());
         Ok(())
     }
@@ -201,8 +197,9 @@ fn spooling(error: RebuildError) -> RebuildError {
     }
 }
 
-/// Compresses as the blob was compressed.
+/// Compresses as the blob was compressed, if it was.
 enum Encoder<W: Write> {
+    Plain(W),
     Gzip(flate2::write::GzEncoder<W>),
     Bzip2(bzip2::write::BzEncoder<W>),
     Xz(liblzma::write::XzEncoder<W>),
@@ -211,28 +208,25 @@ enum Encoder<W: Write> {
 
 impl<W: Write> Encoder<W> {
     /// For a layer of `size` bytes.
-    fn new(compression: &str, size: u64, out: W) -> Result<Self, RebuildError> {
+    fn new(compression: Compression, size: u64, out: W) -> Result<Self, RebuildError> {
         Ok(match compression {
-            "gzip" => Self::Gzip(flate2::write::GzEncoder::new(
+            Compression::Gzip => Self::Gzip(flate2::write::GzEncoder::new(
                 out,
                 flate2::Compression::default(),
             )),
-            "bzip2" => Self::Bzip2(bzip2::write::BzEncoder::new(
+            Compression::Bzip2 => Self::Bzip2(bzip2::write::BzEncoder::new(
                 out,
                 bzip2::Compression::default(),
             )),
-            "xz" => {
+            Compression::Xz => {
                 let stream = xz(size).map_err(|why| RebuildError::Spool(why.into()))?;
                 Self::Xz(liblzma::write::XzEncoder::new_stream(out, stream))
             }
-            "zstd" => {
+            Compression::Zstd => {
                 let encoder = zstd::stream::write::Encoder::new(out, 3);
                 Self::Zstd(encoder.map_err(RebuildError::Spool)?)
             }
-            other => {
-                let why = format!("the compression `{other}` is not known");
-                return Err(StreamFault::Wrong(why).of(names::DESCRIPTION).into());
-            }
+            Compression::None => Self::Plain(out),
         })
     }
 }
@@ -256,6 +250,7 @@ fn xz(size: u64) -> Result<liblzma::stream::Stream, liblzma::stream::Error> {
 impl<W: Write> Encoder<BufWriter<W>> {
     fn finish(self) -> io::Result<W> {
         let out = match self {
+            Self::Plain(out) => out,
             Self::Gzip(encoder) => encoder.finish()?,
             Self::Bzip2(encoder) => encoder.finish()?,
             Self::Xz(encoder) => encoder.finish()?,
@@ -268,6 +263,7 @@ impl<W: Write> Encoder<BufWriter<W>> {
 impl<W: Write> Write for Encoder<W> {
     fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
         match self {
+            Self::Plain(out) => out.write(buf),
             Self::Gzip(encoder) => encoder.write(buf),
             Self::Bzip2(encoder) => encoder.write(buf),
             Self::Xz(encoder) => encoder.write(buf),

@@ -7,6 +7,7 @@ use crate::archive::ArchiveError;
 use crate::base::escape;
 use crate::base::limits::Exceeded;
 use crate::image::LoadError;
+use crate::layer::digest::Mismatch;
 use crate::output::WriteError;
 use crate::source::SourceError;
 use crate::split::metadata::MetadataError;
@@ -71,15 +72,8 @@ pub enum RebuildError {
         count: u64,
     },
     /// A layer does not come out as it was, although every file has the bytes it should have.
-    #[error("layer {layer} does not match its diff ID: claimed {claimed}, rebuilt {computed}")]
-    DiffId {
-        /// The layer's index, base first.
-        layer: usize,
-        /// What the metadata says.
-        claimed: String,
-        /// What came out.
-        computed: String,
-    },
+    #[error(transparent)]
+    Mismatch(#[from] Box<Mismatch>),
     /// The metadata describes more than its own size and that of the flat tar may expand to.
     #[error(
         "{path} describes {claimed} bytes of archive and layers, more than the {stored} bytes of it and the flat tar may expand to"

@@ -78,17 +78,15 @@ fn body_to(parts: &Parts<'_>, body: &BodyRecord, out: Out<'_>) -> Result<(), Reb
             return Err(StreamFault::Wrong(why).of(names::ARCHIVE_BODIES).into());
         };
         let made = parts.layer(layer, &[], out)?;
-        if made.digest != super::digest(&layer.diff_id)? {
-            return Err(parts.blame(index, layer, &made));
-        }
-        return Ok(());
+        return parts.verify(index, layer, &layer.diff_id, &made);
     }
     let mut sink = Sink::sized(out, body.size);
     parts.body(body, names::ARCHIVE_BODIES, &mut sink)?;
-    let (digest, _) = sink.finish().map_err(RebuildError::Write)?;
+    let written = sink.finish().map_err(RebuildError::Write)?;
+    let digest = written.diff_id().digest();
     if digest.encoded() != const_hex::encode(body.sha256) {
         let what = format!("the body of line {}", body.position);
-        let why = mismatch(&what, &body.sha256, &digest);
+        let why = mismatch(&what, &body.sha256, digest);
         return Err(StreamFault::Wrong(why).of(names::ARCHIVE_BODIES).into());
     }
     Ok(())

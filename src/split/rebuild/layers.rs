@@ -8,7 +8,8 @@ use super::flat::{FlatChanges, FlatTar, PathKey};
 use super::headers::{Headers, Stream, of_walk};
 use super::relocate::Moved;
 use super::sink::{Out, Sink, SinkError};
-use crate::base::digest::Digest;
+use crate::base::digest::DiffId;
+use crate::layer::digest::{Claimed, LayerName, Mismatch, Proof};
 use crate::split::metadata::{
     Account, BodiesReader, BodyRecord, Container, DecodedMember, LayerDescription, MetadataError,
     SplitReader, StoreReader, StreamFault, StreamPiece, Where, names,
@@ -39,13 +40,6 @@ pub(super) struct Parts<'p> {
     pub(super) store: StoreReader<'p>,
     /// Where bodies are that are not where the metadata says, if they were looked for.
     pub(super) moved: Moved,
-}
-
-/// What a layer came to.
-#[derive(Debug)]
-pub(super) struct Made {
-    pub(super) digest: Digest,
-    pub(super) size: u64,
 }
 
 /// An entry of a layer that is left out, since its bytes are lost.
@@ -308,7 +302,7 @@ impl<'p> Parts<'p> {
         layer: &LayerDescription,
         lost: &[Lost],
         out: Out<'_>,
-    ) -> Result<Made, RebuildError> {
+    ) -> Result<Proof, RebuildError> {
         let name = names::layer_split(layer.folder);
         let bodies = names::layer_bodies(layer.folder);
         let mut sink = Sink::new(out);
@@ -346,8 +340,7 @@ impl<'p> Parts<'p> {
             let why = format!("the layer comes to {at} bytes, {} are wanted", layer.size);
             return Err(wrong(&name, why));
         }
-        let (digest, size) = sink.finish().map_err(RebuildError::Write)?;
-        Ok(Made { digest, size })
+        sink.finish().map_err(RebuildError::Write)
     }
 
     /// Appends a body that is no layer.
@@ -399,25 +392,32 @@ impl<'p> Parts<'p> {
         }
     }
 
-    /// Says why a layer is not what it was: which files of the flat tar have other content.
-    pub(super) fn blame(
+    /// Verifies a layer that was put together against the diff ID that it should have. If it is not what it was, files of the
+    /// flat tar with other content are to blame, and the error names them.
+    pub(super) fn verify(
         &self,
         index: usize,
         layer: &LayerDescription,
-        made: &Made,
-    ) -> RebuildError {
-        let mut changes = FlatChanges::default();
-        match self
-            .contents(layer, &mut changes)
-            .and_then(|()| changes.refuse(self.flat))
-        {
-            Err(error) => error,
-            Ok(()) => RebuildError::DiffId {
-                layer: index,
-                claimed: layer.diff_id.clone(),
-                computed: made.digest.to_string(),
-            },
+        claimed: &DiffId,
+        made: &Proof,
+    ) -> Result<(), RebuildError> {
+        if made.diff_id() == claimed {
+            return Ok(());
         }
+        let mut changes = FlatChanges::default();
+        self.contents(layer, &mut changes)?;
+        changes.refuse(self.flat)?;
+        let name = LayerName {
+            image: None,
+            layer: index,
+        };
+        let mismatch = Mismatch {
+            name,
+            what: Claimed::DiffId,
+            claimed: claimed.digest().clone(),
+            computed: made.diff_id().digest().clone(),
+        };
+        Err(Box::new(mismatch).into())
     }
 
     /// Finds the files of the flat tar that a layer needs and that have other content.

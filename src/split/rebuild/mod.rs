@@ -43,11 +43,11 @@ pub use accept::{AcceptOptions, Accepted, Extended, accept};
 pub use error::{FlatChange, FlatChangeKind, LostBody, RebuildError};
 pub use sink::Target;
 
-use crate::base::digest::Digest;
+use crate::base::digest::{BlobDigest, DiffId, Digest, ImageId};
 use crate::base::jobs::{self, Jobs};
 use crate::base::progress::Progress;
-use crate::source::Input;
-use crate::split::metadata::{Account, Container, LayerDescription, StreamFault, names};
+use crate::source::{Compression, Input};
+use crate::split::metadata::{Account, Container, LayerDescription};
 use crate::tree::Tree;
 
 use flat::{FlatChanges, FlatTar};
@@ -63,22 +63,22 @@ pub struct Rebuilt {
     /// What became of each layer, base first.
     pub layers: Vec<RebuiltLayer>,
     /// The image's ID, if it is another one now: what it was and what it is.
-    pub image_id: Option<(String, String)>,
+    pub image_id: Option<(ImageId, ImageId)>,
 }
 
 /// What became of a layer.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct RebuiltLayer {
     /// The diff ID that it had.
-    pub diff_id: String,
+    pub diff_id: DiffId,
     /// The diff ID that it has, if that is another one.
-    pub new_diff_id: Option<String>,
+    pub new_diff_id: Option<DiffId>,
     /// How many entries are left out of it.
     pub lost: usize,
     /// How many bytes these had.
     pub lost_bytes: u64,
     /// The digest of the blob that it was stored as, and the one that it has now, if it is another.
-    pub new_blob: Option<(String, String)>,
+    pub new_blob: Option<(BlobDigest, BlobDigest)>,
 }
 
 /// Writes the archive that `metadata` and `flat` come from to `target`.
@@ -143,16 +143,17 @@ fn write(
 ) -> Result<Rebuilt, RebuildError> {
     let description = parts.container.description();
     let lost = lost(parts, &description.layers)?;
-    let exact = description
-        .layers
-        .iter()
-        .zip(&lost)
-        .all(|(layer, lost)| lost.is_empty() && (layer.kept || layer.compression == "none"));
+    let exact = description.layers.iter().zip(&lost).all(|(layer, lost)| {
+        lost.is_empty() && (layer.kept || layer.compression == Compression::None)
+    });
     if exact {
         let bytes = exact::write(parts, target, jobs, progress)?;
         let same = |layer: &LayerDescription| RebuiltLayer {
             diff_id: layer.diff_id.clone(),
-            ..RebuiltLayer::default()
+            new_diff_id: None,
+            lost: 0,
+            lost_bytes: 0,
+            new_blob: None,
         };
         return Ok(Rebuilt {
             exact: true,
@@ -208,14 +209,4 @@ impl RebuildError {
 fn mismatch(what: &str, claimed: &[u8; 32], computed: &Digest) -> String {
     let claimed = const_hex::encode(claimed);
     format!("{what} is not what it was: claimed sha256:{claimed}, computed {computed}")
-}
-
-/// A digest in the description.
-fn digest(text: &str) -> Result<Digest, RebuildError> {
-    text.parse()
-        .map_err(|why: crate::base::digest::DigestError| {
-            StreamFault::Wrong(why.to_string())
-                .of(names::DESCRIPTION)
-                .into()
-        })
 }

@@ -11,7 +11,7 @@ use super::layers::{LayerStep, Lost, Parts};
 use super::places::Places;
 use super::sink::{Out, Sink, Target};
 use super::{Rebuilt, RebuiltLayer, mismatch};
-use crate::base::digest::Digest;
+use crate::base::digest::{Digest, ImageId};
 use crate::base::escape;
 use crate::base::jobs::Jobs;
 use crate::base::limits::Limit;
@@ -52,10 +52,10 @@ pub(super) fn write(
     let blobs = blobs(parts, lost, jobs, progress)?;
     let mut renames = Renames::default();
     for blob in blobs.values() {
-        let old_diff = super::digest(&blob.layer.diff_id)?;
-        let old_blob = super::digest(&blob.layer.blob)?;
-        renames.add(old_diff.encoded(), blob.diff_id.encoded(), blob.size);
-        renames.add(old_blob.encoded(), blob.digest.encoded(), blob.size);
+        let (old, new) = (blob.layer.diff_id.digest(), blob.diff_id.digest());
+        renames.add(old.encoded(), new.encoded(), blob.size);
+        let (old, new) = (blob.layer.blob.digest(), blob.digest.digest());
+        renames.add(old.encoded(), new.encoded(), blob.size);
     }
     let documents = documents(parts, &mut renames)?;
     let new = New {
@@ -68,27 +68,28 @@ pub(super) fn write(
 
     let rebuilt = layers.iter().zip(lost).map(|(layer, lost)| {
         let blob = blobs.get(&layer.folder);
-        let changed = |old: &str, new: &Digest| {
-            let new = new.to_string();
-            (new != old).then_some(new)
-        };
+        let diff_id = blob.map(|blob| &blob.diff_id);
+        let digest = blob.map(|blob| &blob.digest);
         RebuiltLayer {
             diff_id: layer.diff_id.clone(),
-            new_diff_id: blob.and_then(|blob| changed(&layer.diff_id, &blob.diff_id)),
+            new_diff_id: diff_id.filter(|id| **id != layer.diff_id).cloned(),
             lost: lost.len(),
             lost_bytes: lost.iter().map(|lost| lost.size).sum(),
-            new_blob: blob
-                .and_then(|blob| changed(&layer.blob, &blob.digest))
-                .map(|new| (layer.blob.clone(), new)),
+            new_blob: digest
+                .filter(|digest| **digest != layer.blob)
+                .map(|new| (layer.blob.clone(), new.clone())),
         }
     });
     let id = &description.image.id;
-    let new_id = id.strip_prefix("sha256:").and_then(|id| renames.get(id));
+    let image_id = id.parse::<Digest>().ok().and_then(|old| {
+        let new = Digest::from_sha256_hex(renames.get(old.encoded())?).ok()?;
+        Some((ImageId::from(old), ImageId::from(new)))
+    });
     Ok(Rebuilt {
         exact: false,
         bytes,
         layers: rebuilt.collect(),
-        image_id: new_id.map(|new| (id.clone(), format!("sha256:{new}"))),
+        image_id,
     })
 }
 
@@ -294,10 +295,11 @@ impl<'n> New<'n> {
             Content::Other(body) => {
                 let mut sink = Sink::sized(out, body.size);
                 self.parts.body(body, names::ARCHIVE_BODIES, &mut sink)?;
-                let (digest, _) = sink.finish().map_err(RebuildError::Write)?;
+                let written = sink.finish().map_err(RebuildError::Write)?;
+                let digest = written.diff_id().digest();
                 if digest.encoded() != const_hex::encode(body.sha256) {
                     let what = format!("the body of line {}", body.position);
-                    let why = mismatch(&what, &body.sha256, &digest);
+                    let why = mismatch(&what, &body.sha256, digest);
                     return Err(StreamFault::Wrong(why).of(names::ARCHIVE_BODIES).into());
                 }
                 Ok(())

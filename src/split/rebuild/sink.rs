@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::{self, Write};
 
-use crate::base::digest::{Digest, Hasher};
+use crate::layer::digest::{Proof, Prover};
 use crate::source::Slice;
 use crate::source::write_at;
 
@@ -42,7 +42,7 @@ pub(super) enum Out<'o> {
 pub(super) struct Sink<'o> {
     out: Out<'o>,
     buffer: Vec<u8>,
-    hasher: Hasher,
+    prover: Prover,
     written: u64,
 }
 
@@ -57,7 +57,7 @@ impl<'o> Sink<'o> {
         Self {
             out,
             buffer: Vec::with_capacity(room),
-            hasher: Hasher::sha256(),
+            prover: Prover::sha256(),
             written: 0,
         }
     }
@@ -109,7 +109,7 @@ impl<'o> Sink<'o> {
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.hasher.update(&self.buffer);
+        self.prover.take(&self.buffer);
         match &mut self.out {
             Out::Nothing => {}
             Out::At(file, offset) => write_at(file, &self.buffer, *offset + self.written)?,
@@ -120,10 +120,10 @@ impl<'o> Sink<'o> {
         Ok(())
     }
 
-    /// Writes what is gathered; the digest and the length of everything.
-    pub(super) fn finish(mut self) -> io::Result<(Digest, u64)> {
+    /// Writes what is gathered; what everything came to.
+    pub(super) fn finish(mut self) -> io::Result<Proof> {
         self.flush()?;
-        Ok((self.hasher.finish(), self.written))
+        Ok(self.prover.finish())
     }
 }
 
