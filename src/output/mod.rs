@@ -4,6 +4,7 @@
 //! times come from the image alone.
 
 mod commit;
+mod copying;
 mod delta;
 mod entries;
 mod error;

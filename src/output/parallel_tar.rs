@@ -5,42 +5,28 @@
 //! belong by whoever reads their layer: each layer is read once, for its digest and for its bodies.
 
 use std::fs::File;
-use std::io::{self, Write};
+use std::sync::Mutex;
 
 use super::WriteError;
+use super::copying::{Afterwards, Copying, Move, SharedFile, WriteFrom, copy_bodies};
 use super::entries::Entries;
 use super::header::encode_header;
 use super::tar::TarWriter;
 use crate::base::jobs::Jobs;
-use crate::base::progress::{Progress, Task};
-use crate::layer::digest::{Alongside, Outcome, Proof, Request, Wanted, Work, run};
-use crate::layer::{LayerError, LayerTar};
-use crate::source::{ByPlace, Compression, Slice, SourceError, Span};
-use crate::source::{is_copied_to_in_kernel, write_at};
-use crate::tree::TreeError;
+use crate::base::progress::Progress;
+use crate::layer::LayerTar;
+use crate::layer::digest::{Outcome, Proof, Request, Wanted, Work, run};
+use crate::source::{ByPlace, Compression, Span};
 
 /// Bodies from this size on, in bytes, are written by whoever reads their layer. Below it a system
 /// call for each costs more than reading the bytes a second time.
 const LARGE: u64 = 32 << 10;
-/// How much is read, hashed and written at a time: it stays in a core's cache in between.
-const BUFFER: usize = 256 << 10;
-/// How much the kernel is asked to copy at a time, in bytes: little enough for a bar to move.
-const KERNEL: u64 = 4 << 20;
 /// How much of what needs no hash one piece of work copies, in bytes.
 const PIECE: u64 = 32 << 20;
 /// What work costs, each in the same unit: hashing and copying a byte, a header.
 const HASH: u64 = 3;
 const COPY: u64 = 2;
 const HEADER: u64 = 4_000;
-
-/// A stretch of a layer that belongs in the tar.
-#[derive(Clone, Copy, Debug)]
-struct Move {
-    /// Where it is in the layer.
-    from: Span,
-    /// Where it goes in the tar, in bytes.
-    to: u64,
-}
 
 /// What is known before the first byte is written.
 struct Plan {
@@ -92,22 +78,6 @@ fn is_large(body: &crate::tree::FileBody<'_>) -> bool {
     body.sparse.is_none() && body.size >= LARGE
 }
 
-/// Whether bytes of a layer are needed after they were written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Afterwards {
-    /// Somebody else reads them.
-    Kept,
-    /// Nobody does. If they are in a temporary file, their room goes back to the system, which uses the
-    /// same pages for the output while they are warm.
-    GivenBack,
-}
-
-impl Afterwards {
-    fn given_back(is_last: bool) -> Self {
-        if is_last { Self::GivenBack } else { Self::Kept }
-    }
-}
-
 /// A piece of work that digests nothing.
 enum Piece {
     /// Headers and small bodies.
@@ -142,7 +112,12 @@ pub(super) fn write(
 ) -> Result<Placed, WriteError> {
     let plan = Plan::new(entries, layers.len())?;
     let task = progress.begin("writing", Some(plan.large));
-    let output = Output { file, task: &*task };
+    let turn = Mutex::default();
+    let output = SharedFile {
+        file,
+        turn: &turn,
+        task: &*task,
+    };
     let pieces = pieces(plan, layers, wanted, output, jobs);
     let cost = |work: &Work<'_, Copying<'_>, (u64, Piece)>| match work {
         Work::Read(request) => request.alongside.cost,
@@ -150,7 +125,7 @@ pub(super) fn write(
     };
     let piece = |(_, piece): &(u64, Piece)| -> Result<Written, WriteError> {
         match piece {
-            Piece::Rest => write_rest(entries, file).map(Some),
+            Piece::Rest => write_rest(entries, output).map(Some),
             Piece::Bodies(layer, moves, afterwards) => {
                 copy_bodies(layers[*layer].bytes(), moves, *afterwards, output).map(|()| None)
             }
@@ -185,7 +160,7 @@ fn pieces<'w>(
     plan: Plan,
     layers: &'w [LayerTar],
     wanted: &[(usize, Wanted)],
-    output: Output<'w>,
+    output: SharedFile<'w>,
     jobs: Jobs,
 ) -> Pieces<'w> {
     let hashed = wanted.iter().filter_map(|(layer, _)| layers.get(*layer));
@@ -264,8 +239,11 @@ fn groups(moves: Vec<Move>) -> Vec<Vec<Move>> {
 }
 
 /// Writes headers and small bodies, in order, and leaves room for the large ones.
-fn write_rest(entries: &Entries<'_>, file: &File) -> Result<(u64, u64), WriteError> {
-    let at = At { file, position: 0 };
+fn write_rest(entries: &Entries<'_>, output: SharedFile<'_>) -> Result<(u64, u64), WriteError> {
+    let at = WriteFrom {
+        output,
+        position: 0,
+    };
     let mut writer = TarWriter::with_holes(at, |at, len| at.position += len);
     let count = entries.each(|fields, content| {
         writer.header(fields)?;
@@ -277,148 +255,4 @@ fn write_rest(entries: &Entries<'_>, file: &File) -> Result<(u64, u64), WriteErr
     })?;
     let (_, bytes) = writer.finish_record()?;
     Ok((count, bytes))
-}
-
-/// Where bodies are written.
-#[derive(Clone, Copy, Debug)]
-struct Output<'w> {
-    file: &'w File,
-    task: &'w dyn Task,
-}
-
-/// What belongs in the tar of a layer that is read for its digest.
-#[derive(Debug)]
-struct Copying<'w> {
-    /// The number of the digest that is wanted.
-    number: usize,
-    layer: &'w Slice,
-    moves: Vec<Move>,
-    afterwards: Afterwards,
-    cost: u64,
-    output: Output<'w>,
-}
-
-/// How far a layer was copied.
-#[derive(Debug, Default)]
-struct Copied {
-    /// How many bytes were read.
-    offset: u64,
-    /// How many moves are done, and how many bytes of the next one.
-    moves: usize,
-    bytes: u64,
-}
-
-impl Alongside for Copying<'_> {
-    type State = Copied;
-    type Made = usize;
-    type Error = WriteError;
-
-    fn unread(&self, error: LayerError) -> WriteError {
-        match error {
-            LayerError::Read(error) => match error.downcast::<SourceError>() {
-                Ok(error) => WriteError::Read(error),
-                Err(error) => WriteError::Write(error),
-            },
-            source => {
-                let layer = self.number;
-                TreeError::Layer { layer, source }.into()
-            }
-        }
-    }
-
-    fn begin(&self) -> Result<Copied, WriteError> {
-        Ok(Copied::default())
-    }
-
-    fn take(&self, copied: &mut Copied, bytes: &[u8]) -> Result<(), WriteError> {
-        let end = copied.offset + bytes.len() as u64;
-        while let Some(next) = self.moves.get(copied.moves) {
-            let from = next.from.offset + copied.bytes;
-            if from >= end {
-                break;
-            }
-            let start = from - copied.offset;
-            let len = (next.from.len - copied.bytes).min(end - from);
-            // Both lie within what was read, so they fit.
-            let bytes = &bytes[usize_of(start)..usize_of(start + len)];
-            write_at(self.output.file, bytes, next.to + copied.bytes).map_err(WriteError::Write)?;
-            if self.afterwards == Afterwards::GivenBack {
-                let written = Span { offset: from, len };
-                self.layer.slice(written).discard();
-            }
-            self.output.task.advance(len);
-            copied.bytes += len;
-            if copied.bytes < next.from.len {
-                break;
-            }
-            (copied.moves, copied.bytes) = (copied.moves + 1, 0);
-        }
-        copied.offset = end;
-        Ok(())
-    }
-
-    fn end(&self, _copied: Copied, _proof: &Proof) -> Result<usize, WriteError> {
-        Ok(self.number)
-    }
-}
-
-/// Copies some bodies of a layer.
-fn copy_bodies(
-    layer: &Slice,
-    moves: &[Move],
-    afterwards: Afterwards,
-    Output { file, task }: Output<'_>,
-) -> Result<(), WriteError> {
-    let mut buffer = Vec::new();
-    let mut in_kernel = is_copied_to_in_kernel(file);
-    for Move { from, to } in moves {
-        let slice = layer.slice(*from);
-        let mut offset = 0;
-        while offset < slice.len() {
-            let len = (slice.len() - offset).min(KERNEL);
-            let rest = slice.slice(Span { offset, len });
-            let mut copied = 0;
-            if in_kernel {
-                copied = rest.copy_in_kernel(file, to + offset);
-                // What goes wrong is found out once more by reading and writing, and told there.
-                in_kernel = copied > 0;
-            }
-            if copied == 0 {
-                buffer.resize(BUFFER, 0);
-                let n = rest.read_at(&mut buffer, 0)?;
-                write_at(file, &buffer[..n], to + offset).map_err(WriteError::Write)?;
-                copied = n as u64;
-            }
-            if afterwards == Afterwards::GivenBack {
-                let len = copied;
-                slice.slice(Span { offset, len }).discard();
-            }
-            offset += copied;
-            task.advance(copied);
-        }
-    }
-    Ok(())
-}
-
-fn usize_of(small: u64) -> usize {
-    usize::try_from(small).unwrap_or(usize::MAX)
-}
-
-/// Writes to a file from a position on, which other threads do not move.
-#[derive(Debug)]
-struct At<'w> {
-    file: &'w File,
-    position: u64,
-}
-
-impl Write for At<'_> {
-    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
-        write_at(self.file, buf, self.position)?;
-        self.position += buf.len() as u64;
-        Ok(buf.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
 }

@@ -4,9 +4,8 @@ use std::io::{self, Write};
 
 use super::WriteError;
 use super::header::{HeaderFields, encode_header};
-use crate::source::{Slice, Span};
-use crate::tar::SparseMap;
-use crate::tree::FileBody;
+use crate::source::Slice;
+use crate::tree::{ContentStretch, FileBody};
 
 /// How much is gathered before it is written: enough that system calls cost little, and little enough
 /// to stay in a core's cache between the read and the write. Bodies are read straight into this
@@ -109,26 +108,13 @@ impl<W: Write> TarWriter<W> {
 
     /// Appends the logical content of a file, without padding.
     pub(super) fn content(&mut self, body: &FileBody<'_>) -> Result<(), WriteError> {
-        match body.sparse {
-            None => self.copy(&body.stored, |_| {}),
-            Some(map) => self.expand(&body.stored, map, body.size),
+        for stretch in body.stretches() {
+            match stretch {
+                ContentStretch::Data(bytes) => self.copy(&bytes, |_| {})?,
+                ContentStretch::Hole(len) => self.zeros(len)?,
+            }
         }
-    }
-
-    fn expand(&mut self, stored: &Slice, map: &SparseMap, size: u64) -> Result<(), WriteError> {
-        let mut from = map.map_len;
-        let mut position = 0;
-        for span in &map.spans {
-            self.zeros(span.offset - position)?;
-            let data = stored.slice(Span {
-                offset: from,
-                len: span.len,
-            });
-            self.copy(&data, |_| {})?;
-            from += span.len;
-            position = span.offset + span.len;
-        }
-        self.zeros(size.saturating_sub(position))
+        Ok(())
     }
 
     fn bytes(&mut self, mut bytes: &[u8]) -> Result<(), WriteError> {

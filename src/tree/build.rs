@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::apply::{Apply, Numbered};
-use super::entries::{Entries, LayerHeaders, Missing, add, entry_error, weight_of};
+use super::entries::{LayerEntries, LayerHeaders, Missing, add, entry_error, weight_of};
 use super::error::{TreeError, TreeFault};
 use super::path::{LayerPath, is_reserved};
 use super::tree::{ROOT, Tree};
@@ -191,12 +191,12 @@ impl Tree {
         known: Option<&mut Kept>,
     ) -> Result<(), TreeError> {
         let mut missing = Missing::default();
-        let read = Entries::Read(headers);
+        let read = LayerEntries::Read(headers);
         let Some(known) = known else {
             return self.apply_layer(layer, &read, &mut missing, |_| {});
         };
         if known.is_whole {
-            let known: Entries<'_, L> = Entries::Known(&known.list);
+            let known: LayerEntries<'_, L> = LayerEntries::Known(&known.list);
             return self.apply_layer(layer, &known, &mut missing, |_| {});
         }
         self.apply_layer(layer, &read, &mut missing, |entry| known.keep(entry))?;

@@ -27,16 +27,75 @@ pub struct FileBody<'f> {
     pub sparse: Option<&'f SparseMap>,
 }
 
+/// A stretch of a file's content.
+#[derive(Clone, Debug)]
+pub(crate) enum ContentStretch {
+    /// These stored bytes.
+    Data(Slice),
+    /// So many zeros, which are not stored.
+    Hole(u64),
+}
+
+/// The stretches of a file, in order; together they are all of its content.
+#[derive(Clone, Debug)]
+pub(crate) struct ContentStretches<'f> {
+    body: FileBody<'f>,
+    /// How many bytes of content lie behind.
+    position: u64,
+    /// The next span of data of a sparse file, and where it is stored.
+    next: usize,
+    stored_at: u64,
+}
+
+impl<'f> FileBody<'f> {
+    /// What the content consists of.
+    pub(crate) fn stretches(&self) -> ContentStretches<'f> {
+        ContentStretches {
+            position: 0,
+            next: 0,
+            stored_at: self.sparse.map_or(0, |map| map.map_len),
+            body: self.clone(),
+        }
+    }
+}
+
+impl Iterator for ContentStretches<'_> {
+    type Item = ContentStretch;
+
+    fn next(&mut self) -> Option<ContentStretch> {
+        let left = self.body.size.checked_sub(self.position);
+        let left = left.filter(|left| *left > 0)?;
+        let Some(map) = self.body.sparse else {
+            self.position = self.body.size;
+            return Some(ContentStretch::Data(self.body.stored.clone()));
+        };
+        let hole = match map.spans.get(self.next) {
+            Some(span) if span.offset > self.position => span.offset - self.position,
+            Some(span) => {
+                let (offset, len) = (self.stored_at, span.len);
+                self.stored_at += len;
+                self.position += len;
+                self.next += 1;
+                let data = self.body.stored.slice(Span { offset, len });
+                return Some(ContentStretch::Data(data));
+            }
+            None => left,
+        };
+        self.position += hole;
+        Some(ContentStretch::Hole(hole))
+    }
+}
+
 /// The sparse files that were opened, each once, and how many bytes their holes have.
 #[derive(Debug, Default)]
-pub(super) struct Opened(Mutex<(HashSet<Stretch>, u64)>);
+pub(super) struct Opened(Mutex<(HashSet<StoredAt>, u64)>);
 
 /// Where a file is stored: the layer and the offset in it.
-type Stretch = (u32, u64);
+type StoredAt = (u32, u64);
 
 impl Opened {
     /// Adds a file; returns what the holes of all come to.
-    fn add(&self, file: Stretch, holes: u64) -> u64 {
+    fn add(&self, file: StoredAt, holes: u64) -> u64 {
         let mut opened = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if opened.0.insert(file) {
             opened.1 = opened.1.saturating_add(holes);
@@ -127,7 +186,7 @@ pub(super) fn same(
     if one.size != other.size {
         return Ok(false);
     }
-    let (mut one, mut other) = (FileReader::new(one.clone()), FileReader::new(other.clone()));
+    let (mut one, mut other) = (FileReader::new(one), FileReader::new(other));
     loop {
         let n = one.fill(left)?;
         if n != other.fill(right)? || left[..n] != right[..n] {
@@ -142,57 +201,55 @@ pub(super) fn same(
 /// The bytes of a regular file, read in order; the holes of a sparse one are zeros.
 #[derive(Debug)]
 pub struct FileReader<'f> {
-    body: FileBody<'f>,
-    position: u64,
-    /// The next stretch of data of a sparse file, and where it is stored.
-    next: usize,
-    stored_at: u64,
+    stretches: ContentStretches<'f>,
+    /// What is left of a stretch that was begun.
+    begun: Option<ContentStretch>,
 }
 
 impl<'f> FileReader<'f> {
-    pub(super) fn new(body: FileBody<'f>) -> Self {
+    pub(super) fn new(body: &FileBody<'f>) -> Self {
         Self {
-            position: 0,
-            next: 0,
-            stored_at: body.sparse.map_or(0, |map| map.map_len),
-            body,
+            stretches: body.stretches(),
+            begun: None,
         }
     }
 
     /// How long the file is, in bytes.
     pub fn size(&self) -> u64 {
-        self.body.size
+        self.stretches.body.size
     }
 
     /// Fills `buf`, or what there is until the end.
     fn fill(&mut self, buf: &mut [u8]) -> Result<usize, SourceError> {
-        let left = self.body.size - self.position;
-        let want = usize::try_from(left).unwrap_or(usize::MAX).min(buf.len());
-        let buf = &mut buf[..want];
-        let Some(map) = self.body.sparse else {
-            let n = self.body.stored.read_at(buf, self.position)?;
-            self.position += n as u64;
-            return Ok(n);
-        };
-        buf.fill(0);
-        let end = self.position + want as u64;
-        while let Some(span) = map.spans.get(self.next).filter(|span| span.offset < end) {
-            let from = self.position.max(span.offset);
-            let to = end.min(span.offset + span.len);
-            let at = |offset: u64| usize::try_from(offset - self.position).unwrap_or(want);
-            let data = self.body.stored.slice(Span {
-                offset: self.stored_at + (from - span.offset),
-                len: to.saturating_sub(from),
-            });
-            data.read_at(&mut buf[at(from)..at(to.max(from))], 0)?;
-            if span.offset + span.len > end {
+        let mut filled = 0;
+        while filled < buf.len() {
+            let Some(stretch) = self.begun.take().or_else(|| self.stretches.next()) else {
                 break;
-            }
-            self.stored_at += span.len;
-            self.next += 1;
+            };
+            let room = &mut buf[filled..];
+            let len = match &stretch {
+                ContentStretch::Data(bytes) => bytes.len(),
+                ContentStretch::Hole(len) => *len,
+            };
+            let n = usize::try_from(len).unwrap_or(usize::MAX).min(room.len());
+            let left = len - n as u64;
+            let rest = match stretch {
+                ContentStretch::Data(bytes) => {
+                    bytes.read_at(&mut room[..n], 0)?;
+                    ContentStretch::Data(bytes.slice(Span {
+                        offset: n as u64,
+                        len: left,
+                    }))
+                }
+                ContentStretch::Hole(_) => {
+                    room[..n].fill(0);
+                    ContentStretch::Hole(left)
+                }
+            };
+            self.begun = Some(rest).filter(|_| left > 0);
+            filled += n;
         }
-        self.position = end;
-        Ok(want)
+        Ok(filled)
     }
 }
 

@@ -82,7 +82,7 @@ impl LayerHeaders for LayerOutline {
 }
 
 /// The entries of a layer, as often as they are gone over.
-pub(super) enum Entries<'e, L> {
+pub(super) enum LayerEntries<'e, L> {
     /// They are read.
     Read(&'e L),
     /// They are at hand: their headers were read, and counted, when the layer was applied for the first
@@ -97,7 +97,7 @@ struct EntryAt {
     number: usize,
 }
 
-impl<L: LayerHeaders> Entries<'_, L> {
+impl<L: LayerHeaders> LayerEntries<'_, L> {
     /// Goes over them, from the beginning or from an entry.
     fn walk(&self, layer: usize, from: Option<EntryAt>) -> Result<Walk<'_, L::Cursor>, TreeError> {
         let headers = match self {
@@ -208,7 +208,7 @@ impl Tree {
     pub(super) fn apply_layer<L: LayerHeaders>(
         &mut self,
         layer: usize,
-        entries: &Entries<'_, L>,
+        entries: &LayerEntries<'_, L>,
         missing: &mut Missing<'_>,
         mut see: impl FnMut(&Numbered),
     ) -> Result<(), TreeError> {
@@ -239,8 +239,8 @@ impl Tree {
             let Numbered { number, entry } = &*numbered;
             let fault = |fault| entry_error(layer, entry, fault);
             match entries {
-                Entries::Read(_) => apply.count(entry).map_err(fault)?,
-                Entries::Known(_) => apply.count_known().map_err(fault)?,
+                LayerEntries::Read(_) => apply.count(entry).map_err(fault)?,
+                LayerEntries::Known(_) => apply.count_known().map_err(fault)?,
             }
             see(&numbered);
             match role(entry) {

@@ -79,7 +79,7 @@ impl Tree {
         })?;
         let inode = self.inode_of(found.ok_or_else(|| refuse(FileFault::Missing))?);
         match self.file_body(inode)? {
-            Some(body) => Ok(FileReader::new(body)),
+            Some(body) => Ok(FileReader::new(&body)),
             None if matches!(inode.body, Body::Directory) => Err(refuse(FileFault::Directory)),
             None => Err(refuse(FileFault::NotRegular)),
         }

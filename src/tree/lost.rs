@@ -1,6 +1,6 @@
 //! Layers that lack some of their entries.
 
-use super::entries::{Entries, LayerHeaders, Missing};
+use super::entries::{LayerEntries, LayerHeaders, Missing};
 use super::error::TreeError;
 use super::tree::Tree;
 use crate::base::limits::Limits;
@@ -23,7 +23,7 @@ impl Tree {
             dangling: Vec::new(),
         };
         for (layer, headers) in layers.into_iter().enumerate() {
-            tree.apply_layer(layer, &Entries::Read(&headers), &mut missing, |_| {})?;
+            tree.apply_layer(layer, &LayerEntries::Read(&headers), &mut missing, |_| {})?;
         }
         Ok(missing.dangling)
     }

@@ -44,6 +44,7 @@ mod trail;
 mod tree;
 mod warning;
 
+pub(crate) use content::ContentStretch;
 pub use content::{FileBody, FileReader};
 pub use diff::{Change, ChangeKind, Delta, DeltaChanges, difference};
 pub use engine_files::Additions;

@@ -1,0 +1,255 @@
+//! Bodies copied from layers to their places in a file, beside a layer's hashing or on their own.
+//!
+//! Systems let one thread at a time write to a file. A thread that hashes a layer does not wait for that:
+//! what it has to write waits, and it goes on hashing.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
+
+use super::WriteError;
+use crate::base::progress::Task;
+use crate::layer::LayerError;
+use crate::layer::digest::{Alongside, Proof};
+use crate::source::{Slice, SourceError, Span};
+use crate::source::{is_copied_to_in_kernel, write_at};
+use crate::tree::TreeError;
+
+/// How much is read and written at a time: it stays in a core's cache in between.
+const BUFFER: usize = 256 << 10;
+/// How many bytes of a layer that is hashed wait in memory at the most while another thread writes.
+const WAITING: usize = 1 << 20;
+/// How much the kernel is asked to copy at a time, in bytes: little enough for a bar to move.
+const KERNEL: u64 = 4 << 20;
+
+/// A stretch of a layer that belongs in the tar.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Move {
+    /// Where it is in the layer.
+    pub(super) from: Span,
+    /// Where it goes in the tar, in bytes.
+    pub(super) to: u64,
+}
+
+/// Whether bytes of a layer are needed after they were written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Afterwards {
+    /// Somebody else reads them.
+    Kept,
+    /// Nobody does. If they are in a temporary file, their room goes back to the system, which uses the
+    /// same pages for the output while they are warm.
+    GivenBack,
+}
+
+impl Afterwards {
+    pub(super) fn given_back(is_last: bool) -> Self {
+        if is_last { Self::GivenBack } else { Self::Kept }
+    }
+}
+
+/// Where bodies are written.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct SharedFile<'w> {
+    pub(super) file: &'w File,
+    /// Systems let one thread at a time write to a file, and the others wait. Whoever has something else
+    /// to do asks for the turn here first.
+    pub(super) turn: &'w Mutex<()>,
+    pub(super) task: &'w dyn Task,
+}
+
+impl SharedFile<'_> {
+    /// Waits for the turn.
+    fn wait(&self) -> MutexGuard<'_, ()> {
+        // Nothing is in it, so nothing can be wrong with it.
+        self.turn.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes the turn if nobody has it.
+    fn take(&self) -> Option<MutexGuard<'_, ()>> {
+        match self.turn.try_lock() {
+            Ok(turn) => Some(turn),
+            Err(TryLockError::Poisoned(turn)) => Some(turn.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
+        }
+    }
+}
+
+/// What belongs in the tar of a layer that is read for its digest.
+#[derive(Debug)]
+pub(super) struct Copying<'w> {
+    /// The number of the digest that is wanted.
+    pub(super) number: usize,
+    pub(super) layer: &'w Slice,
+    pub(super) moves: Vec<Move>,
+    pub(super) afterwards: Afterwards,
+    pub(super) cost: u64,
+    pub(super) output: SharedFile<'w>,
+}
+
+/// How far a layer was copied.
+#[derive(Debug, Default)]
+pub(super) struct Copied {
+    /// How many bytes were read.
+    offset: u64,
+    /// How many moves are done, and how many bytes of the next one.
+    moves: usize,
+    bytes: u64,
+    /// What waits for the turn to be written, and where it goes.
+    waiting: Vec<(u64, Vec<u8>)>,
+    /// How many bytes that are.
+    weight: usize,
+}
+
+impl Copying<'_> {
+    /// Writes bytes at a place, or keeps them for later if another thread writes: this one goes on
+    /// hashing.
+    fn put(&self, copied: &mut Copied, bytes: &[u8], at: u64) -> Result<(), WriteError> {
+        let turn = match self.output.take() {
+            None if copied.weight + bytes.len() <= WAITING => {
+                copied.waiting.push((at, bytes.to_vec()));
+                copied.weight += bytes.len();
+                return Ok(());
+            }
+            None => self.output.wait(),
+            Some(turn) => turn,
+        };
+        self.write_waiting(copied)?;
+        let written = write_at(self.output.file, bytes, at);
+        drop(turn);
+        written.map_err(WriteError::Write)
+    }
+
+    /// Writes what waits; the turn is taken.
+    fn write_waiting(&self, copied: &mut Copied) -> Result<(), WriteError> {
+        for (at, bytes) in copied.waiting.drain(..) {
+            write_at(self.output.file, &bytes, at).map_err(WriteError::Write)?;
+        }
+        copied.weight = 0;
+        Ok(())
+    }
+}
+
+impl Alongside for Copying<'_> {
+    type State = Copied;
+    type Made = usize;
+    type Error = WriteError;
+
+    fn unread(&self, error: LayerError) -> WriteError {
+        match error {
+            LayerError::Read(error) => match error.downcast::<SourceError>() {
+                Ok(error) => WriteError::Read(error),
+                Err(error) => WriteError::Write(error),
+            },
+            source => {
+                let layer = self.number;
+                TreeError::Layer { layer, source }.into()
+            }
+        }
+    }
+
+    fn begin(&self) -> Result<Copied, WriteError> {
+        Ok(Copied::default())
+    }
+
+    fn take(&self, copied: &mut Copied, bytes: &[u8]) -> Result<(), WriteError> {
+        let end = copied.offset + bytes.len() as u64;
+        while let Some(next) = self.moves.get(copied.moves) {
+            let from = next.from.offset + copied.bytes;
+            if from >= end {
+                break;
+            }
+            let start = from - copied.offset;
+            let len = (next.from.len - copied.bytes).min(end - from);
+            // Both lie within what was read, so they fit.
+            let bytes = &bytes[usize_of(start)..usize_of(start + len)];
+            self.put(copied, bytes, next.to + copied.bytes)?;
+            if self.afterwards == Afterwards::GivenBack {
+                let written = Span { offset: from, len };
+                self.layer.slice(written).discard();
+            }
+            self.output.task.advance(len);
+            copied.bytes += len;
+            if copied.bytes < next.from.len {
+                break;
+            }
+            (copied.moves, copied.bytes) = (copied.moves + 1, 0);
+        }
+        copied.offset = end;
+        Ok(())
+    }
+
+    fn end(&self, mut copied: Copied, _proof: &Proof) -> Result<usize, WriteError> {
+        if !copied.waiting.is_empty() {
+            let _turn = self.output.wait();
+            self.write_waiting(&mut copied)?;
+        }
+        Ok(self.number)
+    }
+}
+
+/// Copies some bodies of a layer.
+pub(super) fn copy_bodies(
+    layer: &Slice,
+    moves: &[Move],
+    afterwards: Afterwards,
+    output: SharedFile<'_>,
+) -> Result<(), WriteError> {
+    let SharedFile { file, task, .. } = output;
+    let mut buffer = Vec::new();
+    let mut in_kernel = is_copied_to_in_kernel(file);
+    for Move { from, to } in moves {
+        let slice = layer.slice(*from);
+        let mut offset = 0;
+        while offset < slice.len() {
+            let len = (slice.len() - offset).min(KERNEL);
+            let rest = slice.slice(Span { offset, len });
+            let mut copied = 0;
+            if in_kernel {
+                let _turn = output.wait();
+                copied = rest.copy_in_kernel(file, to + offset);
+                // What goes wrong is found out once more by reading and writing, and told there.
+                in_kernel = copied > 0;
+            }
+            if copied == 0 {
+                buffer.resize(BUFFER, 0);
+                let n = rest.read_at(&mut buffer, 0)?;
+                let turn = output.wait();
+                write_at(file, &buffer[..n], to + offset).map_err(WriteError::Write)?;
+                drop(turn);
+                copied = n as u64;
+            }
+            if afterwards == Afterwards::GivenBack {
+                let len = copied;
+                slice.slice(Span { offset, len }).discard();
+            }
+            offset += copied;
+            task.advance(copied);
+        }
+    }
+    Ok(())
+}
+
+fn usize_of(small: u64) -> usize {
+    usize::try_from(small).unwrap_or(usize::MAX)
+}
+
+/// Writes to a file from a position on, which other threads do not move.
+#[derive(Debug)]
+pub(super) struct WriteFrom<'w> {
+    pub(super) output: SharedFile<'w>,
+    pub(super) position: u64,
+}
+
+impl Write for WriteFrom<'_> {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        let turn = self.output.wait();
+        write_at(self.output.file, buf, self.position)?;
+        drop(turn);
+        self.position += buf.len() as u64;
+        Ok(buf.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
