@@ -250,7 +250,7 @@ def outer():
          'Every name starts with `./`, as `tar -C dir -c .` writes it.')
     tar = V1.copy()
     tar.members = [m for m in tar.members if not m.name.endswith('/')]
-    emit('no-directory-entries.tar', tar, 'opens', '', 'Directories have no members of their own.')
+    emit('no-directory-entries.tar', tar, 'opens', '', 'Directories have no members.')
 
 
 # --- manifest.json --------------------------------------------------------------------------------------
@@ -263,7 +263,7 @@ def manifests():
 
     good = DOCKER.get('manifest.json')
     body('manifest-not-json.tar', b'<html><title>502 Bad Gateway</title></html>\n', 'verify-fails',
-         'manifest-invalid', 'manifest.json is no JSON.')
+         'manifest-invalid', 'manifest.json is not JSON.')
     body('manifest-null.tar', b'null\n', 'verify-fails', 'manifest-invalid', 'manifest.json is `null`.')
     body('manifest-is-an-object.tar', good.strip()[1:-1] + b'\n', 'verify-fails', 'manifest-invalid',
          'manifest.json is an object instead of an array of them.')
@@ -309,7 +309,7 @@ def configs():
     tar.drop(CONFIG_NAME)
     emit('config-missing.tar', tar, 'verify-fails', 'member-missing', 'The configuration is not in the archive.')
     emit('config-not-json.tar', set_config(docker(), b'not JSON\n'), 'verify-fails', 'config-invalid',
-         'The configuration is no JSON, under a name that fits it.')
+         'The configuration is not JSON, under a name that fits it.')
 
     def ids(change):
         return config_with(lambda c: change(c['rootfs']['diff_ids']))
@@ -495,7 +495,7 @@ def layouts():
         'org.opencontainers.image.ref.name': 'imgtar-testdata/tiny:' + image.replace(':', '-') + '.sig'}))
     tar.put('index.json', js(index))
     emit('artifact-cosign.tar', tar, 'opens', '',
-         "An image and cosign's signature of it, which has the form of an image but layers that are no tars.")
+         "An image and cosign's signature of it, which has the form of an image but layers that are not tars.")
 
     # The attestation is one that BuildKit made; here it is alone, its image left out.
     real = Tar.read(os.path.join(ENGINES, 'buildkit-platforms.tar'))

@@ -90,7 +90,7 @@ impl EarlyEnd {
         if let Some(more) = names.len().checked_sub(SHOWN + 1) {
             _ = write!(missing, " and {} more", more + 1);
         }
-        missing.push_str(", to which its descriptions lead");
+        missing.push_str(", which its descriptions refer to");
         let at = contents.source().len();
         Self::new(contents, Kind::End { at, missing })
     }

@@ -54,7 +54,7 @@ pub enum ArchiveError {
         end: Arc<EarlyEnd>,
     },
     /// More members than an image archive can have reason to hold.
-    #[error("{path} holds more members, or longer names of them, than any archive needs")]
+    #[error("{path} holds more members, or longer member names, than any archive needs")]
     TooManyMembers {
         /// The file.
         path: String,

@@ -290,7 +290,7 @@ impl fmt::Display for Looks {
                     1 => "one directory".to_owned(),
                     n => format!("{n} directories"),
                 };
-                write!(f, "the image archive lies {deep} too deep, in `{directory}/`")
+                write!(f, "the image archive is {deep} too deep, in `{directory}/`")
             }
             Self::SkopeoDir { directory } if directory.is_empty() => f.write_str(
                 "it is a directory that skopeo wrote with `dir:`, a registry's manifest and its blobs",

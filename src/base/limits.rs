@@ -165,7 +165,7 @@ impl fmt::Display for Limit {
 
 /// A name that no limit has.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("no limit is called `{0}`")]
+#[error("there is no limit `{0}`")]
 pub struct UnknownLimit(String);
 
 impl FromStr for Limit {

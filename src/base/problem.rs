@@ -60,7 +60,7 @@ codes! {
     MemberMissing = "member-missing",
     /// Two members have one name.
     MemberDuplicate = "member-duplicate",
-    /// The file cannot be opened, or is no image archive.
+    /// The file cannot be opened, or is not an image archive.
     ArchiveUnreadable = "archive-unreadable",
     /// The outer tar is damaged or cut short.
     ArchiveTruncated = "archive-truncated",
@@ -93,7 +93,7 @@ codes! {
     LinkToLower = "link-to-lower",
     /// An entry or whiteout below a symbolic link.
     EntryBelowSymlink = "entry-below-symlink",
-    /// An entry below something that is no directory.
+    /// An entry below something that is not a directory.
     EntryBelowFile = "entry-below-file",
     /// An entry of a type that engines refuse.
     EntryTypeUnknown = "entry-type-unknown",

@@ -24,7 +24,7 @@ pub struct ChecksumLine {
 
 /// Why a checksum file cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("line {line} is no checksum line: {why}")]
+#[error("line {line} is not a checksum line: {why}")]
 pub struct ChecksumError {
     /// The line, counted from 1.
     pub line: usize,
@@ -61,7 +61,7 @@ fn read_line(line: &[u8]) -> Result<ChecksumLine, &'static str> {
     let (hex, name) = if let Some(rest) = line.strip_prefix(b"SHA256 (") {
         let mut middles = rest.windows(4);
         let middle = middles.rposition(|window| window == b") = ");
-        let middle = middle.ok_or("`) = ` is missing behind the name")?;
+        let middle = middle.ok_or("`) = ` is missing after the name")?;
         (&rest[middle + 4..], &rest[..middle])
     } else {
         let (hex, rest) = line.split_at_checked(64).ok_or("it is too short")?;

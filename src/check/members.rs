@@ -151,7 +151,7 @@ fn unreferenced(archive: &Contents, set: &ImageSet) -> Result<Option<Problem>, S
         more => format!(" and {more} more"),
     };
     let message = format!(
-        "nothing in the archive leads to {}{more}: engines do not load it, and it only takes room",
+        "nothing in the archive refers to {}{more}: engines do not load it, it only takes up space",
         names.join(", ")
     );
     let mut problem = Problem::warning(Code::MemberUnreferenced, message)

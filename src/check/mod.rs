@@ -198,7 +198,7 @@ fn run(
 
 /// The problem of a file that is not what a checksum file claims.
 fn checksum_mismatch(claimed: &Digest, computed: &Digest) -> Option<Problem> {
-    let message = "the file is not the one that the checksum was made of: it was changed or damaged on its way";
+    let message = "the file does not match its checksum: it was changed, or damaged on its way";
     let problem = Problem::error(Code::ChecksumMismatch, message);
     (claimed != computed).then(|| problem.compared(claimed, computed))
 }
@@ -289,7 +289,7 @@ impl Checker<'_> {
             }
             Some(claimed) if *claimed == computed => true,
             Some(claimed) => {
-                let message = "the layer's content is not what its diff ID says: it was changed, damaged or swapped, and engines refuse to load it";
+                let message = "the layer's content does not match its diff ID: it was changed, damaged or swapped, and engines refuse to load it";
                 let problem =
                     Problem::error(Code::DiffIdMismatch, message).compared(claimed, &computed);
                 self.problems.push(place(problem));
@@ -382,7 +382,7 @@ impl Checker<'_> {
             Some(computed) if computed == *claimed => {}
             Some(computed) => {
                 if self.told.insert(blob.span()) {
-                    let message = "the blob's bytes are not those that its digest names";
+                    let message = "the blob's bytes do not match its digest";
                     let problem = Problem::error(Code::BlobDigestMismatch, message);
                     self.problems
                         .push(place(problem.compared(claimed, computed)));
@@ -424,7 +424,7 @@ impl Checker<'_> {
             };
             let claimed = claimed.digest();
             if computed.algorithm() == claimed.algorithm() && computed != claimed {
-                let message = "the artifact's content is not what the diff ID in its config says";
+                let message = "the artifact's content does not match the diff ID in its config";
                 let problem =
                     Problem::error(Code::DiffIdMismatch, message).compared(claimed, computed);
                 self.problems.push(problem.in_member(&described.member));

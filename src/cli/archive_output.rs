@@ -49,7 +49,7 @@ impl From<LayoutArg> for ArchiveLayout {
 /// What the image is called.
 #[derive(Debug, Args)]
 pub(crate) struct TagArg {
-    /// What the image shall be called, such as app:1.2; can be given several times
+    /// Name for the image, such as app:1.2; can be given several times
     #[arg(short, long = "tag", value_name = "REF", value_parser = tag)]
     tags: Vec<Reference>,
 }
@@ -122,7 +122,7 @@ pub(crate) fn asked_time(created: Option<Timestamp>) -> Result<Option<Timestamp>
     match time {
         Some(time) => Ok(Some(time)),
         None => Err(Failure::usage(
-            "SOURCE_DATE_EPOCH holds no number of seconds",
+            "SOURCE_DATE_EPOCH is not a number of seconds",
         )),
     }
 }

@@ -20,7 +20,7 @@ use super::error::Failure;
 pub(crate) struct Global {
     /// When to use colour
     ///
-    /// `auto` is: on a terminal, unless `NO_COLOR` is set.
+    /// `auto` means: on a terminal, unless `NO_COLOR` is set.
     #[arg(long, global = true, value_enum, default_value_t = Color::Auto, value_name = "WHEN", help_heading = "Global options")]
     pub(crate) color: Color,
 
@@ -28,7 +28,7 @@ pub(crate) struct Global {
     #[arg(long, global = true, help_heading = "Global options")]
     pub(crate) no_progress: bool,
 
-    /// How many threads work at once [default: one for each core]
+    /// Number of threads [default: one for each core]
     #[arg(
         short,
         long,
@@ -38,11 +38,11 @@ pub(crate) struct Global {
     )]
     pub(crate) jobs: Option<NonZeroUsize>,
 
-    /// Let archives ask for more, or for less
+    /// Raise or lower a limit on what an archive may use
     ///
-    /// No archive can make imgtar take more time, memory or room than its limits allow. Sizes may end
-    /// in KiB, MiB, GiB or TiB; `none` lifts a limit. docs/security.md lists them with their reasons.
-    /// May be repeated.
+    /// No archive can make imgtar use more time, memory or disk space than its limits allow. Sizes may
+    /// end in KiB, MiB, GiB or TiB; `none` removes a limit. docs/security.md lists the limits and the
+    /// reasons for them. Can be given several times.
     #[arg(
         long = "limit",
         global = true,
@@ -74,17 +74,17 @@ impl FromStr for Raised {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let form = || "NAME=VALUE is wanted, such as expanded=64GiB".to_owned();
+        let form = || "expected NAME=VALUE, such as expanded=64GiB".to_owned();
         let (name, value) = text.split_once('=').ok_or_else(form)?;
         let limit: Limit = name.parse().map_err(|why| {
             let names: Vec<&str> = Limit::all().map(Limit::name).collect();
-            format!("{why}; there are {}", names.join(", "))
+            format!("{why}; the limits are {}", names.join(", "))
         })?;
         let value = parse_value(value, limit.unit()).ok_or_else(|| match limit.unit() {
             Unit::Bytes => {
-                format!("`{value}` is no size; 1000, 64KiB, 20MiB, 16GiB or none would be one")
+                format!("`{value}` is not a size; write 1000, 64KiB, 20MiB, 16GiB or none")
             }
-            Unit::Count => format!("`{value}` is no number; 1000 or none would be one"),
+            Unit::Count => format!("`{value}` is not a number; write 1000 or none"),
         })?;
         Ok(Self { limit, value })
     }
@@ -144,7 +144,7 @@ pub(crate) struct ImageArg {
     pub(crate) image: Option<Selector>,
 
     /// Which platform: os/architecture or architecture, such as linux/arm64, arm64 or arm/v7
-    /// [default: that of this machine, if IMAGE is for several]
+    /// [default: this machine's, if IMAGE is for several]
     #[arg(long, value_name = "PLATFORM")]
     pub(crate) platform: Option<WantedPlatform>,
 }

@@ -14,22 +14,22 @@ use super::destination::Destination;
 use super::error::Failure;
 use super::files::Files;
 
-/// What to write and what to hold against.
+/// What to write and what to check against.
 #[derive(Debug, Args)]
 pub(crate) struct Transfer {
     /// Write the SHA-256 of each archive to a file, as sha256sum does
     ///
-    /// Nothing is written unless every archive is in order.
+    /// The file is only written if every archive passes.
     #[arg(long, value_name = "FILE")]
     checksum: Option<PathBuf>,
 
-    /// Replace the file of --checksum if it is there; never an archive
+    /// Replace the file of --checksum if it exists; never an archive
     #[arg(short, long, requires = "checksum")]
     force: bool,
 
-    /// Hold the archives against a file that sha256sum or --checksum wrote
+    /// Check the archives against a file that sha256sum or --checksum wrote
     ///
-    /// Without archives, those that the file names are checked.
+    /// Without archives, checks those that the file names.
     #[arg(long, value_name = "FILE")]
     check: Option<PathBuf>,
 }
@@ -73,7 +73,7 @@ impl Transfer {
         }))
     }
 
-    /// Reads the file to hold the archives against.
+    /// Reads the file to check the archives against.
     pub(crate) fn claims(
         &self,
         archives: &[PathBuf],
@@ -127,11 +127,11 @@ fn read_claims(
     let bytes = bytes.map_err(|e| Failure::environment(format!("cannot read {shown}"), &e))?;
     if bytes.len() as u64 > CHECKSUM_LIMIT {
         return Err(Failure::input(format!(
-            "{shown} is no checksum file: it is longer than {CHECKSUM_LIMIT} bytes"
+            "{shown} is not a checksum file: it is longer than {CHECKSUM_LIMIT} bytes"
         )));
     }
     let lines = read_checksums(&bytes).map_err(|why| {
-        Failure::input(format!("{shown} is no checksum file: {why}"))
+        Failure::input(format!("{shown} is not a checksum file: {why}"))
             .hint("`sha256sum FILE` writes one, and so does --checksum")
     })?;
     if lines.is_empty() {
@@ -168,11 +168,11 @@ impl ChecksumClaims {
                 self.path,
                 path.display()
             ))
-            .hint("give the archive by the name that stands there")),
+            .hint("give the archive by the name that is in the file")),
             (None, _) => {
                 Err(
                     Failure::input(format!("{} has no line for {}", self.path, path.display()))
-                        .hint("give the archive by the name that stands there"),
+                        .hint("give the archive by the name that is in the file"),
                 )
             }
         }

@@ -20,10 +20,10 @@ pub(crate) struct OutputArg {
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
 
-    /// Replace the file if it is there
+    /// Replace the file if it exists
     ///
-    /// Never one that the command reads. Of a symbolic link the link is replaced, and not what it leads
-    /// to.
+    /// A file that the command reads is never replaced. If it is a symbolic link, the link is replaced,
+    /// not the file it points to.
     #[arg(short, long)]
     force: bool,
 }
@@ -90,7 +90,7 @@ impl Destination {
                 return Ok(Self::Special(Blocks::new(file)));
             }
             Ok(_) if !force => {
-                return Err(Failure::usage(format!("{} exists already", path.display()))
+                return Err(Failure::usage(format!("{} already exists", path.display()))
                     .hint("--force replaces it"));
             }
             Err(_) if !force => refuse_link(path)?,
@@ -174,5 +174,5 @@ fn refuse_link(path: &Path) -> Result<(), Failure> {
     Err(Failure::usage(format!(
         "{path} is a symbolic link to {target}, where there is no file"
     ))
-    .hint("name the file itself with -o; --force puts the output in the place of the link"))
+    .hint("name the file itself with -o; --force replaces the link itself"))
 }

@@ -129,7 +129,7 @@ impl Files {
         {
             let failure = same("standard output", &name);
             return Err(if len == 0 {
-                failure.hint("it is empty already: for `>` the shell empties a file before the command starts")
+                failure.hint("it is already empty: with `>` the shell empties a file before the command starts")
             } else {
                 failure
             });
@@ -217,10 +217,10 @@ impl Files {
             return Ok(false);
         }
         if output::stdin_is_terminal() {
-            return Err(
-                Failure::usage("standard input is a terminal, an archive is wanted on it")
-                    .hint("pipe one in, as in `docker save app | imgtar images -`, or give a path"),
-            );
+            return Err(Failure::usage(
+                "standard input is a terminal, but an archive is expected there",
+            )
+            .hint("pipe one in, as in `docker save app | imgtar images -`, or give a path"));
         }
         Ok(true)
     }
@@ -239,7 +239,7 @@ impl Files {
         }
         if output::stdin_is_terminal() {
             return Err(Failure::usage(format!(
-                "standard input is a terminal, {what} is wanted on it"
+                "standard input is a terminal, but {what} is expected there"
             ))
             .hint("pipe it in, or give a path"));
         }

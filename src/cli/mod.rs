@@ -30,8 +30,8 @@ use error::Failure;
 use exit::Exit;
 use output::Output;
 
-/// Looks inside container image archives, checks, flattens and makes them: tar files alone, no daemon,
-/// no registry, no root
+/// Look inside container image archives; check, flatten and make them. Works on tar files alone: no
+/// daemon, no registry, no root
 #[derive(Debug, Parser)]
 #[command(
     name = "imgtar",
@@ -46,11 +46,12 @@ use output::Output;
   imgtar flatten app.tar -o rootfs.tar
   imgtar import rootfs.tar -o app.tar -t app:2 -c 'CMD [\"app\"]'
 
-An ARCHIVE is a path, or - for standard input. Every layout and compression is recognised by its
-bytes: docker save of every age, OCI image layouts, both compressed with gzip, bzip2, xz or zstd.
+An ARCHIVE is a path, or - for standard input. Layouts and compressions are recognised by content:
+what any version of docker save wrote, OCI image layouts, and both compressed with gzip, bzip2, xz
+or zstd.
 
-Exit codes: 0 done, 1 the answer is no, 2 usage, 3 the archive is invalid, unsupported or lacks what
-was asked for, 4 the environment failed, 70 a bug in imgtar.")]
+Exit codes: 0 done, 1 the answer is no, 2 usage, 3 the archive is invalid or unsupported, or
+lacks what was asked for, 4 the environment failed, 70 a bug in imgtar.")]
 struct Cli {
     #[command(flatten)]
     global: Global,

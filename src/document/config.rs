@@ -157,7 +157,7 @@ impl Config {
     ///
     /// # Errors
     ///
-    /// [`JsonError`] if it is no JSON or a field has a type that engines refuse.
+    /// [`JsonError`] if it is not JSON or a field has a type that engines refuse.
     pub fn read(bytes: &[u8]) -> Result<Self, JsonError> {
         let json = Json::parse(bytes)?;
         Self::from_node(&JsonNode::root(&json, "config"))
@@ -192,7 +192,7 @@ fn read_rootfs(node: &JsonNode<'_>) -> Result<RootFs, JsonError> {
     for item in node.field("diff_ids")?.items()?.unwrap_or_default() {
         let diff_id: Digest = item
             .parsed()?
-            .ok_or_else(|| item.invalid("a diff ID is wanted"))?;
+            .ok_or_else(|| item.invalid("the diff ID is missing"))?;
         diff_ids.push(DiffId::from(diff_id));
     }
     Ok(RootFs {

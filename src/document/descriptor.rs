@@ -42,7 +42,7 @@ impl Descriptor {
             media_type: read_media_type(node)?,
             digest: digest
                 .parsed()?
-                .ok_or_else(|| digest.invalid("a digest is wanted"))?,
+                .ok_or_else(|| digest.invalid("the digest is missing"))?,
             size: node
                 .field("size")?
                 .integer()?

@@ -84,7 +84,7 @@ impl ConfigDraft {
     ///
     /// # Errors
     ///
-    /// [`JsonError`] if it is no config that [`Config::read`] can read.
+    /// [`JsonError`] if it is not a config that [`Config::read`] can read.
     pub fn parse(bytes: &[u8]) -> Result<Self, JsonError> {
         let view = Config::read(bytes)?;
         let members = ObjectMembers::parse(&String::from_utf8_lossy(bytes))?;

@@ -6,7 +6,7 @@
 //! - keys match without regard to case (`repoTags`, `rootfS`), and of several matching keys the last
 //!   one counts;
 //! - `null` leaves a field at its zero value, as if it were absent;
-//! - bytes that are no UTF-8 inside strings become U+FFFD;
+//! - bytes that are not UTF-8 inside strings become U+FFFD;
 //! - `manifest.json` is read by a stream decoder, which stops behind the first value.
 //!
 //! Threats: nesting is limited by the parser (128 deep; engines' JSON is not ten deep); size and number
@@ -57,7 +57,7 @@ pub enum JsonError {
         found: String,
     },
     /// A document is `null`: Go reads nothing from it, and each engine makes something else of that.
-    #[error("`{at}`: it is null, {wanted} is wanted")]
+    #[error("`{at}`: it is null, not {wanted}")]
     Null {
         /// Which value, as a path through the document.
         at: String,

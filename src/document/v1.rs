@@ -111,7 +111,7 @@ pub(crate) fn modern_config(
     Ok(go_json::encode(&config))
 }
 
-/// Versions are compared part by part; what is no number counts as 0 (moby `versions.LessThan`).
+/// Versions are compared part by part; what is not a number counts as 0 (moby `versions.LessThan`).
 fn is_older(version: &str) -> bool {
     let mut parts = version.split('.').map(|part| part.parse().unwrap_or(0));
     TAKEN_AS_IT_IS

@@ -44,7 +44,7 @@ pub enum SelectError {
     #[error("the archive holds no image")]
     NoImage,
     /// Several images fit.
-    #[error("`{wanted}` fits {} images", .candidates.len())]
+    #[error("`{wanted}` matches {} images", .candidates.len())]
     Ambiguous {
         /// What was asked for.
         wanted: String,
@@ -52,7 +52,7 @@ pub enum SelectError {
         candidates: Vec<String>,
     },
     /// The archive holds several images, and none was named.
-    #[error("the archive holds {} images, which one is meant must be said", .candidates.len())]
+    #[error("the archive holds {} images; name one", .candidates.len())]
     Several {
         /// Those that there are, for people.
         candidates: Vec<String>,
@@ -87,7 +87,7 @@ pub enum SelectError {
         count: usize,
     },
     /// `@` stands before something that is no number.
-    #[error("`{0}` is no position: `@0` is the first image")]
+    #[error("`{0}` is not a position: `@0` is the first image")]
     Position(String),
 }
 

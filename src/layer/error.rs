@@ -14,7 +14,7 @@ pub enum LayerError {
     #[error("the layer is missing")]
     Missing(#[source] LookupError),
     /// Its (uncompressed) bytes are no tar, or a tar that is damaged or cut short.
-    #[error("the layer is no sound tar")]
+    #[error("the layer is not a valid tar")]
     Tar(#[source] TarError),
     /// Its compression is damaged or cut short.
     #[error("the layer's {compression} data is damaged near byte {offset} of {len}")]
@@ -30,7 +30,7 @@ pub enum LayerError {
     },
     /// It asks for more than a limit allows: it expands beyond all reason, or its decoder wants too
     /// much memory.
-    #[error("the layer asks for too much")]
+    #[error("the layer exceeds a limit")]
     Limit(#[source] Exceeded),
     /// The temporary file for a compressed layer could not be written.
     #[error("the layer cannot be decompressed to {}", std::env::temp_dir().display())]

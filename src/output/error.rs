@@ -53,7 +53,7 @@ pub enum WriteError {
     Mismatch(#[from] Box<Mismatch>),
     /// The image has no such layer.
     #[error("{image} has no layer {layer}, {}", match .count {
-        0 => "nor any other".to_owned(),
+        0 => "and no other".to_owned(),
         1 => "only layer 0".to_owned(),
         n => format!("its layers are 0 to {}", n - 1),
     })]

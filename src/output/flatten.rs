@@ -218,7 +218,7 @@ fn require_claims(image: &Image) -> Result<(), TreeError> {
     if let Some((layer, algorithm)) = other {
         let name = algorithm.name();
         return refuse(&format!(
-            "the diff ID of layer {layer} is a digest by `{name}`, which cannot be computed"
+            "the diff ID of layer {layer} is a `{name}` digest, which imgtar cannot compute"
         ));
     }
     Ok(())

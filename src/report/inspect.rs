@@ -53,7 +53,7 @@ pub struct InspectImage {
     pub layers: Vec<LayerRow>,
     /// What `history` says.
     pub history: Vec<HistoryStep>,
-    /// The config, verbatim; `null` if it is missing or is no JSON.
+    /// The config, verbatim; `null` if it is missing or is not JSON.
     pub config: Option<Raw>,
 }
 

@@ -28,7 +28,7 @@ impl Serialize for Text {
 pub struct Raw(Box<RawValue>);
 
 impl Raw {
-    /// Takes a document; `None` if its bytes are no JSON in UTF-8.
+    /// Takes a document; `None` if its bytes are not JSON in UTF-8.
     pub fn new(bytes: &[u8]) -> Option<Self> {
         let text = std::str::from_utf8(bytes).ok()?;
         RawValue::from_string(text.to_owned()).ok().map(Self)

@@ -76,7 +76,9 @@ pub enum SourceError {
     },
     /// The outer compression expands beyond all reason: a bomb, or something that should be
     /// decompressed by hand.
-    #[error("{path} cannot be decompressed: its {stored} bytes of {compression} ask for too much")]
+    #[error(
+        "{path} cannot be decompressed: its {stored} bytes of {compression} expand beyond a limit"
+    )]
     Bomb {
         /// The file.
         path: String,

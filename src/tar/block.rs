@@ -80,7 +80,7 @@ impl Block {
             signed = signed - i32::from(b.cast_signed()) + i32::from(b' ');
         }
         let claimed = &bytes[CHECKSUM.at];
-        // A field without a number is no sum, not even where the signed one is negative.
+        // A field without a number is not a sum, not even where the signed one is negative.
         let is_sum = octal(claimed).is_some_and(|sum| {
             sum == u64::from(unsigned) || u64::try_from(signed).is_ok_and(|signed| sum == signed)
         });

@@ -50,7 +50,9 @@ pub enum TarFault {
         present: u64,
     },
     /// The header's checksum is neither the unsigned nor the signed sum of its bytes.
-    #[error("no tar header: its checksum field says `{claimed}`, its bytes sum up to {computed}")]
+    #[error(
+        "not a tar header: its checksum field says `{claimed}`, its bytes sum up to {computed}"
+    )]
     Checksum {
         /// What the field holds, as text.
         claimed: String,
@@ -58,10 +60,10 @@ pub enum TarFault {
         computed: u32,
     },
     /// One block of zeros with something other behind it: neither the end nor a header.
-    #[error("a single block of zeros stands between headers")]
+    #[error("a single block of zeros is between headers")]
     StrayZeroBlock,
     /// A numeric field holds no number, or one that is too large.
-    #[error("the {field} field holds no usable number")]
+    #[error("the {field} field is not a usable number")]
     Number {
         /// The field.
         field: &'static str,
@@ -78,8 +80,8 @@ pub enum TarFault {
         /// Where the record begins inside the extended header, in bytes.
         at: usize,
     },
-    /// A PAX record whose value is no number or time although its key wants one.
-    #[error("the PAX record `{key}` holds no usable value: `{value}`")]
+    /// A PAX record whose value is not a number or time although its key wants one.
+    #[error("the PAX record `{key}` has an unusable value: `{value}`")]
     PaxValue {
         /// The key.
         key: String,
@@ -96,7 +98,7 @@ pub enum TarFault {
     #[error("the sparse map is invalid")]
     Sparse,
     /// The bytes below could not be read: the disk failed, or the layer's compression is damaged.
-    #[error("cannot read on")]
+    #[error("cannot read further")]
     Read(#[source] io::Error),
 }
 

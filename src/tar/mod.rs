@@ -18,7 +18,7 @@
 //! - *Numbers*: negative and overflowing sizes are errors, never wrapped.
 //! - *Global PAX headers*: handed out as [`Kind::Global`], never applied to what follows, as Go does
 //!   (POSIX would apply them; crane re-owns whole images that way).
-//! - *Bytes that are no text*: names, link targets and xattrs stay bytes.
+//! - *Bytes that are not text*: names, link targets and xattrs stay bytes.
 //!
 //! Nothing here interprets names: `../x` is a name like any other until a layer or an archive asks.
 

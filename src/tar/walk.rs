@@ -135,7 +135,7 @@ impl<C: Cursor> Walker<C> {
     /// takes for one.
     ///
     /// Precedence, as in Go's `Reader.next`: of several PAX headers the last one counts, whole; it
-    /// applies to the next entry that is no meta header, so not to a GNU long name in between; a
+    /// applies to the next entry that is not a meta header, so not to a GNU long name in between; a
     /// long name wins over a PAX path; a PAX size replaces the size field before the body is
     /// skipped; links, directories, devices and fifos have no body whatever their size says.
     ///

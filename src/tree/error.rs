@@ -22,7 +22,7 @@ pub enum TreeError {
         fault: TreeFault,
     },
     /// An entry that asks for more than a limit allows.
-    #[error("layer {layer} asks for too much, at `{}` (header at byte {offset} of the layer)", escape::name(.path))]
+    #[error("layer {layer} exceeds a limit at `{}` (header at byte {offset} of the layer)", escape::name(.path))]
     Limit {
         /// The layer's index, base first.
         layer: usize,
@@ -74,7 +74,7 @@ pub enum TreeError {
     #[error("the rootfs tar cannot be read")]
     Flat(#[source] TarError),
     /// A tar of something else than a container's files.
-    #[error("the rootfs tar holds no root file system: {why}")]
+    #[error("the rootfs tar does not hold a root file system: {why}")]
     NotRootfs {
         /// What it is instead.
         why: &'static str,
@@ -97,7 +97,7 @@ pub enum TreeError {
     },
     /// A working directory that no container can have.
     #[error(
-        "no container can be made of the image: the path of its working directory has {len} bytes, {limit} is the most"
+        "no container can be made of the image: the path of its working directory has {len} bytes, more than {limit}"
     )]
     WorkingDirectory {
         /// How long the path is, in bytes.
@@ -172,16 +172,16 @@ pub enum FileFault {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TreeFault {
     /// A directory on its way is a file (L11).
-    #[error("lies below `{}`, which is no directory", escape::name(.0))]
+    #[error("is below `{}`, which is not a directory", escape::name(.0))]
     NotADirectory(Vec<u8>),
     /// Symbolic links on its way go round in circles (L10).
-    #[error("lies below a loop of symbolic links")]
+    #[error("is below a loop of symbolic links")]
     Loop,
     /// A name longer than file systems take.
-    #[error("has a name of {0} bytes, 255 is the most")]
+    #[error("has a name of {0} bytes, more than 255")]
     NameTooLong(usize),
     /// A whiteout that names nothing, its own directory or the one above (L4).
-    #[error("is a whiteout of nothing")]
+    #[error("is a whiteout that names no file")]
     InvalidWhiteout,
     /// A hard link to a path that is not there (L13).
     #[error("is a hard link to `{}`, which does not exist at this point", escape::name(.0))]
@@ -202,10 +202,10 @@ pub enum TreeFault {
     #[error("is named as a whiteout, and no layer can hold a file of that name")]
     WhiteoutName,
     /// It asks for more than a limit allows.
-    #[error("asks for too much: {0}")]
+    #[error("exceeds a limit: {0}")]
     Limit(Exceeded),
     /// The root itself is something other than a directory.
-    #[error("replaces the root by something that is no directory")]
+    #[error("replaces the root by something that is not a directory")]
     Root,
 }
 

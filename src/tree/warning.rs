@@ -41,13 +41,13 @@ impl WarningKind {
     pub fn describe(self) -> &'static str {
         match self {
             Self::DuplicatePath => {
-                "stands in the layer twice, the last one counts: Docker with a graph driver and podman refuse it, crane takes the first"
+                "is in the layer twice; the last one counts: Docker with a graph driver and podman refuse it, crane takes the first"
             }
             Self::LeftRoot => {
                 "leaves the root and was brought back into it, as engines do; crane refuses it"
             }
             Self::BelowSymlink => {
-                "lies below a symbolic link and goes where it points: Docker and containerd with overlay replace the link by a directory"
+                "is below a symbolic link and goes where it points: Docker and containerd with overlay replace the link by a directory"
             }
             Self::WhiteoutBelowSymlink => {
                 "is a whiteout below a symbolic link and deletes where it points: Docker and containerd with overlay replace the link by a directory and delete nothing"

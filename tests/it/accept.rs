@@ -564,7 +564,7 @@ fn the_new_image_is_what_was_asked_for() {
 // --- engines --------------------------------------------------------------------------------------
 
 /// The engine loads the archive under the ID that was printed, and a container of it has the files. What
-/// it exports of the container is no change.
+/// it exports of the container is not a change.
 fn loads(docker: Option<Docker>) {
     let Some(docker) = docker else {
         return;

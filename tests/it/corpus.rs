@@ -54,7 +54,7 @@ fn verify(file: &File) -> Run {
 }
 
 /// No archive is a bug, none fails for want of an environment: it is sound, it is not what it claims,
-/// or it is no image archive, and then the reason names the file.
+/// or it is not an image archive, and then the reason names the file.
 #[test]
 fn every_archive_has_an_outcome() {
     let Some((_, files)) = corpus() else { return };
@@ -123,7 +123,7 @@ fn every_layer_has_the_digest_that_others_computed() {
                 (Some((_, computed)), "no diff_id") => *computed == wanted,
                 (_, other) => panic!("no status is called {other}"),
             };
-            // A helm chart is no image: its layer is an artifact's blob, with the digest of its
+            // A helm chart is not an image: its layer is an artifact's blob, with the digest of its
             // stored bytes.
             let chart = name.ends_with("/google__go-containerregistry__test_index_media_type.tar");
             if agrees {

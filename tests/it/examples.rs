@@ -101,7 +101,7 @@ fn verify_says_what_is_wrong() {
     );
     assert_eq!(
         printed(verify::run, &["testdata/broken/layer-bit-flipped.tar"]),
-        "diff-id-mismatch: the layer's content is not what its diff ID says: it was changed, damaged or \
+        "diff-id-mismatch: the layer's content does not match its diff ID: it was changed, damaged or \
          swapped, and engines refuse to load it\n\
          testdata/broken/layer-bit-flipped.tar: not what it claims\n"
     );

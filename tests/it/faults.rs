@@ -476,7 +476,7 @@ fn the_output_appears_whole_and_alone() {
     assert!(entries(directory.path()).is_empty());
 }
 
-/// A reader who has had enough is no error; metadata that was asked for and is not there is one.
+/// A reader who has had enough is not an error; metadata that was asked for and is not there is one.
 #[test]
 fn metadata_is_not_lost_in_silence() {
     let directory = tempfile::tempdir().expect("a directory");

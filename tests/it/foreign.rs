@@ -183,7 +183,7 @@ fn what_went_through_a_pipe_for_text_is_named() {
             save,
         ];
         refused(&work, name, &utf16(&bytes, true, true), &words);
-        // PowerShell 7 loses each byte that is no UTF-8; Latin-1 keeps them as two.
+        // PowerShell 7 loses each byte that is not UTF-8; Latin-1 keeps them as two.
         let words = [
             &*format!("{name} data that was turned into UTF-8 text"),
             save,
@@ -912,7 +912,7 @@ fn import_says_when_a_tar_is_hardly_a_root_file_system() {
         (
             "deep",
             archive_in("a/b/"),
-            "the image archive lies 2 directories too deep",
+            "the image archive is 2 directories too deep",
         ),
         (
             "multi",

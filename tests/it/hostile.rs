@@ -278,7 +278,7 @@ fn wide_cells_among_many_rows() {
         let ended = run("history --no-trunc", &archive);
         ended.check().exits(3);
         assert!(ended.says("limit `repeated-text`"), "{}", ended.err);
-        assert!(ended.says("--json has no such spaces"), "{}", ended.err);
+        assert!(ended.says("--json needs no padding"), "{}", ended.err);
         for command in [
             "history --json",
             "history -q",

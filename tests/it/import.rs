@@ -1,5 +1,5 @@
 //! `import`: the layer is the tar that was given, the config is the one that `docker import` writes,
-//! every engine loads the archive, and what is no root file system is not taken for one.
+//! every engine loads the archive, and what is not a root file system is not taken for one.
 
 use std::fs;
 use std::io::Write as _;
@@ -318,7 +318,7 @@ fn what_engines_would_do_otherwise_is_a_warning() {
                 Entry::file("d/.wh.b", b""),
                 Entry::file(".wh.c", b""),
             ]),
-            "`d/.wh.b` is a whiteout, which hides nothing here and will be no file of the image (1 more like it)",
+            "`d/.wh.b` is a whiteout, which has nothing to hide here and will not be a file of the image (1 more like it)",
         ),
         (
             "up",

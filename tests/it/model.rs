@@ -104,7 +104,7 @@ impl Model {
         let (parent, _) = split(&plain(&item.name));
         let mut links = Vec::new();
         let Way::Directory(directory) = self.walk(&parent, &mut links)? else {
-            // Below what is not there, or is no directory, is nothing to hide.
+            // Below what is not there, or is not a directory, is nothing to hide.
             return Ok(());
         };
         // A link that the layer itself replaces leads nowhere: what stands in its place, or in that

@@ -505,7 +505,7 @@ fn what_engines_write_verifies() {
     }
 }
 
-/// A root file system is no image archive, whoever exported it, and the answer says what it is.
+/// A root file system is not an image archive, whoever exported it, and the answer says what it is.
 #[test]
 fn an_export_is_refused_by_its_name() {
     let mut all = vec![engines("docker20-export.tar")];

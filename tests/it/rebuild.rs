@@ -489,7 +489,7 @@ fn a_changed_flat_tar_is_refused() {
     };
     let changes: Vec<(&str, Vec<u8>)> = vec![
         (
-            "`etc/passwd` has other content",
+            "`etc/passwd` has different content",
             change(&|e| e[2].body[0] = b'R'),
         ),
         (
@@ -502,11 +502,11 @@ fn a_changed_flat_tar_is_refused() {
         ),
         ("`etc/passwd` has another owner", change(&|e| e[2].uid = 1)),
         (
-            "`etc/passwd` has another modification time",
+            "`etc/passwd` has a different modification time",
             change(&|e| e[2].mtime += 1),
         ),
         (
-            "`etc/passwd` is of another type",
+            "`etc/passwd` has a different type",
             change(&|e| e[2] = Entry::new(b'6', b"etc/passwd")),
         ),
         ("`etc/passwd` is missing", change(&|e| drop(e.pop()))),
@@ -519,7 +519,7 @@ fn a_changed_flat_tar_is_refused() {
             change(&|e| e.push(e[2].clone())),
         ),
         (
-            "`etc/hosts` has other extended attributes",
+            "`etc/hosts` has different extended attributes",
             change(&|e| {
                 e[1].pax.push(("SCHILY.xattr.user.x".into(), b"1".to_vec()));
             }),
@@ -549,7 +549,7 @@ fn a_changed_flat_tar_is_refused() {
             }
         }
     }
-    // Another program's spelling of the same files is no change.
+    // Another program's spelling of the same files is not a change.
     work.write(
         "flat",
         &change(&|e| {
@@ -760,7 +760,7 @@ fn damaged_metadata_is_refused() {
     );
     refuse("`layers/more`", &more("layers/more"));
     refuse("`evil`", &more("../evil"));
-    refuse("is there twice", &more("archive/bodies.json.gz"));
+    refuse("is present twice", &more("archive/bodies.json.gz"));
     let split = "layers/000/tar-split.json.gz";
     let bodies = "layers/000/bodies.json.gz";
     refuse(

@@ -385,7 +385,7 @@ fn a_bad_archive_gets_no_checksum() {
     assert!(!Path::new(&sums).exists());
 }
 
-/// What is no checksum file is refused, with the line.
+/// What is not a checksum file is refused, with the line.
 #[test]
 fn what_is_no_checksum_file_is_refused() {
     for (content, wanted) in [

@@ -127,7 +127,7 @@ impl fmt::Display for Mangled {
             ),
             Self::Shifted { header } => write!(
                 f,
-                "bytes were added or went missing on its way: the next header stands at byte {header}"
+                "bytes were added or went missing on its way: the next header is at byte {header}"
             ),
         }
     }

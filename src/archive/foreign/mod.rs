@@ -196,7 +196,7 @@ impl fmt::Display for Foreign {
             Self::Page { title: None } => f.write_str("a web page (HTML)"),
             Self::Page { title: Some(title) } => write!(f, "a web page (HTML): `{title}`"),
             Self::Http { status } => {
-                write!(f, "the answer of a web server with its headers: `{status}`")
+                write!(f, "a web server's response with its headers: `{status}`")
             }
             Self::Json(json) => json.fmt(f),
             Self::Listing => f.write_str("a list of files, as `tar -tv` and `tar -xv` print it"),
@@ -211,7 +211,7 @@ impl fmt::Display for Foreign {
             Self::Format(format) => format.fmt(f),
             Self::Middle { header } => write!(
                 f,
-                "what stands in the middle of a tar archive: the first header is at byte {header}"
+                "from the middle of a tar archive: the first header is at byte {header}"
             ),
             Self::Zeros { len } => write!(
                 f,

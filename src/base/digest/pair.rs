@@ -2,7 +2,7 @@
 //!
 //! The one place of the crate with unsafe code, and there is one call of it: into a function that is
 //! compiled for instructions which not every processor has. Nothing in that function is unsafe; it
-//! reads and writes by checked references alone, and what it computes is held against the crate
+//! reads and writes by checked references alone, and what it computes is checked against the crate
 //! `sha2` by the tests of [`super::sha256`].
 
 /// Takes the blocks of two streams, of which there are equally many, into their states; `false`, and nothing was

@@ -39,7 +39,7 @@ impl Algorithm {
     }
 }
 
-/// Why a string is no digest.
+/// Why a string is not a digest.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum DigestError {
@@ -47,10 +47,10 @@ pub enum DigestError {
     #[error("a digest is `algorithm:encoded`, this is `{0}`")]
     Form(String),
     /// The algorithm part breaks the grammar of image-spec `descriptor.md#digests`.
-    #[error("`{0}` is no name of a digest algorithm")]
+    #[error("`{0}` is not the name of a digest algorithm")]
     Algorithm(String),
     /// The encoded part has the wrong length or characters for its algorithm.
-    #[error("`{encoded}` is no {algorithm} digest: {wanted} lower-case hex digits are wanted")]
+    #[error("`{encoded}` is not a {algorithm} digest: it must have {wanted} lower-case hex digits")]
     Encoded {
         /// The algorithm's name.
         algorithm: String,

@@ -108,7 +108,7 @@ fn group(
 }
 
 fn missing(what: &str) -> Finding {
-    let detail = format!("{what}: engines start no container of it");
+    let detail = format!("{what}: engines cannot start a container of it");
     Finding::of_image(AuditKind::MissingUser, detail)
 }
 

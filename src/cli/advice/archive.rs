@@ -17,7 +17,7 @@ pub(super) fn on_source(error: &SourceError, wanted: WantedFile) -> Advice {
         SourceError::Directory { path, looks } => on_directory(path, *looks, wanted),
         SourceError::Open { path, source } => on_open(path, source),
         SourceError::Empty { .. } => {
-            Advice::hint("was the command that should have written it successful?")
+            Advice::hint("did the command that should have written it fail?")
         }
         SourceError::Read { .. } => Advice::hint(READ_FAILED),
         SourceError::Shrank { .. } => Advice::hint(
@@ -27,7 +27,7 @@ pub(super) fn on_source(error: &SourceError, wanted: WantedFile) -> Advice {
             "the file is damaged or was cut short on its way; compare its checksum with the sender's, {JOIN}"
         )),
         SourceError::Nested { inner, .. } => Advice::hint(format!(
-            "undo the outer compression first; {inner} inside is then read as it is"
+            "undo the outer compression first; imgtar then reads the {inner} data inside"
         )),
         // The limit's own hint follows.
         SourceError::Bomb { .. } => Advice::none(),
@@ -46,7 +46,7 @@ fn on_open(path: &str, source: &io::Error) -> Advice {
     Advice::none()
 }
 
-/// `nginx:1.12` is no path that anybody wrote by mistake.
+/// `nginx:1.12` is not a path that anybody wrote by mistake.
 fn looks_like_reference(path: &str) -> bool {
     !path.starts_with(['.', '/'])
         && path.contains(':')

@@ -145,8 +145,8 @@ pub(super) fn on_foreign(
             "it seems to be one part of a file that was split, or its parts in the wrong order; join all of them in order: {}",
             file.tar("cat PART1 PART2 …")
         ),
-        Foreign::Zeros { .. } => format!("copy or download it again, or save anew: {}", file.anew()),
-        Foreign::Short { .. } => format!("it may be cut short; copy it again, or save anew: {}", file.anew()),
+        Foreign::Zeros { .. } => format!("copy or download it again, or save it again: {}", file.anew()),
+        Foreign::Short { .. } => format!("it may be cut short; copy it again, or save it again: {}", file.anew()),
     })
 }
 
@@ -170,7 +170,7 @@ fn known(file: &File<'_>, format: &Format) -> String {
     let name = file.name();
     let inside = |list: &str, take: &str| {
         let take = file.tar(take);
-        format!("if an archive lies in it, `{list}` says its name and `{take}` reads it")
+        format!("if there is an archive in it, `{list}` shows its name and `{take}` reads it")
     };
     match format {
         Format::Compressed(compressor) => {
@@ -250,7 +250,7 @@ fn is_part_of_image(name: &str) -> bool {
     ) || name.starts_with("blobs/")
 }
 
-/// Advice for a tar that is no image archive.
+/// Advice for a tar that is not an image archive.
 pub(super) fn on_looks(path: &str, looks: &Looks) -> Advice {
     let file = File {
         path,

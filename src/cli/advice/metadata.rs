@@ -17,7 +17,7 @@ pub(super) fn on_metadata(error: &MetadataError) -> Advice {
             Advice::hint("`imgtar flatten app.tar -o rootfs.tar --metadata FILE` writes metadata")
         }
         MetadataError::Version { .. } | MetadataError::Unknown { .. } => Advice::hint(
-            "it was written by another version of imgtar; docs/metadata.md describes the form of this one",
+            "it was written by another version of imgtar; docs/metadata.md describes the format of this one",
         ),
         // What to raise is said below; the file may be as sound as it is large.
         MetadataError::Member {
@@ -56,7 +56,7 @@ pub(super) fn on_rebuild(error: &RebuildError) -> Advice {
         ),
         RebuildError::Lost { bodies, count, .. } => Advice::below(
             further(bodies, *count),
-            "metadata has no copy of what the flat tar holds; `imgtar commit ARCHIVE ROOTFS.tar` makes the same layer from the original archive alone",
+            "the metadata does not repeat what the flat tar holds; `imgtar commit ARCHIVE ROOTFS.tar` makes the same layer from the original archive",
         ),
         RebuildError::Expansion { .. } | RebuildError::FlatLimit { .. } => Advice::none(),
         RebuildError::Spool(_) => no_room_for("the compressed layers"),

@@ -110,7 +110,7 @@ const READ_FAILED: &str =
 /// For a limit that was met.
 fn allow(exceeded: &Exceeded) -> String {
     format!(
-        "if you trust the archive, --limit {}=VALUE lets it have more",
+        "if you trust the archive, --limit {}=VALUE raises the limit",
         exceeded.limit
     )
 }
@@ -123,7 +123,7 @@ pub(super) fn size_limit(error: &(dyn StdError + 'static)) -> Option<&'static st
             && error.kind() == io::ErrorKind::FileTooLarge
         {
             return Some(
-                "`ulimit -f` or the file system allows no larger file: raise the limit, or write elsewhere",
+                "`ulimit -f` or the file system does not allow a larger file: raise the limit, or write elsewhere",
             );
         }
         next = error.source();

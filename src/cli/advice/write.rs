@@ -18,10 +18,10 @@ pub(super) fn on_write(error: &WriteError) -> Advice {
         WriteError::Spool { .. } => no_room_for("the new layer, uncompressed"),
         WriteError::Layer { source, .. } => layer::on_layer(source),
         WriteError::Mismatch(mismatch) if mismatch.name.image.is_none() => Advice::hint(
-            "the layer was changed or damaged; `imgtar verify` says what else is, --no-verify flattens it all the same",
+            "the layer was changed or damaged; `imgtar verify` reports what else is wrong, --no-verify flattens it anyway",
         ),
         WriteError::Mismatch(_) => Advice::hint(
-            "the layer was changed or damaged, and the new archive would say that it was not; `imgtar verify` says what else is",
+            "the layer was changed or damaged, and the new archive would claim that it was not; `imgtar verify` reports what else is wrong",
         ),
         WriteError::NoLayer { .. } => Advice::hint("`imgtar layers` lists the layers"),
         WriteError::Image { .. } => Advice::hint(super::VERIFY),

@@ -15,8 +15,8 @@ use crate::cli::blocks;
 
 /// Print files of an image
 ///
-/// The bytes go to standard output as they are. Symbolic links are followed, inside the image only.
-/// Nothing is verified against a diff ID here; `verify` does that.
+/// Writes the bytes to standard output unchanged. Follows symbolic links, but only inside the image.
+/// Does not check the layers against their diff IDs; `verify` does that.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   imgtar cat app.tar etc/os-release
@@ -27,7 +27,7 @@ pub(crate) struct Args {
 
     /// The files
     ///
-    /// A path is bytes. It may also be given as `ls` prints it, with escapes such as \xe4.
+    /// Paths may also be given as `ls` prints them, with escapes such as \xe4.
     #[arg(value_name = "PATH", required = true)]
     paths: Vec<OsString>,
 
@@ -36,7 +36,7 @@ pub(crate) struct Args {
     image: Option<Selector>,
 
     /// Which platform: os/architecture or architecture, such as linux/arm64, arm64 or arm/v7
-    /// [default: that of this machine, if the image is for several]
+    /// [default: this machine's, if the image is for several]
     #[arg(long, value_name = "PLATFORM")]
     platform: Option<WantedPlatform>,
 }

@@ -15,12 +15,12 @@ use crate::cli::error::warn;
 
 /// Add what changed in a container to its image as one layer
 ///
-/// What `docker commit` makes of a container, out of the archive of its image and the tar that `docker
-/// export` wrote of it. The image's layers stay as they are; one more holds what ROOTFS.tar has added,
-/// changed and removed. Files are compared byte by byte. What the engine itself puts into a container
-/// (`.dockerenv`, `etc/hosts` and so on) is no change, and what exports leave out, such as fractions
-/// of seconds and most extended attributes, is not taken for gone. If nothing differs, the image gets
-/// a step in its history and no layer.
+/// Makes what `docker commit` makes of a container, from the archive of its image and the tar that
+/// `docker export` wrote of the container. The image's layers stay unchanged; one more layer holds what
+/// was added, changed and removed in ROOTFS.tar. Files are compared byte by byte. What the engine itself
+/// puts into a container (`.dockerenv`, `etc/hosts` and so on) is not a change, and what exports leave
+/// out, such as fractions of seconds and most extended attributes, does not count as removed. If nothing
+/// differs, the image gets a step in its history but no layer.
 ///
 /// The new image's ID is printed.
 #[derive(Debug, clap::Args)]
@@ -53,7 +53,7 @@ pub(crate) struct Args {
     #[command(flatten)]
     tags: TagArg,
 
-    /// A remark for the history
+    /// A comment for the history
     #[arg(
         short,
         long,
@@ -67,7 +67,7 @@ pub(crate) struct Args {
     #[arg(short, long, value_name = "WHO")]
     author: Option<String>,
 
-    /// Change the config by a Dockerfile instruction, such as ENV A=b; can be given several times
+    /// Change the config with a Dockerfile instruction, such as ENV A=b; can be given several times
     #[arg(short, long = "change", value_name = "INSTRUCTION")]
     changes: Vec<String>,
 
@@ -120,7 +120,7 @@ impl Args {
         if committed.kept == 0 && committed.delta.count(ChangeKind::Removed) > 0 {
             warn(
                 context.output,
-                "nothing of the image is left: is this the tar of a container of it?",
+                "nothing of the image is left: does this tar come from a container of it?",
             );
         }
         destination.write(&[committed.image], true, context)

@@ -17,10 +17,10 @@ use crate::cli::files::Files;
 
 /// Merge the layers of an image into one rootfs tar
 ///
-/// What `docker export` would write of a container of the image, without what the engine adds to a
-/// container. The layers are applied as the OCI image specification says; where engines would show
-/// something else, a warning says who and what. Every layer is held against its diff ID alongside: if
-/// one does not match, no output file is left and the exit code is 3.
+/// Writes what `docker export` would write for a container of the image, without what the engine adds
+/// to a container. Applies the layers as the OCI image specification says; where engines would show
+/// something else, a warning says which engine and what. Checks every layer against its diff ID at the
+/// same time: if one does not match, no output file is left and the exit code is 3.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   imgtar flatten app.tar -o rootfs.tar
@@ -38,14 +38,14 @@ pub(crate) struct Args {
     #[command(flatten)]
     metadata: MetadataArg,
 
-    /// Do not hold the layers against their diff IDs
+    /// Do not check the layers against their diff IDs
     #[arg(long)]
     no_verify: bool,
 
-    /// Add what Docker adds to a container that was created and not started
+    /// Add what Docker adds to a container that was created but not started
     ///
-    /// `.dockerenv`, `etc/hosts` and so on, and the working directory. They are of the time that
-    /// --created says, else `SOURCE_DATE_EPOCH`, else of the image's own.
+    /// `.dockerenv`, `etc/hosts` and so on, and the working directory. Their time is the one given by
+    /// --created, else by `SOURCE_DATE_EPOCH`, else the image's own.
     #[arg(long)]
     as_container: bool,
 
@@ -57,19 +57,19 @@ pub(crate) struct Args {
 /// What is written beside the flat tar.
 #[derive(Debug, clap::Args)]
 struct MetadataArg {
-    /// Also write what a flat tar cannot hold, so that `rebuild` can give the archive back
+    /// Also write what a flat tar cannot hold, so that `rebuild` can restore the archive
     ///
-    /// Headers, manifests, configs, and the bytes of files that upper layers hide; what else the archive
-    /// has is kept whole, other images too. See docs/metadata.md.
+    /// This is headers, manifests, configs, and the bytes of files that upper layers hide. Everything
+    /// else in the archive is kept whole, including other images. See docs/metadata.md.
     #[arg(long, value_name = "FILE")]
     metadata: Option<PathBuf>,
 
-    /// Leave the bytes of hidden files out of the metadata; layers that need them come back without
+    /// Leave the bytes of hidden files out of the metadata; `rebuild` then makes the layers without
     /// them
     #[arg(long, requires = "metadata")]
     lean: bool,
 
-    /// Keep compressed layers in the metadata as they are, so that they come back byte for byte
+    /// Keep compressed layers unchanged in the metadata, so that `rebuild` restores them byte for byte
     #[arg(long, requires = "metadata")]
     keep_blobs: bool,
 }
@@ -165,10 +165,10 @@ impl Args {
         let flattened = match flattened {
             Ok(flattened) => flattened,
             Err(WriteError::Write(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => {
-                // Whoever reads has had enough, which is no error; a file that was asked for and is not
+                // Whoever reads has had enough, which is not an error; a file that was asked for and is not
                 // there is one.
                 if metadata.is_some() {
-                    let message = "the output was closed before it was whole, so the metadata was not written";
+                    let message = "the output was closed before it was complete, so the metadata was not written";
                     return Err(Failure::environment(message, &error));
                 }
                 return Ok(Exit::Done);

@@ -16,9 +16,9 @@ use crate::cli::render::{self, Row};
 
 /// List the images in an archive
 ///
-/// One line for each name of each image, with the words and columns of `docker images`. The size is
-/// the one that `docker image inspect` gives for the loaded image. Uncompressed layers are not read
-/// for it, only their headers are.
+/// Prints one line for each name of each image, with the words and columns of `docker images`. The
+/// size is the one that `docker image inspect` gives for the loaded image; to compute it, imgtar reads
+/// only the headers of uncompressed layers.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   imgtar images app.tar

@@ -14,11 +14,11 @@ use super::{Context, Exit, Failure};
 use crate::cli::archive_output::{ArchiveOutputArg, CreatedArg, TagArg};
 use crate::cli::error::warn;
 
-/// Make an image of a root file system
+/// Make an image from a root file system
 ///
-/// What `docker import` makes of a tar, as an archive: one layer, which is the tar byte for byte, so
-/// that its diff ID is what sha256sum says of it, and the config that Docker would write. The tar may
-/// be compressed (gzip, bzip2, xz, zstd); the layer is stored uncompressed.
+/// Makes the image that `docker import` makes of a tar, as an archive. It has one layer, which is the
+/// tar byte for byte, so that its diff ID is the SHA-256 of the tar, and the config that Docker would
+/// write. The tar may be compressed (gzip, bzip2, xz, zstd); the layer is stored uncompressed.
 ///
 /// The new image's ID is printed.
 #[derive(Debug, clap::Args)]
@@ -37,16 +37,16 @@ pub(crate) struct Args {
     #[command(flatten)]
     tags: TagArg,
 
-    /// Set something in the config by a Dockerfile instruction, such as ENV A=b; can be given several
+    /// Set something in the config with a Dockerfile instruction, such as ENV A=b; can be given several
     /// times
     #[arg(short, long = "change", value_name = "INSTRUCTION")]
     changes: Vec<String>,
 
-    /// The remark in config and history
+    /// The comment in config and history
     #[arg(short, long, value_name = "TEXT", default_value = IMPORT_MESSAGE)]
     message: String,
 
-    /// What the image is for, such as linux/arm64 [default: Linux on the architecture of this machine]
+    /// Platform of the image, such as linux/arm64 [default: Linux on this machine's architecture]
     #[arg(long, value_name = "PLATFORM", value_parser = platform)]
     platform: Option<Platform>,
 
@@ -58,7 +58,7 @@ pub(crate) struct Args {
 fn platform(text: &str) -> Result<Platform, String> {
     let platform = Platform::for_new_image(text).map_err(|e| e.to_string())?;
     if platform.os == "windows" {
-        return Err("layers of Windows images are no root file systems".to_owned());
+        return Err("layers of Windows images are not root file systems".to_owned());
     }
     Ok(platform)
 }
@@ -103,7 +103,7 @@ impl Args {
             warn(
                 context.output,
                 &format!(
-                    "`{path}` is a whiteout, which hides nothing here and will be no file of the image{more}: is this a layer?"
+                    "`{path}` is a whiteout, which has nothing to hide here and will not be a file of the image{more}: is this a layer?"
                 ),
             );
         }
@@ -111,7 +111,7 @@ impl Args {
             warn(
                 context.output,
                 &format!(
-                    "something follows the end of the tar at byte {offset}: it counts for the diff ID and holds no file"
+                    "something follows the end of the tar at byte {offset}: it is part of the diff ID, but holds no files"
                 ),
             );
         }

@@ -7,11 +7,12 @@ use crate::cli::args::{ArchiveArg, ImageArg, JsonArg};
 use crate::cli::output::{Output, stdout_is_terminal};
 use crate::cli::render;
 
-/// Show all that is known about an archive and its images
+/// Show everything an archive says about itself and its images
 ///
-/// What it is, for which platform, who made it and when, how a container of it runs, its layers; what
-/// else the archive holds (signatures, attestations, platforms that are named but absent); and where
-/// its own descriptions disagree. Layers are not hashed, `verify` does that.
+/// Shows what each image is, for which platform, who made it and when, how a container of it runs, and
+/// its layers; what else the archive holds (signatures, attestations, platforms that are named but
+/// missing); and where the archive's descriptions contradict each other. Does not hash layers; `verify`
+/// does that.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   imgtar inspect app.tar

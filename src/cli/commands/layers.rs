@@ -9,11 +9,12 @@ use crate::cli::args::{ArchiveArg, ImageArg, JsonArg};
 use crate::cli::output::Output;
 use crate::cli::render::{self, Form, LayerColumns};
 
-/// Show what images consist of
+/// Show the layers of images
 ///
-/// A row a layer, base first: diff ID, chain ID, blob digest, media type, compression, sizes, number
-/// of entries, and the build step that made it. Digests are those that the archive claims; `verify`
-/// recomputes them. Archives from before Docker 1.10 claim none, so theirs are computed, and marked.
+/// Prints one row for each layer, base first: diff ID, chain ID, blob digest, media type, compression,
+/// sizes, number of entries, and the build step that made it. The digests are the ones the archive
+/// claims; `verify` recomputes them. Archives from before Docker 1.10 claim none, so imgtar computes
+/// them and marks them.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   imgtar layers app.tar
@@ -31,7 +32,7 @@ pub(crate) struct Args {
     #[arg(long)]
     no_trunc: bool,
 
-    /// Say where Docker's store keeps each layer, below its data root (/var/lib/docker)
+    /// Show where Docker's store keeps each layer, below its data root (/var/lib/docker)
     #[arg(long, value_name = "DRIVER", num_args = 0..=1, require_equals = true, default_missing_value = "overlay2")]
     store_paths: Option<String>,
 }

@@ -20,9 +20,9 @@ use crate::cli::render;
 
 /// List the files of an image as a container of it would see them
 ///
-/// The layers are merged as `flatten` merges them. Uncompressed layers are read by their headers
-/// alone; nothing is verified against a diff ID here. Names are printed so that they can be given back:
-/// \xe4 is a byte that is not UTF-8, \u{202e} a character that is not visible, \\ a backslash.
+/// Merges the layers as `flatten` does. Of uncompressed layers only the headers are read, so they are
+/// not checked against their diff IDs. Names are printed so that they can be given to other commands:
+/// \xe4 is a byte that is not UTF-8, \u{202e} an invisible character, \\ a backslash.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   imgtar ls app.tar
@@ -33,9 +33,9 @@ pub(crate) struct Args {
     #[command(flatten)]
     archive: ArchiveArg,
 
-    /// Only these files and what is below them [default: all]
+    /// List only these files and what is below them [default: all]
     ///
-    /// A path is bytes. It may also be given as `ls` prints it, with escapes such as \xe4.
+    /// Paths may also be given as `ls` prints them, with escapes such as \xe4.
     #[arg(value_name = "PATH")]
     paths: Vec<OsString>,
 
@@ -44,7 +44,7 @@ pub(crate) struct Args {
     image: Option<Selector>,
 
     /// Which platform: os/architecture or architecture, such as linux/arm64, arm64 or arm/v7
-    /// [default: that of this machine, if the image is for several]
+    /// [default: this machine's, if the image is for several]
     #[arg(long, value_name = "PLATFORM")]
     platform: Option<WantedPlatform>,
 
@@ -59,15 +59,15 @@ pub(crate) struct Args {
     #[arg(long, conflicts_with_all = ["long", "json", "sort", "layer"])]
     tree: bool,
 
-    /// Go so many directories deep
+    /// Descend at most this many directories
     #[arg(short, long, value_name = "N")]
     depth: Option<usize>,
 
-    /// Order the files, the largest first
+    /// Sort the files, the largest first
     #[arg(long, value_name = "KEY")]
     sort: Option<Sort>,
 
-    /// Show one layer as it is stored, whiteouts and all, counted from 0 at the base
+    /// Show one layer as it is stored, including whiteouts; 0 is the base layer
     #[arg(long, value_name = "N", conflicts_with = "paths")]
     layer: Option<usize>,
 }

@@ -6,8 +6,8 @@ use super::{Context, Exit, Failure};
 
 /// Write manual pages into a directory
 ///
-/// One page for imgtar and one for each command. The directory is made if it is missing; pages of
-/// the same names are replaced.
+/// Writes one page for imgtar and one for each command. Creates the directory if it is missing, and
+/// replaces pages of the same names.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The directory

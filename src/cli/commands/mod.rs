@@ -255,7 +255,7 @@ impl Loaded {
         let path = self.archive.path();
         let (code, message) = (problem.code, &problem.message);
         Err(
-            Failure::input(format!("it is not known which image of {path} is meant"))
+            Failure::input(format!("it is unclear which image of {path} is meant"))
                 .detail(format!("{code}: {message}"))
                 .hint("save the image again, with the engine that has it; `imgtar images` shows the one that Docker would load"),
         )
@@ -281,7 +281,7 @@ impl Loaded {
                 .as_ref()
                 .map_or_else(String::new, |p| format!(" for {p}"));
             failure = failure.detail(format!(
-                "named but not there: a manifest{platform}, {}",
+                "named but missing: a manifest{platform}, {}",
                 absent.descriptor.digest
             ));
         }
@@ -306,7 +306,7 @@ fn say_platform(output: Output, image: &Image, from: &[Platform]) {
     let all: Vec<String> = from.iter().take(SHOWN).map(ToString::to_string).collect();
     let more = if from.len() > SHOWN { ", …" } else { "" };
     let message = format!(
-        "this is the image for {}, the platform of this machine; --platform takes another of {}{more}",
+        "this is the image for {}, the platform of this machine; --platform chooses another of {}{more}",
         image.platform,
         all.join(", ")
     );

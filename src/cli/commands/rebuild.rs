@@ -24,23 +24,23 @@ use crate::cli::error::warn;
 /// How much is copied at a time, in bytes.
 const COPIED: usize = 256 << 10;
 
-/// Put the layers of an archive together again, from a flat tar and its metadata
+/// Rebuild a layered archive from a flat tar and its metadata
 ///
-/// What `flatten --metadata` took apart. An archive with uncompressed layers comes back byte for byte;
-/// so does one with compressed layers if `flatten` was told to --keep-blobs. Otherwise these layers are
-/// compressed again: image ID and diff IDs stay, the digests of the blobs are new and what refers to
-/// them is changed. Every layer is held against its diff ID before the archive gets its name. A flat
-/// tar that was changed is refused, with the paths that are not what they were.
+/// Reverses `flatten --metadata`. An archive with uncompressed layers is restored byte for byte, and so
+/// is one with compressed layers if `flatten` ran with --keep-blobs. Otherwise imgtar compresses these
+/// layers again: image ID and diff IDs stay the same, but the digests of the blobs are new, and what
+/// refers to them is changed. Every layer is checked against its diff ID before the output file gets its
+/// name. A flat tar that was changed is refused, with a list of the paths that differ.
 ///
-/// From metadata that was written with --lean come back the layers whose files all survive in the flat
-/// tar; the others come back without what is lost, with new diff IDs in a changed config. What became
-/// of each layer is told on standard error.
+/// If the metadata was written with --lean, only the layers whose files are all still in the flat tar
+/// are restored; the others are made without what is lost, with new diff IDs in a changed config. What
+/// became of each layer is reported on standard error.
 ///
-/// With --accept-changes a flat tar that was changed becomes one more layer of the image, as with
-/// `imgtar commit`; the layers below are those of the archive. What they need has to be in the flat tar
-/// still, under any name: bytes that were replaced or removed are nowhere else, unless --keep-blobs kept
-/// the layer. The archive holds the changed image alone, and its ID is printed. Where nothing was
-/// changed, the archive comes back as it does without the option.
+/// With --accept-changes, the changes in the flat tar become one more layer of the image, as with
+/// `imgtar commit`; the layers below are those of the archive. What they need must still be in the flat
+/// tar, under any name: bytes that were replaced or removed are lost, unless --keep-blobs kept the
+/// layer. The archive holds the changed image alone, and its ID is printed. If nothing was changed, the
+/// archive is restored as it is without the option.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   imgtar flatten app.tar -o rootfs.tar --metadata app.imgtar
@@ -60,7 +60,7 @@ pub(crate) struct Args {
     #[command(flatten)]
     output: OutputArg,
 
-    /// Make one more layer of what was changed in the flat tar, instead of refusing it
+    /// Make one more layer of the changes in the flat tar, instead of refusing them
     #[arg(long)]
     accept_changes: bool,
 
@@ -72,12 +72,12 @@ pub(crate) struct Args {
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Options of --accept-changes")]
 struct AcceptedArgs {
-    /// What the changed image shall be called, such as app:1.2; can be given several times [default:
-    /// what the image was called]
+    /// Name for the changed image, such as app:1.2; can be given several times [default: the names of
+    /// the image]
     #[arg(short, long = "tag", value_name = "REF", value_parser = tag, requires = "accept_changes")]
     tags: Vec<Reference>,
 
-    /// A remark for the history
+    /// A comment for the history
     #[arg(short, long, value_name = "TEXT", requires = "accept_changes")]
     message: Option<String>,
 

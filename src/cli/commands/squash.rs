@@ -9,9 +9,9 @@ use crate::cli::error::warn;
 
 /// Merge layers of an image into one
 ///
-/// All layers become one, or those from --from up; layers below stay as they are stored. Files look to
-/// a container as they did; what a layer hid of a lower merged one is gone. The config is kept, and so
-/// is the history: the merged steps stay as steps without a layer, and one more says what was merged.
+/// Merges all layers, or those from --from up; layers below stay as they are stored. A container sees
+/// the same files as before; files that were hidden by a merged layer are gone. Config and history are
+/// kept: the merged steps stay as steps without a layer, and a new step says what was merged.
 ///
 /// The archive holds the squashed image alone. Its ID is printed.
 #[derive(Debug, clap::Args)]
@@ -27,14 +27,14 @@ pub(crate) struct Args {
     #[command(flatten)]
     output: ArchiveOutputArg,
 
-    /// The lowest layer to merge, counted from 0, the base [default: 0]
+    /// The lowest layer to merge; 0 is the base layer [default: 0]
     #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
     from: usize,
 
     #[command(flatten)]
     tags: TagArg,
 
-    /// Do not hold the layers against their diff IDs
+    /// Do not check the layers against their diff IDs
     #[arg(long)]
     no_verify: bool,
 

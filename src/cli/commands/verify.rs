@@ -1,4 +1,4 @@
-//! `verify`: every claim held against the bytes.
+//! `verify`: every claim checked against the bytes.
 
 use std::path::{Path, PathBuf};
 
@@ -17,11 +17,11 @@ use crate::cli::render;
 
 /// Check everything that archives claim
 ///
-/// Every byte is read once: diff IDs, blob digests and sizes, config digests are recomputed; layer
-/// counts, histories, manifest.json, index.json and repositories are held against each other; names,
-/// links and whiteouts inside the layers are looked at; and it is predicted whether Docker, containerd
-/// and podman would load the archive. All problems are reported, not only the first. Exits with 1 if
-/// anything is not what is claimed. `docs/verify.md` explains every problem.
+/// Reads every byte once. Recomputes diff IDs, blob digests, sizes and config digests; compares layer
+/// counts, histories, manifest.json, index.json and repositories with each other; checks names, links
+/// and whiteouts inside the layers; and predicts whether Docker, containerd and podman would load the
+/// archive. Reports all problems, not only the first. Exits with 1 if anything is not what the archive
+/// claims. `docs/verify.md` explains every problem.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   imgtar verify app.tar
@@ -49,15 +49,15 @@ pub(crate) struct Args {
     #[command(flatten)]
     transfer: Transfer,
 
-    /// Also tell what to know before running the images
+    /// Also report what to know before running the images
     ///
-    /// Setuid and setgid files, capabilities, devices, files that anybody may write, names with
-    /// control characters, what looks like a secret in environment, labels and history, and the user.
-    /// The exit code does not depend on it, unless --fail-on names what was found.
+    /// Reports setuid and setgid files, capabilities, devices, world-writable files, names with control
+    /// characters, what looks like a secret in environment, labels and history, and the user. This does
+    /// not change the exit code, unless --fail-on names what was found.
     #[arg(long)]
     audit: bool,
 
-    /// Exit with 1 if the audit finds something of these kinds
+    /// Exit with 1 if the audit finds anything of these kinds
     #[arg(
         long,
         value_name = "KINDS",

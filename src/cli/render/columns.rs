@@ -55,10 +55,10 @@ pub(crate) fn table(
 pub(super) fn too_wide(padding: u64, exceeded: Exceeded) -> Failure {
     let limit = exceeded.limit;
     Failure::input(format!(
-        "one cell of the table is so wide that {padding} spaces would stand beside the others: {exceeded}"
+        "one cell of the table is so wide that {padding} spaces would pad the others: {exceeded}"
     ))
     .hint(format!(
-        "--json has no such spaces; --limit {limit}=VALUE allows more of them"
+        "--json needs no padding; --limit {limit}=VALUE allows more"
     ))
 }
 

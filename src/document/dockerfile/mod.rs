@@ -127,7 +127,7 @@ impl Fault {
 }
 
 impl ConfigChanges {
-    /// Parses the values of `--change`, in their order. No value is no change.
+    /// Parses the values of `--change`, in their order. An empty list changes nothing.
     ///
     /// # Errors
     ///

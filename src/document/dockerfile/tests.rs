@@ -168,13 +168,12 @@ fn what_was_hardly_meant_is_told() {
     ];
     let changes = ConfigChanges::parse(&changes).expect("parses");
     let doubts: Vec<String> = changes.doubts().iter().map(ToString::to_string).collect();
-    let no_array = "begins like a JSON array and is none, so it counts as plain text";
+    let no_array = "begins like a JSON array but is not one, so it is taken as plain text";
     assert_eq!(
         doubts,
         [
             format!("change 1: CMD {no_array}"),
-            "change 2: ENTRYPOINT has something behind its JSON array, which counts for nothing"
-                .into(),
+            "change 2: ENTRYPOINT has something after its JSON array, which is ignored".into(),
             format!("change 4, line 1: HEALTHCHECK {no_array}"),
             format!("change 4, line 2: VOLUME {no_array}"),
         ]

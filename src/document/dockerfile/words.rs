@@ -14,8 +14,8 @@ fn is_blank(c: char) -> bool {
 }
 
 /// What people write who mean a JSON array, and what becomes of it.
-const NO_ARRAY: &str = "begins like a JSON array and is none, so it counts as plain text";
-const BEHIND: &str = "has something behind its JSON array, which counts for nothing";
+const NO_ARRAY: &str = "begins like a JSON array but is not one, so it is taken as plain text";
+const BEHIND: &str = "has something after its JSON array, which is ignored";
 
 /// A line's parts.
 #[derive(Debug, Default)]

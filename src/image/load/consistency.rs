@@ -39,7 +39,7 @@ pub(super) fn check(image: &Image, problems: &mut Vec<Problem>) {
                 push(Problem::error(Code::ConfigInvalid, message).compared("layers", &rootfs.kind));
             }
             if rootfs.diff_ids.len() != layers {
-                let message = "the manifest lists another number of layers than the config has diff IDs; engines refuse it";
+                let message = "the manifest lists more or fewer layers than the config has diff IDs; engines refuse it";
                 push(Problem::error(Code::LayerCountMismatch, message).compared(
                     format!("{} diff IDs", rootfs.diff_ids.len()),
                     format!("{layers} layers"),
@@ -90,7 +90,7 @@ fn platform(image: &Image, push: &mut impl FnMut(Problem)) {
         && missing.is_none()
         && (&listed.os, &listed.architecture) != (&own.os, &own.architecture)
     {
-        let message = "the index lists the image for another platform than its config says: engines pick it by the one and run it as the other";
+        let message = "the index lists the image for a platform other than the one in its config: engines pick it by the first and run it as the second";
         let problem = Problem::warning(Code::PlatformMismatch, message);
         push(problem.compared(listed, own));
     }

@@ -86,7 +86,7 @@ impl Loader<'_> {
         {
             self.checked.insert(read.span);
             if *claimed != read.computed {
-                let message = "the config's bytes are not those that its digest names, so the image is another one than is claimed";
+                let message = "the config's bytes do not match its digest, so the image is not the one that is claimed";
                 let problem = Problem::error(Code::ConfigDigestMismatch, message);
                 self.problem(problem.compared(claimed, &read.computed), name, image);
             }

@@ -65,8 +65,8 @@ impl Loader<'_> {
             Ok(Document::Index(descriptors)) => descriptors,
             Ok(Document::Manifest(_)) => {
                 let json = Json::Null;
-                let why = JsonNode::root(&json, "index.json")
-                    .invalid("it is a manifest, an index is wanted");
+                let why =
+                    JsonNode::root(&json, "index.json").invalid("it is a manifest, not an index");
                 return Ok(Err(why.into()));
             }
             Err(fault) => return Ok(Err(fault.into())),
@@ -100,7 +100,7 @@ impl Loader<'_> {
                 });
                 let fault = match version {
                     Ok(version) if version == "1.0.0" => return Ok(()),
-                    Ok(version) => format!("it says version `{version}`, 1.0.0 is known"),
+                    Ok(version) => format!("its version is `{version}`; only 1.0.0 is known"),
                     Err(why) => why.to_string(),
                 };
                 (Code::ManifestInvalid, fault)
@@ -113,7 +113,7 @@ impl Loader<'_> {
             Err(Unreadable::Lookup(why)) => (Code::MemberMissing, why.to_string()),
         };
         let message = format!(
-            "the file oci-layout marks an OCI image layout, containerd reads none without it: {fault}"
+            "the file oci-layout marks an OCI image layout, and containerd reads no layout without it: {fault}"
         );
         self.problems
             .push(Problem::warning(code, message).in_member(b"oci-layout"));
@@ -188,7 +188,7 @@ impl Loader<'_> {
             }
         };
         if let Some((claimed, computed)) = self.differs(Some(&descriptor.digest), &document) {
-            let message = "the manifest's bytes are not those that its digest names";
+            let message = "the manifest's bytes do not match its digest";
             let problem =
                 Problem::error(Code::BlobDigestMismatch, message).compared(claimed, computed);
             self.problems.push(problem.in_member(&member));

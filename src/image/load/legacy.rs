@@ -59,7 +59,8 @@ impl Loader<'_> {
                 Ok(json) => {
                     let id = String::from_utf8_lossy(directory.base()).into_owned();
                     if json.id != id {
-                        let message = "the image's json calls it by another ID than its directory";
+                        let message =
+                            "the image's json gives it an ID other than the name of its directory";
                         let problem =
                             Problem::warning(Code::ConfigInvalid, message).compared(&id, &json.id);
                         self.problems.push(problem.in_member(member.as_bytes()));
@@ -164,7 +165,7 @@ impl Loader<'_> {
         untagged.sort_unstable();
         tops.extend(untagged);
         if tops.is_empty() && !nodes.is_empty() {
-            let message = "the parents of the v1 images go round in a circle, none is on top";
+            let message = "the parents of the v1 images form a circle, so that none is on top";
             self.problems
                 .push(Problem::error(Code::ConfigInvalid, message));
         }
@@ -206,7 +207,7 @@ impl Loader<'_> {
                 break;
             };
             if !seen.insert(id) {
-                let message = "the parents of the image go round in a circle";
+                let message = "the parents of the image form a circle";
                 self.problem(
                     Problem::error(Code::ConfigInvalid, message),
                     below,

@@ -53,7 +53,7 @@ impl Loader<'_> {
     pub(super) fn check_text(&mut self, member: &str, bytes: &[u8]) {
         if std::str::from_utf8(bytes).is_err() {
             let message = format!(
-                "{member} holds bytes that are no UTF-8: engines read other characters in their place"
+                "{member} holds bytes that are not UTF-8: engines replace them by other characters"
             );
             self.odd(member, message);
         }
@@ -67,14 +67,14 @@ impl Loader<'_> {
         let mut unknown = unknown_keys(&root, &INDEX);
         let version = root.field("schemaVersion").and_then(|node| node.integer());
         if !matches!(version, Ok(Some(2))) {
-            let message = "index.json is not of schema version 2, which is the only one there is";
+            let message = "index.json is not of schema version 2, the only one";
             self.odd("index.json", message.to_owned());
         }
         let media_type = root.field("mediaType").and_then(|node| node.parsed());
         if let Ok(Some(media_type)) = media_type
             && !MediaType::is_index(&media_type)
         {
-            let message = format!("index.json calls itself `{media_type}`, which is no index");
+            let message = format!("index.json calls itself `{media_type}`, which is not an index");
             self.odd("index.json", message);
         }
         let manifests = root.field("manifests").and_then(|node| node.items());

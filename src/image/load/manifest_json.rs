@@ -121,7 +121,7 @@ impl Loader<'_> {
             if let Some(named) = blob_digest_in_name(name.as_bytes())
                 && *named.digest() != source.digest
             {
-                let message = "LayerSources of manifest.json gives the layer another digest than the name of its file";
+                let message = "LayerSources of manifest.json gives the layer a digest other than the name of its file";
                 let problem = Problem::error(Code::DescriptionsDisagree, message)
                     .compared(&source.digest, named)
                     .of_layer(index);

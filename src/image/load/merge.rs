@@ -225,7 +225,7 @@ impl Loader<'_> {
                 ),
                 Some(position) if !self.is_top_of(&tag.id, &set.images[position]) => {
                     self.disagree(
-                        format!("repositories lets the tag {reference} mean {}, which is not the image's top layer", tag.id),
+                        format!("repositories points the tag {reference} at {}, which is not the image's top layer", tag.id),
                         "repositories",
                         Some(position),
                     );

@@ -149,7 +149,7 @@ impl fmt::Display for LayerName {
 
 /// A layer whose bytes are not those that a digest claims.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{name} is not what its {what} says: claimed {claimed}, computed {computed}")]
+#[error("{name} does not match its {what}: claimed {claimed}, computed {computed}")]
 pub struct Mismatch {
     /// The layer.
     pub name: LayerName,

@@ -85,7 +85,7 @@ pub enum ArchiveWarning {
     },
     /// A bare word is a name in an OCI image layout alone; Docker refuses archives that have one.
     #[error(
-        "the archive cannot keep the name `{name}`, which is none for Docker: only an OCI image layout can"
+        "the archive cannot keep the name `{name}`, which Docker does not accept: only an OCI image layout can"
     )]
     NameDropped {
         /// The name.
@@ -176,7 +176,7 @@ fn warnings(
             {
                 return Err(WriteError::Image {
                     image: image.image.display_name(),
-                    why: format!("another image is to be called `{tag}` too"),
+                    why: format!("another image would be called `{tag}` as well"),
                 });
             }
         }

@@ -47,7 +47,7 @@ impl<R: BufRead> StreamMember<R> for bzip2::bufread::BzDecoder<Metered<R>> {
         Self::new(inner)
     }
 
-    /// What is no stream is damage.
+    /// What is not a stream is damage.
     fn is_next(_: u8) -> bool {
         true
     }

@@ -98,7 +98,7 @@ impl<R: BufRead> Read for ZstdFrames<R> {
 const MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 
 /// How long the header of a frame is, told by its beginning (RFC 8878, 3.1.1.1). Of a skippable frame,
-/// and of what is no frame, its magic alone.
+/// and of what is not a frame, its magic alone.
 fn header_len(head: &[u8]) -> usize {
     if head.len() < MAGIC.len() {
         return MAGIC.len();

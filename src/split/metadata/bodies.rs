@@ -116,7 +116,7 @@ impl<R: Read> BodiesReader<R> {
         const_hex::decode_to_slice(sha256.encoded(), &mut sum)
             .map_err(|why| invalid(why.to_string()))?;
         let raw = line.flat_raw.map(|raw| STANDARD.decode(raw)).transpose();
-        let raw = raw.map_err(|why| invalid(format!("no base64: {why}")))?;
+        let raw = raw.map_err(|why| invalid(format!("not base64: {why}")))?;
         let places = [
             line.flat.map(|path| Where::Flat(path.into_bytes())),
             raw.map(Where::Flat),

@@ -107,7 +107,7 @@ impl Container {
             }
         }
         if let Some((twice, _)) = archive.duplicates().next() {
-            let why = "it is there twice".to_owned();
+            let why = "it is present twice".to_owned();
             return Err(StreamFault::Wrong(why).of(twice.name.to_string()));
         }
         Ok(Self {
@@ -191,7 +191,7 @@ fn describe(archive: &Contents, path: &str) -> Result<Description, MetadataError
         found => {
             return Err(MetadataError::Version {
                 path: path.to_owned(),
-                found: found.unwrap_or("nothing known").to_owned(),
+                found: found.unwrap_or("unknown").to_owned(),
                 wanted: SCHEMA,
             });
         }

@@ -19,7 +19,7 @@ pub enum MetadataError {
     Archive(#[from] ArchiveError),
     /// A tar that does not begin with the description that metadata begins with.
     #[error(
-        "{path} is no metadata that `flatten --metadata` wrote: its first member is not {wanted}"
+        "{path} is not metadata that `flatten --metadata` wrote: its first member is not {wanted}"
     )]
     NotMetadata {
         /// The file.
@@ -28,7 +28,7 @@ pub enum MetadataError {
         wanted: &'static str,
     },
     /// Metadata of another version.
-    #[error("{path} is metadata of the form `{found}`, this version of imgtar reads `{wanted}`")]
+    #[error("{path} is metadata of the format `{found}`, this version of imgtar reads `{wanted}`")]
     Version {
         /// The file.
         path: String,
@@ -136,7 +136,7 @@ pub enum StreamFault {
         why: String,
     },
     /// It asks for more than a limit allows.
-    #[error("it asks for too much")]
+    #[error("it exceeds a limit")]
     Limit(#[source] Exceeded),
     /// The tar that it describes is none, or is damaged.
     #[error("the tar that it describes is damaged")]

@@ -339,7 +339,7 @@ impl<R: Read> SplitReader<R> {
         let line: Line<'_> =
             serde_json::from_slice(line).map_err(|why| invalid(why.to_string()))?;
         if line.position != number {
-            let why = format!("the position is {}, {number} is due", line.position);
+            let why = format!("the position is {}, it should be {number}", line.position);
             return Err(invalid(why));
         }
         // Every entry has a header, so a stream of nothing but entries is an attack on patience.
@@ -350,7 +350,7 @@ impl<R: Read> SplitReader<R> {
             into.clear();
             STANDARD
                 .decode_vec(text, into)
-                .map_err(|why| invalid(format!("no base64: {why}")))
+                .map_err(|why| invalid(format!("not base64: {why}")))
         };
         let piece = match line.kind {
             1 => {
@@ -384,7 +384,7 @@ impl<R: Read> SplitReader<R> {
         self.bytes = self
             .bytes
             .checked_add(len)
-            .ok_or_else(|| invalid("the sizes add up to more than can be".into()))?;
+            .ok_or_else(|| invalid("the sizes add up to more than is possible".into()))?;
         Ok(Some((number, piece)))
     }
 }

@@ -24,7 +24,7 @@ pub enum RebuildError {
     #[error(transparent)]
     Source(#[from] SourceError),
     /// The flat tar is none.
-    #[error("{path} is no sound tar")]
+    #[error("{path} is not a valid tar")]
     Flat {
         /// The file.
         path: String,
@@ -32,7 +32,7 @@ pub enum RebuildError {
         source: TarError,
     },
     /// An entry of the flat tar that asks for more than a limit allows.
-    #[error("{path} asks for too much, at `{}` (header at byte {offset})", escape::name(.entry))]
+    #[error("{path} exceeds a limit at `{}` (header at byte {offset})", escape::name(.entry))]
     FlatLimit {
         /// The file.
         path: String,
@@ -181,21 +181,21 @@ impl fmt::Display for FlatChange {
         match self.what {
             FlatChangeKind::Added => f.write_str("was added"),
             FlatChangeKind::Removed => f.write_str("is missing"),
-            FlatChangeKind::Twice => f.write_str("is there twice"),
-            FlatChangeKind::Type => f.write_str("is of another type"),
-            FlatChangeKind::Content => f.write_str("has other content"),
+            FlatChangeKind::Twice => f.write_str("is present twice"),
+            FlatChangeKind::Type => f.write_str("has a different type"),
+            FlatChangeKind::Content => f.write_str("has different content"),
             FlatChangeKind::Size(wanted, found) => {
-                write!(f, "has {found} bytes, {wanted} are wanted")
+                write!(f, "has {found} bytes instead of {wanted}")
             }
             FlatChangeKind::Mode(wanted, found) => {
-                write!(f, "has the mode {found:04o}, {wanted:04o} is wanted")
+                write!(f, "has the mode {found:04o} instead of {wanted:04o}")
             }
-            FlatChangeKind::Owner => f.write_str("has another owner or group"),
-            FlatChangeKind::Time => f.write_str("has another modification time"),
+            FlatChangeKind::Owner => f.write_str("has a different owner or group"),
+            FlatChangeKind::Time => f.write_str("has a different modification time"),
             FlatChangeKind::Link => f.write_str("is a link to something else"),
-            FlatChangeKind::Parted => f.write_str("is a file of its own, a hard link is wanted"),
-            FlatChangeKind::Device => f.write_str("has other device numbers"),
-            FlatChangeKind::Attributes => f.write_str("has other extended attributes"),
+            FlatChangeKind::Parted => f.write_str("is a separate file instead of a hard link"),
+            FlatChangeKind::Device => f.write_str("has different device numbers"),
+            FlatChangeKind::Attributes => f.write_str("has different extended attributes"),
         }
     }
 }

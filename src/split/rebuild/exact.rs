@@ -55,7 +55,7 @@ pub(super) fn write(
     let len = places.finish()?;
     if len != archive.size {
         return Err(wrong(format!(
-            "the archive comes to {len} bytes, the description claims {}",
+            "the archive has {len} bytes, the description claims {}",
             archive.size
         )));
     }

@@ -337,7 +337,7 @@ impl<'p> Parts<'p> {
             }
         })?;
         if at != layer.size {
-            let why = format!("the layer comes to {at} bytes, {} are wanted", layer.size);
+            let why = format!("the layer has {at} bytes instead of {}", layer.size);
             return Err(wrong(&name, why));
         }
         sink.finish().map_err(RebuildError::Write)
@@ -371,14 +371,14 @@ impl<'p> Parts<'p> {
             Where::Member(name) => {
                 let slice = self.container.slice(name)?;
                 if slice.len() != body.size {
-                    let why = format!("it has {} bytes, {} are wanted", slice.len(), body.size);
+                    let why = format!("it has {} bytes instead of {}", slice.len(), body.size);
                     return Err(wrong(name, why));
                 }
                 sink.slice(&slice)
             }
             Where::Stored(offset) => {
                 let why = format!(
-                    "the {} bytes at {offset}, which line {} of a stream wants, lie outside the store of {} bytes",
+                    "the {} bytes at {offset}, which line {} of a stream needs, are outside the store of {} bytes",
                     body.size,
                     body.position,
                     self.container.description().bytes.size
@@ -386,7 +386,7 @@ impl<'p> Parts<'p> {
                 Err(wrong(names::DESCRIPTION, why))
             }
             Where::Layer(_) | Where::Nowhere => {
-                let why = format!("the body of line {} is nowhere", body.position);
+                let why = format!("the body of line {} is missing", body.position);
                 Err(wrong(bodies_name, why))
             }
         }
@@ -468,7 +468,7 @@ fn clean(path: &[u8]) -> Vec<u8> {
 }
 
 fn disagree(at: u64) -> String {
-    format!("headers and lines do not agree about the body at byte {at} of the layer")
+    format!("headers and lines disagree about the body at byte {at} of the layer")
 }
 
 /// What keeps headers from being applied: the metadata that they come from, or what they say.

@@ -319,6 +319,6 @@ fn kept(entry: &Entry, what: &str) -> MetadataError {
 }
 
 fn disagree(at: u64) -> MetadataError {
-    let why = format!("it and the headers do not agree about the body at byte {at} of the archive");
+    let why = format!("it and the headers disagree about the body at byte {at} of the archive");
     StreamFault::Wrong(why).of(names::ARCHIVE_BODIES)
 }

@@ -140,7 +140,7 @@ impl Listing {
         self.rows.iter().map(line).collect()
     }
 
-    /// Python sorts text, and bytes that are no text as if they were characters from U+DC80 on.
+    /// Python sorts text, and bytes that are not text as if they were characters from U+DC80 on.
     fn in_python_order(&self) -> Vec<(&Vec<u8>, &Row)> {
         let mut rows: Vec<_> = self.rows.iter().collect();
         rows.sort_by_key(|(path, _)| {
