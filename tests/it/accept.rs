@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use crate::support::forge::{Entry, Form};
 use crate::support::listing::{Listing, Row};
 use crate::support::{
-    Docker, Input, Run, answer, archives, bytes, engines, imgtar, imgtar_with, items, shared,
+    Docker, Input, Run, answer, archives, bytes, cases, engines, imgtar, imgtar_with, items,
     shown, text,
 };
 
@@ -469,16 +469,14 @@ fn every_archive_gets_a_layer() {
 /// come back with what they have, and one more makes up for all the rest.
 #[test]
 fn any_flat_tar_becomes_a_layer_of_lean_metadata() {
-    let Some(directory) = shared("cases") else {
-        return;
-    };
+    let directory = cases();
     let flattened = |name: &str| {
         let layers = forge::layers(&bytes(&format!("{directory}/{name}")));
         let archive = forge::archive(&layers, Form::Hybrid);
         let run = imgtar_with(&["flatten", "-"], Input::Pipe(&archive));
         (run.code == 0).then_some((archive, run.stdout))
     };
-    let all: Vec<_> = archives(&directory)
+    let all: Vec<_> = archives(directory)
         .iter()
         .filter_map(|name| Some((name.clone(), flattened(name)?)))
         .collect();

@@ -1,17 +1,18 @@
-//! `flatten` on crafted layers: every case of `shared/cases` in every layout, the form of the output,
+//! `flatten` on crafted layers: every case of `testdata/cases.tar.zst` in every layout, the form of the output,
 //! and what is left when something is wrong.
 
 use crate::support;
 use crate::support::{forge, listing};
 use std::collections::BTreeMap;
 use std::fs;
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use tempfile::TempDir;
 
 use crate::support::forge::{Entry, Form};
 use crate::support::listing::Listing;
-use crate::support::{Input, Run, imgtar, imgtar_with, read, shared, shown, tool};
+use crate::support::{Input, Run, archives, imgtar, imgtar_with, read, shared, shown, tool};
 
 // --- the cases ------------------------------------------------------------------------------------
 
@@ -24,9 +25,9 @@ struct Case {
     want: Option<Vec<Vec<u8>>>,
 }
 
-/// The cases of some classes; `None`, loudly, where they are not.
-fn cases(classes: &[&str]) -> Option<Vec<Case>> {
-    let directory = shared("cases")?;
+/// The cases of some classes.
+fn cases(classes: &[&str]) -> Vec<Case> {
+    let directory = support::cases();
     let table = read(&format!("{directory}/CASES.tsv"));
     let mut found = Vec::new();
     for line in table.lines().skip(1) {
@@ -44,7 +45,7 @@ fn cases(classes: &[&str]) -> Option<Vec<Case>> {
         }
     }
     assert!(!found.is_empty(), "there are cases of {classes:?}");
-    Some(found)
+    found
 }
 
 /// Where one archive is flattened.
@@ -130,7 +131,7 @@ fn outcome(case: &Case, archive: &[u8]) -> Result<Option<Vec<u8>>, String> {
 
 /// Tries every case of a class as it is stored and in every form; the bytes have to be the same.
 fn class(name: &str) {
-    let Some(cases) = cases(&[name]) else { return };
+    let cases = cases(&[name]);
     let mut wrong = Vec::new();
     for case in &cases {
         let stored = outcome(case, &case.archive);
@@ -177,12 +178,30 @@ fn cases_that_must_be_refused() {
 /// No case is overlooked: the classes above are all there are.
 #[test]
 fn every_case_has_a_class() {
-    let Some(directory) = shared("cases") else {
+    let directory = support::cases();
+    let all = read(&format!("{directory}/CASES.tsv")).lines().count() - 1;
+    let known = cases(&["std", "spec", "lenient", "refuse"]).len();
+    assert_eq!(known, all);
+    assert_eq!(archives(directory).len(), all);
+}
+
+/// The cases beside the repository are those that are packed in it.
+#[test]
+fn every_shared_case_is_packed() {
+    let Some(shared) = shared("cases") else {
         return;
     };
-    let all = read(&format!("{directory}/CASES.tsv")).lines().count() - 1;
-    let known = cases(&["std", "spec", "lenient", "refuse"]).map_or(0, |cases| cases.len());
-    assert_eq!(known, all);
+    for entry in fs::read_dir(&shared).expect("the cases") {
+        let name = shown(Path::new(&entry.expect("an entry").file_name()));
+        if name == "README.md" {
+            continue;
+        }
+        let packed = fs::read(format!("{}/{name}", support::cases())).ok();
+        assert!(
+            packed == Some(support::bytes(&format!("{shared}/{name}"))),
+            "{name} is new or has changed: run testdata/pack-cases.sh"
+        );
+    }
 }
 
 // --- rules that no case has -----------------------------------------------------------------------
@@ -306,10 +325,10 @@ for name in sys.argv[1:]:
 ";
 
 /// The tars of all cases that have a tree, and of the image with large files.
-fn outputs(place: &TempDir) -> Option<Vec<String>> {
+fn outputs(place: &TempDir) -> Vec<String> {
     let mut files = Vec::new();
     let mut archives = vec![("large".to_owned(), forge::archive(&large(), Form::Hybrid))];
-    for case in cases(&["std", "spec", "lenient"])? {
+    for case in cases(&["std", "spec", "lenient"]) {
         archives.push((case.name, case.archive));
     }
     for (name, archive) in archives {
@@ -319,7 +338,7 @@ fn outputs(place: &TempDir) -> Option<Vec<String>> {
             files.push(to);
         }
     }
-    Some(files)
+    files
 }
 
 /// Whether all names and targets in a tar are UTF-8.
@@ -531,10 +550,7 @@ fn repeated_layers_and_holes_keep_their_bytes() {
 /// The threads do not change the bytes of any case either.
 #[test]
 fn threads_do_not_change_the_bytes() {
-    let Some(cases) = cases(&["std", "spec"]) else {
-        return;
-    };
-    for case in cases {
+    for case in cases(&["std", "spec"]) {
         let archive = forge::archive(&forge::layers(&case.archive), Form::Compressed);
         let place = Place::new(&archive);
         let one = place.flattened(&["-j", "1"]);

@@ -1,12 +1,12 @@
 //! What `verify` predicts of engines is what the engines did, and what it quotes is what they said.
 //!
 //! Three lists say what they did: `testdata/broken/LOADERS.tsv` (made by `testdata/ask-loaders.sh`),
-//! `ENGINES.tsv` of the crafted layers in `../shared/cases`, and `testdata/corpus-loaders.tsv` for the
+//! `ENGINES.tsv` of the crafted layers in `testdata/cases.tar.zst`, and `testdata/corpus-loaders.tsv` for the
 //! archives that others made, in `../shared/corpus`.
 
 use std::collections::BTreeMap;
 
-use crate::support::{imgtar, read, repository, shared, text};
+use crate::support::{cases, imgtar, read, repository, shared, text};
 use serde_json::Value;
 
 /// The engines as `verify --json` calls them.
@@ -158,7 +158,7 @@ fn broken_archives_are_predicted() {
 
 #[test]
 fn crafted_layers_are_predicted() {
-    let Some(cases) = shared("cases") else { return };
+    let cases = cases();
     let table = read(&format!("{cases}/ENGINES.tsv"));
     let mut rows = rows(&table, |name| format!("{cases}/{name}.tar"), [4, 5, 8]);
     for row in &mut rows {

@@ -13,7 +13,7 @@ use tempfile::TempDir;
 use crate::support::forge::{Entry, Form};
 use crate::support::listing::Listing;
 use crate::support::{
-    Input, Run, answer, archives, bytes, engines, finish, imgtar, imgtar_with, items, number,
+    Input, Run, answer, archives, bytes, cases, engines, finish, imgtar, imgtar_with, items, number,
     shared, shown, text,
 };
 
@@ -186,11 +186,9 @@ fn archives_of_others_come_back() {
 /// Every crafted layer that can be flattened at all comes back, in every layout.
 #[test]
 fn crafted_layers_come_back() {
-    let Some(directory) = shared("cases") else {
-        return;
-    };
+    let directory = cases();
     let mut exact = 0;
-    for name in archives(&directory) {
+    for name in archives(directory) {
         let layers = forge::layers(&bytes(&format!("{directory}/{name}")));
         for form in Form::ALL {
             let archive = forge::archive(&layers, form);
@@ -211,11 +209,9 @@ fn crafted_layers_come_back() {
 /// The same without the bytes of hidden files: what comes back still merges to the same flat tar.
 #[test]
 fn crafted_layers_come_back_lean() {
-    let Some(directory) = shared("cases") else {
-        return;
-    };
+    let directory = cases();
     let mut lean = 0;
-    for name in archives(&directory) {
+    for name in archives(directory) {
         let layers = forge::layers(&bytes(&format!("{directory}/{name}")));
         let work = Work::new();
         let path = work.write("in", &forge::archive(&layers, Form::Legacy));

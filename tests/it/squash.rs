@@ -12,7 +12,7 @@ use imgtar::{Jobs, Options};
 use serde_json::Value;
 
 use crate::support::{
-    Input, answer, archives, bytes, engines, imgtar, imgtar_with, items, repository, shared, shown,
+    Input, answer, archives, bytes, cases, engines, imgtar, imgtar_with, items, repository, shared, shown,
     text,
 };
 
@@ -142,13 +142,11 @@ fn engines_archives() {
 /// Every crafted case that has a right result.
 #[test]
 fn crafted_cases() {
-    let Some(directory) = shared("cases") else {
-        return;
-    };
+    let directory = cases();
     let scratch = tempfile::tempdir().expect("a directory");
     let to = scratch.path().join("out.tar");
     let mut count = 0;
-    for name in archives(&directory) {
+    for name in archives(directory) {
         let archive = format!("{directory}/{name}");
         let path = Path::new(&archive);
         if path.extension().is_some_and(|e| e == "tar") && path.with_extension("tsv").is_file() {

@@ -13,6 +13,7 @@ use std::fs::{self, File};
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::sync::OnceLock;
 use std::thread;
 
 use imgtar::report::units;
@@ -279,6 +280,27 @@ pub fn shared(directory: &str) -> Option<String> {
     assert!(!required("IMGTAR_REQUIRE_SHARED"), "{why}");
     skip(&format!("what needs shared/{directory}"), &why);
     None
+}
+
+/// The crafted cases of `testdata/cases.tar.zst`: a directory with their archives, the right trees and the
+/// two tables. Unpacked once, below `target/tmp`.
+pub fn cases() -> &'static str {
+    static DIRECTORY: OnceLock<String> = OnceLock::new();
+    DIRECTORY.get_or_init(|| {
+        let packed = bytes(&repository("testdata/cases.tar.zst"));
+        let name = sha256(&packed).replace(':', "-");
+        let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("cases-{name}"));
+        if !directory.is_dir() {
+            // Whole before it gets its name, for another run of the tests at the same time.
+            let unfinished = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a directory");
+            let plain = zstd::decode_all(packed.as_slice()).expect("zstd data");
+            let mut tar = tar::Archive::new(plain.as_slice());
+            tar.unpack(unfinished.path()).expect("room for the cases");
+            let renamed = fs::rename(unfinished.path(), &directory);
+            assert!(renamed.is_ok() || directory.is_dir(), "{renamed:?}");
+        }
+        shown(&directory)
+    })
 }
 
 fn required(variable: &str) -> bool {
