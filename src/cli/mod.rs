@@ -101,6 +101,9 @@ impl Command {
     }
 }
 
+/// The environment variable that makes a debug build panic, so that the tests see what becomes of a bug.
+const TEST_PANIC: &str = "IMGTAR_TEST_PANIC";
+
 /// Runs the program.
 pub(crate) fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -109,6 +112,8 @@ pub(crate) fn main() -> ExitCode {
     // A panic is a bug whatever the input; its message goes to stderr as usual, its exit code says
     // what it is.
     let exit = panic::catch_unwind(|| {
+        let is_test = cfg!(debug_assertions) && std::env::var_os(TEST_PANIC).is_some();
+        assert!(!is_test, "{TEST_PANIC} is set");
         let context = Context::new(&cli.global, output);
         match cli.command.run(&context) {
             Ok(exit) => exit,

@@ -7,44 +7,16 @@ use std::fs;
 use std::path::Path;
 
 use serde_json::Value;
-use tempfile::TempDir;
 
 use crate::support::forge::{Entry, Form};
 use crate::support::listing::{Listing, Row};
 use crate::support::{
-    Docker, Input, Run, answer, archives, bytes, cases, engines, imgtar, imgtar_with, items,
-    shown, text,
+    Docker, Input, Run, Work, answer, archives, bytes, cases, engines, imgtar, imgtar_with, items,
+    text,
 };
 
-/// A directory for a flat tar, its metadata and what is made of them.
-struct Work {
-    directory: TempDir,
-}
-
+/// A flat tar, its metadata and what is made of them.
 impl Work {
-    fn new() -> Self {
-        Self {
-            directory: TempDir::new().expect("a directory"),
-        }
-    }
-
-    fn path(&self, name: &str) -> String {
-        shown(&self.directory.path().join(name))
-    }
-
-    fn write(&self, name: &str, bytes: &[u8]) -> String {
-        let path = self.path(name);
-        fs::write(&path, bytes).expect("room");
-        path
-    }
-
-    fn flatten(&self, archive: &str, image: &str, options: &[&str]) {
-        let (flat, metadata) = (self.path("flat"), self.path("metadata"));
-        let args = ["flatten", archive, image, "-f", "-o", &flat];
-        let args = [&args[..], &["--metadata", &metadata], options].concat();
-        imgtar(&args).exits(0);
-    }
-
     fn accept(&self, options: &[&str]) -> Run {
         let (flat, metadata, out) = (self.path("flat"), self.path("metadata"), self.path("out"));
         let args = ["rebuild", &flat, "--metadata", &metadata, "-f", "-o", &out];
@@ -53,10 +25,6 @@ impl Work {
 
     fn flat(&self) -> Vec<u8> {
         bytes(&self.path("flat"))
-    }
-
-    fn out(&self) -> Vec<u8> {
-        bytes(&self.path("out"))
     }
 
     /// What the archive that came out holds, in one more layer than `below` has, which are its others.
@@ -218,10 +186,10 @@ const CHANGES: [(&str, Change); 15] = [
 fn what_was_changed_becomes_a_layer() {
     let work = Work::new();
     for form in Form::ALL {
-        let archive = work.write("in", &base(form));
+        let archive = work.put("in", &base(form));
         let below = layers(&archive, 0);
         for keep in [&[][..], &["--keep-blobs"]] {
-            work.flatten(&archive, "@0", keep);
+            work.flatten(&archive, "@0", keep).exits(0);
             assert_same(&work.flat(), &forge::layer(&flat()), "the forge's own");
             for (what, change) in CHANGES {
                 let what = format!("{what}, {form:?}, {keep:?}");
@@ -232,7 +200,7 @@ fn what_was_changed_becomes_a_layer() {
                     // Links stand behind what they lead to.
                     entries.sort_by_key(|entry| entry.typeflag == b'1');
                 }
-                work.write("flat", &forge::layer(&entries));
+                work.put("flat", &forge::layer(&entries));
                 let run = work.accept(&[]);
                 assert_eq!(run.code, 0, "{what}: {run}");
                 assert!(run.err().contains("layer 2: new, sha256:"), "{what}: {run}");
@@ -259,14 +227,14 @@ fn lost_bytes_are_named() {
     ];
     let work = Work::new();
     for form in Form::ALL {
-        let archive = work.write("in", &base(form));
+        let archive = work.put("in", &base(form));
         let below = layers(&archive, 0);
         for (layer, path, change) in lossy {
             let mut entries = flat();
             change(&mut entries);
             let changed = forge::layer(&entries);
-            work.flatten(&archive, "@0", &[]);
-            work.write("flat", &changed);
+            work.flatten(&archive, "@0", &[]).exits(0);
+            work.put("flat", &changed);
             let run = work.accept(&[]).exits(3);
             let wanted = format!("layer {layer} cannot be put together");
             assert!(run.err().contains(&wanted), "{run}");
@@ -276,16 +244,16 @@ fn lost_bytes_are_named() {
 
             // Where the layer was kept, nothing is lost.
             if form == Form::Compressed {
-                work.flatten(&archive, "@0", &["--keep-blobs"]);
-                work.write("flat", &changed);
+                work.flatten(&archive, "@0", &["--keep-blobs"]).exits(0);
+                work.put("flat", &changed);
                 work.accept(&[]).exits(0);
                 work.assert_extends(&below, path);
                 fs::remove_file(work.path("out")).expect("it is there");
             }
 
             // And lean metadata is without what is lost anyway.
-            work.flatten(&archive, "@0", &["--lean"]);
-            work.write("flat", &changed);
+            work.flatten(&archive, "@0", &["--lean"]).exits(0);
+            work.put("flat", &changed);
             let run = work.accept(&[]).exits(0);
             let wanted = format!("layer {layer}: without ");
             assert!(run.err().contains(&wanted), "{run}");
@@ -297,9 +265,9 @@ fn lost_bytes_are_named() {
         }
     }
     // All that is lost is told.
-    let archive = work.write("in", &base(Form::Hybrid));
-    work.flatten(&archive, "@0", &[]);
-    work.write("flat", &forge::layer(&[directory("etc/")]));
+    let archive = work.put("in", &base(Form::Hybrid));
+    work.flatten(&archive, "@0", &[]).exits(0);
+    work.put("flat", &forge::layer(&[directory("etc/")]));
     let run = work.accept(&[]).exits(3);
     for line in [
         "that `etc/hosts` had",
@@ -317,7 +285,7 @@ fn no_change_makes_no_layer() {
     for name in ["docker20-one.tar", "docker26c-multi.tar", "v1.tar"] {
         let archive = engines(name);
         let work = Work::new();
-        work.flatten(&archive, "@0", &["--keep-blobs"]);
+        work.flatten(&archive, "@0", &["--keep-blobs"]).exits(0);
         work.accept(&[]).succeeds();
         assert!(work.out() == bytes(&archive), "{name}");
         let run = work.accept(&["-t", "other:1"]).exits(0);
@@ -352,13 +320,13 @@ fn what_exports_leave_out_is_no_change() {
     for form in [Form::Hybrid, Form::Compressed] {
         let archive = forge::archive(&[forge::layer(&entries)], form);
         let work = Work::new();
-        let path = work.write("in", &archive);
-        work.flatten(&path, "@0", &["--keep-blobs"]);
+        let path = work.put("in", &archive);
+        work.flatten(&path, "@0", &["--keep-blobs"]).exits(0);
         let mut exported = flat();
         let mut mounted = Entry::file(".dockerenv", b"");
         mounted.mode = 0o755;
         exported.extend([mounted, directory("proc/"), directory("sys/")]);
-        work.write("flat", &forge::layer(&exported));
+        work.put("flat", &forge::layer(&exported));
         work.accept(&[]).succeeds();
         assert!(work.out() == archive, "{form:?}");
         // What looks like an engine's where no engine was is somebody's own.
@@ -369,7 +337,7 @@ fn what_exports_leave_out_is_no_change() {
                 ("SCHILY.xattr.user.x".into(), b"1".to_vec()),
             ];
         }
-        work.write("flat", &forge::layer(&exported));
+        work.put("flat", &forge::layer(&exported));
         let run = work.accept(&[]).exits(0);
         assert!(run.err().contains("2 added, 0 changed"), "{run}");
         work.assert_extends(&layers(&path, 0), "own directories");
@@ -381,12 +349,12 @@ fn what_exports_leave_out_is_no_change() {
 fn a_container_of_no_engine() {
     let work = Work::new();
     let archive = engines("docker20-one.tar");
-    work.flatten(&archive, "@0", &["--as-container"]);
+    work.flatten(&archive, "@0", &["--as-container"]).exits(0);
     let mut flat = work.flat();
     let end = usize::try_from(Listing::of(&flat).end).expect("it is in memory");
     flat.truncate(end);
     flat.extend(forge::layer(&[Entry::file("etc/new", b"added\n")]));
-    work.write("flat", &flat);
+    work.put("flat", &flat);
     let run = work.accept(&[]).exits(0);
     assert!(run.err().contains("1 added, 0 changed, 0 removed"), "{run}");
 }
@@ -396,11 +364,11 @@ fn a_container_of_no_engine() {
 #[test]
 fn damaged_bytes_make_no_unsound_archive() {
     let work = Work::new();
-    let archive = work.write("in", &base(Form::Compressed));
-    work.flatten(&archive, "@0", &["--lean"]);
+    let archive = work.put("in", &base(Form::Compressed));
+    work.flatten(&archive, "@0", &["--lean"]).exits(0);
     let mut entries = flat();
     entries.push(Entry::file("etc/new", b"new\n"));
-    work.write("flat", &forge::layer(&entries));
+    work.put("flat", &forge::layer(&entries));
     let mut made = 0;
     for name in ["metadata", "flat"] {
         let sound = bytes(&work.path(name));
@@ -412,7 +380,7 @@ fn damaged_bytes_make_no_unsound_archive() {
                 } else {
                     damaged[at] ^= 0x41;
                 }
-                work.write(name, &damaged);
+                work.put(name, &damaged);
                 let run = work.accept(&[]);
                 assert!([0, 3].contains(&run.code), "{name} at {at}: {run}");
                 let out = work.path("out");
@@ -425,7 +393,7 @@ fn damaged_bytes_make_no_unsound_archive() {
                 }
             }
         }
-        work.write(name, &sound);
+        work.put(name, &sound);
     }
     assert!(made > 10, "{made}");
 }
@@ -445,12 +413,12 @@ fn every_archive_gets_a_layer() {
         for n in 0..count {
             let what = format!("{name} @{n}");
             let work = Work::new();
-            work.flatten(&archive, &format!("@{n}"), &[]);
+            work.flatten(&archive, &format!("@{n}"), &[]).exits(0);
             let mut flat = work.flat();
             let end = usize::try_from(Listing::of(&flat).end).expect("it is in memory");
             flat.truncate(end);
             flat.extend(forge::layer(&[Entry::file("zz-added", b"added\n")]));
-            work.write("flat", &flat);
+            work.put("flat", &flat);
             let run = work.accept(&[]).exits(0);
             assert!(run.err().contains("1 added, 0 changed, 0 removed"), "{run}");
             assert_eq!(
@@ -494,9 +462,9 @@ fn any_flat_tar_becomes_a_layer_of_lean_metadata() {
         let end = usize::try_from(Listing::of(other).end).expect("it is in memory");
         let other = &[&other[..end], &marker].concat();
         let work = Work::new();
-        let archive = work.write("in", archive);
-        work.flatten(&archive, "@0", &["--lean"]);
-        work.write("flat", other);
+        let archive = work.put("in", archive);
+        work.flatten(&archive, "@0", &["--lean"]).exits(0);
+        work.put("flat", other);
         let run = work.accept(&[]);
         assert_eq!(run.code, 0, "{name} to {next}: {run}");
         let (out, again) = (work.path("out"), work.path("again"));
@@ -513,11 +481,11 @@ fn any_flat_tar_becomes_a_layer_of_lean_metadata() {
 #[test]
 fn the_new_image_is_what_was_asked_for() {
     let work = Work::new();
-    let archive = work.write("in", &base(Form::Legacy));
-    work.flatten(&archive, "@0", &[]);
+    let archive = work.put("in", &base(Form::Legacy));
+    work.flatten(&archive, "@0", &[]).exits(0);
     let mut entries = flat();
     entries.push(Entry::file("etc/new", b"new\n"));
-    work.write("flat", &forge::layer(&entries));
+    work.put("flat", &forge::layer(&entries));
     work.accept(&["--created", "2021-02-03T04:05:06Z"]).exits(0);
     let (out, first) = (work.path("out"), work.out());
     let names = &answer(&["images", "--json", &out])["images"][0]["references"];
@@ -554,7 +522,7 @@ fn the_new_image_is_what_was_asked_for() {
     assert!(run.stdout == first);
     assert!(run.err().contains("sha256:"), "{run}");
     // Something else altogether.
-    work.write("flat", b"no tar");
+    work.put("flat", b"no tar");
     let run = work.accept(&[]).exits(3);
     assert!(run.err().contains("it is text: `no tar`"), "{run}");
 }
@@ -568,13 +536,13 @@ fn loads(docker: Option<Docker>) {
         return;
     };
     let work = Work::new();
-    let archive = work.write("in", &base(Form::Compressed));
-    work.flatten(&archive, "@0", &[]);
+    let archive = work.put("in", &base(Form::Compressed));
+    work.flatten(&archive, "@0", &[]).exits(0);
     let mut entries = flat();
     named(&mut entries, "etc/passwd").mode = 0o600;
     named(&mut entries, "etc/hosts").name = b"hosts".to_vec();
     entries.push(Entry::file("etc/new", b"new\n"));
-    work.write("flat", &forge::layer(&entries));
+    work.put("flat", &forge::layer(&entries));
     let tag = format!("imgtar-accept-{}:1", std::process::id());
     let run = work.accept(&["-t", &tag]).exits(0);
     docker.run_on(&["load", "-q"], &work.path("out"));
@@ -589,7 +557,7 @@ fn loads(docker: Option<Docker>) {
 
     let exported = Work::new();
     exported.flatten(&work.path("out"), "@0", &[]);
-    exported.write("flat", &export);
+    exported.put("flat", &export);
     imgtar(&[
         "rebuild",
         &exported.path("flat"),

@@ -6,19 +6,18 @@ use std::ffi::OsString;
 use std::fs;
 use std::os::unix::ffi::OsStringExt as _;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Output;
 
 use crate::support::forge::{Entry, Form, layer};
-use crate::support::{bytes, imgtar, items, sha256, shown, text};
+use crate::support::{bytes, imgtar, items, program, sha256, shown, text};
 use base64::Engine as _;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 /// Runs imgtar with arguments that need not be text.
 fn run(args: &[&[u8]]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_imgtar"))
+    program()
         .args(args.iter().map(|arg| OsString::from_vec(arg.to_vec())))
-        .env("NO_COLOR", "1")
         .output()
         .expect("imgtar starts")
 }

@@ -19,9 +19,10 @@ use std::collections::HashMap;
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use trycmd::TestCases;
+
+use crate::support::{imgtar, repository};
 
 /// The language of a block without one in the copy that trycmd reads: it would run such a block.
 const UNRUN: &str = "unrun";
@@ -121,12 +122,8 @@ three
 fn text_of_archives_is_escaped() {
     let archive = "testdata/broken/names-with-escapes.tar";
     for command in ["images", "inspect", "layers", "history", "tree", "verify"] {
-        let output = Command::new(env!("CARGO_BIN_EXE_imgtar"))
-            .args([command, archive])
-            .current_dir(env!("CARGO_MANIFEST_DIR"))
-            .output()
-            .expect("imgtar runs");
-        let text = String::from_utf8(output.stdout).expect("UTF-8");
+        let run = imgtar(&[command, &repository(archive)]);
+        let text = run.out();
         let acts = |c: &char| (c.is_control() && !"\n\t".contains(*c)) || *c == '\u{202e}';
         let found: Vec<char> = text.chars().filter(acts).collect();
         assert!(found.is_empty(), "{command}: {found:?}");

@@ -5,7 +5,7 @@
 //! comes up together with every other. The seed is fixed; a longer search is
 //! `PROPTEST_CASES=100000 PROPTEST_RNG_SEED=$RANDOM cargo test --test it delta::`.
 
-use crate::support::{forge, listing};
+use crate::support::{flattened_layers, forge, listing};
 use std::collections::{BTreeMap, BTreeSet};
 use std::env;
 use std::fs;
@@ -13,7 +13,7 @@ use std::num::NonZeroUsize;
 use std::path::Path;
 
 use imgtar::base::progress::Silent;
-use imgtar::output::{FlattenOptions, WriteError, flatten, spool_delta};
+use imgtar::output::{WriteError, spool_delta};
 use imgtar::source::Input;
 use imgtar::tree::{Additions, ChangeKind, Delta, Tree, TreeError, difference};
 use imgtar::{Jobs, Options};
@@ -54,20 +54,9 @@ fn flat_tree(tar: &[u8], directory: &Path) -> Result<Tree, TreeError> {
 }
 
 /// The merged tree of layers as a rootfs tar, without a word of warning.
-fn flattened(layers: &[Vec<u8>], directory: &Path) -> Vec<u8> {
-    let file = directory.join("flat.tar");
-    _ = fs::remove_file(&file);
-    fs::write(&file, forge::archive(layers, Form::Hybrid)).expect("room for an archive");
-    let archive = imgtar::open(&file, &Options::default()).expect("an archive");
-    let images = archive.images().expect("images");
-    let options = FlattenOptions {
-        as_container: None,
-        verify: true,
-        jobs: jobs(),
-    };
-    let mut output = Vec::new();
-    let flattened = flatten(&images.images[0], &mut output, options, &Silent);
-    assert_eq!(flattened.expect("a tree").warnings, []);
+fn silent(layers: &[Vec<u8>], directory: &Path) -> Vec<u8> {
+    let (output, warnings) = flattened_layers(layers, &directory.join("flat.tar")).expect("a tree");
+    assert_eq!(warnings, []);
     output
 }
 
@@ -290,8 +279,8 @@ fn the_difference_makes_one_tree_of_the_other() {
         let layer = layer_of(&wanted, &delta);
         prop_assert_eq!(&layer, &layer_of(&wanted, &changes(&base, &wanted)));
         let stack = [lower.clone(), layer];
-        let got = flattened(&stack, directory);
-        let want = flattened(std::slice::from_ref(&upper), directory);
+        let got = silent(&stack, directory);
+        let want = silent(std::slice::from_ref(&upper), directory);
         if got != want {
             let lines = |tar: &[u8]| Listing::of(tar).tarlist();
             let difference = listing::difference(&lines(&want), &lines(&got));

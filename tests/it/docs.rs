@@ -7,13 +7,15 @@
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Output;
 
 use imgtar::base::digest::{ChainId, DiffId, Digest};
 use imgtar::report::{History, ImageTree, Images, Inspect, Layers, Ls, Verify};
 use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
 use serde_json::{Value, json};
+
+use crate::support::{program, up_to_date};
 
 /// The commands that answer with `--json`.
 const READING: [&str; 7] = [
@@ -304,12 +306,10 @@ fn the_global_options_are_the_same_everywhere() {
 
 /// The program, run at the root of the repository and without what could change its words.
 fn imgtar(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_imgtar"))
+    program()
         .args(arguments)
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .env("COLUMNS", HELP_WIDTH)
-        .env("NO_COLOR", "1")
-        .stdin(std::process::Stdio::null())
         .output()
         .expect("imgtar runs")
 }
@@ -333,26 +333,6 @@ fn archives() -> Vec<PathBuf> {
     }
     archives.sort();
     archives
-}
-
-/// Compares a file with what it should hold, or writes it.
-fn up_to_date(path: &str, wanted: &str) {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
-    if std::env::var_os("UPDATE_DOCS").is_some_and(|value| value == "1") {
-        fs::write(&file, wanted).unwrap_or_else(|why| panic!("{path}: {why}"));
-        return;
-    }
-    let found = fs::read_to_string(&file).unwrap_or_default();
-    let different = found
-        .lines()
-        .zip(wanted.lines())
-        .position(|(found, wanted)| found != wanted)
-        .unwrap_or_else(|| found.lines().count().min(wanted.lines().count()));
-    assert!(
-        found == wanted,
-        "{path} is out of date from line {}; run the tests with UPDATE_DOCS=1",
-        different + 1
-    );
 }
 
 /// Every limit stands in `docs/security.md` under its name, with its value.

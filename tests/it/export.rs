@@ -39,7 +39,7 @@ const TOUCHED: [&str; 2] = ["dev", "etc"];
 
 /// What `flatten` writes of an image, listed.
 #[track_caller]
-fn flattened(archive: &str, image: Option<&str>) -> Listing {
+fn listed(archive: &str, image: Option<&str>) -> Listing {
     let mut args = vec!["flatten", archive];
     args.extend(image);
     let run = imgtar(&args).exits(0);
@@ -133,12 +133,12 @@ fn stored(image: &str) -> BTreeMap<String, String> {
 #[test]
 fn test_images_are_what_docker_exports() {
     for archive in ONE {
-        let image = flattened(&engines(archive), None);
+        let image = listed(&engines(archive), None);
         assert_exported(&image, stored("app-1"), archive);
     }
     for archive in MULTI {
         for name in ["app:1", "app:2", "classic:1", "base:1"] {
-            let image = flattened(&engines(archive), Some(&format!("imgtar-testdata/{name}")));
+            let image = listed(&engines(archive), Some(&format!("imgtar-testdata/{name}")));
             let what = format!("{name} of {archive}");
             assert_exported(&image, stored(&name.replace(':', "-")), &what);
         }
@@ -181,7 +181,7 @@ fn shared_images_are_what_engines_export() {
         };
         for name in images {
             let chosen = archive.contains("multi").then_some(*name);
-            let image = flattened(&format!("{directory}/{archive}"), chosen);
+            let image = listed(&format!("{directory}/{archive}"), chosen);
             for engine in ["d20", "d26", "d26c"] {
                 let stored = format!("{directory}/{}.export-{engine}.tsv", name.replace(':', "-"));
                 let export = listing::split_lines(&support::bytes(&stored));

@@ -3,34 +3,16 @@
 use crate::support;
 use crate::support::forge;
 use std::fs;
-use std::io::Write as _;
 use std::path::Path;
 use std::process::Command;
 
 use bstr::ByteSlice as _;
-use tempfile::TempDir;
 
 use crate::support::forge::{Entry, Form, layer};
-use crate::support::{Input, Run, bytes, imgtar, imgtar_with, shown};
-
-struct Work(TempDir);
+use crate::support::packed::{self, gzip};
+use crate::support::{Input, Run, Work, bytes, imgtar, imgtar_with};
 
 impl Work {
-    fn new() -> Self {
-        Self(tempfile::tempdir().expect("a directory"))
-    }
-
-    fn path(&self, name: &str) -> String {
-        shown(&self.0.path().join(name))
-    }
-
-    fn put(&self, name: &str, bytes: &[u8]) -> String {
-        let path = self.path(name);
-        fs::create_dir_all(Path::new(&path).parent().expect("a directory")).expect("room");
-        fs::write(&path, bytes).expect("room for a file");
-        path
-    }
-
     /// Runs the command of a hint, which follows `start` there.
     #[track_caller]
     fn follow(&self, run: &Run, start: &str) {
@@ -47,7 +29,7 @@ impl Work {
         let path = std::env::var("PATH").unwrap_or_default();
         let output = Command::new("sh")
             .args(["-ec", command])
-            .current_dir(self.0.path())
+            .current_dir(self.directory())
             .env("PATH", format!("{}:{path}", program.display()))
             .output()
             .expect("a shell");
@@ -96,12 +78,6 @@ fn rootfs() -> Vec<u8> {
         Entry::file("bin/app", b"app"),
         Entry::file("etc/motd", b"hello\n"),
     ])
-}
-
-fn gzip(bytes: &[u8]) -> Vec<u8> {
-    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
-    encoder.write_all(bytes).expect("memory");
-    encoder.finish().expect("memory")
 }
 
 fn base64(bytes: &[u8], width: usize) -> Vec<u8> {
@@ -170,12 +146,8 @@ fn what_went_through_a_pipe_for_text_is_named() {
     }
     let compressed: [(&str, Vec<u8>); 3] = [
         ("gzip", gzip(&tar)),
-        ("zstd", zstd::encode_all(&*tar, 3).expect("memory")),
-        ("xz", {
-            let mut encoder = liblzma::write::XzEncoder::new(Vec::new(), 6);
-            encoder.write_all(&tar).expect("memory");
-            encoder.finish().expect("memory")
-        }),
+        ("zstd", packed::zstd(&tar)),
+        ("xz", packed::xz(&tar)),
     ];
     for (name, bytes) in compressed {
         let words = [
@@ -332,7 +304,7 @@ fn other_text_is_named() {
             "http",
             "HTTP/1.1 302 Found\r\nLocation: /login\r\n\r\n".into(),
             &[
-                "the answer of a web server",
+                "a web server's response",
                 "`HTTP/1.1 302 Found`",
                 "curl -fL -o",
             ],
@@ -615,7 +587,7 @@ fn what_a_compression_holds_is_named_too() {
             "| lz4 -dc | imgtar verify -",
         ],
     );
-    let zstd = zstd::encode_all(&b"text\n"[..], 3).expect("memory");
+    let zstd = packed::zstd(b"text\n");
     refused(
         &work,
         "a.tar.zst",
@@ -637,7 +609,7 @@ fn parts_of_a_split_file_are_recognised() {
     let work = Work::new();
     let tar = archive();
     let words = [
-        "in the middle of a tar archive",
+        "from the middle of a tar archive",
         "join all of them in order: cat PART1 PART2",
     ];
     for cut in [700, 1000, 1500] {
@@ -738,13 +710,13 @@ fn noise_is_nothing_known() {
     let path = work.put("noise", &noise);
     let run = imgtar(&["images", &path]).exits(3);
     assert!(run.err().contains("is not a tar archive\n"), "{run}");
-    assert!(run.err().contains("at byte 0: no tar header"), "{run}");
+    assert!(run.err().contains("at byte 0: not a tar header"), "{run}");
     // A first header that is damaged is one all the same.
     let mut damaged = archive();
     damaged[0] ^= 1;
     let path = work.put("damaged", &damaged);
     let run = imgtar(&["images", &path]).exits(3);
-    assert!(run.err().contains("at byte 0: no tar header"), "{run}");
+    assert!(run.err().contains("at byte 0: not a tar header"), "{run}");
 }
 
 // --- tars of something else -----------------------------------------------------------------------
@@ -768,7 +740,7 @@ fn archives_inside_are_named_and_can_be_taken_out() {
         Entry::new(b'5', b"release/"),
         Entry::file("release/rootfs.tar", &rootfs()),
         Entry::file("release/app.tar.gz", &gzip(&image)),
-        Entry::file("release/b", &zstd::encode_all(&*image, 3).expect("memory")),
+        Entry::file("release/b", &packed::zstd(&image)),
     ]);
     let named = "it holds image archives: `release/app.tar.gz`, `release/b`";
     let run = refused(&work, "release.tar", &compressed, &[named]);

@@ -2,18 +2,16 @@
 //! every engine loads the archive, and what is not a root file system is not taken for one.
 
 use std::fs;
-use std::io::Write as _;
 use std::path::Path;
 use std::process::{self, Command};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::{Value, json};
-use tempfile::TempDir;
 
 use crate::support::forge::{Entry, layer};
 use crate::support::{
-    Docker, Input, answer, archives, engines, finish, imgtar, imgtar_with, items, member, sha256,
-    shown, text, tool,
+    Docker, Input, Work, answer, archives, engines, finish, imgtar, imgtar_with, items, member,
+    packed, program, sha256, text, tool,
 };
 
 /// When images of these tests are made.
@@ -36,24 +34,6 @@ fn rootfs() -> Vec<u8> {
     ])
 }
 
-struct Work(TempDir);
-
-impl Work {
-    fn new() -> Self {
-        Self(tempfile::tempdir().expect("a directory"))
-    }
-
-    fn path(&self, name: &str) -> String {
-        shown(&self.0.path().join(name))
-    }
-
-    fn put(&self, name: &str, bytes: &[u8]) -> String {
-        let path = self.path(name);
-        fs::write(&path, bytes).expect("room for a file");
-        path
-    }
-}
-
 /// The config in an archive that imgtar wrote.
 fn config(archive: &str) -> Value {
     let manifest: Value =
@@ -63,27 +43,13 @@ fn config(archive: &str) -> Value {
 }
 
 fn compressed(tar: &[u8], how: &str) -> Vec<u8> {
-    let mut out = Vec::new();
     match how {
-        "gzip" => {
-            let mut encoder = flate2::write::GzEncoder::new(&mut out, flate2::Compression::new(6));
-            encoder.write_all(tar).expect("memory");
-            encoder.finish().expect("memory");
-        }
-        "bzip2" => {
-            let mut encoder = bzip2::write::BzEncoder::new(&mut out, bzip2::Compression::new(6));
-            encoder.write_all(tar).expect("memory");
-            encoder.finish().expect("memory");
-        }
-        "xz" => {
-            let mut encoder = liblzma::write::XzEncoder::new(&mut out, 6);
-            encoder.write_all(tar).expect("memory");
-            encoder.finish().expect("memory");
-        }
-        "zstd" => out = zstd::encode_all(tar, 3).expect("memory"),
-        _ => out.extend_from_slice(tar),
+        "gzip" => packed::gzip(tar),
+        "bzip2" => packed::bzip2(tar),
+        "xz" => packed::xz(tar),
+        "zstd" => packed::zstd(tar),
+        _ => tar.to_vec(),
     }
-    out
 }
 
 #[test]
@@ -189,7 +155,7 @@ fn the_time_can_come_from_the_environment() {
     let work = Work::new();
     let rootfs = work.put("rootfs.tar", &rootfs());
     let out = work.path("out.tar");
-    let mut command = Command::new(env!("CARGO_BIN_EXE_imgtar"));
+    let mut command = program();
     command.args(["import", &rootfs, "-o", &out]);
     command.env("SOURCE_DATE_EPOCH", "1234567890");
     finish(command);
@@ -273,18 +239,18 @@ fn what_is_wrong_is_said_and_where() {
         (
             "noise",
             b"\xe3\x91\xfa\x04".repeat(200),
-            &["byte 0", "no tar header"],
+            &["byte 0", "not a tar header"],
         ),
         ("link", layer(&[link]), &["`hard`", "`nowhere`", "byte 0"]),
         (
             "below",
             layer(&[Entry::file("a", b"x"), Entry::file("a/b", b"y")]),
-            &["`a/b`", "no directory", "byte 1024"],
+            &["`a/b`", "which is not a directory", "byte 1024"],
         ),
         (
             "whiteout",
             layer(&[Entry::file("d/.wh.", b"")]),
-            &["whiteout of nothing"],
+            &["is a whiteout that names no file"],
         ),
     ];
     let out = work.path("out.tar");
@@ -309,7 +275,7 @@ fn what_engines_would_do_otherwise_is_a_warning() {
         (
             "twice",
             layer(&[Entry::file("a", b"1"), Entry::file("a", b"2")]),
-            "`a` stands in the layer twice",
+            "`a` is in the layer twice",
         ),
         (
             "whiteout",
@@ -361,7 +327,8 @@ fn changes_that_docker_refuses_are_refused() {
     }
     let run = imgtar(&["import", &rootfs, "-o", &out, "-c", "CMD ['a']"]).exits(0);
     assert!(
-        run.err().contains("begins like a JSON array and is none"),
+        run.err()
+            .contains("begins like a JSON array but is not one"),
         "{run}"
     );
     for platform in ["windows/amd64", "linux/a/b/c", "nonsense"] {

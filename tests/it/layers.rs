@@ -353,7 +353,7 @@ fn is_text(file: &str) -> bool {
 #[test]
 fn other_programs_read_the_output_in_silence() {
     let place = tempfile::tempdir().expect("a directory");
-    let Some(files) = outputs(&place) else { return };
+    let files = outputs(&place);
     let tools = ["tar", "bsdtar", "python3"].map(tool);
     for tool in tools.into_iter().flatten() {
         let runs: Vec<Vec<&str>> = match tool {

@@ -8,7 +8,7 @@
 //! The seed is fixed, so a run is the same run everywhere; a longer search is
 //! `PROPTEST_CASES=100000 PROPTEST_RNG_SEED=$RANDOM cargo test --test it model::`.
 
-use crate::support::{forge, listing};
+use crate::support::{flattened_layers, forge, listing};
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::env;
@@ -18,7 +18,7 @@ use std::num::NonZeroUsize;
 
 use imgtar::base::progress::Silent;
 use imgtar::layer::OpenLayers;
-use imgtar::output::{FlattenOptions, WriteError, flatten, spool_delta};
+use imgtar::output::{WriteError, spool_delta};
 use imgtar::source::Slice;
 use imgtar::tar::{Kind, Positioned, Walker};
 use imgtar::tree::{Additions, Tree, TreeError, difference};
@@ -585,30 +585,17 @@ fn config(cases: u32) -> Config {
     }
 }
 
-/// What `flatten` makes of a stack.
-fn flattened(stack: &[Vec<Item>], file: &std::path::Path) -> Result<Vec<u8>, WriteError> {
-    let layers: Vec<Vec<u8>> = stack
-        .iter()
+/// The layers of a stack.
+fn layers(stack: &[Vec<Item>]) -> Vec<Vec<u8>> {
+    let layers = stack.iter();
+    layers
         .map(|items| forge::layer(&items.iter().map(Item::entry).collect::<Vec<_>>()))
-        .collect();
-    // A new file every time: what is open is not written to.
-    _ = fs::remove_file(file);
-    fs::write(file, forge::archive(&layers, Form::Hybrid)).expect("room for an archive");
-    let archive = imgtar::open(file, &Options::default()).expect("an archive");
-    let images = archive.images().expect("images");
-    let options = FlattenOptions {
-        as_container: None,
-        verify: true,
-        jobs: Jobs::new(NonZeroUsize::MIN),
-    };
-    let mut output = Vec::new();
-    flatten(&images.images[0], &mut output, options, &Silent)?;
-    Ok(output)
+        .collect()
 }
 
 fn compare(stack: &[Vec<Item>], file: &std::path::Path) -> Result<bool, TestCaseError> {
-    match (Model::of(stack), flattened(stack, file)) {
-        (Ok(model), Ok(output)) => {
+    match (Model::of(stack), flattened_layers(&layers(stack), file)) {
+        (Ok(model), Ok((output, _))) => {
             let listing = Listing::of(&output);
             prop_assert_eq!(&listing.disorder, &Vec::<String>::new());
             let (want, got) = (model.rows(), listing.rows);

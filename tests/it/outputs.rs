@@ -9,7 +9,7 @@ use std::os::unix::fs::{MetadataExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-use crate::support::{engines, imgtar, shown, tool};
+use crate::support::{engines, imgtar, program, shown, tool};
 
 /// A directory with inputs of every command: the archive of an image, its flat tar and its metadata.
 struct Place {
@@ -306,10 +306,9 @@ fn a_pipe_gets_whole_blocks() {
     let place = Place::new();
     odd(&place);
     for archive in ["odd.tar", ARCHIVE] {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_imgtar"))
+        let mut child = program()
             .args(["flatten", archive])
             .current_dir(place.directory.path())
-            .stdout(Stdio::piped())
             .spawn()
             .expect("imgtar starts");
         let mut pipe = child.stdout.take().expect("a pipe");

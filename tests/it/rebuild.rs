@@ -8,39 +8,19 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::Value;
-use tempfile::TempDir;
 
 use crate::support::forge::{Entry, Form};
 use crate::support::listing::Listing;
+use crate::support::packed::gzip;
 use crate::support::{
-    Input, Run, answer, archives, bytes, cases, engines, finish, imgtar, imgtar_with, items, number,
-    shared, shown, text,
+    Input, Run, Work, answer, archives, bytes, cases, engines, finish, imgtar, imgtar_with, items,
+    number, shared, shown, text,
 };
 
 /// A directory for one round trip.
-struct Work {
-    directory: TempDir,
-}
-
 impl Work {
-    fn new() -> Self {
-        Self {
-            directory: TempDir::new().expect("a directory"),
-        }
-    }
-
-    fn path(&self, name: &str) -> String {
-        shown(&self.directory.path().join(name))
-    }
-
-    fn write(&self, name: &str, bytes: &[u8]) -> String {
-        let path = self.path(name);
-        fs::write(&path, bytes).expect("room");
-        path
-    }
-
     /// Flattens an image with metadata.
-    fn flatten(&self, archive: &str, image: &str, options: &[&str]) -> Run {
+    pub(super) fn flatten(&self, archive: &str, image: &str, options: &[&str]) -> Run {
         let (flat, metadata) = (self.path("flat"), self.path("metadata"));
         let args = [
             "flatten",
@@ -61,7 +41,7 @@ impl Work {
         imgtar(&["rebuild", &flat, "--metadata", &metadata, "-f", "-o", &out])
     }
 
-    fn out(&self) -> Vec<u8> {
+    pub(super) fn out(&self) -> Vec<u8> {
         bytes(&self.path("out"))
     }
 }
@@ -193,7 +173,7 @@ fn crafted_layers_come_back() {
         for form in Form::ALL {
             let archive = forge::archive(&layers, form);
             let work = Work::new();
-            let path = work.write("in", &archive);
+            let path = work.put("in", &archive);
             if work.flatten(&path, "@0", &["--keep-blobs"]).code != 0 {
                 continue;
             }
@@ -214,7 +194,7 @@ fn crafted_layers_come_back_lean() {
     for name in archives(directory) {
         let layers = forge::layers(&bytes(&format!("{directory}/{name}")));
         let work = Work::new();
-        let path = work.write("in", &forge::archive(&layers, Form::Legacy));
+        let path = work.put("in", &forge::archive(&layers, Form::Legacy));
         if work.flatten(&path, "@0", &["--lean"]).code != 0 {
             continue;
         }
@@ -301,7 +281,7 @@ fn odd_layers_come_back() {
         for layers in [vec![layer.clone()], vec![layer, forge::layer(&hiding)]] {
             let archive = forge::archive(&layers, Form::Hybrid);
             let work = Work::new();
-            let path = work.write("in", &archive);
+            let path = work.put("in", &archive);
             work.flatten(&path, "@0", &[]).exits(0);
             work.rebuild().exits(0);
             assert!(work.out() == archive, "{what}");
@@ -323,7 +303,7 @@ fn odd_archives_come_back() {
     ];
     for archive in odd {
         let work = Work::new();
-        let path = work.write("in", &archive);
+        let path = work.put("in", &archive);
         work.flatten(&path, "@0", &[]).exits(0);
         work.rebuild().exits(0);
         assert!(work.out() == archive);
@@ -421,7 +401,7 @@ fn lean_layers_can_be_applied() {
     ]);
     let archive = forge::archive(&[bottom, middle, top], Form::Hybrid);
     let work = Work::new();
-    let path = work.write("in", &archive);
+    let path = work.put("in", &archive);
     work.flatten(&path, "@0", &["--lean"]).exits(0);
     let run = work.rebuild().exits(0);
     assert!(run.err().contains("layer 0: without 2 entries"), "{run}");
@@ -458,7 +438,7 @@ fn lean_layers_have_no_dangling_links() {
     ]);
     let archive = forge::archive(&[bottom, top], Form::Hybrid);
     let work = Work::new();
-    let path = work.write("in", &archive);
+    let path = work.put("in", &archive);
     work.flatten(&path, "@0", &["--lean"]).exits(0);
     let run = work.rebuild().exits(0);
     assert!(run.err().contains("layer 0: without 2 entries"), "{run}");
@@ -489,14 +469,17 @@ fn a_changed_flat_tar_is_refused() {
             change(&|e| e[2].body[0] = b'R'),
         ),
         (
-            "`etc/passwd` has 12 bytes, 11 are wanted",
+            "`etc/passwd` has 12 bytes instead of 11",
             change(&|e| e[2].body.push(b'\n')),
         ),
         (
-            "`etc/passwd` has the mode 0600, 0644 is wanted",
+            "`etc/passwd` has the mode 0600 instead of 0644",
             change(&|e| e[2].mode = 0o600),
         ),
-        ("`etc/passwd` has another owner", change(&|e| e[2].uid = 1)),
+        (
+            "`etc/passwd` has a different owner or group",
+            change(&|e| e[2].uid = 1),
+        ),
         (
             "`etc/passwd` has a different modification time",
             change(&|e| e[2].mtime += 1),
@@ -511,7 +494,7 @@ fn a_changed_flat_tar_is_refused() {
             change(&|e| e.push(Entry::file("etc/shadow", b""))),
         ),
         (
-            "`etc/passwd` is there twice",
+            "`etc/passwd` is present twice",
             change(&|e| e.push(e[2].clone())),
         ),
         (
@@ -532,13 +515,13 @@ fn a_changed_flat_tar_is_refused() {
         ),
     ];
     let work = Work::new();
-    let path = work.write("in", &archive);
+    let path = work.put("in", &archive);
     for keep in [&[][..], &["--keep-blobs"]] {
         for form in [Form::Hybrid, Form::Compressed] {
             fs::write(&path, forge::archive(&[forge::layer(&entries)], form)).expect("room");
             work.flatten(&path, "@0", keep).exits(0);
             for (wanted, flat) in &changes {
-                work.write("flat", flat);
+                work.put("flat", flat);
                 let run = work.rebuild().exits(3);
                 assert!(run.err().contains(wanted), "{wanted}: {run}");
                 assert!(!Path::new(&work.path("out")).exists(), "{run}");
@@ -546,7 +529,7 @@ fn a_changed_flat_tar_is_refused() {
         }
     }
     // Another program's spelling of the same files is not a change.
-    work.write(
+    work.put(
         "flat",
         &change(&|e| {
             for entry in e.iter_mut() {
@@ -557,7 +540,7 @@ fn a_changed_flat_tar_is_refused() {
     );
     work.rebuild().exits(0);
     // Something else altogether.
-    work.write("flat", b"no tar");
+    work.put("flat", b"no tar");
     let run = work.rebuild().exits(3);
     assert!(run.err().contains("it is text: `no tar`"), "{run}");
 }
@@ -624,7 +607,7 @@ fn damage_is_placed() {
     let member = members.iter_mut().find(|(name, _)| name == split);
     let member = &mut member.expect("a layer").1;
     member.truncate(member.len() / 2);
-    work.write("metadata", &packed(&members));
+    work.put("metadata", &packed(&members));
     let run = work.rebuild().exits(3);
     let path = work.path("metadata");
     for words in [
@@ -649,7 +632,7 @@ fn an_owner_below_zero_is_an_error() {
         .map(|(i, b)| u32::from(if (148..156).contains(&i) { b' ' } else { *b }))
         .sum();
     archive[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
-    let path = work.write("in", &archive);
+    let path = work.put("in", &archive);
     work.flatten(&path, "@0", &[]).exits(0);
     let run = work.rebuild().exits(3);
     assert!(run.err().contains("an owner or a group below 0"), "{run}");
@@ -687,13 +670,6 @@ fn gunzip(bytes: &[u8]) -> String {
     String::from_utf8(plain(bytes)).expect("text")
 }
 
-fn gzip(text: &str) -> Vec<u8> {
-    use std::io::Write as _;
-    let mut out = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-    out.write_all(text.as_bytes()).expect("memory");
-    out.finish().expect("memory")
-}
-
 #[test]
 #[expect(
     clippy::too_many_lines,
@@ -705,7 +681,7 @@ fn damaged_metadata_is_refused() {
         .exits(0);
     let sound = members(&bytes(&work.path("metadata")));
     let refuse = |wanted: &str, members: &[(String, Vec<u8>)]| {
-        work.write("metadata", &packed(members));
+        work.put("metadata", &packed(members));
         let run = work.rebuild().exits(3);
         assert!(run.err().contains(wanted), "{wanted}: {run}");
         assert!(!Path::new(&work.path("out")).exists(), "{run}");
@@ -733,7 +709,7 @@ fn damaged_metadata_is_refused() {
         })
     };
     let lines = |name: &str, change: &dyn Fn(String) -> String| {
-        with(name, &|bytes| gzip(&change(gunzip(bytes))))
+        with(name, &|bytes| gzip(change(gunzip(bytes)).as_bytes()))
     };
     let more = |name: &str| {
         let mut members = sound.clone();
@@ -794,17 +770,20 @@ fn damaged_metadata_is_refused() {
         }),
     );
     refuse(
-        "is nowhere",
+        "is missing",
         &lines(bodies, &|text| text.replacen(",\"stored\":0", "", 1)),
     );
-    refuse("", &with("archive/0000-VERSION", &|_| b"2.0".to_vec()));
+    refuse(
+        "the body of line 3 is not what it was",
+        &with("archive/0000-VERSION", &|_| b"2.0".to_vec()),
+    );
     refuse(
         "may expand to",
         &described("\"size\": ", "\"size\": 9999999999999"),
     );
-    // A layer that is described otherwise than its diff ID says, with everything else in order.
+    // A header of a layer that no longer has its checksum, with everything else in order.
     refuse(
-        "",
+        "the metadata describes layers that cannot be applied",
         &lines(split, &|text| text.replacen("MDAwMDc1NQ", "MDAwMDc1NA", 1)),
     );
 }
@@ -825,7 +804,7 @@ fn damaged_bytes_never_make_another_archive() {
                 } else {
                     damaged[at] ^= 0x41;
                 }
-                work.write(name, &damaged);
+                work.put(name, &damaged);
                 let run = work.rebuild();
                 assert!([0, 3].contains(&run.code), "{name} at {at}: {run}");
                 if run.code == 0 {
@@ -836,7 +815,7 @@ fn damaged_bytes_never_make_another_archive() {
                 }
             }
         }
-        work.write(name, &sound);
+        work.put(name, &sound);
     }
 }
 
@@ -859,7 +838,7 @@ fn pipes_are_as_good_as_files() {
     imgtar(&["rebuild", "-", "--metadata", "-"]).exits(2);
     imgtar(&["rebuild", &flat, "--metadata", &metadata, "-o", &flat]).exits(2);
     let run = imgtar(&["rebuild", &flat, "--metadata", &flat, "-o", "-"]).exits(3);
-    assert!(run.err().contains("no metadata"), "{run}");
+    assert!(run.err().contains("is not metadata"), "{run}");
     // Metadata to standard output, and both there.
     let args = ["flatten", &archive, "-f", "-o", &flat, "--metadata", "-"];
     assert!(imgtar(&args).succeeds().stdout == bytes(&metadata));
@@ -921,14 +900,14 @@ fn tar_split_assembles_the_layers() {
         for (n, layer) in forge::layers(&archive).iter().enumerate() {
             let files = work.path(&format!("files{n}"));
             fs::create_dir(&files).expect("a directory");
-            let layer_path = work.write("layer", layer);
+            let layer_path = work.put("layer", layer);
             let mut tar = Command::new("tar");
             tar.args(["--no-same-owner", "-xf", &layer_path, "-C", &files]);
             // Devices need root; tar-split needs only files that have bytes.
             _ = tar.output().expect("tar");
             let folder = number(&items(&description["layers"])[n]["folder"]);
             let input = stream(&format!("layers/{folder:03}/tar-split.json.gz"));
-            let input_path = work.write("input.gz", input);
+            let input_path = work.put("input.gz", input);
             let output = work.path("layer.again");
             let mut command = Command::new(tool);
             command.args([
@@ -957,7 +936,7 @@ fn tar_split_assembles_the_layers() {
             tar.args(["-xf", &engines(name), "-C", &files]);
             tar
         });
-        let input_path = work.write("input.gz", stream("archive/tar-split.json.gz"));
+        let input_path = work.put("input.gz", stream("archive/tar-split.json.gz"));
         let output = work.path("again.tar");
         let mut command = Command::new(tool);
         command.args([

@@ -5,15 +5,13 @@ use std::path::Path;
 
 use imgtar::base::progress::Silent;
 use imgtar::image::Image;
-use imgtar::output::{
-    ArchiveLayout, ArchiveOptions, FlattenOptions, SquashOptions, flatten, squash, write_archive,
-};
+use imgtar::output::{ArchiveLayout, ArchiveOptions, SquashOptions, squash, write_archive};
 use imgtar::{Jobs, Options};
 use serde_json::Value;
 
 use crate::support::{
-    Input, answer, archives, bytes, cases, engines, imgtar, imgtar_with, items, repository, shared, shown,
-    text,
+    Input, answer, archives, bytes, cases, engines, flattened, imgtar, imgtar_with, items, program,
+    repository, shared, shown, text,
 };
 
 const TIME: &str = "2026-01-02T03:04:05Z";
@@ -32,18 +30,6 @@ fn images(archive: &str) -> Vec<Image> {
         .map_or_else(|_| Vec::new(), |set| set.images)
 }
 
-/// The rootfs tar of an image, unless no engine could apply its layers.
-fn flattened(image: &Image) -> Option<Vec<u8>> {
-    let options = FlattenOptions {
-        as_container: None,
-        verify: true,
-        jobs: jobs(),
-    };
-    let mut output = Vec::new();
-    flatten(image, &mut output, options, &Silent).ok()?;
-    Some(output)
-}
-
 /// The codes of what `verify` finds.
 fn problems(archive: &str) -> Vec<String> {
     let checked = imgtar(&["verify", "--json", archive]).json();
@@ -60,7 +46,7 @@ fn squash_all(archive: &str, to: &Path) -> usize {
     let mut count = 0;
     let known = problems(archive);
     for image in images(archive) {
-        let Some(before) = flattened(&image) else {
+        let Ok((before, _)) = flattened(&image) else {
             continue;
         };
         for from in 0..image.layers.len() {
@@ -101,7 +87,8 @@ fn squash_all(archive: &str, to: &Path) -> usize {
             if image.layers.iter().all(|layer| layer.diff_id.is_some()) {
                 assert_eq!(ids(&after), ids(&image), "{at}");
             }
-            let left = flattened(&after).unwrap_or_else(|| panic!("{at}: it cannot be flattened"));
+            let (left, _) = flattened(&after)
+                .unwrap_or_else(|why| panic!("{at}: it cannot be flattened: {why}"));
             assert!(left == before, "{at}: the files differ");
             let problems = problems(&shown(to));
             // What was wrong before may still be so, of a layer that stays or of the history.
@@ -242,7 +229,7 @@ fn output_depends_on_the_input_alone() {
         .succeeds();
     }
     assert!(bytes(&file("one")) == bytes(&file("four")));
-    let out = std::process::Command::new(env!("CARGO_BIN_EXE_imgtar"))
+    let out = program()
         .args(["squash", &from, "-o", &file("epoch")])
         .env("SOURCE_DATE_EPOCH", "1767323045")
         .output()

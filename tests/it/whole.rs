@@ -6,7 +6,7 @@ use std::fs;
 use std::path::Path;
 
 use crate::support::forge::{Entry, Form};
-use crate::support::{Docker, Run, imgtar, items, number, sha256, shown, text};
+use crate::support::{Docker, Run, Work, imgtar, items, number, packed, sha256, text};
 use imgtar::archive::{ArchiveError, Contents, Ending, LookupError};
 use imgtar::image::LoadError;
 use imgtar::{Error, Options};
@@ -39,24 +39,7 @@ fn link(kind: u8, name: &str, target: &str) -> Entry {
     entry
 }
 
-/// A directory for inputs and outputs.
-struct Place(tempfile::TempDir);
-
-impl Place {
-    fn new() -> Self {
-        Self(tempfile::tempdir().expect("a directory"))
-    }
-
-    fn path(&self, name: &str) -> String {
-        shown(&self.0.path().join(name))
-    }
-
-    fn put(&self, name: &str, bytes: &[u8]) -> String {
-        let path = self.path(name);
-        fs::write(&path, bytes).expect("room for the input");
-        path
-    }
-
+impl Work {
     /// Runs every command that reads an archive on `archive`; the last word of a command is its output.
     fn every_command(&self, archive: &str) -> Vec<Run> {
         let flat = self.put("flat.tar", &forge::layer(&[Entry::file("new", b"new")]));
@@ -160,7 +143,7 @@ fn cuts(archive: &[u8]) -> Vec<Cut> {
 /// cut, where, and what was met there; and nothing else.
 #[test]
 fn a_cut_archive_is_one_error_for_every_command() {
-    let place = Place::new();
+    let place = Work::new();
     let layers = [layer("one"), layer("two")];
     let (one, two) = (&layers[0], &layers[1]);
     let config = config(&[one, two]);
@@ -234,17 +217,13 @@ fn a_cut_archive_is_one_error_for_every_command() {
 /// The same where the file around the archive is cut: the byte is that of the file.
 #[test]
 fn cut_compressed_data_is_one_error_for_every_command() {
-    let place = Place::new();
+    let place = Work::new();
     let whole = forge::archive(&[layer("one")], Form::Hybrid);
-    let gzip = {
-        use std::io::Write as _;
-        let level = flate2::Compression::fast();
-        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), level);
-        encoder.write_all(&whole).expect("room in memory");
-        encoder.finish().expect("room in memory")
-    };
-    let zstd = zstd::encode_all(whole.as_slice(), 3).expect("room in memory");
-    for (name, bytes) in [("gzip", gzip), ("zstd", zstd)] {
+    let packed = [
+        ("gzip", packed::gzip(&whole)),
+        ("zstd", packed::zstd(&whole)),
+    ];
+    for (name, bytes) in packed {
         for len in [40, bytes.len() / 2, bytes.len() - 1] {
             let path = place.put("cut", &bytes[..len]);
             let mut runs = place.every_command(&path);
@@ -264,7 +243,7 @@ fn cut_compressed_data_is_one_error_for_every_command() {
 /// A header that is damaged is told with its place too, and not called a cut.
 #[test]
 fn a_damaged_header_is_told_as_one() {
-    let place = Place::new();
+    let place = Work::new();
     let mut bytes = forge::archive(&[layer("one"), layer("two")], Form::Hybrid);
     let third = tar::Archive::new(bytes.as_slice())
         .entries()
@@ -291,7 +270,7 @@ fn a_damaged_header_is_told_as_one() {
 /// another type, and in it nothing is absent that may have been lost.
 #[test]
 fn opening_gives_a_whole_archive_or_an_error() {
-    let place = Place::new();
+    let place = Work::new();
     let whole = forge::archive(&[layer("one")], Form::Hybrid);
     let path = place.put("cut.tar", &whole[..whole.len() / 2]);
     for _ in 0..2 {
@@ -330,7 +309,7 @@ fn opening_gives_a_whole_archive_or_an_error() {
 /// A root file system or a layer without its end is still what it is; a tar of images is cut.
 #[test]
 fn a_root_file_system_without_an_end_is_not_called_a_cut_archive() {
-    let place = Place::new();
+    let place = Work::new();
     let entries = ["bin/sh", "etc/passwd", "usr/bin/env"].map(|name| file(name, "x"));
     let bytes: Vec<u8> = entries.iter().flat_map(Entry::bytes).collect();
     let run = imgtar(&["images", &place.put("rootfs.tar", &bytes)]).exits(3);
@@ -342,7 +321,7 @@ fn a_root_file_system_without_an_end_is_not_called_a_cut_archive() {
 /// A description that is a loop of links, or no file, is told as that and not as absent.
 #[test]
 fn what_cannot_be_read_is_not_called_absent() {
-    let place = Place::new();
+    let place = Work::new();
     let layer = layer("one");
     let config = config(&[&layer]);
     let blob = |bytes: &[u8]| format!("blobs/{}", sha256(bytes).replace(':', "/"));
@@ -411,7 +390,7 @@ fn what_cannot_be_read_is_not_called_absent() {
 /// JSON with a byte order mark or in UTF-16 is told as that, with what to do, wherever it stands.
 #[test]
 fn json_in_another_encoding_is_told_as_that() {
-    let place = Place::new();
+    let place = Work::new();
     let layer = layer("one");
     let hybrid = forge::archive(&[layer], Form::Hybrid);
     let mut entries: Vec<Entry> = Vec::new();
@@ -498,7 +477,7 @@ fn json_in_another_encoding_is_told_as_that() {
 /// A name without a tag is a repository; measured with Docker 20.10, 26.1 (both stores) and podman 5.4.
 #[test]
 fn a_name_without_a_tag_is_shown_as_a_repository() {
-    let place = Place::new();
+    let place = Work::new();
     let layer = layer("one");
     let config = config(&[&layer]);
     let archive = |tags: &[&str]| {
@@ -573,7 +552,7 @@ fn linked_to_a_name_that_comes_twice(of_first: bool, nonce: &str) -> (Vec<u8>, S
 
 #[test]
 fn a_hard_link_is_one_to_the_member_before_it() {
-    let place = Place::new();
+    let place = Work::new();
     let (archive, _) = linked_to_a_name_that_comes_twice(true, "");
     let path = place.put("first.tar", &archive);
     let run = imgtar(&["verify", "--json", &path]).exits(1);
@@ -612,7 +591,7 @@ fn a_hard_link_is_one_to_the_member_before_it() {
 /// What Docker makes of the same archives.
 #[test]
 fn docker_reads_hard_links_as_imgtar_does() {
-    let place = Place::new();
+    let place = Work::new();
     for docker in [Docker::d20(), Docker::d26()].into_iter().flatten() {
         for of_first in [true, false] {
             // A layer that Docker has is not read again.
@@ -632,7 +611,7 @@ fn docker_reads_hard_links_as_imgtar_does() {
 /// nothing new is written.
 #[test]
 fn members_of_one_name_are_told_by_every_command() {
-    let place = Place::new();
+    let place = Work::new();
     let (one, two) = (layer("one"), layer("number two"));
     let (first, second) = (config(&[&one]), config(&[&two]));
     let named = |config: &str, layer: &str| manifest(config, &["twice:1"], &[layer]);
@@ -709,7 +688,7 @@ fn members_of_one_name_are_told_by_every_command() {
 /// A manifest or a config that is a hard link is read by every command alike.
 #[test]
 fn descriptions_that_are_hard_links_are_read_by_every_command() {
-    let place = Place::new();
+    let place = Work::new();
     let layer = layer("one");
     let config = config(&[&layer]);
     for (of_manifest, kind) in [(true, b'1'), (true, b'2'), (false, b'1'), (false, b'2')] {

@@ -10,9 +10,8 @@ use std::path::Path;
 
 use crate::support::forge::Entry;
 use crate::support::measured::Ended;
+use crate::support::packed::{bzip2, gzip, xz, zstd};
 use crate::support::{sha256, shown};
-use flate2::Compression;
-use flate2::write::GzEncoder;
 
 /// An archive of one image, compressed by zstd: layers as they are stored, with their diff IDs, and the
 /// order in which the image has them.
@@ -83,28 +82,6 @@ const TAKEN: [(&str, i32); 3] = [("images", 0), ("ls", 0), ("flatten", 0)];
 
 // --- members of compressed streams ---------------------------------------------------------------------------
 
-fn gzip(bytes: &[u8]) -> Vec<u8> {
-    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
-    encoder.write_all(bytes).expect("memory");
-    encoder.finish().expect("memory")
-}
-
-fn bzip2(bytes: &[u8]) -> Vec<u8> {
-    let mut encoder = bzip2::write::BzEncoder::new(Vec::new(), bzip2::Compression::best());
-    encoder.write_all(bytes).expect("memory");
-    encoder.finish().expect("memory")
-}
-
-fn xz(bytes: &[u8]) -> Vec<u8> {
-    let mut encoder = liblzma::write::XzEncoder::new(Vec::new(), 6);
-    encoder.write_all(bytes).expect("memory");
-    encoder.finish().expect("memory")
-}
-
-fn zstd_frame(bytes: &[u8]) -> Vec<u8> {
-    zstd::encode_all(bytes, 3).expect("memory")
-}
-
 /// A layer of one file whose bytes, the second part of the layer, come after so much of something else.
 fn parted(pack: fn(&[u8]) -> Vec<u8>, between: &[u8], times: usize) -> Vec<u8> {
     let layer = forge::layer(&[Entry::file("a", b"x")]);
@@ -122,8 +99,8 @@ fn members_without_content_are_counted() {
         parted(xz, &xz(b""), 50_000),
         // What may stand between two streams.
         parted(xz, &[0; 4], 500_000),
-        parted(zstd_frame, &zstd_frame(b""), 800_000),
-        parted(zstd_frame, &skippable, 800_000),
+        parted(zstd, &zstd(b""), 800_000),
+        parted(zstd, &skippable, 800_000),
     ] {
         judged(
             &stored(directory.path(), &layer),
@@ -150,7 +127,7 @@ fn many_members_are_read() {
     let directory = tempfile::tempdir().expect("a directory");
     for layer in [
         parted(gzip, &gzip(b""), 20_000),
-        parted(zstd_frame, &zstd_frame(b""), 20_000),
+        parted(zstd, &zstd(b""), 20_000),
         parted(bzip2, &bzip2(b""), 50),
         parted(xz, &xz(b""), 500),
     ] {
@@ -172,7 +149,7 @@ fn members_with_little_content_are_counted() {
     for layer in [
         parted(bzip2, &bzip2(&noise), 4_000),
         parted(xz, &xz(&noise), 4_000),
-        parted(zstd_frame, &zstd_frame(&noise[..100]), 300_000),
+        parted(zstd, &zstd(&noise[..100]), 300_000),
     ] {
         judged(
             &stored(directory.path(), &layer),
@@ -281,7 +258,7 @@ fn entry(typeflag: u8, name: &str, link: &str) -> Vec<u8> {
 fn layer(entries: impl IntoIterator<Item = Vec<u8>>) -> (Vec<u8>, String) {
     let mut bytes: Vec<u8> = entries.into_iter().flatten().collect();
     bytes.resize(bytes.len() + 1024, 0);
-    (zstd_frame(&bytes), sha256(&bytes))
+    (zstd(&bytes), sha256(&bytes))
 }
 
 /// A directory two thousand deep, with a slash at the end.

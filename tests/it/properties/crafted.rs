@@ -71,7 +71,7 @@ proptest! {
         prop_assert_eq!(found.len(), 2);
         let mut wrong = header.sealed();
         wrong[1] ^= 1;
-        prop_assert!(fault(&[&wrong, &END]).1.contains("no tar header"));
+        prop_assert!(fault(&[&wrong, &END]).1.contains("not a tar header"));
     }
 
     #[test]

@@ -2,13 +2,13 @@
 //! of every layout with right digests, and layers of entries put together header by header.
 
 use std::collections::BTreeMap;
-use std::io::{Read as _, Write as _};
+use std::io::Read as _;
 
-use flate2::Compression;
 use flate2::read::MultiGzDecoder;
-use flate2::write::GzEncoder;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
+
+use super::packed::gzip;
 
 /// The name of the image in every archive made here.
 pub const NAME: &str = "forge/image:1";
@@ -221,12 +221,6 @@ fn docker_manifest(config: &str, layers: &[String]) -> Vec<u8> {
 
 fn descriptor(media_type: &str, bytes: &[u8]) -> Value {
     json!({"mediaType": media_type, "digest": digest(bytes), "size": bytes.len()})
-}
-
-fn gzip(bytes: &[u8]) -> Vec<u8> {
-    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
-    encoder.write_all(bytes).expect("room in memory");
-    encoder.finish().expect("room in memory")
 }
 
 fn hex(bytes: &[u8]) -> String {

@@ -1,9 +1,10 @@
 //! Runs of the program whose processor time and memory are measured.
 
 use std::fs::{self, File};
-use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
+
+use super::program;
 
 /// How much processor time a run may take, in seconds.
 const SECONDS: f64 = if cfg!(debug_assertions) { 50.0 } else { 5.0 };
@@ -28,10 +29,8 @@ pub fn run(arguments: &[&str]) -> Ended {
     let directory = tempfile::tempdir().expect("a directory");
     let path = |name: &str| directory.path().join(name);
     let create = |name: &str| File::create(path(name)).expect("a file");
-    let mut child = Command::new(env!("CARGO_BIN_EXE_imgtar"))
+    let mut child = program()
         .args(arguments)
-        .env("NO_COLOR", "1")
-        .stdin(Stdio::null())
         .stdout(create("out"))
         .stderr(create("err"))
         .spawn()

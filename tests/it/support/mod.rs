@@ -6,18 +6,28 @@
 pub mod forge;
 pub mod listing;
 pub mod measured;
+pub mod packed;
+mod work;
 
 use std::env;
 use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{self, Read as _, Write as _};
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::OnceLock;
 use std::thread;
 
+use imgtar::base::progress::Silent;
+use imgtar::image::Image;
+use imgtar::output::{FlattenOptions, WriteError, flatten};
 use imgtar::report::units;
+use imgtar::tree::Warning;
+use imgtar::{Jobs, Options};
 use serde_json::Value;
+
+pub use work::Work;
 
 // --- running imgtar -------------------------------------------------------------------------------
 
@@ -40,6 +50,19 @@ pub struct Run {
     pub stderr: Vec<u8>,
 }
 
+/// The program, with output that can be read and without input, and with nothing around it that changes its
+/// words.
+pub fn program() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_imgtar"));
+    command
+        .env("TZ", "UTC")
+        .env("NO_COLOR", "1")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    command
+}
+
 /// Runs imgtar without input.
 pub fn imgtar(args: &[&str]) -> Run {
     imgtar_with(args, Input::Nothing)
@@ -47,14 +70,8 @@ pub fn imgtar(args: &[&str]) -> Run {
 
 /// Runs imgtar.
 pub fn imgtar_with(args: &[&str], input: Input) -> Run {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_imgtar"));
-    command
-        .args(args)
-        .env("TZ", "UTC")
-        .env("NO_COLOR", "1")
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
-    command.stdin(match input {
+    let mut command = program();
+    command.args(args).stdin(match input {
         Input::Nothing => Stdio::null(),
         Input::File(path) => File::open(path).expect("the input can be opened").into(),
         Input::Pipe(_) => Stdio::piped(),
@@ -122,6 +139,31 @@ impl std::fmt::Display for Run {
             String::from_utf8_lossy(&self.stderr)
         )
     }
+}
+
+/// What `flatten` makes of an image with the library, and what it warns of.
+pub fn flattened(image: &Image) -> Result<(Vec<u8>, Vec<Warning>), WriteError> {
+    let options = FlattenOptions {
+        as_container: None,
+        verify: true,
+        jobs: Jobs::new(NonZeroUsize::MIN),
+    };
+    let mut output = Vec::new();
+    let done = flatten(image, &mut output, options, &Silent)?;
+    Ok((output, done.warnings))
+}
+
+/// The same of an image of these layers, whose archive is written to `file`.
+pub fn flattened_layers(
+    layers: &[Vec<u8>],
+    file: &Path,
+) -> Result<(Vec<u8>, Vec<Warning>), WriteError> {
+    // A new file every time: what is open is not written to.
+    _ = fs::remove_file(file);
+    fs::write(file, forge::archive(layers, forge::Form::Hybrid)).expect("room for an archive");
+    let archive = imgtar::open(file, &Options::default()).expect("an archive");
+    let images = archive.images().expect("images");
+    flattened(&images.images[0])
 }
 
 /// The answer of a command that has to succeed without complaint.
@@ -270,6 +312,26 @@ pub fn member(archive: &str, name: &str) -> Vec<u8> {
     panic!("{archive} holds no {name}");
 }
 
+/// Compares a file with what it should hold, or writes it.
+pub fn up_to_date(path: &str, wanted: &str) {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
+    if env::var_os("UPDATE_DOCS").is_some_and(|value| value == "1") {
+        fs::write(&file, wanted).unwrap_or_else(|why| panic!("{path}: {why}"));
+        return;
+    }
+    let found = fs::read_to_string(&file).unwrap_or_default();
+    let different = found
+        .lines()
+        .zip(wanted.lines())
+        .position(|(found, wanted)| found != wanted)
+        .unwrap_or_else(|| found.lines().count().min(wanted.lines().count()));
+    assert!(
+        found == wanted,
+        "{path} is out of date from line {}; run the tests with UPDATE_DOCS=1",
+        different + 1
+    );
+}
+
 /// A directory of the data that lies beside the repository; `None`, loudly, where there is none.
 pub fn shared(directory: &str) -> Option<String> {
     let path = manifest_dir().join("../shared").join(directory);
@@ -292,7 +354,8 @@ pub fn cases() -> &'static str {
         let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("cases-{name}"));
         if !directory.is_dir() {
             // Whole before it gets its name, for another run of the tests at the same time.
-            let unfinished = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a directory");
+            let unfinished =
+                tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a directory");
             let plain = zstd::decode_all(packed.as_slice()).expect("zstd data");
             let mut tar = tar::Archive::new(plain.as_slice());
             tar.unpack(unfinished.path()).expect("room for the cases");
@@ -308,7 +371,7 @@ fn required(variable: &str) -> bool {
 }
 
 /// Says that something was not tested.
-fn skip(what: &str, why: &str) {
+pub fn skip(what: &str, why: &str) {
     // Not `eprintln`, which the test harness would swallow: a skip has to be seen.
     let line = format!("SKIPPED: {what} because {why}\n");
     drop(io::stderr().write_all(line.as_bytes()));
