@@ -7,6 +7,7 @@ use bstr::ByteSlice;
 
 use super::inner::{self, InnerArchive, InnerContent};
 use super::{Contents, Member, MemberKind, MemberName};
+use crate::base::constants::WHITEOUT;
 
 /// How many directories are tried that may hold an image archive.
 const TRIED: usize = 4;
@@ -76,7 +77,7 @@ impl Looks {
         {
             return Self::BlobsAlone;
         }
-        if members.iter().any(|m| m.name.base().starts_with(b".wh.")) {
+        if members.iter().any(|m| m.name.base().starts_with(WHITEOUT)) {
             return Self::Layer;
         }
         if let Some(directories) = platforms(archive) {

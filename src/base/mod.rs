@@ -2,6 +2,7 @@
 //!
 //! Nothing here knows what an archive is, and nothing here uses another room.
 
+pub mod constants;
 pub mod digest;
 pub mod escape;
 pub(crate) mod jobs;

@@ -1,8 +1,6 @@
 //! What commands that write an archive share: where it goes, how it is laid out, what its images are
 //! called and of which time new things are.
 
-use std::io;
-
 use clap::{Args, ValueEnum};
 use imgtar::image::{Name, Reference};
 use imgtar::output::{ArchiveLayout, ArchiveOptions, OutputImage, WriteError, write_archive};
@@ -13,6 +11,7 @@ use super::destination::{Destination, OutputArg};
 use super::error::{Failure, warn};
 use super::exit::Exit;
 use super::files::Files;
+use crate::cli::output::is_closed;
 
 /// Where an archive goes and how it is laid out.
 #[derive(Debug, Args)]
@@ -169,7 +168,7 @@ impl ArchiveDestination {
         let progress = &context.progress;
         let written = match write_archive(images, &mut self.destination, options, progress) {
             Ok(written) => written,
-            Err(WriteError::Write(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
+            Err(WriteError::Write(error)) if is_closed(&error) => {
                 return Ok(Exit::Done);
             }
             Err(error) => return Err(error.into()),

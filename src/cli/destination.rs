@@ -11,6 +11,7 @@ use super::blocks::{self, Blocks, RawStdout};
 use super::error::Failure;
 use super::files::{Files, directory_of};
 use super::unfinished::Unfinished;
+use crate::cli::output::is_closed;
 
 /// Where the output goes.
 #[derive(Debug, Args)]
@@ -139,7 +140,7 @@ impl Destination {
                 .map_err(|e| Failure::environment(format!("cannot write {}", path.display()), &e)),
             Self::Special(_) | Self::Stdout(_) => match flushed {
                 // Whoever reads has had enough.
-                Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+                Err(error) if is_closed(&error) => Ok(()),
                 flushed => flushed.map_err(|e| Failure::environment("cannot write the output", &e)),
             },
         }

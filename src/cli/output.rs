@@ -72,7 +72,7 @@ impl Output {
         let mut out = BufWriter::with_capacity(BLOCK, stdout);
         let printed = print(&mut out).and_then(|()| Ok(out.flush()?));
         match printed {
-            Err(Stop::Write(error)) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+            Err(Stop::Write(error)) if is_closed(&error) => Ok(()),
             Err(Stop::Write(error)) => Err(Failure::environment(
                 "cannot write to standard output",
                 &error,
@@ -104,4 +104,9 @@ pub(crate) fn stdout_is_terminal() -> bool {
 
 pub(crate) fn stdin_is_terminal() -> bool {
     io::stdin().is_terminal()
+}
+
+/// Whether an output was closed by whoever reads it, who has had enough: that is not a failure.
+pub(crate) fn is_closed(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::BrokenPipe
 }

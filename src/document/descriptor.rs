@@ -81,6 +81,11 @@ pub(crate) fn read_platform(node: &JsonNode<'_>) -> Result<Platform, JsonError> 
     })
 }
 
+/// The annotation of the specification with a reference: whatever the writer calls it, often the tag alone.
+pub(crate) const REF_NAME: &str = "org.opencontainers.image.ref.name";
+/// The annotation of containerd and Docker with the whole reference.
+pub(crate) const IMAGE_NAME: &str = "io.containerd.image.name";
+
 /// What a JSON document is, whatever its descriptor called it.
 #[derive(Clone, Debug)]
 pub(crate) enum Document {

@@ -3,6 +3,17 @@
 use std::fmt;
 use std::str::FromStr;
 
+/// An OCI image index.
+pub(crate) const OCI_INDEX: &str = "application/vnd.oci.image.index.v1+json";
+/// An OCI image manifest.
+pub(crate) const OCI_MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+/// An OCI image config.
+pub(crate) const OCI_CONFIG: &str = "application/vnd.oci.image.config.v1+json";
+/// A layer tar, as it is and compressed.
+pub(crate) const OCI_LAYER: &str = "application/vnd.oci.image.layer.v1.tar";
+pub(crate) const OCI_LAYER_GZIP: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
+pub(crate) const OCI_LAYER_ZSTD: &str = "application/vnd.oci.image.layer.v1.tar+zstd";
+
 /// What a blob is, as its descriptor says. Claims are not believed where bytes can be looked at:
 /// whether a layer is compressed is decided by its first bytes.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -49,11 +60,11 @@ impl MediaType {
     /// The name as written.
     pub fn as_str(&self) -> &str {
         match self {
-            Self::OciIndex => "application/vnd.oci.image.index.v1+json",
+            Self::OciIndex => OCI_INDEX,
             Self::DockerList => "application/vnd.docker.distribution.manifest.list.v2+json",
-            Self::OciManifest => "application/vnd.oci.image.manifest.v1+json",
+            Self::OciManifest => OCI_MANIFEST,
             Self::DockerManifest => "application/vnd.docker.distribution.manifest.v2+json",
-            Self::OciConfig => "application/vnd.oci.image.config.v1+json",
+            Self::OciConfig => OCI_CONFIG,
             Self::DockerConfig => "application/vnd.docker.container.image.v1+json",
             Self::Layer(name) | Self::Other(name) => name,
         }

@@ -12,7 +12,7 @@ pub(crate) mod go_json;
 mod history;
 pub(crate) mod json;
 mod json_object;
-mod media_type;
+pub(crate) mod media_type;
 mod platform;
 pub(crate) mod v1;
 

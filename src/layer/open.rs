@@ -9,6 +9,7 @@ use super::LayerError;
 use super::decoded::{Decoded, Told};
 use super::digest::{Alongside, Nothing, Outcome, Proof, Request, Wanted, Work, run};
 use super::spool::Spool;
+use crate::base::constants::BUFFER;
 use crate::base::jobs::{self, Jobs};
 use crate::base::options::Options;
 use crate::base::progress::Progress;
@@ -18,9 +19,6 @@ use crate::tar::{Entry, Kind, Positioned, Walker};
 
 /// What decoding is called while it is under way.
 pub(super) const OPENING: &str = "decompressing layers";
-
-/// How much is decoded at a time, in bytes.
-const BUFFER: usize = 256 * 1024;
 
 /// The uncompressed tar of a layer. Clones share its bytes.
 ///

@@ -5,11 +5,9 @@ use std::io::{self, BufWriter, Write};
 
 use super::LayerTar;
 use super::digest::{Proof, Prover};
+use crate::base::constants::BUFFER;
 use crate::base::limits::Limits;
 use crate::source::{Slice, Source};
-
-/// How much of a new layer is gathered before it is written, in bytes.
-const BUFFER: usize = 256 * 1024;
 
 /// The bytes of a layer on their way into an unnamed temporary file.
 #[derive(Debug)]

@@ -1,9 +1,6 @@
 //! Whiteouts: entries that hide entries of lower layers (image-spec `layer.md#whiteouts`).
 
-/// What begins the name of a whiteout.
-const PREFIX: &[u8] = b".wh.";
-/// The name of the entry that hides everything below its directory.
-const OPAQUE: &[u8] = b".wh..wh..opq";
+use crate::base::constants::{OPAQUE, WHITEOUT};
 
 /// A whiteout, recognised by its name alone: aufs made them hard links, and engines do not look at
 /// the type either.
@@ -29,7 +26,7 @@ impl<'p> Whiteout<'p> {
             .map_or(0, |slash| slash + 1);
         match &path[start..] {
             OPAQUE => Some(Self::Opaque),
-            base => base.strip_prefix(PREFIX).map(Self::Path),
+            base => base.strip_prefix(WHITEOUT).map(Self::Path),
         }
     }
 }

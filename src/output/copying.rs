@@ -8,6 +8,7 @@ use std::io::{self, Write};
 use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 
 use super::WriteError;
+use crate::base::constants::BUFFER;
 use crate::base::progress::Task;
 use crate::layer::LayerError;
 use crate::layer::digest::{Alongside, Proof};
@@ -15,8 +16,6 @@ use crate::source::{Slice, SourceError, Span};
 use crate::source::{is_copied_to_in_kernel, write_at};
 use crate::tree::TreeError;
 
-/// How much is read and written at a time: it stays in a core's cache in between.
-const BUFFER: usize = 256 << 10;
 /// How many bytes of a layer that is hashed wait in memory at the most while another thread writes.
 const WAITING: usize = 1 << 20;
 /// How much the kernel is asked to copy at a time, in bytes: little enough for a bar to move.

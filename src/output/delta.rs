@@ -13,13 +13,11 @@ use super::error::{WriteError, spool};
 use super::header::HeaderFields;
 use super::layout::OutputLayer;
 use super::tar::TarWriter;
+use crate::base::constants::WHITEOUT;
 use crate::base::progress::Progress;
 use crate::layer::NewLayer;
 use crate::tar::Mtime;
 use crate::tree::{Change, Delta, InodeId, NodeId, Tree, is_reserved};
-
-/// What begins the name of a whiteout.
-const WHITEOUT: &[u8] = b".wh.";
 
 /// Writes `delta`, whose upper tree is `upper`, as an uncompressed layer to an unnamed temporary file.
 /// The same trees give the same bytes.

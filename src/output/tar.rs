@@ -4,13 +4,9 @@ use std::io::{self, Write};
 
 use super::WriteError;
 use super::header::{HeaderFields, encode_header};
+use crate::base::constants::BUFFER;
 use crate::source::Slice;
 use crate::tree::{ContentStretch, FileBody};
-
-/// How much is gathered before it is written: enough that system calls cost little, and little enough
-/// to stay in a core's cache between the read and the write. Bodies are read straight into this
-/// buffer, so a small file costs one copy and no write of its own.
-const BUFFER: usize = 256 << 10;
 
 /// How long a record is, in bytes: tar programs read and write 20 blocks at a time unless they are asked
 /// otherwise (POSIX, `pax -b`).

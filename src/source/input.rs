@@ -7,13 +7,11 @@ use std::path::Path;
 use super::compression::MAGIC_LEN;
 use super::file::label;
 use super::{Compression, DirectoryLooks, ReadAt, Source, SourceError, sniff};
+use crate::base::constants::BUFFER;
 use crate::base::escape;
 use crate::base::limits::Exceeded;
 use crate::base::options::Options;
 use crate::base::progress::{Progress, Task};
-
-/// How many bytes are copied at a time into a temporary file.
-const COPY_BUFFER: usize = 256 * 1024;
 
 /// An opened archive file: its plain bytes, and what was around them.
 #[derive(Clone, Debug)]
@@ -203,7 +201,7 @@ fn decompress(
     task: &dyn Task,
 ) -> Result<(Source, bool), SourceError> {
     let path = stored.path().to_owned();
-    let reader = BufReader::with_capacity(COPY_BUFFER, stored.whole().reader());
+    let reader = BufReader::with_capacity(BUFFER, stored.whole().reader());
     let mut decoder =
         stored
             .decode(compression, reader)
@@ -214,7 +212,7 @@ fn decompress(
                 source,
             })?;
     let mut file = spool_file(&path)?;
-    let mut buf = vec![0; COPY_BUFFER];
+    let mut buf = vec![0; BUFFER];
     let mut len = 0;
     let mut told = 0;
     loop {
@@ -259,7 +257,7 @@ fn decompress(
 /// Copies everything that `reader` gives into an unnamed temporary file.
 fn spool(mut reader: impl Read, path: &str, task: &dyn Task) -> Result<File, SourceError> {
     let mut file = spool_file(path)?;
-    let mut buf = vec![0; COPY_BUFFER];
+    let mut buf = vec![0; BUFFER];
     let mut offset = 0;
     loop {
         let n = match reader.read(&mut buf) {

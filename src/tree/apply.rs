@@ -13,16 +13,13 @@ use super::spelled::Spelled;
 use super::trail::Trail;
 use super::tree::{Body, Inode, InodeId, NodeId, ROOT, Tree, Xattr, Xattrs};
 use super::warning::WarningKind;
+use crate::base::constants::{AUFS, OPAQUE};
 use crate::base::limits::Limit;
 use crate::layer::Whiteout;
 use crate::tar::{Entry, Kind, Mtime};
 
-/// Where aufs kept its own things, directly below the root of a layer (L15).
-const AUFS_PREFIX: &[u8] = b".wh..wh.";
 /// Where aufs kept files with several names.
 pub(super) const AUFS_LINKS: &[u8] = b".wh..wh.plnk";
-/// The marker that makes a directory opaque.
-const OPAQUE: &[u8] = b".wh..wh..opq";
 /// Attributes that act on overlay file systems.
 const OVERLAY: &[u8] = b"trusted.overlay.";
 /// The last second that fits into signed 64-bit nanoseconds, 2262-04-11: later times become 1970 in
@@ -74,7 +71,7 @@ pub(super) fn role(entry: &Entry) -> Role {
     let path = LayerPath::new(&entry.path);
     match path.components() {
         // L15: what aufs left behind is not part of the image, but for files that links lead to.
-        [first, rest @ ..] if first.starts_with(AUFS_PREFIX) && *first != OPAQUE => {
+        [first, rest @ ..] if first.starts_with(AUFS) && *first != OPAQUE => {
             match (*first == AUFS_LINKS, rest) {
                 (true, [_]) => Role::Entry,
                 _ => Role::Dropped,

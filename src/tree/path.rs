@@ -1,11 +1,13 @@
 //! Paths inside a layer.
 
+use crate::base::constants::WHITEOUT;
+
 /// The longest name of one file that Linux file systems take, in bytes.
 pub(super) const NAME_LIMIT: usize = 255;
 
 /// Whether a layer gives this name another meaning, so that no file of a layer can have it.
 pub(crate) fn is_reserved(name: &[u8]) -> bool {
-    name.starts_with(b".wh.")
+    name.starts_with(WHITEOUT)
 }
 
 /// A path below the root: components without `.`, `..` and empty ones. Any bytes.

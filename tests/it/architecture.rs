@@ -408,6 +408,49 @@ fn no_two_types_share_a_name() {
     assert!(declared.is_empty(), "{declared:#?}");
 }
 
+/// What several rooms go by is written down once: a number or a name that stands in two places is changed
+/// in one of them.
+#[test]
+fn what_several_rooms_go_by_is_written_once() {
+    // What is looked for, and the file that may have it.
+    const ONCE: [(&str, &str); 9] = [
+        ("b\".wh.\"", "base/constants.rs"),
+        ("b\".wh..wh.", "base/constants.rs"),
+        (": usize = 125;", "base/constants.rs"),
+        ("BUFFER: usize = 256 ", "base/constants.rs"),
+        ("\"io.containerd.image.name\"", "document/descriptor.rs"),
+        (
+            "\"org.opencontainers.image.ref.name\"",
+            "document/descriptor.rs",
+        ),
+        (
+            "\"application/vnd.oci.image.layer.v1",
+            "document/media_type.rs",
+        ),
+        (
+            "\"application/vnd.oci.image.manifest",
+            "document/media_type.rs",
+        ),
+        ("BrokenPipe", "cli/output.rs"),
+    ];
+    let mut wrong = Vec::new();
+    for file in sources() {
+        let code = file.code();
+        // Tests say what they expect in their own words.
+        let code = code.split("#[cfg(test)]").next().unwrap_or_default();
+        for (what, place) in ONCE {
+            let here = file.path == Path::new(place);
+            let found = code.contains(what);
+            // Where aufs kept hard links is of no use to any other room.
+            let aufs = file.path.ends_with("tree/apply.rs") && what.contains(".wh..wh.");
+            if found != here && !aufs {
+                wrong.push(format!("src/{}: {what}", file.path.display()));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
 /// No file is longer than can be read in one go.
 #[test]
 fn no_file_is_too_long() {

@@ -8,13 +8,11 @@ use std::collections::{BTreeSet, HashSet};
 use super::overlay::{Engine, Rules, UnpackedEntry, unpack};
 use super::{Facts, Outcome, Refusal, because, layer_message, says, shown, wrong_diff_id};
 use crate::archive::{LookupError, Member, MemberKind, MemberName};
+use crate::base::constants::DOCKER_LAYERS;
 use crate::base::digest::ChainId;
 use crate::base::problem::{Code, Severity};
 use crate::image::{Image, Layer, LayerSource, ReferenceError, TagFault};
 use crate::tar::Kind;
-
-/// How many layers are stacked (`layer/layer_store.go`, `maxLayerDepth`).
-const DEPTH: usize = 125;
 
 pub(super) fn load(facts: &Facts<'_>) -> Outcome {
     facts.outer()?;
@@ -160,7 +158,7 @@ fn layer(facts: &Facts<'_>, layer: &Layer) -> Outcome {
             LookupError::Dangling { target, .. } => no_such_file(&shown(target)),
         });
     }
-    if layer.index >= DEPTH {
+    if layer.index >= DOCKER_LAYERS {
         return Err(says("max depth exceeded"));
     }
     let Some(blob) = facts.blob(layer) else {

@@ -1,7 +1,6 @@
 //! `cat`: the bytes of files of the merged tree.
 
 use std::ffi::OsString;
-use std::io::ErrorKind;
 
 use imgtar::document::WantedPlatform;
 use imgtar::image::Selector;
@@ -12,6 +11,7 @@ use super::ls::{find, shown};
 use super::{Context, Exit, Failure};
 use crate::cli::args::{ArchiveArg, OneImageArg};
 use crate::cli::blocks;
+use crate::cli::output::is_closed;
 
 /// Print files of an image
 ///
@@ -71,7 +71,7 @@ impl Args {
         for inode in files {
             match write_file(&tree, inode, &mut stdout) {
                 Ok(()) => {}
-                Err(WriteError::Write(error)) if error.kind() == ErrorKind::BrokenPipe => {
+                Err(WriteError::Write(error)) if is_closed(&error) => {
                     return Ok(Exit::Done);
                 }
                 Err(error) => return Err(error.into()),

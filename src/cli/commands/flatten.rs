@@ -14,6 +14,7 @@ use crate::cli::archive_output::asked_time;
 use crate::cli::args::{ArchiveArg, OneImageArg};
 use crate::cli::destination::{Destination, OutputArg};
 use crate::cli::files::Files;
+use crate::cli::output::is_closed;
 
 /// Merge the layers of an image into one rootfs tar
 ///
@@ -164,7 +165,7 @@ impl Args {
         };
         let flattened = match flattened {
             Ok(flattened) => flattened,
-            Err(WriteError::Write(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => {
+            Err(WriteError::Write(error)) if is_closed(&error) => {
                 // Whoever reads has had enough, which is not an error; a file that was asked for and is not
                 // there is one.
                 if metadata.is_some() {

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use imgtar::base::constants::BUFFER;
 use imgtar::base::digest::DiffId;
 use imgtar::base::escape;
 use imgtar::image::Reference;
@@ -20,9 +21,7 @@ use super::{Context, Exit, Failure};
 use crate::cli::archive_output::{ArchiveDestination, LayoutArg, asked_time, names, tag};
 use crate::cli::destination::{Destination, OutputArg};
 use crate::cli::error::warn;
-
-/// How much is copied at a time, in bytes.
-const COPIED: usize = 256 << 10;
+use crate::cli::output::is_closed;
 
 /// Rebuild a layered archive from a flat tar and its metadata
 ///
@@ -159,7 +158,7 @@ fn exact(
     };
     let rebuilt = match rebuild(metadata, flat, target, context.jobs, &context.progress) {
         Ok(rebuilt) => rebuilt,
-        Err(RebuildError::Write(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
+        Err(RebuildError::Write(error)) if is_closed(&error) => {
             return Ok(Exit::Done);
         }
         Err(error) => return Err(error.into()),
@@ -171,9 +170,9 @@ fn exact(
 
 /// Writes an archive that is complete.
 fn copy(archive: &Slice, mut destination: Destination) -> Result<(), Failure> {
-    let mut reader = io::BufReader::with_capacity(COPIED, archive.reader());
+    let mut reader = io::BufReader::with_capacity(BUFFER, archive.reader());
     match io::copy(&mut reader, &mut destination) {
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        Err(error) if is_closed(&error) => Ok(()),
         Err(error) => Err(RebuildError::Write(error).into()),
         Ok(_) => destination.finish(),
     }

@@ -2,10 +2,8 @@
 
 use super::super::model::{Identity, Image, LayerSource};
 use super::Loader;
+use crate::base::constants::DOCKER_LAYERS;
 use crate::base::problem::{Code, Problem};
-
-/// How many layers Docker's graph drivers stack (moby `layer/layer_store.go`, `maxLayerDepth`).
-const LAYER_LIMIT: usize = 125;
 
 pub(super) fn check(image: &Image, problems: &mut Vec<Problem>) {
     let position = image.position;
@@ -17,10 +15,10 @@ pub(super) fn check(image: &Image, problems: &mut Vec<Problem>) {
         };
         problems.push(problem);
     };
-    if image.layers.len() > LAYER_LIMIT {
+    if image.layers.len() > DOCKER_LAYERS {
         let message = "the image has more layers than Docker with a graph driver loads (max depth exceeded); containerd, podman and skopeo have no limit";
         let problem = Problem::warning(Code::LayerLimit, message);
-        push(problem.compared(format!("at most {LAYER_LIMIT}"), image.layers.len()));
+        push(problem.compared(format!("at most {DOCKER_LAYERS}"), image.layers.len()));
     }
     if matches!(image.identity, Identity::Legacy(_)) {
         return;

@@ -12,13 +12,8 @@ use crate::base::digest::{BlobDigest, Digest};
 use crate::base::limits::Limit;
 use crate::base::problem::{Code, Problem};
 use crate::document::Platform;
-use crate::document::descriptor::{Descriptor, Document, ManifestDocument};
+use crate::document::descriptor::{Descriptor, Document, IMAGE_NAME, ManifestDocument, REF_NAME};
 use crate::document::json::{Json, JsonNode};
-
-/// containerd's and Docker's annotation: the whole reference.
-const CONTAINERD_NAME: &str = "io.containerd.image.name";
-/// The specification's annotation: whatever the writer calls it.
-const REF_NAME: &str = "org.opencontainers.image.ref.name";
 
 /// What a walk over all indexes found.
 #[derive(Default)]
@@ -402,7 +397,7 @@ pub(super) fn blob_member(digest: &Digest) -> Vec<u8> {
 }
 
 fn names_of(descriptor: &Descriptor) -> Vec<Name> {
-    if let Some(text) = descriptor.annotation(CONTAINERD_NAME) {
+    if let Some(text) = descriptor.annotation(IMAGE_NAME) {
         return vec![
             text.parse()
                 .map_or_else(|_| Name::Bare(text.to_owned()), Name::Reference),

@@ -9,6 +9,7 @@ use super::Loader;
 use crate::base::problem::{Code, Problem};
 use crate::document::MediaType;
 use crate::document::descriptor::Descriptor;
+use crate::document::descriptor::{IMAGE_NAME, REF_NAME};
 use crate::document::json::{Json, JsonNode};
 
 /// The keys of an index and of its descriptors (image-spec `image-index.md`, `descriptor.md`).
@@ -30,9 +31,6 @@ const DESCRIPTOR: [&str; 8] = [
     "artifactType",
     "platform",
 ];
-/// containerd's annotation with the whole reference, and the specification's, which then is the tag.
-const CONTAINERD_NAME: &str = "io.containerd.image.name";
-const REF_NAME: &str = "org.opencontainers.image.ref.name";
 
 /// The keys of an object that are none of `known`, in any case.
 pub(in crate::image) fn unknown_keys(node: &JsonNode<'_>, known: &[&str]) -> Vec<String> {
@@ -108,7 +106,7 @@ impl Loader<'_> {
     /// whole one in the second place too, there as people write it.
     fn check_names(&mut self, descriptor: &Descriptor) {
         let (Some(whole), Some(tag)) = (
-            descriptor.annotation(CONTAINERD_NAME),
+            descriptor.annotation(IMAGE_NAME),
             descriptor.annotation(REF_NAME),
         ) else {
             return;

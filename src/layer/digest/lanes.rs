@@ -1,11 +1,8 @@
 //! Bytes that are digested while they are read, two streams at a time on each core.
 
+pub(super) use crate::base::constants::BUFFER;
 use crate::base::digest::{Digest, Hasher};
 use crate::base::jobs::{self, Cost, Jobs, Queue};
-
-/// How much of a stream is read, hashed and used at a time: large enough that system calls cost
-/// nothing; that of two streams stays in a core's cache in between.
-pub(super) const BUFFER: usize = 256 * 1024;
 
 /// One stream, from its first byte to its last.
 pub(super) trait Pass {

@@ -4,15 +4,13 @@ use std::io::{self, BufReader};
 
 use super::proof::{Proof, Wanted};
 use super::request::unreadable;
+use crate::base::constants::BUFFER;
 use crate::base::digest::{BlobDigest, DiffId, Digest, HashingReader};
 use crate::base::progress::Task;
 use crate::layer::decoded::{Decoded, Told};
 use crate::layer::{Allowance, Inventory, LayerError};
 use crate::source::{Compression, Slice, SourceError};
 use crate::tar::{Cursor, Positioned, Streamed, TarError, Walker};
-
-/// How much is read and hashed at a time.
-const BUFFER: usize = 256 * 1024;
 
 /// What the bytes of a blob came to that should be a layer.
 #[derive(Debug)]

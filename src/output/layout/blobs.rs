@@ -4,6 +4,7 @@ use super::image::{OutputImage, OutputLayer};
 use super::{ArchiveLayout, ArchiveOptions};
 use crate::base::digest::{BlobDigest, DiffId};
 use crate::base::progress::Progress;
+use crate::document::media_type::{OCI_LAYER, OCI_LAYER_GZIP, OCI_LAYER_ZSTD};
 use crate::layer::digest::{
     Alongside, Claim, Claimed, Claims, LayerName, Mismatch, Proof, Request, Wanted, prove,
 };
@@ -35,9 +36,9 @@ impl NamedLayer {
     /// The media type in a manifest. Foreign layers are ordinary ones as soon as an archive has them.
     pub(super) fn media_type(&self) -> &'static str {
         match self.compression {
-            Compression::Gzip => "application/vnd.oci.image.layer.v1.tar+gzip",
-            Compression::Zstd => "application/vnd.oci.image.layer.v1.tar+zstd",
-            _ => "application/vnd.oci.image.layer.v1.tar",
+            Compression::Gzip => OCI_LAYER_GZIP,
+            Compression::Zstd => OCI_LAYER_ZSTD,
+            _ => OCI_LAYER,
         }
     }
 }

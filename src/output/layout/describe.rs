@@ -8,14 +8,10 @@ use super::blobs::NamedLayer;
 use super::image::OutputImage;
 use crate::base::digest::{BlobDigest, DiffId, Digest, ImageId};
 use crate::document::Config;
+use crate::document::descriptor::{IMAGE_NAME, REF_NAME};
 use crate::document::go_json::encode;
+use crate::document::media_type::{OCI_CONFIG, OCI_INDEX, OCI_MANIFEST};
 use crate::image::{Name, Reference};
-
-pub(super) const MANIFEST_TYPE: &str = "application/vnd.oci.image.manifest.v1+json";
-const CONFIG_TYPE: &str = "application/vnd.oci.image.config.v1+json";
-const INDEX_TYPE: &str = "application/vnd.oci.image.index.v1+json";
-const REF_NAME: &str = "org.opencontainers.image.ref.name";
-const IMAGE_NAME: &str = "io.containerd.image.name";
 
 /// The member that says which version of the OCI image layout it is, and its bytes as Docker and
 /// skopeo write them, with a space.
@@ -104,9 +100,9 @@ pub(super) fn oci_manifest(image: &Described<'_>) -> Vec<u8> {
     }
     encode(&Manifest {
         schema_version: 2,
-        media_type: MANIFEST_TYPE,
+        media_type: OCI_MANIFEST,
         config: Descriptor::new(
-            CONFIG_TYPE,
+            OCI_CONFIG,
             image.id.digest(),
             image.image.config.len() as u64,
         ),
@@ -161,13 +157,13 @@ pub(super) fn index(
         for annotations in all {
             descriptors.push(Descriptor {
                 annotations,
-                ..Descriptor::new(MANIFEST_TYPE, digest.digest(), *size)
+                ..Descriptor::new(OCI_MANIFEST, digest.digest(), *size)
             });
         }
     }
     encode(&Index {
         schema_version: 2,
-        media_type: INDEX_TYPE,
+        media_type: OCI_INDEX,
         manifests: descriptors,
     })
 }

@@ -30,6 +30,7 @@ use describe::Described;
 pub use image::{OutputImage, OutputLayer};
 
 use super::WriteError;
+use crate::base::constants::DOCKER_LAYERS;
 use crate::base::digest::{BlobDigest, ImageId};
 use crate::base::jobs::Jobs;
 use crate::base::progress::Progress;
@@ -76,7 +77,7 @@ pub struct WrittenArchive {
 #[non_exhaustive]
 pub enum ArchiveWarning {
     /// More layers than Docker's graph-driver store can stack (moby `layer/layer_store.go`).
-    #[error("{image} has {layers} layers; Docker's overlay2 cannot load more than {LAYER_LIMIT}")]
+    #[error("{image} has {layers} layers; Docker's overlay2 cannot load more than {DOCKER_LAYERS}")]
     TooManyLayers {
         /// The image, for people.
         image: String,
@@ -98,9 +99,6 @@ pub enum ArchiveWarning {
         name: Name,
     },
 }
-
-/// How many layers Docker's graph-driver store can stack.
-const LAYER_LIMIT: usize = 125;
 
 /// One image of a written archive.
 #[derive(Clone, Debug)]
@@ -180,7 +178,7 @@ fn warnings(
                 });
             }
         }
-        if image.layers.len() > LAYER_LIMIT {
+        if image.layers.len() > DOCKER_LAYERS {
             warnings.push(ArchiveWarning::TooManyLayers {
                 image: image.image.display_name(),
                 layers: image.layers.len(),

@@ -7,6 +7,7 @@ use super::account::{Account, DecodedMember};
 use super::description::{Description, PACK, SCHEMA, names};
 use super::error::{MetadataError, StreamFault};
 use crate::archive::{Archive, ArchiveError, Contents, MemberKind, MemberName};
+use crate::base::constants::BUFFER;
 use crate::base::limits::{Limit, Limits};
 use crate::document::count_values;
 use crate::source::{Compression, Input, Slice};
@@ -31,7 +32,7 @@ impl<W: Write> ContainerWriter<W> {
     }
 
     pub(super) fn slice(&mut self, name: &str, slice: &Slice) -> Result<(), MetadataError> {
-        let reader = io::BufReader::with_capacity(256 << 10, slice.reader());
+        let reader = io::BufReader::with_capacity(BUFFER, slice.reader());
         self.append(name, slice.len(), reader)
     }
 

@@ -5,15 +5,13 @@ use std::ops::Range;
 use sha2::{Digest as _, Sha256};
 
 use super::crc::CRC64;
+use crate::base::constants::BUFFER;
 use crate::base::jobs::{self, Jobs};
 use crate::base::progress::{Progress, Task};
 use crate::source::{Slice, SourceError, Span};
 
 /// How many bytes a thread digests before it takes the next ones, unless one body has more.
 const SHARE: u64 = 8 << 20;
-
-/// How much is read at a time.
-const BUFFER: usize = 256 << 10;
 
 /// A body, digested.
 #[derive(Clone, Copy)]

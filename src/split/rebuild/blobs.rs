@@ -11,14 +11,12 @@ use super::error::RebuildError;
 use super::flat::FlatChanges;
 use super::layers::{Lost, Parts};
 use super::sink::{Out, Sink};
+use crate::base::constants::BUFFER;
 use crate::base::digest::{BlobDigest, DiffId, Digest, Hasher, HashingReader};
 use crate::base::jobs::{self, Jobs};
 use crate::base::progress::Progress;
 use crate::source::{Compression, Scratch, Slice, Source, Span};
 use crate::split::metadata::LayerDescription;
-
-/// How much is read or written at a time around a temporary file.
-const BUFFER: usize = 256 << 10;
 
 /// Up to which size a compressed blob is put into one temporary file with others: a process may have only
 /// so many files open, and an archive may claim a hundred thousand layers.

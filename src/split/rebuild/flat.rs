@@ -5,6 +5,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use sha2::{Digest as _, Sha256};
 
 use super::error::{FlatChange, FlatChangeKind, RebuildError};
+use crate::base::constants::BUFFER;
 use crate::base::jobs::{self, Jobs};
 use crate::base::limits::{Exceeded, Limit};
 use crate::base::progress::Progress;
@@ -14,9 +15,6 @@ use crate::tree::{Body, Inode, LayerPath, Tree};
 
 /// How many changes are named.
 const NAMED: usize = 10;
-
-/// How much is read at a time.
-const BUFFER: usize = 256 << 10;
 
 /// How many bytes a thread digests before it takes the next ones, unless one body has more.
 const SHARE: u64 = 8 << 20;

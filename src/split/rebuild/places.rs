@@ -5,6 +5,7 @@ use std::io::{self, Write};
 
 use super::error::RebuildError;
 use super::sink::{Out, Target};
+use crate::base::constants::BUFFER;
 use crate::base::jobs::{self, Jobs};
 use crate::source::write_at;
 
@@ -13,9 +14,6 @@ const SMALL: u64 = 64 << 10;
 
 /// How many larger ones wait until all threads write them: an archive may claim a million.
 const WAITING: usize = 4096;
-
-/// How much is gathered before it is written, in bytes.
-const BUFFER: usize = 256 << 10;
 
 /// Bytes and bodies of one archive. Into a file, large bodies are written by all threads at once. `P` puts a
 /// body where it is told to.

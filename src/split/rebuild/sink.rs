@@ -3,13 +3,10 @@
 use std::fs::File;
 use std::io::{self, Write};
 
+use crate::base::constants::BUFFER;
 use crate::layer::digest::{Proof, Prover};
 use crate::source::Slice;
 use crate::source::write_at;
-
-/// How much is gathered before it is digested and written: small enough to stay in a core's cache
-/// from one to the other.
-const BUFFER: usize = 256 << 10;
 
 /// Where the archive goes.
 pub enum Target<'t> {
