@@ -276,24 +276,10 @@ impl<'f> Flags<'f> {
 
 /// The known name that one or two changed letters make of `name`.
 fn closest<'k>(name: &str, known: &[&'k str]) -> Option<&'k str> {
-    let near = known.iter().map(|known| (distance(name, known), *known));
+    let near = known
+        .iter()
+        .map(|known| (strsim::levenshtein(name, known), *known));
     near.filter(|(distance, _)| *distance < 3)
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, known)| known)
-}
-
-/// How many letters must be changed, added or taken away to make `b` of `a` (Levenshtein).
-fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.chars().enumerate() {
-        let mut corner = i;
-        row[0] = i + 1;
-        for (j, y) in b.iter().enumerate() {
-            let here = corner + usize::from(x != *y);
-            corner = row[j + 1];
-            row[j + 1] = here.min(corner + 1).min(row[j] + 1);
-        }
-    }
-    row[b.len()]
 }
