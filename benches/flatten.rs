@@ -12,6 +12,10 @@
 //! output is known when the last layer was seen, so all of them are kept somewhere until then.
 //!
 //! `IMGTAR_BENCH_ARCHIVE` names another archive than the synthetic one; it has to hold one image.
+#![allow(
+    clippy::disallowed_methods,
+    reason = "a bench starts programs and makes files"
+)]
 #![expect(clippy::print_stdout, reason = "a bench prints its figures")]
 
 #[path = "support/many.rs"]

@@ -5,6 +5,10 @@
 //! bytes: an archive with ten times the entries takes about ten times as long (`growth`).
 //!
 //! `IMGTAR_BENCH_ARCHIVE` names another archive than the synthetic one.
+#![allow(
+    clippy::disallowed_methods,
+    reason = "a bench starts programs and makes files"
+)]
 #![expect(clippy::print_stdout, reason = "a bench prints its figures")]
 
 mod support;

@@ -9,6 +9,10 @@
 //!
 //! Most files are empty, so headers are what is measured. The images are made once, in
 //! `IMGTAR_BENCH_DIR`, and take 0.9, 0.9 and 0.1 GB there.
+#![allow(
+    clippy::disallowed_methods,
+    reason = "a bench starts programs and makes files"
+)]
 #![expect(clippy::print_stdout, reason = "a bench prints its figures")]
 
 #[path = "support/many.rs"]

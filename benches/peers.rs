@@ -4,6 +4,10 @@
 //!
 //! `IMGTAR_BENCH_ARCHIVE` names another archive than the synthetic one; it has to hold one image, of
 //! which `skopeo inspect` can be asked without a name.
+#![allow(
+    clippy::disallowed_methods,
+    reason = "a bench starts programs and makes files"
+)]
 #![expect(clippy::print_stdout, reason = "a bench prints its figures")]
 
 mod support;

@@ -10,6 +10,10 @@
 //!
 //! `IMGTAR_BENCH_ARCHIVE` names another archive than the synthetic one; it has to hold one image, and
 //! comes back byte for byte if its layers are not compressed.
+#![allow(
+    clippy::disallowed_methods,
+    reason = "a bench starts programs and makes files"
+)]
 #![expect(clippy::print_stdout, reason = "a bench prints its figures")]
 
 #[path = "support/many.rs"]

@@ -10,6 +10,10 @@
 //! Target: at most 1.25 times the limit, in less than 64 MiB of memory.
 //!
 //! `IMGTAR_BENCH_ARCHIVE` names another archive than the synthetic one.
+#![allow(
+    clippy::disallowed_methods,
+    reason = "a bench starts programs and makes files"
+)]
 #![expect(clippy::print_stdout, reason = "a bench prints its figures")]
 
 mod support;

@@ -1,4 +1,8 @@
 //! Independent pieces of work on a few threads.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "this is where threads are started"
+)]
 
 use std::num::NonZeroUsize;
 use std::sync::Mutex;

@@ -36,6 +36,10 @@ pub(crate) fn survive_size_limits() {
 }
 
 #[cfg(unix)]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "temporary files are removed before the process ends"
+)]
 mod system {
     use std::sync::mpsc;
     use std::thread;
@@ -116,6 +120,10 @@ mod system {
 }
 
 #[cfg(not(unix))]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "temporary files are removed before the process ends"
+)]
 mod system {
     use super::UNFINISHED;
 

@@ -2,6 +2,10 @@
 //!
 //! One file per subject. [`support`] runs the program, finds test data and engines, builds archives
 //! (`forge`), reads tars independently of imgtar (`listing`) and measures what a run takes (`measured`).
+#![allow(
+    clippy::disallowed_methods,
+    reason = "the rules are about what a user gets; tests start programs and make files"
+)]
 
 mod accept;
 mod answers;
