@@ -252,3 +252,76 @@ impl Write for WriteFrom<'_> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read as _;
+
+    use super::*;
+    use crate::base::limits::Limits;
+    use crate::base::progress::Silent;
+    use crate::layer::digest::{Request, Wanted};
+    use crate::source::{Compression, Source};
+
+    /// What cannot be written at once waits, a limited amount of it, and is written to the same places.
+    #[test]
+    fn a_thread_that_hashes_does_not_wait_for_the_file() {
+        let bytes: Vec<u8> = (0..600_000_u32)
+            .map(|i| (i % 251).to_le_bytes()[0])
+            .collect();
+        let mut stored = tempfile::tempfile().expect("a temporary file");
+        stored.write_all(&bytes).expect("room");
+        let len = bytes.len() as u64;
+        let source = Source::temporary(stored, len, "a test".to_owned(), &Limits::default(), len);
+        let layer = source.whole();
+        let file = tempfile::tempfile().expect("a temporary file");
+        let turn = Mutex::default();
+        // The second half comes first in the output.
+        let half = |offset, to| Move {
+            from: Span {
+                offset,
+                len: len / 2,
+            },
+            to,
+        };
+        let copying = Copying {
+            number: 3,
+            layer: &layer,
+            moves: vec![half(0, len / 2), half(len / 2, 0)],
+            afterwards: Afterwards::Kept,
+            cost: 0,
+            output: SharedFile {
+                file: &file,
+                turn: &turn,
+                task: &Silent,
+            },
+        };
+        let mut copied = copying.begin().expect("nothing to fail");
+        let taken = turn.lock().expect("it is free");
+        copying
+            .take(&mut copied, &bytes[..400_000])
+            .expect("it waits");
+        assert_eq!(copied.weight, 400_000);
+        assert_eq!(file.metadata().expect("metadata").len(), 0);
+        drop(taken);
+        copying
+            .take(&mut copied, &bytes[400_000..])
+            .expect("it is written");
+        let request = Request {
+            bytes: &layer,
+            compression: Compression::None,
+            wanted: Wanted::diff_id(),
+            task: None,
+            alongside: copying,
+        };
+        assert!(copied.waiting.is_empty());
+        let mut written = Vec::new();
+        io::Seek::rewind(&mut &file).expect("a file");
+        (&file).read_to_end(&mut written).expect("readable");
+        let (first, second) = bytes.split_at(bytes.len() / 2);
+        assert!(written == [second, first].concat());
+        // And the same once more in one go.
+        let (_, number) = request.answer(&Silent).expect("readable bytes");
+        assert_eq!(number, 3);
+    }
+}

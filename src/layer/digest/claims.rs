@@ -215,3 +215,109 @@ impl<'c> Claims<'c> {
         written
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+    use std::num::NonZeroUsize;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+    use crate::base::digest::{Digest, Hasher};
+    use crate::base::limits::Limits;
+    use crate::base::progress::{Silent, Task};
+    use crate::source::Source;
+
+    /// Counts how often bytes are read.
+    #[derive(Debug, Default)]
+    struct Counting(AtomicUsize);
+
+    impl Progress for Counting {
+        fn begin(&self, what: &str, total: Option<u64>) -> Box<dyn Task> {
+            self.0.fetch_add(1, Ordering::Relaxed);
+            Silent.begin(what, total)
+        }
+    }
+
+    const BYTES: &[u8] = &[7; 300_000];
+
+    fn stored(bytes: &[u8]) -> Slice {
+        let mut file = tempfile::tempfile().expect("a temporary file");
+        file.write_all(bytes).expect("room");
+        let len = bytes.len() as u64;
+        Source::temporary(file, len, "a test".to_owned(), &Limits::default(), len).whole()
+    }
+
+    fn claim<'c>(layer: usize, bytes: &'c Slice, diff_id: &'c DiffId) -> Claim<'c> {
+        Claim {
+            name: LayerName { image: None, layer },
+            bytes,
+            compression: Compression::None,
+            diff_id,
+            stored: None,
+        }
+    }
+
+    fn jobs() -> Jobs {
+        Jobs::new(NonZeroUsize::new(2).expect("not zero"))
+    }
+
+    #[test]
+    fn shared_bytes_are_read_once_for_each_algorithm() {
+        let bytes = stored(BYTES);
+        let sha256 = DiffId::from(Digest::sha256_of(BYTES));
+        let mut hasher = Hasher::for_algorithm(&Algorithm::Sha512).expect("it is known");
+        hasher.update(BYTES);
+        let sha512 = DiffId::from(hasher.finish());
+        let mut claims = Claims::none();
+        for (layer, diff_id) in [&sha256, &sha512, &sha256].into_iter().enumerate() {
+            claims.add(claim(layer, &bytes, diff_id), None);
+        }
+        let open: Vec<usize> = claims.open().map(|(layer, _)| layer).collect();
+        assert_eq!(open, [0, 1]);
+        let counting = Counting::default();
+        assert!(claims.check(jobs(), &counting).is_ok());
+        assert_eq!(counting.0.into_inner(), 2);
+    }
+
+    #[test]
+    fn the_first_layer_that_is_something_else_is_told() {
+        let (sound, other) = (stored(BYTES), stored(b"other"));
+        let right = DiffId::from(Digest::sha256_of(BYTES));
+        let mut claims = Claims::none();
+        claims.add(claim(0, &sound, &right), None);
+        claims.add(claim(1, &other, &right), None);
+        claims.add(claim(2, &other, &right), None);
+        let Err(ClaimError::Mismatch(mismatch)) = claims.check(jobs(), &Silent) else {
+            panic!("another layer was taken for the one that is claimed");
+        };
+        assert_eq!(mismatch.name.layer, 1);
+        assert_eq!(mismatch.what, Claimed::DiffId);
+        assert_eq!(mismatch.computed, Digest::sha256_of(b"other"));
+    }
+
+    #[test]
+    fn what_is_proven_is_not_read_again_and_not_believed_either() {
+        let bytes = stored(BYTES);
+        let right = DiffId::from(Digest::sha256_of(BYTES));
+        let wrong = DiffId::from(Digest::sha256_of(b"other"));
+        let request = Request {
+            bytes: &bytes,
+            compression: Compression::None,
+            wanted: Wanted::diff_id(),
+            task: None,
+            alongside: Nothing,
+        };
+        let (proof, ()) = request.answer(&Silent).expect("readable bytes");
+        assert_eq!((proof.diff_id(), proof.size()), (&right, 300_000));
+        for (claimed, holds) in [(&right, true), (&wrong, false)] {
+            let mut claims = Claims::none();
+            claims.add(claim(0, &bytes, claimed), Some(&proof));
+            assert_eq!(claims.open().count(), 0);
+            let counting = Counting::default();
+            let written = claims.while_writing(jobs(), &counting, || Ok::<_, ClaimError>(()));
+            assert_eq!(written.is_ok(), holds);
+            assert_eq!(counting.0.into_inner(), 0);
+        }
+    }
+}
