@@ -11,7 +11,7 @@ use super::lookup::Led;
 use super::member::{Member, MemberKind, MemberName, leaves_root};
 use crate::base::limits::Limit;
 use crate::source::{Compression, Input, Source, Span};
-use crate::tar::{Entry, Kind, Positioned, TarError, TarFault, Walker};
+use crate::tar::{Entry, Kind, Positioned, RefusedAttribute, TarError, TarFault, Walker};
 
 /// An opened archive whose members are all there: the walk over its headers came to an end of the tar.
 ///
@@ -323,6 +323,8 @@ fn member(entry: Entry) -> Member {
         }
     };
     Member {
+        absolute: entry.path.starts_with(b"/"),
+        refused_attribute: RefusedAttribute::first(&entry.xattrs, entry.kind).map(Box::new),
         name: MemberName::new(&entry.path),
         kind,
         typeflag: entry.typeflag,

@@ -7,6 +7,7 @@ use bstr::ByteSlice;
 
 use crate::base::escape;
 use crate::source::Span;
+use crate::tar::RefusedAttribute;
 
 /// The name of a member, below the archive's root: no leading `/` or `./`, no `.`, no `..`, no
 /// empty component. Any bytes, not only UTF-8. The empty name is the root.
@@ -146,6 +147,10 @@ pub struct Member {
     pub typeflag: u8,
     /// Whether its name as written leads out of the archive's root.
     pub left_root: bool,
+    /// Whether its name as written begins with `/`. Readers that go by names do not find it then.
+    pub absolute: bool,
+    /// The first of its extended attributes, name and value, that a kernel refuses to set.
+    pub refused_attribute: Option<Box<RefusedAttribute>>,
     /// Where its first header begins, in bytes from the beginning of the (uncompressed) archive.
     pub offset: u64,
 }

@@ -103,6 +103,10 @@ codes! {
     DeviceZero = "device-zero",
     /// Extended attributes that engines drop, or that act on overlay file systems.
     XattrDiffers = "xattr-differs",
+    /// Extended attributes that a kernel refuses to set.
+    XattrRefused = "xattr-refused",
+    /// Two images with one name.
+    ReferenceAmbiguous = "reference-ambiguous",
     /// The entries of layers were not checked, because there are too many.
     EntriesUnchecked = "entries-unchecked",
     /// A member that nothing describes.

@@ -12,6 +12,7 @@ mod content;
 mod damaged;
 mod loaders;
 mod members;
+mod odd_entries;
 
 use std::collections::HashSet;
 
@@ -21,7 +22,7 @@ use crate::base::jobs::{self, Jobs};
 use crate::base::limits::{Limit, Limits};
 use crate::base::problem::{Code, Problem};
 use crate::base::progress::Progress;
-use crate::image::{ImageSet, Layer, LayerSource};
+use crate::image::{Image, ImageSet, Layer, LayerSource};
 use crate::layer::digest::TarState;
 use crate::layer::{Inventory, LayerError};
 use crate::source::{SourceError, Span};
@@ -31,7 +32,9 @@ use loaders::Facts;
 
 pub use checksum::{ChecksumError, ChecksumLine, LIMIT as CHECKSUM_LIMIT, read_checksums};
 pub use damaged::{Damaged, unreadable, verify_damaged};
-pub use loaders::{Loaders, Refusal, Verdict};
+pub use loaders::{
+    ImageFate, Loader, LoaderEngine, LoaderStore, LoaderTarget, Loaders, Refusal, Verdict,
+};
 
 /// Why an archive cannot be checked: the operating system failed.
 #[derive(Debug, thiserror::Error)]
@@ -160,6 +163,7 @@ fn run(
         told: HashSet::new(),
     };
     checker.problems.extend(members::problems(archive, set)?);
+    checker.problems.extend(odd_entries::of_members(archive));
     let mut images = Vec::with_capacity(set.images.len());
     for image in &set.images {
         let layers = image
@@ -190,6 +194,7 @@ fn run(
             set: Ok(set),
             blobs: &blobs,
             surveys: &surveys,
+            stacks: std::sync::OnceLock::new(),
         }
         .loaders(jobs),
         file: blobs.file.clone(),
@@ -343,7 +348,8 @@ impl Checker<'_> {
                 unchecked += usize::from(whole && !image.layers.is_empty());
                 continue;
             };
-            for problem in content::problems(image, survey) {
+            let odd = self.odd_entries(image);
+            for problem in content::problems(image, survey).into_iter().chain(odd) {
                 let layer = problem.layer.and_then(|index| image.layers.get(index));
                 let key = (
                     layer.and_then(Layer::span),
@@ -363,6 +369,24 @@ impl Checker<'_> {
             self.problems
                 .push(Problem::warning(Code::EntriesUnchecked, message));
         }
+    }
+
+    /// What engines refuse in each layer of an image alone.
+    fn odd_entries(&self, image: &Image) -> Vec<Problem> {
+        let mut problems = Vec::new();
+        for layer in &image.layers {
+            let Some(Ok(reading)) = self.blobs.of(layer).and_then(ReadBlob::layer) else {
+                continue;
+            };
+            let found = odd_entries::of_layer(&reading.inventory).into_iter();
+            problems.extend(found.map(|problem| {
+                problem
+                    .of_image(image.position)
+                    .of_layer(layer.index)
+                    .in_member(&layer.member)
+            }));
+        }
+        problems
     }
 
     /// Compares the digest of a blob's stored bytes with a claim.

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 
 use super::descriptor::read_platform;
+use super::go_time;
 use super::json::{Json, JsonError, JsonNode};
 use super::platform::Platform;
 use crate::base::digest::{DiffId, Digest};
@@ -27,6 +28,12 @@ pub struct Config {
     pub rootfs: Option<RootFs>,
     /// The build steps, oldest first.
     pub history: Vec<HistoryEntry>,
+    /// Why engines that read the specification's config (containerd, podman) refuse it, where Docker's
+    /// own store does not.
+    pub(crate) refused_as_oci: Option<JsonError>,
+    /// Why Docker's own store and podman refuse it, where containerd does not: in fields that only
+    /// Docker's configs have.
+    pub(crate) refused_as_docker: Option<JsonError>,
 }
 
 /// A point in time and the text it was written as.
@@ -45,6 +52,18 @@ impl Created {
     /// The point in time.
     pub fn timestamp(&self) -> Timestamp {
         self.timestamp
+    }
+}
+
+impl Created {
+    /// Reads a field of a document as Go does; `null` is absent, an empty text is not a time.
+    pub(crate) fn of_field(node: &JsonNode<'_>) -> Result<Option<Self>, JsonError> {
+        if !node.is_present() {
+            return Ok(None);
+        }
+        let text = node.string()?;
+        let timestamp = go_time::parse(&text).map_err(|why| node.invalid(why))?;
+        Ok(Some(Self { text, timestamp }))
     }
 }
 
@@ -166,18 +185,22 @@ impl Config {
     pub(crate) fn from_node(root: &JsonNode<'_>) -> Result<Self, JsonError> {
         let rootfs = root.field("rootfs")?;
         let history = root.field("history")?.items()?.unwrap_or_default();
+        let mut readers = Readers::default();
+        let run = read_run_for(&root.field("config")?, &mut readers)?;
         Ok(Self {
             platform: read_platform(root)?,
-            created: root.field("created")?.parsed()?,
+            created: Created::of_field(&root.field("created")?)?,
             author: root.field("author")?.string()?,
             comment: root.field("comment")?.string()?,
             docker_version: root.field("docker_version")?.string()?,
-            run: read_run(&root.field("config")?)?,
+            run,
             rootfs: rootfs
                 .is_present()
                 .then(|| read_rootfs(&rootfs))
                 .transpose()?,
             history: history.iter().map(read_history).collect::<Result<_, _>>()?,
+            refused_as_oci: readers.oci,
+            refused_as_docker: readers.docker,
         })
     }
 
@@ -201,22 +224,60 @@ fn read_rootfs(node: &JsonNode<'_>) -> Result<RootFs, JsonError> {
     })
 }
 
+/// What some engines cannot read.
+#[derive(Debug, Default)]
+struct Readers {
+    oci: Option<JsonError>,
+    docker: Option<JsonError>,
+}
+
+/// A command. Docker's type takes a text for a list of one (moby `api/types/strslice`), the
+/// specification's does not.
+fn read_command(
+    node: &JsonNode<'_>,
+    readers: &mut Readers,
+) -> Result<Option<Vec<String>>, JsonError> {
+    match (node.strings(), node.string()) {
+        (Err(why), Ok(text)) => {
+            readers.oci.get_or_insert(why);
+            Ok(Some(vec![text]))
+        }
+        (list, _) => list,
+    }
+}
+
+/// Reads what every engine can read; what only some can is an error.
 pub(super) fn read_run(node: &JsonNode<'_>) -> Result<RunConfig, JsonError> {
+    let mut readers = Readers::default();
+    let run = read_run_for(node, &mut readers)?;
+    readers.oci.or(readers.docker).map_or(Ok(run), Err)
+}
+
+fn read_run_for(node: &JsonNode<'_>, readers: &mut Readers) -> Result<RunConfig, JsonError> {
     let health = node.field("Healthcheck")?;
+    // The specification has no health check, so containerd does not read it.
+    let healthcheck = match health
+        .is_present()
+        .then(|| read_health(&health))
+        .transpose()
+    {
+        Ok(health) => health,
+        Err(why) => {
+            readers.docker.get_or_insert(why);
+            None
+        }
+    };
     Ok(RunConfig {
         user: node.field("User")?.string()?,
         env: node.field("Env")?.strings()?.unwrap_or_default(),
-        entrypoint: node.field("Entrypoint")?.strings()?,
-        cmd: node.field("Cmd")?.strings()?,
+        entrypoint: read_command(&node.field("Entrypoint")?, readers)?,
+        cmd: read_command(&node.field("Cmd")?, readers)?,
         exposed_ports: node.field("ExposedPorts")?.keys()?,
         volumes: node.field("Volumes")?.keys()?,
         working_dir: node.field("WorkingDir")?.string()?,
         labels: node.field("Labels")?.string_map()?,
         stop_signal: node.field("StopSignal")?.string()?,
-        healthcheck: health
-            .is_present()
-            .then(|| read_health(&health))
-            .transpose()?,
+        healthcheck,
         on_build: node.field("OnBuild")?.strings()?.unwrap_or_default(),
         shell: node.field("Shell")?.strings()?,
     })
@@ -236,7 +297,7 @@ fn read_health(node: &JsonNode<'_>) -> Result<Health, JsonError> {
 
 pub(crate) fn read_history(node: &JsonNode<'_>) -> Result<HistoryEntry, JsonError> {
     Ok(HistoryEntry {
-        created: node.field("created")?.parsed()?,
+        created: Created::of_field(&node.field("created")?)?,
         created_by: node.field("created_by")?.string()?,
         author: node.field("author")?.string()?,
         comment: node.field("comment")?.string()?,

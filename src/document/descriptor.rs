@@ -1,9 +1,12 @@
 //! Descriptors, manifests and indexes (image-spec `descriptor.md`, `manifest.md`, `image-index.md`).
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
 use super::json::{Json, JsonError, JsonNode};
 use super::media_type::MediaType;
 use super::platform::Platform;
-use crate::base::digest::Digest;
+use crate::base::digest::{Digest, Hasher};
 
 /// Points at a blob: what it is, its digest and its size, all as claimed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,6 +25,41 @@ pub struct Descriptor {
     pub artifact_type: Option<String>,
     /// Where else the blob may be had; foreign layers have these.
     pub urls: Vec<String>,
+    /// What its `data` comes to.
+    pub(crate) data: InlineData,
+}
+
+/// The field `data` of a descriptor: the content once more, in base64 (image-spec `descriptor.md`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum InlineData {
+    /// There is none.
+    #[default]
+    Absent,
+    /// It is not base64. Go cannot read the document that the descriptor stands in (`[]byte`).
+    NotBase64,
+    /// It has the digest and the size that the descriptor claims. containerd takes it for the content.
+    Fits,
+    /// It is something else, which the specification forbids. containerd passes over it.
+    Differs,
+}
+
+impl InlineData {
+    fn read(node: &JsonNode<'_>, digest: &Digest, size: Option<u64>) -> Result<Self, JsonError> {
+        let Some(text) = node.non_empty()? else {
+            return Ok(Self::Absent);
+        };
+        // Go's decoder passes over line ends.
+        let text: String = text.chars().filter(|c| !matches!(c, '\r' | '\n')).collect();
+        let Ok(bytes) = STANDARD.decode(text) else {
+            return Ok(Self::NotBase64);
+        };
+        let Some(mut hasher) = Hasher::for_algorithm(digest.algorithm()) else {
+            return Ok(Self::Differs);
+        };
+        hasher.update(&bytes);
+        let fits = size == Some(bytes.len() as u64) && hasher.finish() == *digest;
+        Ok(if fits { Self::Fits } else { Self::Differs })
+    }
 }
 
 impl Descriptor {
@@ -36,17 +74,20 @@ impl Descriptor {
     }
 
     pub(crate) fn read(node: &JsonNode<'_>) -> Result<Self, JsonError> {
-        let digest = node.field("digest")?;
+        let field = node.field("digest")?;
         let platform = node.field("platform")?;
+        let digest: Digest = field
+            .parsed()?
+            .ok_or_else(|| field.invalid("the digest is missing"))?;
+        let size = node
+            .field("size")?
+            .integer()?
+            .and_then(|n| u64::try_from(n).ok());
         Ok(Self {
             media_type: read_media_type(node)?,
-            digest: digest
-                .parsed()?
-                .ok_or_else(|| digest.invalid("the digest is missing"))?,
-            size: node
-                .field("size")?
-                .integer()?
-                .and_then(|n| u64::try_from(n).ok()),
+            data: InlineData::read(&node.field("data")?, &digest, size)?,
+            digest,
+            size,
             platform: platform
                 .is_present()
                 .then(|| read_platform(&platform))

@@ -246,7 +246,7 @@ impl V1Image {
         let json = Json::parse(bytes)?;
         let root = JsonNode::root(&json, "config");
         let config = root.field("config")?;
-        let created: Option<Created> = root.field("created")?.parsed()?;
+        let created: Option<Created> = Created::of_field(&root.field("created")?)?;
         Ok(Self {
             id: root.field("id")?.string()?,
             parent: root.field("parent")?.string()?,

@@ -9,12 +9,14 @@
 //! - bytes that are not UTF-8 inside strings become U+FFFD;
 //! - `manifest.json` is read by a stream decoder, which stops behind the first value.
 //!
-//! Threats: nesting is limited by the parser (128 deep; engines' JSON is not ten deep); size and number
+//! Threats: what is nested deeper than 128 is read without recursion (`go_scan`), as far as Go goes, and not
+//! kept (engines' JSON is not ten deep); size and number
 //! of values by [`Limit::Json`](crate::Limit::Json) and its like, before anything is parsed; a value
 //! of the wrong type is an error that says where.
 
 use std::fmt;
 
+use super::go_scan;
 use crate::base::limits::Exceeded;
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 
@@ -146,13 +148,15 @@ impl Json {
         let mut stream = serde_json::Deserializer::from_str(&text).into_iter::<Self>();
         let value = match stream.next() {
             Some(Ok(value)) => value,
-            Some(Err(error)) => return Err(JsonError::Syntax(error.to_string())),
+            Some(Err(error)) => {
+                let (value, end) = go_scan::first_value(&text)
+                    .ok_or_else(|| JsonError::Syntax(error.to_string()))?;
+                return Ok((value, rest_of(&text, end)));
+            }
             None => return Err(JsonError::Syntax("no JSON value, only white space".into())),
         };
         let end = stream.byte_offset();
-        let white = |b: &u8| matches!(b, b' ' | b'\t' | b'\n' | b'\r');
-        let rest = text[end..].bytes().position(|b| !white(&b));
-        Ok((value, rest.map(|n| end + n)))
+        Ok((value, rest_of(&text, end)))
     }
 
     fn describe(&self) -> String {
@@ -165,6 +169,13 @@ impl Json {
             Self::Object(_) => "an object".into(),
         }
     }
+}
+
+/// Where something other than white space stands behind `end`.
+fn rest_of(text: &str, end: usize) -> Option<usize> {
+    let white = |b: &u8| matches!(b, b' ' | b'\t' | b'\n' | b'\r');
+    let rest = text[end..].bytes().position(|b| !white(&b));
+    rest.map(|n| end + n)
 }
 
 impl<'de> Deserialize<'de> for Json {

@@ -9,6 +9,8 @@ pub(crate) mod descriptor;
 mod dockerfile;
 mod edit;
 pub(crate) mod go_json;
+mod go_scan;
+mod go_time;
 mod history;
 pub(crate) mod json;
 mod json_object;
@@ -18,6 +20,7 @@ pub(crate) mod v1;
 
 pub use config::{Config, Created, Health, HistoryEntry, RootFs, RunConfig};
 pub use descriptor::Descriptor;
+pub(crate) use descriptor::InlineData;
 pub use dockerfile::{ChangeDoubt, ChangeError, ConfigChanges, RefusedChange};
 pub use edit::ConfigDraft;
 pub use history::{BuildStep, Pairing};

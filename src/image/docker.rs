@@ -48,6 +48,11 @@ impl ManifestJson {
     }
 }
 
+/// Whether bytes can be read as `manifest.json`.
+pub(crate) fn check_manifest_json(bytes: &[u8]) -> Result<(), JsonError> {
+    ManifestJson::read(bytes).map(drop)
+}
+
 fn read_item(node: &JsonNode<'_>) -> Result<ManifestItem, JsonError> {
     let mut layer_sources = HashMap::new();
     for (diff_id, source) in node.field("LayerSources")?.entries()? {
@@ -60,7 +65,12 @@ fn read_item(node: &JsonNode<'_>) -> Result<ManifestItem, JsonError> {
         config: node.field("Config")?.string()?,
         repo_tags: node.field("RepoTags")?.strings()?.unwrap_or_default(),
         layers: node.field("Layers")?.strings()?.unwrap_or_default(),
-        parent: node.field("Parent")?.parsed::<Digest>()?.map(ImageId::from),
+        // A text to engines, and no image has a name like that.
+        parent: node
+            .field("Parent")?
+            .non_empty()?
+            .and_then(|text| text.parse().ok())
+            .map(|digest: Digest| ImageId::from(digest)),
         layer_sources,
     })
 }

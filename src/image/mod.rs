@@ -23,12 +23,13 @@ mod model;
 mod reference;
 mod select;
 
+pub(crate) use docker::check_manifest_json;
 pub(crate) use load::blob_digest_in_name;
 pub use load::{LoadError, Unreadable};
 pub use model::{
     Absent, Artifact, ArtifactBlob, ConfigBlob, Identity, Image, ImageSet, Layer, LayerSource,
     Manifest,
 };
-pub(crate) use model::{RefusedTag, TagFault};
+pub(crate) use model::{Leads, Listed, RefusedTag, TagFault};
 pub use reference::{Name, Reference, ReferenceError, is_tag};
 pub use select::{Picked, SelectError, Selector, Unasked};

@@ -31,16 +31,47 @@ pub struct ImageSet {
     pub problems: Vec<Problem>,
     /// Descriptions that cannot be read although another one could be, and why not.
     pub(crate) unreadable: Vec<(&'static str, Unreadable)>,
+    /// The first tag of each image of `manifest.json`, as written.
+    pub(crate) first_tags: Vec<Option<String>>,
     /// The tags of `manifest.json` that engines refuse.
     pub(crate) refused_tags: Vec<RefusedTag>,
     /// How many of the images `manifest.json` describes; they are the first.
     pub(crate) from_manifest_json: usize,
-    /// How many descriptors `index.json` itself has.
-    pub(crate) in_index_json: usize,
+    /// What `index.json` lists, in its order.
+    pub(crate) listed: Vec<Listed>,
+    /// Images of `manifest.json` whose `Parent` is in the archive and is not the image they were built
+    /// from, with that parent.
+    pub(crate) unfit_parents: Vec<(usize, ImageId)>,
     /// Blobs whose digest was computed while they were read.
     pub(crate) checked: HashSet<Span>,
     /// Where the bodies begin of all documents that were read, whatever became of them.
     pub(crate) reached: HashSet<u64>,
+}
+
+/// One descriptor of an index, and what became of it.
+#[derive(Clone, Debug)]
+pub(crate) struct Listed {
+    /// The descriptor.
+    pub(crate) descriptor: Descriptor,
+    /// What it leads to.
+    pub(crate) leads: Leads,
+}
+
+/// What a descriptor of an index leads to.
+#[derive(Clone, Debug)]
+pub(crate) enum Leads {
+    /// The image at this position.
+    Image(usize),
+    /// The artifact at this position.
+    Artifact(usize),
+    /// Nothing that the archive holds.
+    Absent,
+    /// Another index.
+    Index(Vec<Listed>),
+    /// A document that was met before.
+    Again,
+    /// A document that cannot be read, and why not.
+    Unreadable(String),
 }
 
 /// A tag of `manifest.json` that engines refuse.
@@ -137,6 +168,10 @@ pub struct Manifest {
     pub index: Option<Digest>,
     /// The manifest's own annotations.
     pub annotations: Vec<(String, String)>,
+    /// How it describes the config.
+    pub(crate) config: Descriptor,
+    /// Whether the `data` of one of its descriptors is not base64, so that Go cannot read it.
+    pub(crate) data_is_broken: bool,
 }
 
 /// A config: its bytes, and what they say.

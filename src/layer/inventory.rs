@@ -15,8 +15,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use crate::base::limits::{Limit, Limits};
 use crate::tar::{Entry, Kind, Mtime};
 
-/// The longest extended attribute that Linux takes, in bytes (`XATTR_SIZE_MAX`).
-const XATTR_LIMIT: usize = 64 << 10;
+/// One byte more than the longest extended attribute that Linux takes (`XATTR_SIZE_MAX`): so much is kept
+/// of one, that a longer one is known by its length.
+const XATTR_LIMIT: usize = (64 << 10) + 1;
 
 /// The last second that fits into signed 64-bit nanoseconds, 2262-04-11.
 const TIME_LIMIT: i64 = 9_223_372_036;
@@ -170,6 +171,13 @@ impl Inventory {
             path: &self.names[at(start)..at(brief.link_at)],
             link: &self.names[at(brief.link_at)..at(brief.end)],
         }
+    }
+
+    /// The extended attributes of the few entries that have some, by the number of the entry.
+    pub fn attributes(&self) -> impl Iterator<Item = (Item<'_>, &[(Vec<u8>, Vec<u8>)])> {
+        self.xattrs
+            .iter()
+            .map(|(number, xattrs)| (self.item(*number), xattrs.as_slice()))
     }
 
     /// The entries once more, as far as they are known: modes and sizes are not, owners, times and

@@ -32,6 +32,6 @@ pub use text::{Raw, Text};
 pub use tree::{ImageTree, TreeBuilder, TreeNode};
 pub use verdict::{Demands, Reason};
 pub use verify::{
-    ProblemRow, Verify, VerifyArchive, VerifyArtifact, VerifyBlob, VerifyImage, VerifyLayer,
-    VerifyLoader, VerifyLoaders,
+    ProblemRow, Verify, VerifyArchive, VerifyArtifact, VerifyBlob, VerifyFate, VerifyImage,
+    VerifyLayer, VerifyLoader,
 };

@@ -7,6 +7,7 @@ use serde::{Serialize, Serializer};
 use super::audit::ImageAudit;
 use crate::base::problem::{Code, Problem, Severity};
 use crate::check::audit::AuditKind;
+use crate::check::{Loaders, Verdict};
 
 /// What an archive has to fulfil, beside making no false claim.
 #[derive(Clone, Debug, Default)]
@@ -15,6 +16,8 @@ pub struct Demands {
     pub strict: bool,
     /// What the audit finds of these kinds fails it too.
     pub fail_on: Vec<AuditKind>,
+    /// Every version of these engines has to load it: names of [`LoaderTarget::NAMES`](crate::check::LoaderTarget::NAMES).
+    pub loads: Vec<&'static str>,
 }
 
 /// One reason why an archive fails.
@@ -26,6 +29,8 @@ pub enum Reason {
     Strict(Code),
     /// The audit found what it must not find, such as `audit: setuid`.
     Audit(AuditKind),
+    /// An engine that has to load it does not, such as `loads: podman`.
+    Loads(&'static str),
     /// The audit could not look at the files of an image, or at one that decides: `audit: unread`.
     Unread,
 }
@@ -36,6 +41,7 @@ impl fmt::Display for Reason {
             Self::Error(code) => write!(f, "error: {code}"),
             Self::Strict(code) => write!(f, "strict: {code}"),
             Self::Audit(kind) => write!(f, "audit: {kind}"),
+            Self::Loads(name) => write!(f, "loads: {name}"),
             Self::Unread => f.write_str("audit: unread"),
         }
     }
@@ -49,7 +55,12 @@ impl Serialize for Reason {
 
 impl Demands {
     /// Why an archive with these problems and findings fails, each reason once; nothing if it passes.
-    pub(super) fn judge(&self, problems: &[Problem], audits: &[ImageAudit]) -> Vec<Reason> {
+    pub(super) fn judge(
+        &self,
+        problems: &[Problem],
+        audits: &[ImageAudit],
+        loaders: Option<&Loaders>,
+    ) -> Vec<Reason> {
         let mut reasons = Vec::new();
         let mut add = |reason| {
             if !reasons.contains(&reason) {
@@ -61,6 +72,13 @@ impl Demands {
                 Severity::Error => Reason::Error(problem.code),
                 Severity::Warning => Reason::Strict(problem.code),
             });
+        }
+        for name in &self.loads {
+            let of_name = loaders.into_iter().flat_map(Loaders::iter);
+            let mut of_name = of_name.filter(|loader| loader.target.is_called(name));
+            if of_name.any(|loader| loader.verdict != Verdict::Loads) {
+                add(Reason::Loads(name));
+            }
         }
         for audit in audits {
             for kind in &self.fail_on {

@@ -8,14 +8,14 @@ use super::text::Text;
 use super::verdict::{Demands, Reason};
 use crate::archive::Contents;
 use crate::base::problem::{Code, Problem, Severity};
-use crate::check::{Loaders, Refusal, Verdict, Verification};
+use crate::check::{Loader, LoaderStore, Loaders, Refusal, Verification};
 use crate::image::ImageSet;
 
 /// The answer of `verify`.
 #[derive(Clone, Debug, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Verify {
-    /// `imgtar/verify/1`
+    /// `imgtar/verify/2`
     pub schema: &'static str,
     /// The archives in the order in which they were given.
     pub archives: Vec<VerifyArchive>,
@@ -25,7 +25,7 @@ impl Verify {
     /// Puts archives together.
     pub fn new(archives: Vec<VerifyArchive>) -> Self {
         Self {
-            schema: "imgtar/verify/1",
+            schema: "imgtar/verify/2",
             archives,
         }
     }
@@ -40,7 +40,8 @@ pub struct VerifyArchive {
     /// Whether nothing fails it.
     pub ok: bool,
     /// What fails it, each once; empty if `ok`. `error: CODE` is a problem that is an error, `strict:
-    /// CODE` a warning that counts because of `--strict`, `audit: KIND` what `--fail-on` asked for;
+    /// CODE` a warning that counts because of `--strict`, `loads: ENGINE` an engine of `--loads` that does
+    /// not load it, `audit: KIND` what `--fail-on` asked for;
     /// `audit: unread` says that files could not be looked at for that.
     #[cfg_attr(feature = "schema", schemars(with = "Vec<String>"))]
     pub failed: Vec<Reason>,
@@ -53,48 +54,79 @@ pub struct VerifyArchive {
     /// Everything that does not hold, errors first.
     pub problems: Vec<ProblemRow>,
     /// What engines would make of it; `null` if it could not be opened at all.
-    pub loaders: Option<VerifyLoaders>,
+    pub loaders: Option<Vec<VerifyLoader>>,
     /// What to know before running its images; `null` unless it was asked for.
     pub audit: Option<Vec<ImageAudit>>,
-}
-
-/// What engines would make of an archive.
-#[derive(Clone, Debug, Serialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub struct VerifyLoaders {
-    /// Docker with its own store (overlay2).
-    pub docker: VerifyLoader,
-    /// Docker with the containerd store, and containerd.
-    pub containerd: VerifyLoader,
-    /// podman and skopeo.
-    pub podman: VerifyLoader,
 }
 
 /// What one engine would make of an archive.
 #[derive(Clone, Debug, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct VerifyLoader {
-    /// Whether it takes it.
-    pub accepts: bool,
-    /// Why not.
+    /// `docker`, `ctr`, `podman` or `skopeo`.
+    pub engine: &'static str,
+    /// Where it keeps images: `classic` or `containerd` for Docker, `overlay` or `vfs` for podman.
+    pub store: Option<&'static str>,
+    /// The version whose behaviour is predicted.
+    pub version: &'static str,
+    /// The options that it is started with.
+    pub options: Option<&'static str>,
+    /// `loads`; `loads-broken` if it ends with success and an image cannot be run; `refuses`;
+    /// `makes-nothing` if it ends with success and without an image.
+    pub verdict: &'static str,
+    /// Why, where it does not simply load.
     pub reason: Option<String>,
     /// Whether `reason` is what the engine itself says, with `…` for what the archive does not decide, such
     /// as the name of a temporary directory. Otherwise it is in the words of imgtar.
     pub quoted: bool,
+    /// What becomes of each image, in the order of the archive's images.
+    pub images: Vec<VerifyFate>,
 }
 
-impl From<&Loaders> for VerifyLoaders {
-    fn from(loaders: &Loaders) -> Self {
-        let of = |verdict: &Verdict| VerifyLoader {
-            accepts: verdict.accepts(),
-            reason: verdict.refusal.as_ref().map(|why| why.text().to_owned()),
-            quoted: matches!(verdict.refusal, Some(Refusal::Says(_))),
-        };
+/// What becomes of one image in an engine.
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct VerifyFate {
+    /// The image ID: the digest of its config.
+    pub id: Option<String>,
+    /// Whether it is there afterwards, and can be run.
+    pub loaded: bool,
+    /// What it is called there.
+    pub name: Option<String>,
+    /// Why it is not there, or what is to be known of its name.
+    pub reason: Option<String>,
+}
+
+impl VerifyLoader {
+    fn new(loader: &Loader, set: Option<&ImageSet>) -> Self {
+        let images = set.map_or(&[][..], |set| &set.images);
+        let text = |why: &Refusal| why.text().to_owned();
+        let fates = images
+            .iter()
+            .zip(&loader.images)
+            .map(|(image, fate)| VerifyFate {
+                id: id(&image.identity),
+                loaded: fate.loaded,
+                name: fate.name.clone(),
+                reason: fate.reason.as_ref().map(text),
+            });
         Self {
-            docker: of(&loaders.docker),
-            containerd: of(&loaders.containerd),
-            podman: of(&loaders.podman),
+            engine: loader.target.engine.name(),
+            store: loader.target.store.map(LoaderStore::name),
+            version: loader.target.version,
+            options: loader.target.options,
+            verdict: loader.verdict.name(),
+            reason: loader.verdict.reason().map(text),
+            quoted: matches!(loader.verdict.reason(), Some(Refusal::Says(_))),
+            images: fates.collect(),
         }
+    }
+
+    fn all(loaders: &Loaders, set: Option<&ImageSet>) -> Vec<Self> {
+        loaders
+            .iter()
+            .map(|loader| Self::new(loader, set))
+            .collect()
     }
 }
 
@@ -218,7 +250,8 @@ impl VerifyArchive {
         audit: Option<Vec<ImageAudit>>,
         demands: &Demands,
     ) -> Self {
-        let failed = demands.judge(&result.problems, audit.as_deref().unwrap_or_default());
+        let audits = audit.as_deref().unwrap_or_default();
+        let failed = demands.judge(&result.problems, audits, Some(&result.loaders));
         let images = set
             .images
             .iter()
@@ -270,7 +303,7 @@ impl VerifyArchive {
                 .iter()
                 .map(|problem| ProblemRow::new(problem, set))
                 .collect(),
-            loaders: Some((&result.loaders).into()),
+            loaders: Some(VerifyLoader::all(&result.loaders, Some(set))),
             audit,
         }
     }
@@ -281,7 +314,7 @@ impl VerifyArchive {
             path: path.to_owned(),
             ok: false,
             // What cannot be read fails, whatever else is demanded.
-            failed: Demands::default().judge(problems, &[]),
+            failed: Demands::default().judge(problems, &[], None),
             sha256: None,
             images: Vec::new(),
             artifacts: Vec::new(),
@@ -289,7 +322,7 @@ impl VerifyArchive {
                 .iter()
                 .map(|problem| ProblemRow::of(problem, None))
                 .collect(),
-            loaders: loaders.map(Into::into),
+            loaders: loaders.map(|loaders| VerifyLoader::all(loaders, None)),
             audit: None,
         }
     }

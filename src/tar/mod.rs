@@ -22,6 +22,7 @@
 //!
 //! Nothing here interprets names: `../x` is a name like any other until a layer or an archive asks.
 
+mod attributes;
 mod block;
 mod cursor;
 mod error;
@@ -29,6 +30,7 @@ mod pax;
 mod sparse;
 mod walk;
 
+pub use attributes::{AttributeFault, RefusedAttribute};
 pub(crate) use block::{BLOCK, is_header};
 pub use cursor::{Cursor, Positioned, Streamed};
 pub use error::{TarError, TarFault};

@@ -120,7 +120,17 @@ fn the_schemas_promise_the_keys_of_the_contract() {
             "path type mode uid gid size mtime target layer",
         ),
         ("verify", "", "schema archives"),
-        ("verify", "archives", "path ok sha256 images problems"),
+        (
+            "verify",
+            "archives",
+            "path ok sha256 images problems failed loaders",
+        ),
+        (
+            "verify",
+            "archives.loaders",
+            "engine store version options verdict reason images",
+        ),
+        ("verify", "archives.loaders.images", "id loaded name reason"),
         ("verify", "archives.images", "id references layers"),
         (
             "verify",
@@ -177,7 +187,8 @@ fn every_answer_fits_its_schema() {
                 "{command} {name}:\n{}",
                 faults.join("\n")
             );
-            assert_eq!(answer["schema"], format!("imgtar/{command}/1"));
+            let version = if command == "verify" { 2 } else { 1 };
+            assert_eq!(answer["schema"], format!("imgtar/{command}/{version}"));
             answers += 1;
         }
         assert!(

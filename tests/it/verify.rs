@@ -255,9 +255,11 @@ fn a_sound_image_has_no_problems() {
     ];
     let answer = verify(&archive(layers, &json!({})), &["--strict"]);
     assert_eq!(answer["problems"], json!([]), "{answer}");
-    for engine in ["docker", "containerd", "podman"] {
-        assert_eq!(answer["loaders"][engine]["accepts"], true);
-        assert_eq!(answer["loaders"][engine]["reason"], Value::Null);
+    let loaders = answer["loaders"].as_array().expect("engines");
+    assert!(loaders.len() > 8);
+    for loader in loaders {
+        assert_eq!(loader["verdict"], "loads", "{loader}");
+        assert_eq!(loader["reason"], Value::Null);
     }
 }
 

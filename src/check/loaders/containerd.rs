@@ -1,26 +1,56 @@
-//! Docker with the containerd store, and containerd (`core/images/archive/importer.go`; moby 26.1
-//! `daemon/containerd/image_exporter.go`, `LoadImage`).
+//! Docker with the containerd store (containerd `core/images/archive/importer.go`; moby
+//! `daemon/containerd/image_exporter.go`, `LoadImage`), and what `ctr` has in common with it.
 //!
-//! Every file goes into the content store under the digest that its bytes have, so a blob whose name
-//! lies is simply not there. `oci-layout` decides which description counts. What was stored is then
-//! unpacked, every platform that is whole.
-
-use std::collections::HashSet;
+//! Every file goes into the content store under the digest that its bytes have, so a blob is found
+//! whatever its member is called, and one whose name lies is not there. `oci-layout` decides which
+//! description counts. What was stored is then unpacked. Docker 26.1 fails if that fails; from 27.2 on it
+//! says so, ends with success, and keeps an image that cannot be run.
 
 use super::docker::{ConfigFault, config_fault, grammar};
-use super::overlay::{Engine, Rules, UnpackedEntry, unpack};
-use super::{Facts, Outcome, Refusal, because, layer_message, says, shown, wrong_diff_id};
+use super::snapshots::stacks;
+use super::target::{Named, Sheet};
+use super::{Facts, Outcome, Refusal, because, names, says, shown};
 use crate::archive::{MemberKind, MemberName};
-use crate::base::digest::{ChainId, Digest};
-use crate::base::problem::{Code, Severity};
-use crate::image::{Image, Layer, TagFault};
-use crate::source::Compression;
-use crate::tree::TreeFault;
+use crate::base::digest::Digest;
+use crate::base::problem::Code;
+use crate::document::json::{Json, JsonNode};
+use crate::document::{Descriptor, InlineData, MediaType, Platform};
+use crate::image::{Image, Leads, Listed, TagFault};
 
 /// What is said where no description is found.
 pub(super) const UNRECOGNIZED: &str = "unrecognized image format";
+/// What is said where nothing is left to import.
+pub(super) const FILTERED: &str = "image might be filtered out";
 
-pub(super) fn load(facts: &Facts<'_>) -> Outcome {
+/// Which Docker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Version {
+    /// 26.1.
+    V26,
+    /// 27.2 and later.
+    V29,
+}
+
+/// Which description counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Described {
+    /// `index.json`.
+    Layout,
+    /// `manifest.json`, of which containerd makes manifests.
+    Docker,
+}
+
+pub(super) fn load(facts: &Facts<'_>, version: Version, sheet: &mut Sheet) -> Outcome {
+    match described(facts)? {
+        Described::Layout => layout(facts, version, sheet)?,
+        Described::Docker => docker(facts, version, sheet)?,
+    }
+    sheet.one_name_each(true);
+    Ok(())
+}
+
+/// Reads the tar to its end, as the importer does, and says which description counts.
+pub(super) fn described(facts: &Facts<'_>) -> Result<Described, Refusal> {
     // The member that is cut short is named first.
     facts.outer().map_err(|refusal| refusal.within("…"))?;
     for member in facts.archive.members() {
@@ -32,71 +62,356 @@ pub(super) fn load(facts: &Facts<'_>) -> Outcome {
         }
     }
     let manifest_json = facts.is_file(b"manifest.json");
-    // Parsed as soon as it is met, whichever description counts.
+    // Parsed as soon as it is met, each of them, whichever description counts.
     if manifest_json && !facts.manifest_is_null() {
+        if let Some(Err(why)) = facts.hidden_manifests().find(Result::is_err) {
+            return Err(because(format!(
+                "the first manifest.json cannot be read: {why}"
+            )));
+        }
         facts.readable("manifest.json")?;
     }
     if facts.is_file(b"oci-layout") {
-        return layout(facts);
+        match version_of_layout(facts) {
+            Err(why) => return Err(because(format!("oci-layout cannot be read: {why}"))),
+            Ok(version) if version == "1.0.0" => return Ok(Described::Layout),
+            // As if there were none.
+            Ok(version) if version.is_empty() => {}
+            Ok(version) => return Err(says(format!("unsupported OCI version {version}"))),
+        }
     }
     if !manifest_json || facts.manifest_is_null() {
         return Err(says(UNRECOGNIZED));
     }
-    docker(facts)
+    Ok(Described::Docker)
 }
 
-/// An OCI image layout.
-fn layout(facts: &Facts<'_>) -> Outcome {
-    if let Some(problem) = facts.problem(Code::ManifestInvalid, b"oci-layout") {
-        return Err(because(problem.message.clone()));
+/// The version that `oci-layout` says; what follows its first JSON value is not read.
+pub(super) fn version_of_layout(facts: &Facts<'_>) -> Result<String, String> {
+    const MOST: u64 = 1 << 20;
+    let Ok((_, slice)) = facts.archive.find(b"oci-layout") else {
+        return Ok(String::new());
+    };
+    if slice.len() > MOST {
+        return Err("it is too large".to_owned());
     }
+    let bytes = slice.read_all().map_err(|why| why.to_string())?;
+    let (json, _) = Json::parse_first(&bytes).map_err(|why| why.to_string())?;
+    let version = JsonNode::root(&json, "oci-layout")
+        .field("imageLayoutVersion")
+        .and_then(|version| version.string());
+    version.map_err(|why| why.to_string())
+}
+
+/// What `index.json` lists, once every descriptor makes sense and every document can be read.
+pub(super) fn listed<'f>(facts: &Facts<'f>) -> Result<&'f [Listed], Refusal> {
     if !facts.is_file(b"index.json") {
         return Err(says("missing index.json in OCI layout 1.0.0"));
     }
     facts.readable("index.json")?;
-    let set = facts.set()?;
-    if set.in_index_json == 0 {
-        return Err(says("image might be filtered out"));
+    if facts.problem(Code::TrailingData, b"index.json").is_some() {
+        return Err(says("invalid character … after top-level value"));
     }
-    let mut unpacked = HashSet::new();
-    for image in &set.images {
-        let Some(manifest) = &image.manifest else {
-            continue;
-        };
-        // Without its manifest or config there is nothing to unpack, and nothing is said.
-        let manifest_is_there = is_there(facts, &manifest.descriptor.digest);
-        if !manifest_is_there || !config_is_there(facts, image) {
+    let listed = facts
+        .set
+        .map_err(|_| because("index.json cannot be read"))?;
+    let listed = listed.listed.as_slice();
+    if listed.is_empty() {
+        return Err(says(FILTERED));
+    }
+    documents(facts, listed)?;
+    for Listed { descriptor, .. } in listed {
+        if descriptor.media_type.as_str().is_empty() {
+            return Err(says("…arget.MediaType must be set: invalid argument"));
+        }
+        if descriptor.size.is_none_or(|size| size == 0) {
+            return Err(says(
+                "…arget.Size must be greater than zero: invalid argument",
+            ));
+        }
+    }
+    Ok(listed)
+}
+
+/// Refuses documents that containerd's walk over all indexes cannot read.
+fn documents(facts: &Facts<'_>, listed: &[Listed]) -> Outcome {
+    for Listed { descriptor, leads } in listed {
+        if descriptor.data == InlineData::NotBase64 {
+            return Err(says("…illegal base64 data at input byte …"));
+        }
+        let is_read = descriptor.media_type.is_manifest() || descriptor.media_type.is_index();
+        if !is_read || !is_there(facts, &descriptor.digest) {
             continue;
         }
-        unpack_image(facts, image, true, &mut unpacked)?;
+        match leads {
+            Leads::Unreadable(why) => {
+                let digest = &descriptor.digest;
+                return Err(because(format!("invalid desc {digest}: {why}")));
+            }
+            Leads::Index(below) => documents(facts, below)?,
+            Leads::Image(position) => {
+                let image = facts.set.ok().and_then(|set| set.images.get(*position));
+                let manifest = image.and_then(|image| image.manifest.as_ref());
+                if manifest.is_some_and(|manifest| manifest.data_is_broken) {
+                    return Err(says("…illegal base64 data at input byte …"));
+                }
+            }
+            Leads::Artifact(_) | Leads::Absent | Leads::Again => {}
+        }
     }
     Ok(())
 }
 
-/// Whether the archive holds these bytes, not only a member of that name.
-fn is_there(facts: &Facts<'_>, digest: &Digest) -> bool {
-    let name = digest.blob_path();
-    let Ok((_, slice)) = facts.archive.find(name.as_bytes()) else {
-        return false;
-    };
-    let blob = facts.blobs.get(&slice);
-    blob.is_none_or(|blob| {
-        blob.stored_digest(digest.algorithm())
-            .is_none_or(|d| d == *digest)
-    })
+/// An OCI image layout in Docker's store.
+fn layout(facts: &Facts<'_>, version: Version, sheet: &mut Sheet) -> Outcome {
+    let listed = listed(facts)?;
+    for entry in listed {
+        let known = &entry.descriptor.media_type;
+        if !known.is_manifest() && !known.is_index() {
+            let why = says(format!(
+                "error walking manifest for …@{}: descriptor is neither a manifest or index",
+                entry.descriptor.digest
+            ));
+            failed(version, sheet, None, why)?;
+            continue;
+        }
+        let named = names::containerd_store(&entry.descriptor);
+        entry_of_layout(facts, version, entry, &named, sheet)?;
+    }
+    for image in facts.of_manifest_json() {
+        if image.manifest.is_none() {
+            sheet.passed_over(image.position, "index.json does not describe it");
+        }
+    }
+    Ok(())
 }
 
-fn config_is_there(facts: &Facts<'_>, image: &Image) -> bool {
+fn entry_of_layout(
+    facts: &Facts<'_>,
+    version: Version,
+    entry: &Listed,
+    named: &Named,
+    sheet: &mut Sheet,
+) -> Outcome {
+    let descriptor = &entry.descriptor;
+    match &entry.leads {
+        Leads::Index(below) => {
+            for entry in below {
+                // Other platforms are left out in most archives, and nobody minds.
+                if !matches!(entry.leads, Leads::Absent) {
+                    entry_of_layout(facts, version, entry, named, sheet)?;
+                }
+            }
+            sheet.other();
+            Ok(())
+        }
+        Leads::Artifact(_) | Leads::Again | Leads::Unreadable(_) => {
+            sheet.other();
+            Ok(())
+        }
+        Leads::Absent => {
+            let why = missing(descriptor, "manifest");
+            // Read from the descriptor, and not found when it is to be unpacked.
+            match descriptor.data {
+                InlineData::Fits => failed(version, sheet, None, not_found(&descriptor.digest)),
+                _ => {
+                    sheet.broken(None, why);
+                    Ok(())
+                }
+            }
+        }
+        Leads::Image(position) => {
+            let Some(image) = facts.set.ok().and_then(|set| set.images.get(*position)) else {
+                return Ok(());
+            };
+            if !is_there(facts, &descriptor.digest) {
+                sheet.broken(Some(*position), missing(descriptor, "manifest"));
+                return Ok(());
+            }
+            match state(facts, image, version == Version::V26) {
+                State::Sound => sheet.loaded(*position, named.clone()),
+                State::NoConfig => {
+                    let why = "the archive lacks its config: nothing is said, and no container can be made";
+                    sheet.broken(Some(*position), because(why));
+                }
+                State::NoLayers(why) => sheet.broken(Some(*position), why),
+                // Only what is for this machine is unpacked (28.5, 29.7).
+                State::Stuck(_) if version == Version::V29 && is_for_another(descriptor) => {
+                    sheet.loaded(*position, named.clone());
+                }
+                State::Stuck(why) => failed(version, sheet, Some(*position), why)?,
+            }
+            Ok(())
+        }
+    }
+}
+
+fn missing(descriptor: &Descriptor, what: &str) -> Refusal {
+    because(format!(
+        "the archive lacks its {what} {}: nothing is said, and no container can be made",
+        descriptor.digest
+    ))
+}
+
+/// Whether a descriptor says that it is for another platform than this machine's.
+pub(super) fn is_for_another(descriptor: &Descriptor) -> bool {
+    let platform = descriptor.platform.as_ref();
+    platform.is_some_and(|platform| !is_for_host(platform))
+}
+
+/// Whether a platform is this machine's, whatever its variant.
+fn is_for_host(platform: &Platform) -> bool {
+    platform.os == "linux" && architecture(platform) == Platform::host().architecture
+}
+
+/// The same, as strictly as `ctr` has it: another variant is another platform.
+pub(super) fn is_exactly_for_host(platform: &Platform) -> bool {
+    let usual = match architecture(platform) {
+        "amd64" => "v1",
+        "arm64" => "v8",
+        _ => "",
+    };
+    is_for_host(platform) && (platform.variant.is_empty() || platform.variant == usual)
+}
+
+/// Go's name of an architecture (containerd `platforms` `normalizeArch`).
+fn architecture(platform: &Platform) -> &str {
+    match platform.architecture.as_str() {
+        "x86_64" | "x86-64" => "amd64",
+        "aarch64" => "arm64",
+        other => other,
+    }
+}
+
+/// An image that cannot be unpacked.
+fn failed(version: Version, sheet: &mut Sheet, position: Option<usize>, why: Refusal) -> Outcome {
+    match version {
+        Version::V26 => Err(why.within("failed to unpack loaded image: ")),
+        Version::V29 => {
+            sheet.broken(position, why.within("Error unpacking image …: …"));
+            Ok(())
+        }
+    }
+}
+
+/// Whether the archive holds these bytes, whatever their member is called.
+pub(super) fn is_there(facts: &Facts<'_>, digest: &Digest) -> bool {
+    let name = format!("blobs/{}/{}", digest.algorithm().name(), digest.encoded());
+    let found = facts.archive.find(name.as_bytes()).is_ok_and(|(_, slice)| {
+        let blob = facts.blobs.get(&slice);
+        let computed = blob.and_then(|blob| blob.stored_digest(digest.algorithm()));
+        computed.is_none_or(|computed| computed == *digest)
+    });
+    found
+        || facts
+            .blobs
+            .iter()
+            .any(|blob| blob.stored_digest(digest.algorithm()).as_ref() == Some(digest))
+}
+
+/// Whether a member that nothing leads to has this size and digest.
+pub(super) fn lies_elsewhere(facts: &Facts<'_>, digest: &Digest, size: Option<u64>) -> bool {
+    const MOST: usize = 16;
+    let files = facts
+        .archive
+        .members()
+        .iter()
+        .filter_map(|member| match member.kind {
+            MemberKind::File(span) if Some(span.len) == size => Some(span),
+            _ => None,
+        });
+    let mut digests = files
+        .take(MOST)
+        .filter_map(|span| facts.digest_of(span, digest.algorithm()));
+    digests.any(|computed| computed == *digest)
+}
+
+/// What becomes of an image of an OCI layout.
+pub(super) enum State {
+    Sound,
+    /// Its config is not there.
+    NoConfig,
+    /// None of its layers is a layer: it is not unpacked, and cannot be run.
+    NoLayers(Refusal),
+    /// It cannot be unpacked.
+    Stuck(Refusal),
+}
+
+/// What is said of layers that are no layers.
+pub(super) const MISMATCHED: &str = "mismatched image rootfs and manifest layers";
+
+/// What becomes of an image when it is unpacked. `old` is containerd 1.7.
+pub(super) fn state(facts: &Facts<'_>, image: &Image, old: bool) -> State {
     let lies = facts.set.is_ok_and(|set| {
         set.problems.iter().any(|problem| {
             problem.code == Code::ConfigDigestMismatch && problem.image == Some(image.position)
         })
     });
-    image.config.is_some() && !lies
+    if let Some(manifest) = &image.manifest {
+        let config = &manifest.config;
+        let there = image.config.is_some() && !lies;
+        if !there && !is_there(facts, &config.digest) {
+            return match config.data {
+                InlineData::Fits => State::Stuck(not_found(&config.digest)),
+                InlineData::Absent | InlineData::NotBase64 | InlineData::Differs => State::NoConfig,
+            };
+        }
+        let layers = image
+            .layers
+            .iter()
+            .filter_map(|layer| layer.media_type.as_ref());
+        let known = layers.clone().filter(|known| is_layer(known, old)).count();
+        let all = layers.count();
+        if known == 0 && all > 0 {
+            return State::NoLayers(says(format!("…{MISMATCHED}")));
+        }
+        if known < all {
+            return State::Stuck(says(MISMATCHED));
+        }
+    }
+    if image.config.is_none() {
+        return State::Stuck(match config_fault(facts, image) {
+            ConfigFault::Missing(_) => because("its config cannot be found"),
+            ConfigFault::Unreadable(why) => because(why),
+        });
+    }
+    if let Some(why) = image.view().and_then(|view| view.refused_as_oci.as_ref()) {
+        return State::Stuck(because(format!("engines cannot read the config: {why}")));
+    }
+    let stacks = facts.stacks.get_or_init(|| stacks(facts));
+    match stacks.get(image.position) {
+        Some(Err(why)) => State::Stuck(why.clone()),
+        Some(Ok(())) | None => State::Sound,
+    }
 }
 
-/// A docker archive.
-fn docker(facts: &Facts<'_>) -> Outcome {
+/// Whether containerd takes blobs of a media type for layers (`core/images/mediatypes.go` `IsLayerType`).
+fn is_layer(media_type: &MediaType, old: bool) -> bool {
+    let name = media_type.as_str();
+    let zstd = name.ends_with(".diff.tar.zstd");
+    media_type.is_layer() && !(old && zstd)
+}
+
+fn not_found(digest: &Digest) -> Refusal {
+    says(format!("content digest {digest}: not found"))
+}
+
+/// A docker archive in Docker's store.
+fn docker(facts: &Facts<'_>, version: Version, sheet: &mut Sheet) -> Outcome {
+    for image in docker_images(facts)? {
+        match state(facts, image, version == Version::V26) {
+            State::Sound => sheet.loaded(image.position, names::familiar(image)),
+            State::NoConfig => {}
+            State::NoLayers(why) | State::Stuck(why) => {
+                failed(version, sheet, Some(image.position), why)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The images of a docker archive, once their parts are found.
+pub(super) fn docker_images<'f>(facts: &Facts<'f>) -> Result<&'f [Image], Refusal> {
     // Every symbolic link is taken for one to a layer; one step, by name.
     for member in facts.archive.members() {
         if let MemberKind::Symlink(target) = &member.kind {
@@ -110,19 +425,27 @@ fn docker(facts: &Facts<'_>) -> Outcome {
             }
         }
     }
-    let images = facts.of_manifest_json();
+    let set = facts
+        .set
+        .map_err(|_| because("manifest.json cannot be read"))?;
+    let images = &set.images[..set.from_manifest_json];
     for image in images {
         let config = image.config.as_ref().map(|config| &config.member);
         let found = config.is_none_or(|name| stored(facts, name));
         if image.config.is_none() || !found {
             return Err(match (config, config_fault(facts, image)) {
-                // A link that other readers follow.
+                // A link that other readers follow, or a name that they clean.
                 (Some(name), _) => says(format!("image config {:?} not found", shown(name))),
                 (None, ConfigFault::Missing(name)) => {
                     says(format!("image config {name:?} not found"))
                 }
                 (None, ConfigFault::Unreadable(why)) => because(why),
             });
+        }
+        if let Some(why) = image.view().and_then(|view| view.refused_as_oci.as_ref()) {
+            return Err(because(format!(
+                "unable to resolve platform: engines cannot read the config: {why}"
+            )));
         }
         for layer in &image.layers {
             if !stored(facts, &layer.member) {
@@ -133,7 +456,6 @@ fn docker(facts: &Facts<'_>) -> Outcome {
             }
         }
     }
-    facts.set()?;
     for tag in images.iter().flat_map(|image| facts.refused_tags(image)) {
         // A name without a tag gets one.
         if let TagFault::Grammar(why) = &tag.why {
@@ -141,12 +463,10 @@ fn docker(facts: &Facts<'_>) -> Outcome {
             return Err(says(format!("normalize image ref {:?}: {why}", tag.text)));
         }
     }
-    let mut unpacked = HashSet::new();
-    // A docker archive names files, not digests.
-    for image in images {
-        unpack_image(facts, image, false, &mut unpacked)?;
+    if images.is_empty() {
+        return Err(says(FILTERED));
     }
-    Ok(())
+    Ok(images)
 }
 
 /// Where a link leads, as Go's `path.Join` puts it: it may leave the root.
@@ -169,132 +489,26 @@ fn joined(name: &str, target: &str) -> String {
     }
 }
 
-/// Whether a name leads to a file: itself, or a symbolic link to one.
-fn stored(facts: &Facts<'_>, name: &[u8]) -> bool {
-    let name = MemberName::new(name);
-    let linked = facts
-        .archive
-        .member(&name)
-        .is_some_and(|member| matches!(member.kind, MemberKind::Symlink(_)));
-    linked || is_blob(facts, &name)
+/// Whether a name in `manifest.json` leads to a file: itself, or a symbolic link to one. Names of members
+/// are cleaned, those in `manifest.json` are not.
+fn stored(facts: &Facts<'_>, written: &[u8]) -> bool {
+    let name = MemberName::new(written);
+    let Some(member) = facts.archive.member(&name) else {
+        return false;
+    };
+    let cleaned = match written.strip_prefix(b"/") {
+        Some(rest) => member.absolute && rest == name.as_bytes(),
+        None => !member.absolute && written == name.as_bytes(),
+    };
+    let linked = matches!(member.kind, MemberKind::Symlink(_));
+    let is_file = matches!(member.kind, MemberKind::File(_));
+    cleaned && !member.left_root && (linked || is_file && !is_description(&name))
+}
+
+fn is_description(name: &MemberName) -> bool {
+    matches!(name.as_bytes(), b"manifest.json" | b"oci-layout")
 }
 
 fn is_blob(facts: &Facts<'_>, name: &MemberName) -> bool {
-    facts.is_file(name.as_bytes()) && !matches!(name.as_bytes(), b"manifest.json" | b"oci-layout")
-}
-
-fn unpack_image<'f>(
-    facts: &Facts<'f>,
-    image: &'f Image,
-    by_digest: bool,
-    unpacked: &mut HashSet<&'f ChainId>,
-) -> Outcome {
-    let failed = |why: Refusal| Err(why.within("failed to unpack loaded image: "));
-    let diff_ids = image.view().map_or(0, |view| view.diff_ids().len());
-    if diff_ids != image.layers.len() {
-        if by_digest && layers_disagree(facts, image) {
-            return Err(because(
-                "manifest.json and index.json give the image different layers",
-            ));
-        }
-        return failed(says("mismatched image rootfs and manifest layers"));
-    }
-    for layer in &image.layers {
-        let chain = layer.chain_id.as_ref();
-        if chain.is_some_and(|chain| unpacked.contains(chain)) {
-            continue;
-        }
-        if let Err(why) = self::layer(facts, layer, by_digest) {
-            return failed(why);
-        }
-        unpacked.extend(chain);
-    }
-    // Where a link in a lower layer goes round in circles, the attributes of an implied directory
-    // cannot be looked up.
-    let survey = facts.surveys.get(image.position).and_then(Option::as_ref);
-    let circle = survey.is_some_and(|survey| {
-        survey
-            .refused
-            .iter()
-            .any(|refused| refused.fault == TreeFault::Loop)
-    });
-    if circle {
-        return failed(says("… too many links…"));
-    }
-    Ok(())
-}
-
-/// Whether the layers of an image are those of `manifest.json` and not of the manifest that counts here.
-fn layers_disagree(facts: &Facts<'_>, image: &Image) -> bool {
-    let problems = facts.set.map_or(&[][..], |set| &set.problems);
-    problems.iter().any(|problem| {
-        problem.code == Code::DescriptionsDisagree
-            && problem.severity == Severity::Error
-            && problem.image == Some(image.position)
-    })
-}
-
-fn layer(facts: &Facts<'_>, layer: &Layer, by_digest: bool) -> Outcome {
-    let diff_id = layer.diff_id.as_ref().map(ToString::to_string);
-    let extracting = format!(
-        "failed to extract layer {}: …",
-        diff_id.as_deref().unwrap_or("…")
-    );
-    // The container that runs the snapshotter puts its own words around some.
-    let failed = |why: Refusal| Err(why.within(&extracting).then("…"));
-    let not_found = || {
-        let name = layer
-            .digest
-            .as_ref()
-            .map_or_else(|| "…".to_owned(), ToString::to_string);
-        let why =
-            format!("failed to get reader from content store: content digest {name}: not found");
-        Err(says(why).within(&extracting))
-    };
-    let Some((_, compression)) = layer.present() else {
-        return not_found();
-    };
-    let Some(blob) = facts.blob(layer) else {
-        return Ok(());
-    };
-    if let (true, Some(claimed)) = (by_digest, &layer.digest) {
-        let claimed = claimed.digest();
-        let computed = blob.stored_digest(claimed.algorithm());
-        if computed.is_some_and(|computed| computed != *claimed) {
-            return not_found();
-        }
-    }
-    if matches!(compression, Compression::Bzip2 | Compression::Xz) {
-        return failed(says("archive/tar: invalid tar header"));
-    }
-    let reading = match blob.layer() {
-        None => return Ok(()),
-        Some(Err(error)) => return failed(layer_message(error)),
-        Some(Ok(reading)) => reading,
-    };
-    let pieces = reading.inventory.items().map(|item| UnpackedEntry {
-        kind: item.kind,
-        typeflag: item.typeflag,
-        path: item.path,
-        link: item.link,
-    });
-    let rules = Rules {
-        engine: Engine::Containerd,
-        is_layer: true,
-    };
-    if let Err(why) = unpack(pieces, rules) {
-        return failed(why);
-    }
-    if let Some(error) = reading.tar_fault().or(reading.tail_fault()) {
-        return failed(layer_message(error));
-    }
-    if reading.trailing {
-        return failed(says("gzip: invalid header"));
-    }
-    if let Some((_, computed)) = wrong_diff_id(layer, reading.diff_id()) {
-        return Err(says(format!(
-            "wrong diff id calculated on extraction \"{computed}\""
-        )));
-    }
-    Ok(())
+    facts.is_file(name.as_bytes()) && !is_description(name)
 }

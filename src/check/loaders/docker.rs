@@ -1,12 +1,15 @@
-//! Docker with its own store (moby 26.1 `image/tarexport/load.go`, `layer/layer_store.go`).
+//! Docker with its own store (moby 26.1 and 29.7 `image/tarexport/load.go`, `layer/layer_store.go`).
 //!
 //! The outer tar is unpacked first. Then `manifest.json` alone counts; without one, every directory
-//! should be a v1 image.
+//! should be a v1 image, up to Docker 28.
 
 use std::collections::{BTreeSet, HashSet};
 
-use super::overlay::{Engine, Rules, UnpackedEntry, unpack};
-use super::{Facts, Outcome, Refusal, because, layer_message, says, shown, wrong_diff_id};
+use super::overlay::{Rules, UnpackedEntry, Unpacker, unpack};
+use super::target::Sheet;
+use super::{
+    Facts, Outcome, Refusal, attributes, because, layer_message, names, says, shown, wrong_diff_id,
+};
 use crate::archive::{LookupError, Member, MemberKind, MemberName};
 use crate::base::constants::DOCKER_LAYERS;
 use crate::base::digest::ChainId;
@@ -14,18 +17,44 @@ use crate::base::problem::{Code, Severity};
 use crate::image::{Image, Layer, LayerSource, ReferenceError, TagFault};
 use crate::tar::Kind;
 
-pub(super) fn load(facts: &Facts<'_>) -> Outcome {
+/// What Docker 29 says where there is no `manifest.json`.
+pub(super) const NO_MANIFEST: &str = "invalid archive: does not contain a manifest.json";
+
+/// Which Docker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Version {
+    V26,
+    /// 29.7.2. Debian's 28.5 unpacks as it does.
+    V29,
+}
+
+impl Version {
+    fn unpacker(self) -> Unpacker {
+        match self {
+            Self::V26 => Unpacker::Docker,
+            Self::V29 => Unpacker::GoArchive,
+        }
+    }
+}
+
+pub(super) fn load(facts: &Facts<'_>, version: Version, sheet: &mut Sheet) -> Outcome {
     facts.outer()?;
     let rules = Rules {
-        engine: Engine::Docker,
+        engine: version.unpacker(),
         is_layer: false,
     };
+    attributes::outer(facts.archive.members())?;
     unpack(facts.archive.members().iter().map(piece), rules)?;
     match facts.archive.find(b"manifest.json") {
         Ok(_) => {}
         Err(
             LookupError::Absent { .. } | LookupError::Dangling { .. } | LookupError::Lost { .. },
-        ) => return legacy(facts),
+        ) => {
+            return match version {
+                Version::V26 => legacy(facts, sheet),
+                Version::V29 => Err(says(NO_MANIFEST)),
+            };
+        }
         Err(why @ (LookupError::TooManyLinks { .. } | LookupError::NotAFile { .. })) => {
             return Err(because(why.to_string()));
         }
@@ -40,13 +69,25 @@ pub(super) fn load(facts: &Facts<'_>) -> Outcome {
     // A layer that was loaded is not read again, whatever file is named for it.
     let mut loaded: HashSet<&ChainId> = HashSet::new();
     for image in &set.images[..set.from_manifest_json] {
-        self::image(facts, image, &mut loaded)?;
+        self::image(facts, image, version, &mut loaded)?;
+        sheet.loaded(image.position, names::familiar(image));
         if let Some(tag) = facts.refused_tags(image).next() {
             return Err(says(match &tag.why {
                 TagFault::NoTag(_) => format!("invalid tag {:?}", tag.text),
                 TagFault::Grammar(why) => grammar(why),
             }));
         }
+    }
+    for image in &set.images[set.from_manifest_json..] {
+        sheet.passed_over(image.position, "manifest.json does not describe it");
+    }
+    sheet.one_name_each(true);
+    // Parents are set at the end, when everything is loaded (`setParentID`, `checkValidParent`).
+    if let Some((child, parent)) = set.unfit_parents.first() {
+        let child = &set.images[*child].identity;
+        return Err(says(format!(
+            "image {parent} is not a valid parent for {child}"
+        )));
     }
     Ok(())
 }
@@ -84,15 +125,30 @@ pub(super) fn piece(member: &Member) -> UnpackedEntry<'_> {
     }
 }
 
-fn image<'f>(facts: &Facts<'f>, image: &'f Image, loaded: &mut HashSet<&'f ChainId>) -> Outcome {
+fn image<'f>(
+    facts: &Facts<'f>,
+    image: &'f Image,
+    version: Version,
+    loaded: &mut HashSet<&'f ChainId>,
+) -> Outcome {
     let Some(view) = image.view() else {
         return Err(match config_fault(facts, image) {
             ConfigFault::Missing(name) => no_such_file(&name),
             ConfigFault::Unreadable(why) => because(why),
         });
     };
-    if view.platform.os == "windows" {
-        return Err(says("cannot load windows image on linux"));
+    if let Some(why) = &view.refused_as_docker {
+        return Err(because(format!("engines cannot read the config: {why}")));
+    }
+    match view.platform.os.as_str() {
+        // Nothing is taken for the host's (`checkCompatibleOS`).
+        "" | "linux" => {}
+        "windows" => return Err(says("cannot load windows image on linux")),
+        other => {
+            return Err(because(format!(
+                "the image is for the operating system `{other}`"
+            )));
+        }
     }
     let Some(rootfs) = &view.rootfs else {
         return Err(says("invalid image JSON, no RootFS key"));
@@ -111,7 +167,7 @@ fn image<'f>(facts: &Facts<'f>, image: &'f Image, loaded: &mut HashSet<&'f Chain
         {
             continue;
         }
-        self::layer(facts, layer)?;
+        self::layer(facts, layer, version)?;
         loaded.extend(layer.chain_id.as_ref());
     }
     if image.pairing().missing_layers > 0 {
@@ -145,7 +201,7 @@ pub(super) fn config_fault(facts: &Facts<'_>, image: &Image) -> ConfigFault {
     }
 }
 
-fn layer(facts: &Facts<'_>, layer: &Layer) -> Outcome {
+fn layer(facts: &Facts<'_>, layer: &Layer, version: Version) -> Outcome {
     if let LayerSource::Missing { why, .. } = &layer.source {
         let name = shown(&layer.member);
         return Err(match why {
@@ -177,11 +233,16 @@ fn layer(facts: &Facts<'_>, layer: &Layer) -> Outcome {
         link: item.link,
     });
     let rules = Rules {
-        engine: Engine::Docker,
+        engine: version.unpacker(),
         is_layer: true,
     };
     unpack(pieces, rules)?;
+    attributes::layer(&reading.inventory, attributes::Reader::Docker)?;
     if let Some(error) = reading.tar_fault() {
+        return Err(layer_message(error));
+    }
+    // Docker hears what the compression says behind the tar from 29.5 on.
+    if let (Version::V29, Some(error)) = (version, reading.tail_fault()) {
         return Err(layer_message(error));
     }
     if let Some((claimed, computed)) = wrong_diff_id(layer, reading.diff_id()) {
@@ -194,7 +255,7 @@ fn layer(facts: &Facts<'_>, layer: &Layer) -> Outcome {
 }
 
 /// Archives from before Docker 1.10, read up to Docker 28.
-fn legacy(facts: &Facts<'_>) -> Outcome {
+fn legacy(facts: &Facts<'_>, sheet: &mut Sheet) -> Outcome {
     for directory in directories(facts) {
         let json = [directory, b"/json"].concat();
         if facts.archive.find(&json).is_err() {
@@ -216,7 +277,10 @@ fn legacy(facts: &Facts<'_>) -> Outcome {
         return Err(because(problem.message.clone()));
     }
     for layer in set.images.iter().flat_map(|image| &image.layers) {
-        self::layer(facts, layer)?;
+        self::layer(facts, layer, Version::V26)?;
+    }
+    for image in &set.images {
+        sheet.loaded(image.position, names::familiar(image));
     }
     Ok(())
 }

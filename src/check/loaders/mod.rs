@@ -1,34 +1,44 @@
 //! What the engines would make of an archive: taken or refused, and why.
 //!
-//! Each engine has a file of rules, in the order in which the engine comes to them, so that the reason
-//! given is the one that a user would see. The rules are those of Docker 26.1 (its own store, overlay2),
-//! of Docker 26.1 with the containerd store, and of podman 5.4; they were read in the engines' sources
-//! and compared with what the engines did and said with real and crafted archives (`tests/it/loaders.rs`,
-//! `docs/verify.md`). Nothing is read for them that `verify` has not read.
+//! [`TABLE`] has the engines and versions that are asked. Each engine has a file of rules, in the order in
+//! which the engine comes to them, so that the reason given is the one that a user would see. The rules
+//! were read in the engines' sources and compared with what the engines did and said with real and crafted
+//! archives (`tests/it/loaders.rs`, `docs/verify.md`). Nothing is read for them that `verify` has not read,
+//! but for members that a reader finds by their content or by an earlier entry of one name.
 //!
 //! A [`Refusal`] keeps apart what the engine says and what only we say about it.
 //!
 //! What a host has already is not known here: Docker does not read a layer that it has, so a damaged
 //! archive may load where its layers are.
 
+mod attributes;
 mod containerd;
+mod ctr;
 mod docker;
+mod docker_archive;
+mod names;
 mod overlay;
 mod podman;
+mod snapshots;
+mod target;
 
-use std::io;
+use std::io::{self, Read};
+use std::sync::OnceLock;
 
 use super::blobs::{Blobs, ReadBlob};
-use crate::archive::{Contents, MemberKind};
-use crate::base::digest::DiffId;
+use crate::archive::{Contents, Member, MemberKind, MemberName};
+use crate::base::digest::{Algorithm, DiffId, Digest, Hasher};
 use crate::base::jobs::{self, Jobs};
+use crate::base::limits::Limit;
 use crate::base::problem::{Code, Problem};
 use crate::document::JsonError;
 use crate::image::{Image, ImageSet, Layer, LoadError, RefusedTag, Unreadable};
 use crate::layer::LayerError;
-use crate::source::Compression;
+use crate::source::{Compression, Span};
 use crate::tar::{TarError, TarFault};
 use crate::tree::Survey;
+use target::Sheet;
+pub use target::{ImageFate, Loader, LoaderEngine, LoaderStore, LoaderTarget, Verdict};
 
 /// Why an engine refuses an archive.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,73 +83,122 @@ fn because(why: impl Into<String>) -> Refusal {
     Refusal::Because(why.into())
 }
 
-/// Whether an engine takes an archive.
+/// What each engine makes of an archive, in the order of [`TABLE`].
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Verdict {
-    /// Why it refuses; `None` if it takes the archive.
-    pub refusal: Option<Refusal>,
-}
+pub struct Loaders(Vec<Loader>);
 
-impl Verdict {
-    /// Whether it takes it.
-    pub fn accepts(&self) -> bool {
-        self.refusal.is_none()
+/// The rules of one engine: what becomes of the images goes onto the sheet.
+type Rules = fn(&Facts<'_>, &mut Sheet) -> Outcome;
+
+const fn target(
+    engine: LoaderEngine,
+    store: Option<LoaderStore>,
+    version: &'static str,
+    options: Option<&'static str>,
+) -> LoaderTarget {
+    LoaderTarget {
+        engine,
+        store,
+        version,
+        options,
     }
 }
 
-impl From<Outcome> for Verdict {
-    fn from(result: Outcome) -> Self {
-        Self {
-            refusal: result.err(),
-        }
-    }
-}
-
-/// What each engine makes of an archive.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Loaders {
-    /// Docker with its own store (overlay2).
-    pub docker: Verdict,
-    /// Docker with the containerd store, and containerd itself.
-    pub containerd: Verdict,
-    /// podman and skopeo.
-    pub podman: Verdict,
-}
+/// Who is asked, by which rules.
+const TABLE: [(LoaderTarget, Rules); 11] = {
+    use LoaderEngine::{Ctr, Docker, Podman, Skopeo};
+    use LoaderStore::{Classic, Containerd, Overlay, Vfs};
+    use containerd::Version as Store;
+    use docker::Version;
+    use podman::Driver;
+    const ALL: Option<&str> = Some("--all-platforms");
+    [
+        (
+            target(Docker, Some(Classic), "26.1", None),
+            |facts, sheet| docker::load(facts, Version::V26, sheet),
+        ),
+        (
+            target(Docker, Some(Classic), "29.7", None),
+            |facts, sheet| docker::load(facts, Version::V29, sheet),
+        ),
+        (
+            target(Docker, Some(Containerd), "26.1", None),
+            |facts, sheet| containerd::load(facts, Store::V26, sheet),
+        ),
+        (
+            target(Docker, Some(Containerd), "29.7", None),
+            |facts, sheet| containerd::load(facts, Store::V29, sheet),
+        ),
+        (target(Ctr, None, "1.7", None), |facts, sheet| {
+            let (local, all) = (true, false);
+            ctr::import(facts, ctr::Way { local, all }, sheet)
+        }),
+        (target(Ctr, None, "2.1", None), |facts, sheet| {
+            let (local, all) = (false, false);
+            ctr::import(facts, ctr::Way { local, all }, sheet)
+        }),
+        (target(Ctr, None, "1.7", ALL), |facts, sheet| {
+            let (local, all) = (true, true);
+            ctr::import(facts, ctr::Way { local, all }, sheet)
+        }),
+        (target(Ctr, None, "2.1", ALL), |facts, sheet| {
+            let (local, all) = (false, true);
+            ctr::import(facts, ctr::Way { local, all }, sheet)
+        }),
+        (
+            target(Podman, Some(Overlay), "5.8", None),
+            |facts, sheet| podman::load(facts, Driver::Overlay, sheet),
+        ),
+        (target(Podman, Some(Vfs), "5.8", None), |facts, sheet| {
+            podman::load(facts, Driver::Vfs, sheet)
+        }),
+        (target(Skopeo, None, "1.22", None), |facts, sheet| {
+            podman::load(facts, Driver::Copies, sheet)
+        }),
+    ]
+};
 
 impl Loaders {
-    fn all_refuse(refusal: &Refusal) -> Self {
-        let [docker, containerd, podman] = [(); 3].map(|()| Err(refusal.clone()).into());
-        Self {
-            docker,
-            containerd,
-            podman,
-        }
+    /// The predictions.
+    pub fn iter(&self) -> impl Iterator<Item = &Loader> {
+        self.0.iter()
+    }
+
+    fn refused(why: impl Fn(LoaderTarget) -> Refusal) -> Self {
+        let refused =
+            |&(target, _): &(LoaderTarget, Rules)| Sheet::new(0).close(target, Err(why(target)));
+        Self(TABLE.iter().map(refused).collect())
     }
 
     /// What the engines make of a file that is not a tar.
     pub fn of_no_tar(why: &TarError) -> Self {
         let why = tar_message(why);
-        Self {
-            podman: Err(why
+        Self::refused(|target| match target.engine {
+            LoaderEngine::Podman | LoaderEngine::Skopeo => why
                 .clone()
-                .within("loading tar component \"manifest.json\": "))
-            .into(),
-            ..Self::all_refuse(&why)
-        }
+                .within("loading tar component \"manifest.json\": "),
+            LoaderEngine::Docker | LoaderEngine::Ctr => why.clone(),
+        })
     }
 
     /// What the engines make of a file without a byte.
     pub fn of_nothing() -> Self {
-        Self {
-            docker: Err(docker::no_such_file("repositories")).into(),
-            containerd: Err(says(containerd::UNRECOGNIZED)).into(),
-            podman: Err(podman::no_index()).into(),
-        }
+        Self::refused(|target| match (target.engine, target.store) {
+            (LoaderEngine::Docker, Some(LoaderStore::Classic)) => {
+                if target.version == "26.1" {
+                    docker::no_such_file("repositories")
+                } else {
+                    says(docker::NO_MANIFEST)
+                }
+            }
+            (LoaderEngine::Docker | LoaderEngine::Ctr, _) => says(containerd::UNRECOGNIZED),
+            (LoaderEngine::Podman | LoaderEngine::Skopeo, _) => podman::no_index(),
+        })
     }
 
     /// What the engines make of a file whose compression is damaged at its beginning.
     pub fn of_damaged_compression(why: &io::Error) -> Self {
-        Self::all_refuse(&because(why.to_string()))
+        Self::refused(|_| because(why.to_string()))
     }
 
     /// What the engines make of an archive whose images cannot be read.
@@ -149,6 +208,7 @@ impl Loaders {
             set: Err(why),
             blobs: &Blobs::none(),
             surveys: &[],
+            stacks: OnceLock::new(),
         }
         .loaders(Jobs::all_cores())
     }
@@ -162,21 +222,27 @@ pub(super) struct Facts<'f> {
     pub(super) blobs: &'f Blobs,
     /// What becomes of the layers of each image; absent where they could not be applied.
     pub(super) surveys: &'f [Option<Survey>],
+    /// What containerd makes of the layers of each image, once somebody has asked.
+    pub(super) stacks: OnceLock<Vec<Outcome>>,
 }
 
 type Outcome = Result<(), Refusal>;
 
 impl Facts<'_> {
-    /// Asks every engine's rules, several at once: the first two go through all entries.
+    /// Asks every engine's rules, several at once: most go through all entries.
     pub(super) fn loaders(&self, jobs: Jobs) -> Loaders {
-        let rules: [fn(&Facts<'_>) -> Outcome; 3] = [docker::load, containerd::load, podman::load];
-        let mut outcomes = jobs::map(jobs, &rules, |_| 1, |load| load(self)).into_iter();
-        let mut next = || outcomes.next().unwrap_or(Ok(())).into();
-        Loaders {
-            docker: next(),
-            containerd: next(),
-            podman: next(),
-        }
+        let images = self.set.map_or(0, |set| set.images.len());
+        let all = jobs::map(
+            jobs,
+            &TABLE,
+            |_| 1,
+            |(target, rules)| {
+                let mut sheet = Sheet::new(images);
+                let outcome = rules(self, &mut sheet);
+                sheet.close(*target, outcome)
+            },
+        );
+        Loaders(all)
     }
 
     fn blob(&self, layer: &Layer) -> Option<&ReadBlob> {
@@ -245,11 +311,57 @@ impl Facts<'_> {
         tags.iter().filter(|tag| tag.image == image.position)
     }
 
-    /// Whether a member of this name is a regular file itself: not every reader follows links.
+    /// Whether a member of this name is a regular file itself: not every reader follows links, or finds a
+    /// name that is written as `/name` or `../name`.
     fn is_file(&self, name: &[u8]) -> bool {
-        let name = crate::archive::MemberName::new(name);
+        let name = MemberName::new(name);
         let member = self.archive.member(&name);
-        member.is_some_and(|member| matches!(member.kind, MemberKind::File(_)))
+        member.is_some_and(|member| {
+            matches!(member.kind, MemberKind::File(_)) && !member.absolute && !member.left_root
+        })
+    }
+
+    /// The first member of this name: what readers find that look through the tar from its beginning.
+    fn first(&self, name: &MemberName) -> Option<&Member> {
+        let hidden = self.archive.duplicates().map(|(hidden, _)| hidden);
+        let first = hidden
+            .filter(|hidden| hidden.name == *name)
+            .min_by_key(|hidden| hidden.offset);
+        first.or_else(|| self.archive.member(name))
+    }
+
+    /// The digest of a member's bytes, which nothing else has read.
+    fn digest_of(&self, span: Span, algorithm: &Algorithm) -> Option<Digest> {
+        let mut hasher = Hasher::for_algorithm(algorithm)?;
+        let mut reader = self.archive.source().slice(span).reader();
+        let mut buffer = vec![0; 64 << 10];
+        loop {
+            match reader.read(&mut buffer).ok()? {
+                0 => return Some(hasher.finish()),
+                n => hasher.update(&buffer[..n]),
+            }
+        }
+    }
+
+    /// The members of this name that are files and are hidden by a later one, and what they hold as
+    /// `manifest.json`: the first few, none of them large.
+    fn hidden_manifests(&self) -> impl Iterator<Item = Result<(), String>> {
+        const MOST: usize = 16;
+        let limit = self.archive.source().limits().of(Limit::Json);
+        let hidden = self.archive.duplicates().map(|(hidden, _)| hidden);
+        let files = hidden.filter_map(move |member| match member.kind {
+            MemberKind::File(span)
+                if member.name.as_bytes() == b"manifest.json" && span.len <= limit =>
+            {
+                Some(span)
+            }
+            _ => None,
+        });
+        files.take(MOST).map(|span| {
+            let bytes = self.archive.source().slice(span).read_all();
+            let bytes = bytes.map_err(|why| why.to_string())?;
+            crate::image::check_manifest_json(&bytes).map_err(|why| why.to_string())
+        })
     }
 
     /// The images that `manifest.json` describes.

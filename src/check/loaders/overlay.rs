@@ -17,18 +17,35 @@ use crate::tree::{LINK_LIMIT, LayerPath};
 
 /// Who unpacks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Engine {
+pub(super) enum Unpacker {
+    /// Docker up to 29.6.
     Docker,
+    /// Docker with go-archive 0.3 (29.7, Debian's 28.5): it goes no higher than the root, and says so.
+    GoArchive,
+    /// containerd.
     Containerd,
+    /// podman on overlay (containers/storage `pkg/archive`, an older Docker's).
+    Storage,
 }
 
-impl Engine {
+impl Unpacker {
     fn shown<'s>(self, names: &'s [&'s [u8]]) -> Shown<'s> {
         let root = match self {
-            Self::Docker => "",
-            Self::Containerd => "…",
+            Self::Docker | Self::Storage => "/",
+            Self::GoArchive => "",
+            Self::Containerd => "…/",
         };
         Shown { names, root }
+    }
+
+    /// The name of a system call in its messages.
+    fn verb(self, call: &'static str) -> &'static str {
+        match (self, call) {
+            (Self::GoArchive, "open") => "openat",
+            (Self::GoArchive, "link") => "linkat",
+            (Self::GoArchive, "symlink") => "symlinkat",
+            _ => call,
+        }
     }
 }
 
@@ -44,7 +61,7 @@ pub(super) struct UnpackedEntry<'p> {
 /// How it is unpacked.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Rules {
-    pub(super) engine: Engine,
+    pub(super) engine: Unpacker,
     /// Whether names that begin with `.wh.` are whiteouts, and a path may not come twice: in layers,
     /// not in the outer tar.
     pub(super) is_layer: bool,
@@ -89,8 +106,8 @@ enum Node<'p> {
     Other,
 }
 
-/// An absolute path for an error, put together only if there is one. Docker unpacks in a root of its own,
-/// containerd names the directory that it unpacks into.
+/// A path for an error, put together only if there is one. Docker unpacks in a root of its own, containerd
+/// names the directory that it unpacks into.
 #[derive(Clone, Copy, Debug)]
 struct Shown<'s> {
     names: &'s [&'s [u8]],
@@ -106,13 +123,13 @@ impl Shown<'_> {
 
 impl fmt::Display for Shown<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.root, super::shown(&self.names.join(&b'/')))
+        write!(f, "{}{}", self.root, super::shown(&self.names.join(&b'/')))
     }
 }
 
 /// A directory being filled. Nodes are numbered; what is removed is no longer found, nor what was
 /// below it.
-struct Tree<'p> {
+pub(super) struct Tree<'p> {
     nodes: Vec<Node<'p>>,
     children: HashMap<(usize, &'p [u8]), usize>,
     steps: Cell<usize>,
@@ -125,13 +142,23 @@ pub(super) fn unpack<'p>(
     pieces: impl IntoIterator<Item = UnpackedEntry<'p>>,
     rules: Rules,
 ) -> Outcome {
+    unpack_onto(pieces, rules, &[]).map(drop)
+}
+
+/// Unpacks everything and gives the tree that came of it. `lowers` are the trees of the layers below, base
+/// first: containerd looks there for the directories that a layer uses without an entry.
+pub(super) fn unpack_onto<'p>(
+    pieces: impl IntoIterator<Item = UnpackedEntry<'p>>,
+    rules: Rules,
+    lowers: &[&Tree<'_>],
+) -> Result<Tree<'p>, Refusal> {
     let mut tree = Tree {
         nodes: vec![Node::Directory],
         children: HashMap::new(),
         steps: Cell::new(0),
     };
     let mut seen = std::collections::HashSet::new();
-    let unique = rules.is_layer && rules.engine == Engine::Docker;
+    let unique = rules.is_layer && rules.engine != Unpacker::Containerd;
     for piece in pieces {
         // tar-split records every header and refuses a path that it has met, spelled in any way
         // (tar-split `storage/packer.go`).
@@ -139,33 +166,84 @@ pub(super) fn unpack<'p>(
             return Err(says("duplicates of file paths not supported"));
         }
         if piece.kind != Kind::Global {
-            let put = tree.put(piece, rules);
+            let put = tree.put(piece, rules, lowers);
             if tree.is_spent() {
-                return Ok(());
+                return Ok(tree);
             }
             put?;
         }
     }
+    Ok(tree)
+}
+
+/// go-archive 0.3 (`archive.go` `Unpack`) refuses names and targets that leave the root, where older ones
+/// bring them back into it. Its words, of Docker 29.7.2.
+fn refuse_escape(piece: UnpackedEntry<'_>) -> Outcome {
+    if escapes(piece.path) {
+        let name = super::shown(piece.path);
+        return Err(says(format!("invalid entry name {name:?}")));
+    }
+    let target = piece.link.strip_prefix(b"/").unwrap_or(piece.link);
+    if piece.kind == Kind::Hardlink && escapes(target) {
+        let target = super::shown(piece.link);
+        return Err(says(format!("invalid hardlink target {target:?}")));
+    }
     Ok(())
 }
 
+/// Whether a name as written goes above the directory that it is in.
+fn escapes(name: &[u8]) -> bool {
+    let mut depth = 0_i64;
+    name.split(|&b| b == b'/').any(|part| {
+        depth += match part {
+            b"" | b"." => 0,
+            b".." => -1,
+            _ => 1,
+        };
+        depth < 0
+    })
+}
+
 impl<'p> Tree<'p> {
-    fn put(&mut self, piece: UnpackedEntry<'p>, rules: Rules) -> Outcome {
+    fn put(&mut self, piece: UnpackedEntry<'p>, rules: Rules, lowers: &[&Tree<'_>]) -> Outcome {
         let path = LayerPath::new(piece.path);
+        if rules.engine == Unpacker::GoArchive && rules.is_layer {
+            refuse_escape(piece)?;
+        }
         let Some((name, parents)) = path.components().split_last() else {
-            return Ok(());
+            // The root stays the directory that it is, whatever an entry makes of it; a link is not made
+            // where a directory is (measured: containerd alone passes over it).
+            return match piece.kind {
+                Kind::Symlink if rules.is_layer && rules.engine != Unpacker::Containerd => {
+                    Err(because("an entry makes a symbolic link of the root"))
+                }
+                _ => Ok(()),
+            };
         };
         let shown = rules.engine.shown(path.components());
+        let whiteout = Whiteout::of_path(name).filter(|_| rules.is_layer);
         let parent = match rules.engine {
-            Engine::Docker => self.implied(parents, shown)?,
-            Engine::Containerd => self.made(parents, shown)?,
+            Unpacker::Docker | Unpacker::GoArchive => self.implied(parents, shown, rules.engine)?,
+            Unpacker::Storage => match self.implied(parents, shown, rules.engine) {
+                // What is hidden below something that the layer hides is hidden already, and nobody minds
+                // (`overlayWhiteoutConverter`, `isENOTDIR`).
+                Err(_)
+                    if matches!(whiteout, Some(Whiteout::Path(_)))
+                        && self.is_below_file(parents) =>
+                {
+                    return Ok(());
+                }
+                parent => parent?,
+            },
+            Unpacker::Containerd => self.made(parents, shown, lowers)?,
         };
-        if rules.is_layer
-            && let Some(whiteout) = Whiteout::of_path(name)
-        {
+        if let Some(whiteout) = whiteout {
             return self.whiteout(parent, whiteout, shown, rules.engine);
         }
-        let failed = |verb: &str, why: Errno| Err(says(format!("{verb} {shown}: {why}")));
+        let failed = |call: &'static str, why: Errno| {
+            let verb = rules.engine.verb(call);
+            Err(says(format!("{verb} {shown}: {why}")))
+        };
         if name.len() > NAME_LIMIT || shown.len() as u64 > LONGEST_PATH {
             return failed("open", Errno::NameTooLong);
         }
@@ -177,11 +255,15 @@ impl<'p> Tree<'p> {
                 }
                 Node::Directory
             }
+            // The words have the target first, which is empty.
+            Kind::Symlink if piece.link.is_empty() && rules.engine == Unpacker::GoArchive => {
+                return Err(says(format!("symlinkat  {shown}: {}", Errno::NoSuchFile)));
+            }
             Kind::Symlink if piece.link.is_empty() => return failed("symlink", Errno::NoSuchFile),
             Kind::Symlink => Node::Symlink(piece.link),
             Kind::Hardlink => {
                 self.children.remove(&(parent, *name));
-                return self.hard_link(parent, name, piece, shown);
+                return self.hard_link(parent, name, piece, shown, rules.engine);
             }
             Kind::File if piece.typeflag == b'S' => {
                 return Err(says("unhandled tar header type 83"));
@@ -210,7 +292,7 @@ impl<'p> Tree<'p> {
         parent: usize,
         whiteout: Whiteout<'p>,
         shown: Shown<'_>,
-        engine: Engine,
+        engine: Unpacker,
     ) -> Outcome {
         let Whiteout::Path(name) = whiteout else {
             return Ok(());
@@ -222,7 +304,10 @@ impl<'p> Tree<'p> {
         }
         let shown = shown.to_string();
         let (directory, base) = shown.rsplit_once('/').unwrap_or(("", &shown));
-        if invalid && engine == Engine::Containerd {
+        if invalid && engine == Unpacker::GoArchive {
+            return Err(says(format!("invalid whiteout entry {shown:?}")));
+        }
+        if invalid && engine == Unpacker::Containerd {
             return Err(says(format!(
                 "invalid whiteout name: {base}: invalid archive"
             )));
@@ -230,14 +315,26 @@ impl<'p> Tree<'p> {
         let hidden = super::shown(name);
         Err(says(match engine {
             // `.wh.` would make a device of its own directory.
-            Engine::Docker if invalid => {
+            Unpacker::Docker if invalid => {
                 format!("failed to mknod({directory:?}, S_IFCHR, 0): file exists")
             }
-            Engine::Docker => format!(
+            Unpacker::Docker => format!(
                 "failed to mknod({:?}, S_IFCHR, 0): file exists",
                 format!("{directory}/{hidden}")
             ),
-            Engine::Containerd => format!("failed to convert whiteout file {base:?}: file exists"),
+            Unpacker::GoArchive => {
+                let path = if directory.is_empty() {
+                    hidden
+                } else {
+                    format!("{directory}/{hidden}")
+                };
+                format!("failed to mknod('{path}', S_IFCHR, 0): file exists")
+            }
+            Unpacker::Storage if invalid => format!("mknod {directory}: file exists"),
+            Unpacker::Storage => format!("mknod {directory}/{hidden}: file exists"),
+            Unpacker::Containerd => {
+                format!("failed to convert whiteout file {base:?}: file exists")
+            }
         }))
     }
 
@@ -247,13 +344,15 @@ impl<'p> Tree<'p> {
         name: &'p [u8],
         piece: UnpackedEntry<'p>,
         shown: Shown<'_>,
+        engine: Unpacker,
     ) -> Outcome {
         let target = LayerPath::new(piece.link);
         let shown_target = Shown {
             names: target.components(),
             ..shown
         };
-        let failed = |why: Errno| Err(says(format!("link {shown_target} {shown}: {why}")));
+        let verb = engine.verb("link");
+        let failed = |why: Errno| Err(says(format!("{verb} {shown_target} {shown}: {why}")));
         let Some((last, parents)) = target.components().split_last() else {
             return failed(Errno::NotPermitted);
         };
@@ -330,7 +429,12 @@ impl<'p> Tree<'p> {
 
     /// Docker: the parents are made if the last of them is not there, by its own name; then the kernel
     /// goes there.
-    fn implied(&mut self, parents: &[&'p [u8]], shown: Shown<'_>) -> Result<usize, Refusal> {
+    fn implied(
+        &mut self,
+        parents: &[&'p [u8]],
+        shown: Shown<'_>,
+        engine: Unpacker,
+    ) -> Result<usize, Refusal> {
         let Some((last, above)) = parents.split_last() else {
             return Ok(ROOT);
         };
@@ -342,7 +446,8 @@ impl<'p> Tree<'p> {
         if let Some(here) = parents.iter().try_fold(ROOT, directory) {
             return Ok(here);
         }
-        let failed = |why: Errno| says(format!("open {shown}: {why}"));
+        let verb = engine.verb("open");
+        let failed = |why: Errno| says(format!("{verb} {shown}: {why}"));
         let there = self
             .resolve(above)
             .ok()
@@ -367,13 +472,51 @@ impl<'p> Tree<'p> {
         Ok(here)
     }
 
+    /// Whether one of the names leads to something that is not a directory.
+    fn is_below_file(&self, names: &[&[u8]]) -> bool {
+        self.resolve(names) == Err(Errno::NotADirectory)
+    }
+
+    /// containerd asks the layers below, the uppermost first, for a directory that it makes, to give it the
+    /// same owner and mode (`pkg/archive/tar.go` `mkparent`). Where one of them has something else on the
+    /// way, which a whiteout is too, it fails.
+    fn look_below(parents: &[&[u8]], lowers: &[&Tree<'_>]) -> Outcome {
+        let Some((last, above)) = parents.split_last() else {
+            return Ok(());
+        };
+        for lower in lowers.iter().rev() {
+            match lower.resolve(above) {
+                Ok(directory) if lower.children.contains_key(&(directory, *last)) => return Ok(()),
+                Err(Errno::NotADirectory) => {
+                    let shown = Unpacker::Containerd.shown(parents);
+                    return Err(says(format!("lstat {shown}: {}", Errno::NotADirectory)));
+                }
+                Ok(_) | Err(_) => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// How many nodes were made.
+    pub(super) fn len(&self) -> usize {
+        self.nodes.len()
+    }
+
     /// containerd: links are resolved first, then what is missing is made.
-    fn made(&mut self, parents: &[&'p [u8]], shown: Shown<'_>) -> Result<usize, Refusal> {
+    fn made(
+        &mut self,
+        parents: &[&'p [u8]],
+        shown: Shown<'_>,
+        lowers: &[&Tree<'_>],
+    ) -> Result<usize, Refusal> {
         // The usual case: every parent is a directory here, or missing below one that is.
         let mut here = ROOT;
-        for name in parents {
+        for (depth, name) in parents.iter().enumerate() {
             here = match self.children.get(&(here, *name)) {
-                None => self.add(here, name, Node::Directory),
+                None => {
+                    Self::look_below(&parents[..=depth], lowers)?;
+                    self.add(here, name, Node::Directory)
+                }
                 Some(&child) if matches!(self.nodes[child], Node::Directory) => child,
                 Some(_) => return self.made_through_links(parents, shown),
             };

@@ -2,22 +2,39 @@
 //! containers/common `libimage/load.go`).
 //!
 //! `podman load` tries an archive as an OCI image layout first and then as a docker archive; it takes
-//! what either reader takes, and the reason given is that of the reader that fits. Layers are applied
-//! to the tree of those below them, as [`crate::tree`] does it.
+//! what either reader takes, and the reason given is that of the reader that fits. On overlay, its usual
+//! driver, layers are unpacked as Docker does it (measured with 5.4 and 5.8); on vfs they are applied to the
+//! tree of those below them, as [`crate::tree`] does it. skopeo reads archives with the same code and
+//! unpacks nothing.
 
 use super::docker::{ConfigFault, config_fault, grammar, no_such_file, piece};
-use super::overlay::{Engine, Rules, unpack};
-use super::{Facts, Outcome, Refusal, because, layer_message, says, shown, wrong_diff_id};
-use crate::archive::{LookupError, MemberKind, MemberName};
+use super::docker_archive::docker;
+use super::overlay::{Rules, UnpackedEntry, Unpacker, unpack};
+use super::target::{Named, Sheet};
+use super::{
+    Facts, Outcome, Refusal, attributes, because, layer_message, names, says, shown, wrong_diff_id,
+};
+use crate::archive::LookupError;
 use crate::base::digest::Digest;
 use crate::base::problem::Code;
-use crate::document::{Descriptor, MediaType, Platform};
-use crate::image::{
-    Artifact, Image, ImageSet, Layer, LayerSource, Name, ReferenceError, RefusedTag, TagFault,
-};
+use crate::document::{Descriptor, InlineData, MediaType, Platform};
+use crate::image::{Artifact, Image, Layer, LayerSource, Leads, Listed, Name, ReferenceError};
+use crate::layer::digest::LayerReading;
+use crate::source::{Compression, Slice, sniff};
 use crate::tree::{Survey, WarningKind};
 
-pub(super) fn load(facts: &Facts<'_>) -> Outcome {
+/// What is done with layers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Driver {
+    /// podman on overlay.
+    Overlay,
+    /// podman on vfs.
+    Vfs,
+    /// skopeo: they are copied.
+    Copies,
+}
+
+pub(super) fn load(facts: &Facts<'_>, driver: Driver, sheet: &mut Sheet) -> Outcome {
     // Which member was wanted is said first.
     facts.outer().map_err(|refusal| refusal.within("…"))?;
     if facts.archive.has_trailing_data() {
@@ -28,9 +45,9 @@ pub(super) fn load(facts: &Facts<'_>) -> Outcome {
     let index = facts.archive.find(b"index.json").is_ok();
     let manifest = facts.archive.find(b"manifest.json").is_ok();
     match (index, manifest) {
-        (true, false) => oci(facts),
-        (true, true) => oci(facts).or_else(|_| docker(facts)),
-        (false, true) => docker(facts),
+        (true, false) => oci(facts, driver, sheet),
+        (true, true) => oci(facts, driver, sheet).or_else(|_| docker(facts, driver, sheet)),
+        (false, true) => docker(facts, driver, sheet),
         (false, false) => {
             untarred(facts)?;
             Err(match facts.archive.find(b"index.json") {
@@ -56,54 +73,105 @@ fn untarred(facts: &Facts<'_>) -> Outcome {
         }
     }
     let rules = Rules {
-        engine: Engine::Docker,
+        engine: Unpacker::Docker,
         is_layer: false,
     };
     unpack(facts.archive.members().iter().map(piece), rules)
         .map_err(|refusal| refusal.within("creating temp directory: untarring file …: "))
 }
 
-fn oci(facts: &Facts<'_>) -> Outcome {
+fn oci(facts: &Facts<'_>, driver: Driver, sheet: &mut Sheet) -> Outcome {
     untarred(facts)?;
     facts.readable("index.json")?;
     let set = facts.set()?;
-    match set.in_index_json {
-        1 => {}
-        0 => return Err(says("loading index: no image in oci")),
+    let entry = match set.listed.as_slice() {
+        [entry] => entry,
+        [] => return Err(says("loading index: no image in oci")),
+        // skopeo is told which of them.
+        several if driver == Driver::Copies => {
+            return several
+                .iter()
+                .try_for_each(|entry| oci_entry(facts, entry, driver, sheet));
+        }
         _ => {
             return Err(says(
                 "loading index: more than one image in oci, choose an image",
             ));
         }
-    }
-    let listed = || set.images.iter().filter(|image| image.manifest.is_some());
-    let nested = listed().any(|image| {
-        image
-            .manifest
-            .as_ref()
-            .is_some_and(|manifest| manifest.index.is_some())
-    });
-    let absent_in_index = listed().next().is_none() && set.absent.len() > 1;
-    let chosen = if nested || absent_in_index {
-        let image = listed().find(|image| is_for_host(&image.platform));
-        if image.is_none() {
-            return Err(no_platform(set));
-        }
-        image
-    } else {
-        listed().next()
     };
-    match (chosen, set.artifacts.first(), set.absent.first()) {
-        (Some(image), ..) => oci_image(facts, image),
-        (None, Some(artifact), _) => Err(artifact_refused(artifact)),
-        (None, None, Some(absent)) => Err(no_blob(&absent.descriptor)),
-        (None, None, None) => Err(because(
-            set.problems
-                .iter()
-                .find(|problem| problem.code == Code::ManifestInvalid)
-                .map_or("the index names no image", |problem| &problem.message),
-        )),
+    oci_entry(facts, entry, driver, sheet)?;
+    for image in &set.images {
+        sheet.passed_over(
+            image.position,
+            "podman goes by index.json and takes one image for this machine",
+        );
     }
+    Ok(())
+}
+
+fn oci_entry(facts: &Facts<'_>, entry: &Listed, driver: Driver, sheet: &mut Sheet) -> Outcome {
+    if entry.descriptor.data == InlineData::NotBase64 {
+        return Err(says("loading index: …illegal base64 data at input byte …"));
+    }
+    let chosen = match &entry.leads {
+        Leads::Index(below) => for_host(below)?,
+        _ => entry,
+    };
+    let set = facts.set()?;
+    match &chosen.leads {
+        Leads::Image(position) => {
+            let Some(image) = set.images.get(*position) else {
+                return Ok(());
+            };
+            let known = &chosen.descriptor.media_type;
+            if !known.is_manifest() && !known.as_str().is_empty() {
+                return Err(because(format!(
+                    "index.json lists a manifest under the media type `{known}`, which podman does not know"
+                )));
+            }
+            oci_image(facts, image, driver)?;
+            let name = match driver {
+                Driver::Copies => Named::default(),
+                Driver::Overlay | Driver::Vfs => {
+                    let written = names::annotated(&entry.descriptor);
+                    names::podman(written.map(|(text, _)| text), image)
+                }
+            };
+            sheet.loaded(*position, name);
+            Ok(())
+        }
+        Leads::Artifact(position) => {
+            let Some(artifact) = set.artifacts.get(*position) else {
+                return Ok(());
+            };
+            oci_artifact(artifact, driver)?;
+            sheet.other();
+            Ok(())
+        }
+        Leads::Absent => Err(no_blob(&chosen.descriptor)),
+        Leads::Index(_) => Err(says(
+            "…Unexpectedly received a manifest list instead of a manifest for a single image",
+        )),
+        Leads::Unreadable(why) => Err(because(why.clone())),
+        Leads::Again => Err(because("the index names no image")),
+    }
+}
+
+/// The entry of an index for this machine: the platform of the descriptor counts, letter by letter
+/// (containers/image `internal/manifest/oci_index.go`); one that says none is taken if no other fits.
+fn for_host(below: &[Listed]) -> Result<&Listed, Refusal> {
+    let fits = |entry: &&Listed| entry.descriptor.platform.as_ref().is_some_and(is_for_host);
+    let silent = |entry: &&Listed| entry.descriptor.platform.is_none();
+    let chosen = below
+        .iter()
+        .find(fits)
+        .or_else(|| below.iter().find(silent));
+    chosen.ok_or_else(|| {
+        says(format!(
+            "…no image found in image index for architecture {:?}, variant …, OS \"linux\"",
+            Platform::host().architecture
+        ))
+    })
 }
 
 /// What is said where there is neither description.
@@ -117,42 +185,49 @@ fn no_blob(descriptor: &Descriptor) -> Refusal {
     says(format!("…open …/blobs/{blob}: no such file or directory"))
 }
 
-fn no_platform(set: &ImageSet) -> Refusal {
-    let named = set
-        .absent
-        .iter()
-        .find(|absent| absent.descriptor.platform.as_ref().is_some_and(is_for_host));
-    match named {
-        Some(absent) => no_blob(&absent.descriptor),
-        None => says(format!(
-            "…no image found in image index for architecture {:?}, variant …, OS \"linux\"",
-            Platform::host().architecture
-        )),
-    }
-}
-
 /// Whether an image is for this machine; containers are Linux wherever they run.
 fn is_for_host(platform: &Platform) -> bool {
     platform.os == "linux" && platform.architecture == Platform::host().architecture
 }
 
-/// A manifest of something else is refused for its type, or for a layer's.
-fn artifact_refused(artifact: &Artifact) -> Refusal {
-    let config = artifact.blobs.first();
-    if config.is_none_or(|config| config.descriptor.media_type.is_config()) {
-        return because(format!(
-            "it does not know the media type of a layer of the artifact `{}`",
-            artifact.kind
-        ));
+/// A manifest of something else is refused for its type. One with the config of an image and layers of a
+/// type that nobody knows is taken for an image.
+fn oci_artifact(artifact: &Artifact, driver: Driver) -> Outcome {
+    if driver == Driver::Copies {
+        let missing = artifact.blobs.iter().find(|blob| blob.slice.is_none());
+        return missing.map_or(Ok(()), |blob| Err(no_blob(&blob.descriptor)));
     }
-    says(format!(
-        "parsing image configuration: unsupported image-specific operation on artifact with type {:?}",
-        artifact.kind
-    ))
+    let config = artifact.blobs.first();
+    if config.is_some_and(|config| !config.descriptor.media_type.is_config()) {
+        return Err(says(format!(
+            "parsing image configuration: unsupported image-specific operation on artifact with type {:?}",
+            artifact.kind
+        )));
+    }
+    for layer in artifact.blobs.iter().skip(1) {
+        let Some(slice) = &layer.slice else {
+            return Err(no_blob(&layer.descriptor));
+        };
+        if !begins_as_tar(slice) {
+            return Err(because(format!(
+                "a layer of the artifact `{}` is not a tar",
+                artifact.kind
+            )));
+        }
+    }
+    Ok(())
 }
 
-fn oci_image(facts: &Facts<'_>, image: &Image) -> Outcome {
-    for name in &image.names {
+/// Whether bytes that were not read as a layer begin with the header of a tar, or are compressed.
+fn begins_as_tar(slice: &Slice) -> bool {
+    let mut head = [0; 512];
+    let read = slice.read_at(&mut head, 0).unwrap_or_default();
+    let head = &head[..read];
+    sniff(head) != Compression::None || head.get(257..262) == Some(b"ustar")
+}
+
+fn oci_image(facts: &Facts<'_>, image: &Image, driver: Driver) -> Outcome {
+    for name in image.names.iter().filter(|_| driver != Driver::Copies) {
         if let Name::Bare(text) = name
             && let Err(why) = text.parse::<crate::image::Reference>()
         {
@@ -181,6 +256,13 @@ fn oci_image(facts: &Facts<'_>, image: &Image) -> Outcome {
     let problems = facts.set.map_or(&[][..], |set| &set.problems);
     let member_of = |digest: &Digest| digest.blob_path().into_bytes();
     if let Some(manifest) = manifest {
+        if manifest.data_is_broken {
+            return Err(says("…illegal base64 data at input byte …"));
+        }
+        config_type(manifest)?;
+    }
+    // What `index.json` itself names is not hashed.
+    if let Some(manifest) = manifest.filter(|manifest| manifest.index.is_some()) {
         let member = member_of(&manifest.descriptor.digest);
         let lies = problems.iter().any(|p| {
             p.code == Code::BlobDigestMismatch && p.member.as_deref() == Some(member.as_slice())
@@ -197,7 +279,19 @@ fn oci_image(facts: &Facts<'_>, image: &Image) -> Outcome {
             ConfigFault::Unreadable(why) => because(why),
         });
     }
-    apply(facts, image, false)?;
+    if let Some(why) = image.view().and_then(|view| view.refused_as_oci.as_ref()) {
+        return Err(because(format!("engines cannot read the config: {why}")));
+    }
+    let (layers, claimed) = (
+        image.layers.len(),
+        image.view().map_or(0, |view| view.diff_ids().len()),
+    );
+    if layers > claimed && driver != Driver::Copies {
+        return Err(because(format!(
+            "the config has {claimed} diff IDs and the manifest {layers} layers"
+        )));
+    }
+    apply(facts, image, false, driver)?;
     let config = image.config.as_ref().map(|config| config.member.as_slice());
     let of_config = |code: Code| {
         problems
@@ -213,97 +307,28 @@ fn oci_image(facts: &Facts<'_>, image: &Image) -> Outcome {
     Ok(())
 }
 
-// --- as a docker archive --------------------------------------------------------------------------
-
-fn docker(facts: &Facts<'_>) -> Outcome {
-    // No image is no fault.
-    if facts.manifest_is_null() {
-        return Ok(());
-    }
-    facts.readable("manifest.json")?;
-    let set = facts.set()?;
-    if facts
-        .problem(Code::TrailingData, b"manifest.json")
-        .is_some()
-    {
-        return Err(says(
-            "decoding tar manifest.json: invalid character … after top-level value",
-        ));
-    }
-    for image in &set.images[..set.from_manifest_json] {
-        if let Some(tag) = facts.refused_tags(image).next() {
-            return Err(invalid_tag(tag));
+/// The config's media type decides what a manifest is taken for (containers/image `manifest/oci.go`).
+fn config_type(manifest: &crate::image::Manifest) -> Outcome {
+    let is_oci = manifest.descriptor.media_type == MediaType::OciManifest;
+    match &manifest.config.media_type {
+        MediaType::DockerConfig if is_oci => {
+            Err(says("…invalid mixed OCI image with Docker v2s2 config…"))
         }
-        let Some(view) = image.view() else {
-            return Err(match config_fault(facts, image) {
-                ConfigFault::Missing(name) => says(format!(
-                    "…loading tar component {name:?}: file does not exist"
-                )),
-                ConfigFault::Unreadable(why) => because(why),
-            });
-        };
-        let Some(rootfs) = &view.rootfs else {
-            return Err(says("…Invalid image config (rootFS is not set): …"));
-        };
-        let (listed, claimed) = (image.layers.len(), rootfs.diff_ids.len());
-        if listed != claimed {
-            return Err(says(format!(
-                "…Inconsistent layer count: {listed} in manifest, {claimed} in config"
-            )));
-        }
-        for layer in &image.layers {
-            reachable(facts, layer)?;
-        }
-        apply(facts, image, true)?;
-    }
-    Ok(())
-}
-
-fn invalid_tag(tag: &RefusedTag) -> Refusal {
-    says(match &tag.why {
-        TagFault::NoTag(reference) => format!(
-            "Invalid tag {:?} ({}/{}): does not contain a tag",
-            tag.text,
-            reference.domain(),
-            reference.path()
-        ),
-        // Which one, and which fault of it, is for its parser to say, and it is an older one.
-        TagFault::Grammar(_) => {
-            "Invalid tag … in manifest item …: invalid reference format…".to_owned()
-        }
-    })
-}
-
-/// One symbolic link is followed; a hard link has no bytes of its own.
-fn reachable(facts: &Facts<'_>, layer: &Layer) -> Outcome {
-    let name = MemberName::new(&layer.member);
-    let missing = || Err(says("…Some layer tarfiles are missing in the tarball"));
-    let Some(member) = facts.archive.member(&name) else {
-        return missing();
-    };
-    match &member.kind {
-        MemberKind::File(_) => Ok(()),
-        MemberKind::Hardlink(_) => Err(says("reading blob …: Digest did not match…")),
-        MemberKind::Symlink(target) => {
-            let target = name.linked(target);
-            match facts.archive.member(&target).map(|member| &member.kind) {
-                Some(MemberKind::File(_)) => Ok(()),
-                Some(_) => Err(says(format!(
-                    "reading blob …: Error reading tar archive component {:?}: not a regular file",
-                    target.to_lossy()
-                ))),
-                None => Err(says("reading blob …: file does not exist")),
-            }
-        }
-        MemberKind::Directory | MemberKind::Special => missing(),
+        MediaType::Other(kind) if is_oci && kind.is_empty() => Err(says(
+            "parsing image configuration: unsupported image-specific operation on artifact with type \"\"",
+        )),
+        _ => Ok(()),
     }
 }
 
 // --- layers ---------------------------------------------------------------------------------------
 
-fn apply(facts: &Facts<'_>, image: &Image, is_docker: bool) -> Outcome {
+pub(super) fn apply(facts: &Facts<'_>, image: &Image, is_docker: bool, driver: Driver) -> Outcome {
     for layer in &image.layers {
-        self::layer(facts, layer, is_docker)?;
+        self::layer(facts, layer, is_docker, driver)?;
+    }
+    if driver != Driver::Vfs {
+        return Ok(());
     }
     let position = image.position;
     let Some(Some(survey)) = facts.surveys.get(position) else {
@@ -315,8 +340,43 @@ fn apply(facts: &Facts<'_>, image: &Image, is_docker: bool) -> Outcome {
     }
 }
 
-/// What is said before the words of the process that applies a layer.
+/// What is said before the words of the process that applies a layer, on vfs.
 const APPLYING: &str = "writing blob: adding layer with blob …: ApplyLayer stdout: … stderr: ";
+/// The same on overlay.
+const UNPACKING: &str =
+    "writing blob: adding layer with blob …: unpacking failed (error: exit status 1; output: ";
+
+/// A layer unpacked.
+fn unpacked(reading: &LayerReading, driver: Driver) -> Outcome {
+    let words = match driver {
+        Driver::Overlay => UNPACKING,
+        Driver::Vfs => APPLYING,
+        Driver::Copies => return Ok(()),
+    };
+    let applied = match driver {
+        Driver::Overlay => {
+            let pieces = reading.inventory.items().map(|item| UnpackedEntry {
+                kind: item.kind,
+                typeflag: item.typeflag,
+                path: item.path,
+                link: item.link,
+            });
+            let rules = Rules {
+                engine: Unpacker::Storage,
+                is_layer: true,
+            };
+            unpack(pieces, rules)
+        }
+        Driver::Vfs | Driver::Copies => Ok(()),
+    };
+    let fault = reading
+        .tar_fault()
+        .map_or(Ok(()), |error| Err(layer_message(error)));
+    applied
+        .and_then(|()| attributes::layer(&reading.inventory, attributes::Reader::Podman))
+        .and(fault)
+        .map_err(|why| why.within(words).then("…"))
+}
 
 /// A layer that the archive lacks.
 fn missing(layer: &Layer) -> Refusal {
@@ -335,13 +395,13 @@ fn missing(layer: &Layer) -> Refusal {
     })
 }
 
-fn digest_differs(claimed: &Digest, computed: &Digest) -> Refusal {
+pub(super) fn digest_differs(claimed: &Digest, computed: &Digest) -> Refusal {
     says(format!(
         "writing blob: …: happened during read: Digest did not match, expected {claimed}, got {computed}"
     ))
 }
 
-fn layer(facts: &Facts<'_>, layer: &Layer, is_docker: bool) -> Outcome {
+fn layer(facts: &Facts<'_>, layer: &Layer, is_docker: bool, driver: Driver) -> Outcome {
     if layer.present().is_none() {
         return Err(missing(layer));
     }
@@ -383,10 +443,7 @@ fn layer(facts: &Facts<'_>, layer: &Layer, is_docker: bool) -> Outcome {
             ))
         });
     }
-    if let Some(error) = reading.tar_fault() {
-        return Err(layer_message(error).within(APPLYING).then("…"));
-    }
-    Ok(())
+    unpacked(reading, driver)
 }
 
 /// Why the layers cannot be applied to each other, if they cannot.

@@ -6,7 +6,7 @@ use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use imgtar::base::digest::Digest;
 use imgtar::base::escape;
 use imgtar::check::audit::{Audit, AuditKind};
-use imgtar::check::{Loaders, unreadable, verify_damaged};
+use imgtar::check::{LoaderTarget, Loaders, unreadable, verify_damaged};
 use imgtar::report::{Demands, ImageAudit, Verify, VerifyArchive};
 
 use super::{Context, Exit, Failure};
@@ -19,8 +19,8 @@ use crate::cli::render;
 ///
 /// Reads every byte once. Recomputes diff IDs, blob digests, sizes and config digests; compares layer
 /// counts, histories, manifest.json, index.json and repositories with each other; checks names, links
-/// and whiteouts inside the layers; and predicts whether Docker, containerd and podman would load the
-/// archive. Reports all problems, not only the first. Exits with 1 if anything is not what the archive
+/// and whiteouts inside the layers; and predicts whether Docker, ctr, podman and skopeo would load
+/// the archive. Reports all problems, not only the first. Exits with 1 if anything is not what the archive
 /// claims. `docs/verify.md` explains every problem.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
@@ -29,6 +29,7 @@ use crate::cli::render;
   docker save app | imgtar verify -
   imgtar verify app.tar --checksum app.tar.sha256
   imgtar verify --check app.tar.sha256
+  imgtar verify app.tar --loads docker,podman
   imgtar verify app.tar --audit --fail-on secret,setuid")]
 pub(crate) struct Args {
     /// The archives: paths, or - for standard input
@@ -45,6 +46,19 @@ pub(crate) struct Args {
     /// Count warnings as errors
     #[arg(long)]
     strict: bool,
+
+    /// Exit with 1 if one of these engines does not load an archive
+    ///
+    /// docker is docker-classic (Docker's own store) and docker-containerd (the containerd store, the default
+    /// of Docker 29); ctr is `ctr images import`, kind is the same with --all-platforms. Every version that is
+    /// known counts.
+    #[arg(
+        long,
+        value_name = "ENGINES",
+        value_delimiter = ',',
+        value_parser = engines()
+    )]
+    loads: Vec<&'static str>,
 
     #[command(flatten)]
     transfer: Transfer,
@@ -66,6 +80,15 @@ pub(crate) struct Args {
         requires = "audit"
     )]
     fail_on: Vec<AuditKind>,
+}
+
+/// The engines by their names.
+fn engines() -> impl TypedValueParser<Value = &'static str> {
+    PossibleValuesParser::new(LoaderTarget::NAMES).map(|name| {
+        let known = LoaderTarget::NAMES.into_iter().find(|known| *known == name);
+        // clap has refused every other name.
+        known.unwrap_or(LoaderTarget::NAMES[0])
+    })
 }
 
 /// The kinds by their names.
@@ -203,6 +226,7 @@ impl Args {
         let demands = Demands {
             strict: self.strict,
             fail_on: self.fail_on.clone(),
+            loads: self.loads.clone(),
         };
         let report = VerifyArchive::new(&archive, &set, &result, audits, &demands);
         Ok((report, result.file))

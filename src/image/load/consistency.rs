@@ -4,6 +4,7 @@ use super::super::model::{Identity, Image, LayerSource};
 use super::Loader;
 use crate::base::constants::DOCKER_LAYERS;
 use crate::base::problem::{Code, Problem};
+use crate::document::Platform;
 
 pub(super) fn check(image: &Image, problems: &mut Vec<Problem>) {
     let position = image.position;
@@ -67,6 +68,14 @@ pub(super) fn check(image: &Image, problems: &mut Vec<Problem>) {
     }
 }
 
+/// The fields of a platform, each by its name.
+fn fields(platform: &Platform) -> String {
+    format!(
+        "os `{}`, architecture `{}`, variant `{}`",
+        platform.os, platform.architecture, platform.variant
+    )
+}
+
 /// Engines pick an image by what the index says of it and run it by what its config says.
 fn platform(image: &Image, push: &mut impl FnMut(Problem)) {
     let Some(view) = image.view() else { return };
@@ -90,7 +99,12 @@ fn platform(image: &Image, push: &mut impl FnMut(Problem)) {
     {
         let message = "the index lists the image for a platform other than the one in its config: engines pick it by the first and run it as the second";
         let problem = Problem::warning(Code::PlatformMismatch, message);
-        push(problem.compared(listed, own));
+        if listed.to_string() == own.to_string() {
+            // Joined with slashes the two look the same.
+            push(problem.compared(fields(listed), fields(own)));
+        } else {
+            push(problem.compared(listed, own));
+        }
     }
 }
 

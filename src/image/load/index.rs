@@ -2,7 +2,9 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::super::model::{Absent, Artifact, Image, ImageSet, Layer, LayerSource, Manifest};
+use super::super::model::{
+    Absent, Artifact, Image, ImageSet, Layer, LayerSource, Leads, Listed, Manifest,
+};
 use super::super::reference::Name;
 use super::artifacts::artifact_kind;
 use super::{LoadError, Loader, Read, assign_diff_ids};
@@ -11,9 +13,9 @@ use crate::archive::{Layout, LookupError};
 use crate::base::digest::{BlobDigest, Digest};
 use crate::base::limits::Limit;
 use crate::base::problem::{Code, Problem};
-use crate::document::Platform;
 use crate::document::descriptor::{Descriptor, Document, IMAGE_NAME, ManifestDocument, REF_NAME};
 use crate::document::json::{Json, JsonNode};
+use crate::document::{InlineData, Platform};
 
 /// What a walk over all indexes found.
 #[derive(Default)]
@@ -23,8 +25,8 @@ pub(super) struct IndexWalk {
     pub(super) absent: Vec<Absent>,
     /// The position of its first image.
     pub(super) first: usize,
-    /// How many descriptors `index.json` itself has.
-    pub(super) listed: usize,
+    /// What `index.json` itself lists; images are counted from the first of the walk.
+    pub(super) listed: Vec<Listed>,
     descriptors: usize,
     /// Names that were given to something already.
     named: HashSet<(Met, Name)>,
@@ -56,7 +58,18 @@ impl Loader<'_> {
             Ok(document) => document,
             Err(fault) => return Ok(Err(fault)),
         };
-        let descriptors = match Document::read(&document.bytes, "index.json") {
+        let whole = match Json::parse_first(&document.bytes) {
+            Ok((_, Some(at))) => {
+                let message = "something follows the first JSON value of index.json: containerd refuses it, podman and skopeo read the first value";
+                let offset = document.slice.span().offset + at as u64;
+                let problem = Problem::error(Code::TrailingData, message);
+                self.problems
+                    .push(problem.in_member(b"index.json").at(offset));
+                document.bytes.get(..at).unwrap_or(&document.bytes)
+            }
+            Ok((_, None)) | Err(_) => &document.bytes[..],
+        };
+        let descriptors = match Document::read(whole, "index.json") {
             Ok(Document::Index(descriptors)) => descriptors,
             Ok(Document::Manifest(_)) => {
                 let json = Json::Null;
@@ -69,16 +82,15 @@ impl Loader<'_> {
         self.check_index(&document.bytes);
         let mut walk = IndexWalk {
             first,
-            listed: descriptors.len(),
             ..IndexWalk::default()
         };
-        self.visit_all(&mut walk, descriptors, &Way::default())?;
+        walk.listed = self.visit_all(&mut walk, descriptors, &Way::default())?;
         Ok(Ok(walk))
     }
 
     pub(super) fn oci_set(walk: IndexWalk) -> ImageSet {
         let mut set = Self::set(Layout::Oci, walk.images);
-        set.in_index_json = walk.listed;
+        set.listed = walk.listed;
         set.artifacts = walk.artifacts;
         set.absent = walk.absent;
         set
@@ -120,7 +132,7 @@ impl Loader<'_> {
         walk: &mut IndexWalk,
         descriptors: Vec<Descriptor>,
         way: &Way,
-    ) -> Result<(), LoadError> {
+    ) -> Result<Vec<Listed>, LoadError> {
         walk.descriptors += descriptors.len();
         let within = self.limits().check_count(Limit::IndexDepth, way.depth);
         within
@@ -129,15 +141,20 @@ impl Loader<'_> {
                     .check_count(Limit::Descriptors, walk.descriptors)
             })
             .map_err(|exceeded| self.too_much(exceeded))?;
+        let mut listed = Vec::with_capacity(descriptors.len());
         for descriptor in descriptors {
             self.repeat(way.names.iter().map(Name::text_len).sum())?;
             let mut way = way.clone();
             if way.depth == 0 {
                 way.names = names_of(&descriptor);
             }
-            self.visit(walk, descriptor, way)?;
+            self.repeat(descriptor.text_len())?;
+            listed.push(Listed {
+                leads: self.visit(walk, descriptor.clone(), way)?,
+                descriptor,
+            });
         }
-        Ok(())
+        Ok(listed)
     }
 
     fn visit(
@@ -145,17 +162,23 @@ impl Loader<'_> {
         walk: &mut IndexWalk,
         descriptor: Descriptor,
         way: Way,
-    ) -> Result<(), LoadError> {
+    ) -> Result<Leads, LoadError> {
+        self.check_data(&descriptor, b"index.json");
         if let Some(met) = walk.met.get(&descriptor.digest).copied() {
             walk.add_names(met, &descriptor, way.names);
-            return Ok(());
+            return Ok(match met {
+                Met::Image(position) => Leads::Image(position),
+                Met::Artifact(position) => Leads::Artifact(position),
+                Met::Absent(_) => Leads::Absent,
+                Met::Other => Leads::Again,
+            });
         }
         let digest = descriptor.digest.clone();
         let names = way.names.clone();
-        let met = self.first_visit(walk, descriptor, way)?;
+        let (met, leads) = self.first_visit(walk, descriptor, way)?;
         walk.named.extend(names.into_iter().map(|name| (met, name)));
         walk.met.insert(digest, met);
-        Ok(())
+        Ok(leads)
     }
 
     fn first_visit(
@@ -163,7 +186,7 @@ impl Loader<'_> {
         walk: &mut IndexWalk,
         descriptor: Descriptor,
         way: Way,
-    ) -> Result<Met, LoadError> {
+    ) -> Result<(Met, Leads), LoadError> {
         let member = blob_member(&descriptor.digest);
         let document = match self.document(&member)? {
             Ok(document) => document,
@@ -173,13 +196,13 @@ impl Loader<'_> {
                     descriptor,
                     names: way.names,
                 });
-                return Ok(Met::Absent(walk.absent.len() - 1));
+                return Ok((Met::Absent(walk.absent.len() - 1), Leads::Absent));
             }
             Err(Unreadable::Json(why)) => {
                 self.problems.push(
                     Problem::error(Code::ManifestInvalid, why.to_string()).in_member(&member),
                 );
-                return Ok(Met::Other);
+                return Ok((Met::Other, Leads::Unreadable(why.to_string())));
             }
         };
         if let Some((claimed, computed)) = self.differs(Some(&descriptor.digest), &document) {
@@ -211,17 +234,24 @@ impl Loader<'_> {
                     names: way.names,
                     index,
                 };
-                self.visit_all(walk, descriptors, &way)?;
-                Ok(Met::Other)
+                let listed = self.visit_all(walk, descriptors, &way)?;
+                Ok((Met::Other, Leads::Index(listed)))
             }
             Ok(Document::Manifest(manifest)) => {
-                self.take_manifest(walk, descriptor, *manifest, way)
+                let met = self.take_manifest(walk, descriptor, *manifest, way)?;
+                let leads = match met {
+                    Met::Image(position) => Leads::Image(position),
+                    Met::Artifact(position) => Leads::Artifact(position),
+                    Met::Absent(_) | Met::Other => Leads::Again,
+                };
+                Ok((met, leads))
             }
             Err(why) => {
                 let message = format!("engines cannot read the manifest: {why}");
-                self.problems
-                    .push(Problem::error(Code::ManifestInvalid, message).in_member(&member));
-                Ok(Met::Other)
+                self.problems.push(
+                    Problem::error(Code::ManifestInvalid, message.clone()).in_member(&member),
+                );
+                Ok((Met::Other, Leads::Unreadable(message)))
             }
         }
     }
@@ -258,6 +288,13 @@ impl Loader<'_> {
         if let Ok((_, slice)) = self.archive.find(&config_member) {
             self.check_size(&manifest.config, slice.len(), &config_member, None);
         }
+        let member = blob_member(&descriptor.digest);
+        self.check_data(&manifest.config, &member);
+        for layer in &manifest.layers {
+            self.check_data(layer, &member);
+        }
+        let broken = |descriptor: &Descriptor| descriptor.data == InlineData::NotBase64;
+        let data_is_broken = broken(&manifest.config) || manifest.layers.iter().any(broken);
         let mut layers = Vec::with_capacity(manifest.layers.len());
         for (index, layer) in manifest.layers.into_iter().enumerate() {
             let member = blob_member(&layer.digest);
@@ -293,6 +330,8 @@ impl Loader<'_> {
                 descriptor,
                 index: way.index,
                 annotations: manifest.annotations,
+                config: manifest.config,
+                data_is_broken,
             }),
             parent: None,
             layers,
@@ -331,6 +370,25 @@ impl Loader<'_> {
             Problem::warning(Code::MemberMissing, message)
         };
         self.problems.push(problem.in_member(member));
+    }
+
+    /// The content once more, in a descriptor: it has to be what the descriptor says (image-spec
+    /// `descriptor.md`).
+    fn check_data(&mut self, descriptor: &Descriptor, member: &[u8]) {
+        let problem = match descriptor.data {
+            InlineData::Absent | InlineData::Fits => return,
+            InlineData::NotBase64 => Problem::error(
+                Code::ManifestInvalid,
+                "the `data` of a descriptor is not base64: containerd and podman cannot read the document",
+            ),
+            InlineData::Differs => Problem::error(
+                Code::DescriptionsDisagree,
+                "the `data` of a descriptor is not what its digest and size say",
+            ),
+        };
+        let mut problem = problem.in_member(member);
+        problem.claimed = Some(descriptor.digest.to_string());
+        self.problems.push(problem);
     }
 
     /// Compares a blob's length with what its descriptor says.

@@ -1,12 +1,12 @@
 //! Images of `manifest.json`: Docker 1.10 and later, and everybody who writes docker archives.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::super::docker::{ManifestItem, ManifestJson};
 use super::super::model::{Identity, Image, Layer, RefusedTag, TagFault};
 use super::super::reference::{Name, Reference};
 use super::{LoadError, Loader, Read, assign_diff_ids, blob_digest_in_name, digest_in_name};
-use crate::base::digest::{BlobDigest, DiffId};
+use crate::base::digest::{BlobDigest, DiffId, ImageId};
 use crate::base::problem::{Code, Problem};
 use crate::document::Platform;
 use crate::document::descriptor::Descriptor;
@@ -34,8 +34,38 @@ impl Loader<'_> {
         for item in manifest.items {
             images.push(self.docker_image(item, images.len())?);
         }
-        keep_known_parents(&mut images);
+        self.names_of_two(&images);
+        self.unfit_parents = keep_known_parents(&mut images);
+        for (child, parent) in &self.unfit_parents {
+            let message = format!(
+                "`Parent` names an image whose history is not that of the image without its last step: Docker loads both and then fails, \"image {parent} is not a valid parent\""
+            );
+            self.problems.push(
+                Problem::warning(Code::DescriptionsDisagree, message)
+                    .of_image(*child)
+                    .in_member(b"manifest.json"),
+            );
+        }
         Ok(Ok(images))
+    }
+
+    /// A name that two images have: each engine gives it to one of them.
+    fn names_of_two(&mut self, images: &[Image]) {
+        let mut first: HashMap<&Name, usize> = HashMap::new();
+        let mut told = HashSet::new();
+        for image in images {
+            for name in &image.names {
+                let other = *first.entry(name).or_insert(image.position);
+                let same = images[other].identity == image.identity;
+                if other != image.position && !same && told.insert(name) {
+                    let message = format!(
+                        "the name `{name}` is that of two images: Docker gives it to the last of them, podman to the first"
+                    );
+                    let problem = Problem::warning(Code::ReferenceAmbiguous, message);
+                    self.problem(problem, b"manifest.json", image.position);
+                }
+            }
+        }
     }
 
     fn docker_image(&mut self, item: ManifestItem, position: usize) -> Result<Image, LoadError> {
@@ -68,6 +98,9 @@ impl Loader<'_> {
         }
         assign_diff_ids(&mut layers, diff_ids);
         let platform = view.map_or_else(Platform::default, |view| view.platform.clone());
+        let first_tag = item.repo_tags.first().cloned();
+        self.repeat(first_tag.as_ref().map_or(0, String::len))?;
+        self.first_tags.push(first_tag);
         let names = item
             .repo_tags
             .iter()
@@ -193,8 +226,10 @@ impl Loader<'_> {
 
 /// Keeps `Parent` only where Docker would: if the parent is loaded with the image (moby
 /// `image/tarexport/load.go`, `validatedParentLinks`) and its history is the image's without the
-/// last entry (`checkValidParent`).
-fn keep_known_parents(images: &mut [Image]) {
+/// last entry (`checkValidParent`). Gives the images whose parent is loaded and does not fit, with it:
+/// loading fails there.
+fn keep_known_parents(images: &mut [Image]) -> Vec<(usize, ImageId)> {
+    let mut unfit = Vec::new();
     let known: HashMap<&Identity, &Image> = images
         .iter()
         .map(|image| (&image.identity, image))
@@ -204,7 +239,11 @@ fn keep_known_parents(images: &mut [Image]) {
         .map(|image| {
             let parent = image.parent.clone().map(Identity::Config);
             let parent = parent.and_then(|parent| known.get(&parent).copied());
-            parent.is_some_and(|parent| is_history_of_parent(image, parent))
+            let valid = parent.map(|parent| is_history_of_parent(image, parent));
+            if let (Some(false), Some(parent)) = (valid, &image.parent) {
+                unfit.push((image.position, parent.clone()));
+            }
+            valid == Some(true)
         })
         .collect();
     for (image, valid) in images.iter_mut().zip(valid) {
@@ -212,6 +251,7 @@ fn keep_known_parents(images: &mut [Image]) {
             image.parent = None;
         }
     }
+    unfit
 }
 
 fn is_history_of_parent(image: &Image, parent: &Image) -> bool {

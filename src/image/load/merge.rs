@@ -7,7 +7,7 @@ use std::collections::{HashMap, HashSet};
 use std::fmt::Write as _;
 
 use super::super::docker::read_repositories;
-use super::super::model::{Identity, Image, ImageSet};
+use super::super::model::{Identity, Image, ImageSet, Leads, Listed};
 use super::super::reference::{Name, Reference};
 use super::index::IndexWalk;
 use super::{LoadError, Loader, Unreadable};
@@ -54,10 +54,10 @@ impl Loader<'_> {
         }
         self.renumber(walk.first, &moved);
         for (i, image) in images.iter().enumerate() {
-            // Docker leaves an untagged image out of index.json if another image is in it.
-            if index_has_images && !matched[i] && !image.names.is_empty() {
+            // Docker leaves an untagged image out of index.json if another image is in it (moby#51389).
+            if index_has_images && !matched[i] {
                 let message = format!(
-                    "manifest.json describes the image {}, index.json does not: containerd and Docker's containerd store will not load it",
+                    "manifest.json describes the image {}, index.json does not: containerd, Docker's containerd store and podman do not load it, and say nothing",
                     image.display_name()
                 );
                 self.disagree(message, "index.json", Some(i));
@@ -67,6 +67,8 @@ impl Loader<'_> {
         let mut set = Self::set(Layout::DockerOci, images);
         set.artifacts = walk.artifacts;
         set.absent = walk.absent;
+        set.listed = walk.listed;
+        move_images(&mut set.listed, &moved);
         set
     }
 
@@ -252,6 +254,19 @@ impl Loader<'_> {
             found.map(|(_, slice)| slice.span()) == top.span() && top.span().is_some()
         };
         by_diff_id || by_directory || by_content()
+    }
+}
+
+/// Puts the images where they stand in the end; indexes nest no deeper than a limit allows.
+fn move_images(listed: &mut [Listed], moved: &[usize]) {
+    for entry in listed {
+        match &mut entry.leads {
+            Leads::Image(position) => {
+                *position = moved.get(*position).copied().unwrap_or(*position)
+            }
+            Leads::Index(listed) => move_images(listed, moved),
+            Leads::Artifact(_) | Leads::Absent | Leads::Again | Leads::Unreadable(_) => {}
+        }
     }
 }
 

@@ -24,7 +24,7 @@ use crate::archive::{
     Archive, ArchiveError, Contents, EarlyEnd, Ending, Evidence, InnerContent, Layout, Looks,
     LookupError,
 };
-use crate::base::digest::{ChainId, DiffId};
+use crate::base::digest::{ChainId, DiffId, ImageId};
 use crate::base::limits::{Exceeded, Limit, Limits};
 use crate::base::problem::{Code, Problem};
 use crate::document::json::JsonError;
@@ -197,6 +197,8 @@ struct Loader<'a> {
     /// Descriptions that cannot be read, where another can, and tags that engines refuse.
     unreadable: Vec<(&'static str, Unreadable)>,
     refused_tags: Vec<RefusedTag>,
+    unfit_parents: Vec<(usize, ImageId)>,
+    first_tags: Vec<Option<String>>,
     /// Members that descriptions lead to, and that were lost with the end of the archive.
     lost: Vec<Vec<u8>>,
     /// Blobs whose digest was computed here already.
@@ -228,6 +230,8 @@ impl<'a> Loader<'a> {
             problems: Vec::new(),
             unreadable: Vec::new(),
             refused_tags: Vec::new(),
+            unfit_parents: Vec::new(),
+            first_tags: Vec::new(),
             lost: Vec::new(),
             checked: HashSet::new(),
             reached: HashSet::new(),
@@ -255,6 +259,8 @@ impl<'a> Loader<'a> {
         set.problems = std::mem::take(&mut loader.problems);
         set.unreadable = std::mem::take(&mut loader.unreadable);
         set.refused_tags = std::mem::take(&mut loader.refused_tags);
+        set.unfit_parents = std::mem::take(&mut loader.unfit_parents);
+        set.first_tags = std::mem::take(&mut loader.first_tags);
         for image in &set.images {
             consistency::check(image, &mut set.problems);
         }
@@ -297,10 +303,7 @@ impl<'a> Loader<'a> {
         let mut set = match (manifest, index) {
             (Some(Ok(manifest)), Some(Ok(index))) => {
                 self.check_oci_layout()?;
-                let in_index_json = index.listed;
-                let mut set = self.merge(manifest, index);
-                set.in_index_json = in_index_json;
-                set
+                self.merge(manifest, index)
             }
             (Some(Ok(manifest)), Some(Err(fault))) => {
                 self.report_invalid("index.json", fault);
@@ -369,7 +372,9 @@ impl<'a> Loader<'a> {
             unreadable: Vec::new(),
             refused_tags: Vec::new(),
             from_manifest_json: 0,
-            in_index_json: 0,
+            listed: Vec::new(),
+            unfit_parents: Vec::new(),
+            first_tags: Vec::new(),
             checked: HashSet::new(),
             reached: HashSet::new(),
         }

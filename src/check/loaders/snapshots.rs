@@ -1,0 +1,198 @@
+//! containerd's layers on overlay: each unpacked into a directory of its own, above those of the layers below
+//! (containerd `pkg/archive/tar.go` `applyNaive`, `core/diff/apply`).
+
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use super::containerd::{MISMATCHED, lies_elsewhere, version_of_layout};
+use super::overlay::{Rules, Tree, UnpackedEntry, Unpacker, unpack_onto};
+use super::{Facts, Outcome, Refusal, attributes, because, layer_message, says, wrong_diff_id};
+use crate::base::digest::ChainId;
+use crate::base::problem::{Code, Severity};
+use crate::document::MediaType;
+use crate::image::{Image, Layer};
+use crate::source::Compression;
+use crate::tree::TreeFault;
+
+/// How many nodes of trees are kept to look for directories of lower layers. Where there are more, no
+/// engine's refusal for one of them is predicted.
+const KEPT_NODES: usize = 500_000;
+
+/// What becomes of the layers of every image when they are unpacked.
+pub(super) fn stacks(facts: &Facts<'_>) -> Vec<Outcome> {
+    let by_digest = facts.is_file(b"oci-layout")
+        && version_of_layout(facts).is_ok_and(|version| !version.is_empty());
+    let mut unpacked: HashMap<&ChainId, Option<Rc<Tree<'_>>>> = HashMap::new();
+    let mut kept = 0;
+    let images = facts.set.map_or(&[][..], |set| &set.images);
+    let stack = |image| unpack_image(facts, image, by_digest, &mut unpacked, &mut kept);
+    images.iter().map(stack).collect()
+}
+
+fn unpack_image<'f>(
+    facts: &'f Facts<'_>,
+    image: &'f Image,
+    by_digest: bool,
+    unpacked: &mut HashMap<&'f ChainId, Option<Rc<Tree<'f>>>>,
+    kept: &mut usize,
+) -> Outcome {
+    let diff_ids = image.view().map_or(0, |view| view.diff_ids().len());
+    if diff_ids != image.layers.len() {
+        if by_digest && layers_disagree(facts, image) {
+            return Err(because(
+                "manifest.json and index.json give the image different layers",
+            ));
+        }
+        return Err(says(MISMATCHED));
+    }
+    let mut lowers: Vec<Rc<Tree<'_>>> = Vec::new();
+    for layer in &image.layers {
+        let chain = layer.chain_id.as_ref();
+        let known = chain.and_then(|chain| unpacked.get(chain).cloned());
+        let tree = match known {
+            Some(tree) => tree,
+            None => {
+                let below: Vec<&Tree<'_>> = lowers.iter().map(Rc::as_ref).collect();
+                let tree = self::layer(facts, layer, by_digest, &below)?;
+                *kept += tree.as_ref().map_or(0, Tree::len);
+                let tree = tree.filter(|_| *kept <= KEPT_NODES).map(Rc::new);
+                if let Some(chain) = chain {
+                    unpacked.insert(chain, tree.clone());
+                }
+                tree
+            }
+        };
+        lowers.extend(tree);
+    }
+    // Where a link in a lower layer goes round in circles, the attributes of an implied directory
+    // cannot be looked up.
+    let survey = facts.surveys.get(image.position).and_then(Option::as_ref);
+    let circle = survey.is_some_and(|survey| {
+        survey
+            .refused
+            .iter()
+            .any(|refused| refused.fault == TreeFault::Loop)
+    });
+    if circle {
+        return Err(says("… too many links…"));
+    }
+    Ok(())
+}
+
+/// Whether the layers of an image are those of `manifest.json` and not of the manifest that counts here.
+fn layers_disagree(facts: &Facts<'_>, image: &Image) -> bool {
+    let problems = facts.set.map_or(&[][..], |set| &set.problems);
+    problems.iter().any(|problem| {
+        problem.code == Code::DescriptionsDisagree
+            && problem.severity == Severity::Error
+            && problem.image == Some(image.position)
+    })
+}
+
+fn layer<'f>(
+    facts: &'f Facts<'_>,
+    layer: &'f Layer,
+    by_digest: bool,
+    lowers: &[&Tree<'_>],
+) -> Result<Option<Tree<'f>>, Refusal> {
+    let diff_id = layer.diff_id.as_ref().map(ToString::to_string);
+    let extracting = format!(
+        "failed to extract layer {}: …",
+        diff_id.as_deref().unwrap_or("…")
+    );
+    // The container that runs the snapshotter puts its own words around some.
+    let failed = |why: Refusal| Err(why.within(&extracting).then("…"));
+    let claimed = layer.digest.as_ref().map(|digest| digest.digest());
+    let not_found = || {
+        let name = claimed.map_or_else(|| "…".to_owned(), ToString::to_string);
+        let why =
+            format!("failed to get reader from content store: content digest {name}: not found");
+        Err(says(why).within(&extracting))
+    };
+    let by_name = layer.present().and_then(|_| facts.blob(layer));
+    let blob = match claimed.filter(|_| by_digest) {
+        None if layer.present().is_none() => return not_found(),
+        None => by_name,
+        Some(claimed) => {
+            let is_it = |blob: &&super::ReadBlob| {
+                let computed = blob.stored_digest(claimed.algorithm());
+                computed.is_none_or(|computed| computed == *claimed)
+            };
+            let named = by_name.filter(is_it);
+            let exactly = |blob: &&super::ReadBlob| {
+                blob.stored_digest(claimed.algorithm()).as_ref() == Some(claimed)
+            };
+            let found = named.or_else(|| facts.blobs.iter().find(exactly));
+            match found {
+                Some(blob) => Some(blob),
+                None if layer.present().is_some() && by_name.is_none() => None,
+                // What nothing leads to was not read; what it holds is what the digest says.
+                None if lies_elsewhere(facts, claimed, layer.claimed_size) => None,
+                None => return not_found(),
+            }
+        }
+    };
+    let Some(blob) = blob else {
+        return Ok(None);
+    };
+    if let Some((slice, compression)) = layer.present().filter(|_| by_name.is_some()) {
+        if matches!(compression, Compression::Bzip2 | Compression::Xz) {
+            return failed(says("archive/tar: invalid tar header"));
+        }
+        if by_digest && is_never_sniffed(layer) && compression != Compression::None {
+            let short = slice.len() < 512;
+            return failed(says(if short {
+                "unexpected EOF"
+            } else {
+                "archive/tar: invalid tar header"
+            }));
+        }
+    }
+    let reading = match blob.layer() {
+        None => return Ok(None),
+        Some(Err(error)) => return failed(layer_message(error)),
+        Some(Ok(reading)) => reading,
+    };
+    let pieces = reading.inventory.items().map(|item| UnpackedEntry {
+        kind: item.kind,
+        typeflag: item.typeflag,
+        path: item.path,
+        link: item.link,
+    });
+    let rules = Rules {
+        engine: Unpacker::Containerd,
+        is_layer: true,
+    };
+    let tree = match unpack_onto(pieces, rules, lowers) {
+        Err(why) => return failed(why),
+        Ok(tree) => tree,
+    };
+    if let Err(why) = attributes::layer(&reading.inventory, attributes::Reader::Containerd) {
+        return failed(why);
+    }
+    if let Some(error) = reading.tar_fault().or(reading.tail_fault()) {
+        return failed(layer_message(error));
+    }
+    if reading.trailing {
+        return failed(says("gzip: invalid header"));
+    }
+    if let Some((_, computed)) = wrong_diff_id(layer, reading.diff_id()) {
+        return Err(says(format!(
+            "wrong diff id calculated on extraction \"{computed}\"…"
+        )));
+    }
+    Ok(Some(tree))
+}
+
+/// Whether a layer's media type says that it is not compressed: then its first bytes are not looked at
+/// (`core/images/diffid.go`, `core/diff/stream.go`). Docker's own type is sniffed.
+fn is_never_sniffed(layer: &Layer) -> bool {
+    let media_type = layer.media_type.as_ref().map(MediaType::as_str);
+    matches!(
+        media_type,
+        Some(
+            "application/vnd.oci.image.layer.v1.tar"
+                | "application/vnd.oci.image.layer.nondistributable.v1.tar"
+        )
+    )
+}
