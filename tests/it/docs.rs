@@ -233,7 +233,7 @@ fn schema<T: JsonSchema>(command: &str) -> Value {
     schema["title"] = json!(format!("imgtar {command} --json"));
     schema["properties"]["schema"] = json!({
         "description": "Which report this is, and the version of its form.",
-        "const": format!("imgtar/{command}/1"),
+        "const": format!("imgtar/{command}/{}", if command == "verify" { 2 } else { 1 }),
     });
     schema
 }
