@@ -57,6 +57,15 @@ impl MediaType {
         matches!(self, Self::Layer(_))
     }
 
+    /// Whether it is the specification's type of a layer that is not compressed.
+    pub(crate) fn is_plain_oci_layer(&self) -> bool {
+        matches!(
+            self.as_str(),
+            "application/vnd.oci.image.layer.v1.tar"
+                | "application/vnd.oci.image.layer.nondistributable.v1.tar"
+        )
+    }
+
     /// The name as written.
     pub fn as_str(&self) -> &str {
         match self {

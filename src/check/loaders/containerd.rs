@@ -24,7 +24,7 @@ pub(super) const FILTERED: &str = "image might be filtered out";
 
 /// Which Docker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Version {
+pub(super) enum StoreVersion {
     /// 26.1.
     V26,
     /// 27.2 and later.
@@ -33,24 +33,24 @@ pub(super) enum Version {
 
 /// Which description counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Described {
+pub(super) enum DescribedBy {
     /// `index.json`.
     Layout,
     /// `manifest.json`, of which containerd makes manifests.
     Docker,
 }
 
-pub(super) fn load(facts: &Facts<'_>, version: Version, sheet: &mut Sheet) -> Outcome {
+pub(super) fn load(facts: &Facts<'_>, version: StoreVersion, sheet: &mut Sheet) -> Outcome {
     match described(facts)? {
-        Described::Layout => layout(facts, version, sheet)?,
-        Described::Docker => docker(facts, version, sheet)?,
+        DescribedBy::Layout => layout(facts, version, sheet)?,
+        DescribedBy::Docker => docker(facts, version, sheet)?,
     }
     sheet.one_name_each(true);
     Ok(())
 }
 
 /// Reads the tar to its end, as the importer does, and says which description counts.
-pub(super) fn described(facts: &Facts<'_>) -> Result<Described, Refusal> {
+pub(super) fn described(facts: &Facts<'_>) -> Result<DescribedBy, Refusal> {
     // The member that is cut short is named first.
     facts.outer().map_err(|refusal| refusal.within("…"))?;
     for member in facts.archive.members() {
@@ -74,7 +74,7 @@ pub(super) fn described(facts: &Facts<'_>) -> Result<Described, Refusal> {
     if facts.is_file(b"oci-layout") {
         match version_of_layout(facts) {
             Err(why) => return Err(because(format!("oci-layout cannot be read: {why}"))),
-            Ok(version) if version == "1.0.0" => return Ok(Described::Layout),
+            Ok(version) if version == "1.0.0" => return Ok(DescribedBy::Layout),
             // As if there were none.
             Ok(version) if version.is_empty() => {}
             Ok(version) => return Err(says(format!("unsupported OCI version {version}"))),
@@ -83,7 +83,7 @@ pub(super) fn described(facts: &Facts<'_>) -> Result<Described, Refusal> {
     if !manifest_json || facts.manifest_is_null() {
         return Err(says(UNRECOGNIZED));
     }
-    Ok(Described::Docker)
+    Ok(DescribedBy::Docker)
 }
 
 /// The version that `oci-layout` says; what follows its first JSON value is not read.
@@ -163,7 +163,7 @@ fn documents(facts: &Facts<'_>, listed: &[Listed]) -> Outcome {
 }
 
 /// An OCI image layout in Docker's store.
-fn layout(facts: &Facts<'_>, version: Version, sheet: &mut Sheet) -> Outcome {
+fn layout(facts: &Facts<'_>, version: StoreVersion, sheet: &mut Sheet) -> Outcome {
     let listed = listed(facts)?;
     for entry in listed {
         let known = &entry.descriptor.media_type;
@@ -188,7 +188,7 @@ fn layout(facts: &Facts<'_>, version: Version, sheet: &mut Sheet) -> Outcome {
 
 fn entry_of_layout(
     facts: &Facts<'_>,
-    version: Version,
+    version: StoreVersion,
     entry: &Listed,
     named: &Named,
     sheet: &mut Sheet,
@@ -228,18 +228,20 @@ fn entry_of_layout(
                 sheet.broken(Some(*position), missing(descriptor, "manifest"));
                 return Ok(());
             }
-            match state(facts, image, version == Version::V26) {
-                State::Sound => sheet.loaded(*position, named.clone()),
-                State::NoConfig => {
+            match state(facts, image, version == StoreVersion::V26) {
+                UnpackState::Sound => sheet.loaded(*position, named.clone()),
+                UnpackState::NoConfig => {
                     let why = "the archive lacks its config: nothing is said, and no container can be made";
                     sheet.broken(Some(*position), because(why));
                 }
-                State::NoLayers(why) => sheet.broken(Some(*position), why),
+                UnpackState::NoLayers(why) => sheet.broken(Some(*position), why),
                 // Only what is for this machine is unpacked (28.5, 29.7).
-                State::Stuck(_) if version == Version::V29 && is_for_another(descriptor) => {
+                UnpackState::Stuck(_)
+                    if version == StoreVersion::V29 && is_for_another(descriptor) =>
+                {
                     sheet.loaded(*position, named.clone());
                 }
-                State::Stuck(why) => failed(version, sheet, Some(*position), why)?,
+                UnpackState::Stuck(why) => failed(version, sheet, Some(*position), why)?,
             }
             Ok(())
         }
@@ -284,10 +286,15 @@ fn architecture(platform: &Platform) -> &str {
 }
 
 /// An image that cannot be unpacked.
-fn failed(version: Version, sheet: &mut Sheet, position: Option<usize>, why: Refusal) -> Outcome {
+fn failed(
+    version: StoreVersion,
+    sheet: &mut Sheet,
+    position: Option<usize>,
+    why: Refusal,
+) -> Outcome {
     match version {
-        Version::V26 => Err(why.within("failed to unpack loaded image: ")),
-        Version::V29 => {
+        StoreVersion::V26 => Err(why.within("failed to unpack loaded image: ")),
+        StoreVersion::V29 => {
             sheet.broken(position, why.within("Error unpacking image …: …"));
             Ok(())
         }
@@ -327,7 +334,7 @@ pub(super) fn lies_elsewhere(facts: &Facts<'_>, digest: &Digest, size: Option<u6
 }
 
 /// What becomes of an image of an OCI layout.
-pub(super) enum State {
+pub(super) enum UnpackState {
     Sound,
     /// Its config is not there.
     NoConfig,
@@ -341,7 +348,7 @@ pub(super) enum State {
 pub(super) const MISMATCHED: &str = "mismatched image rootfs and manifest layers";
 
 /// What becomes of an image when it is unpacked. `old` is containerd 1.7.
-pub(super) fn state(facts: &Facts<'_>, image: &Image, old: bool) -> State {
+pub(super) fn state(facts: &Facts<'_>, image: &Image, old: bool) -> UnpackState {
     let lies = facts.set.is_ok_and(|set| {
         set.problems.iter().any(|problem| {
             problem.code == Code::ConfigDigestMismatch && problem.image == Some(image.position)
@@ -352,8 +359,10 @@ pub(super) fn state(facts: &Facts<'_>, image: &Image, old: bool) -> State {
         let there = image.config.is_some() && !lies;
         if !there && !is_there(facts, &config.digest) {
             return match config.data {
-                InlineData::Fits => State::Stuck(not_found(&config.digest)),
-                InlineData::Absent | InlineData::NotBase64 | InlineData::Differs => State::NoConfig,
+                InlineData::Fits => UnpackState::Stuck(not_found(&config.digest)),
+                InlineData::Absent | InlineData::NotBase64 | InlineData::Differs => {
+                    UnpackState::NoConfig
+                }
             };
         }
         let layers = image
@@ -363,25 +372,25 @@ pub(super) fn state(facts: &Facts<'_>, image: &Image, old: bool) -> State {
         let known = layers.clone().filter(|known| is_layer(known, old)).count();
         let all = layers.count();
         if known == 0 && all > 0 {
-            return State::NoLayers(says(format!("…{MISMATCHED}")));
+            return UnpackState::NoLayers(says(format!("…{MISMATCHED}")));
         }
         if known < all {
-            return State::Stuck(says(MISMATCHED));
+            return UnpackState::Stuck(says(MISMATCHED));
         }
     }
     if image.config.is_none() {
-        return State::Stuck(match config_fault(facts, image) {
+        return UnpackState::Stuck(match config_fault(facts, image) {
             ConfigFault::Missing(_) => because("its config cannot be found"),
             ConfigFault::Unreadable(why) => because(why),
         });
     }
     if let Some(why) = image.view().and_then(|view| view.refused_as_oci.as_ref()) {
-        return State::Stuck(because(format!("engines cannot read the config: {why}")));
+        return UnpackState::Stuck(because(format!("engines cannot read the config: {why}")));
     }
     let stacks = facts.stacks.get_or_init(|| stacks(facts));
     match stacks.get(image.position) {
-        Some(Err(why)) => State::Stuck(why.clone()),
-        Some(Ok(())) | None => State::Sound,
+        Some(Err(why)) => UnpackState::Stuck(why.clone()),
+        Some(Ok(())) | None => UnpackState::Sound,
     }
 }
 
@@ -397,12 +406,12 @@ fn not_found(digest: &Digest) -> Refusal {
 }
 
 /// A docker archive in Docker's store.
-fn docker(facts: &Facts<'_>, version: Version, sheet: &mut Sheet) -> Outcome {
+fn docker(facts: &Facts<'_>, version: StoreVersion, sheet: &mut Sheet) -> Outcome {
     for image in docker_images(facts)? {
-        match state(facts, image, version == Version::V26) {
-            State::Sound => sheet.loaded(image.position, names::familiar(image)),
-            State::NoConfig => {}
-            State::NoLayers(why) | State::Stuck(why) => {
+        match state(facts, image, version == StoreVersion::V26) {
+            UnpackState::Sound => sheet.loaded(image.position, names::familiar(image)),
+            UnpackState::NoConfig => {}
+            UnpackState::NoLayers(why) | UnpackState::Stuck(why) => {
                 failed(version, sheet, Some(image.position), why)?;
             }
         }

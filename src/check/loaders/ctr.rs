@@ -6,8 +6,8 @@
 //! From 2.0 on it goes another way than before, which is `--local` since.
 
 use super::containerd::{
-    Described, FILTERED, State, described, docker_images, is_exactly_for_host, is_there, listed,
-    state,
+    DescribedBy, FILTERED, UnpackState, described, docker_images, is_exactly_for_host, is_there,
+    listed, state,
 };
 use super::target::{Named, Sheet};
 use super::{Facts, Outcome, Refusal, because, names, says};
@@ -18,14 +18,14 @@ use crate::source::Compression;
 
 /// How it is started.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Way {
+pub(super) struct CtrWay {
     /// As containerd 1.7 does it.
     pub(super) local: bool,
     /// With `--all-platforms`.
     pub(super) all: bool,
 }
 
-impl Way {
+impl CtrWay {
     /// Whether a descriptor is passed over. One that says no platform never is.
     fn filters(self, descriptor: &Descriptor) -> bool {
         let platform = descriptor.platform.as_ref();
@@ -33,21 +33,21 @@ impl Way {
     }
 }
 
-pub(super) fn import(facts: &Facts<'_>, way: Way, sheet: &mut Sheet) -> Outcome {
+pub(super) fn import(facts: &Facts<'_>, way: CtrWay, sheet: &mut Sheet) -> Outcome {
     match facts.archive.compression() {
         Compression::None => {}
         Compression::Gzip | Compression::Zstd if !way.local => {}
         _ => return Err(says("archive/tar: invalid tar header")),
     }
     match described(facts)? {
-        Described::Layout => layout(facts, way, sheet)?,
-        Described::Docker => docker(facts, way, sheet)?,
+        DescribedBy::Layout => layout(facts, way, sheet)?,
+        DescribedBy::Docker => docker(facts, way, sheet)?,
     }
     sheet.one_name_each(true);
     Ok(())
 }
 
-fn docker(facts: &Facts<'_>, way: Way, sheet: &mut Sheet) -> Outcome {
+fn docker(facts: &Facts<'_>, way: CtrWay, sheet: &mut Sheet) -> Outcome {
     let mut kept = 0;
     for image in docker_images(facts)? {
         // containerd gives the manifest that it makes the platform of the config.
@@ -65,7 +65,7 @@ fn docker(facts: &Facts<'_>, way: Way, sheet: &mut Sheet) -> Outcome {
     Ok(())
 }
 
-fn layout(facts: &Facts<'_>, way: Way, sheet: &mut Sheet) -> Outcome {
+fn layout(facts: &Facts<'_>, way: CtrWay, sheet: &mut Sheet) -> Outcome {
     let mut kept = 0;
     for entry in listed(facts)? {
         if way.filters(&entry.descriptor) {
@@ -95,7 +95,7 @@ fn layout(facts: &Facts<'_>, way: Way, sheet: &mut Sheet) -> Outcome {
 
 fn entry(
     facts: &Facts<'_>,
-    way: Way,
+    way: CtrWay,
     entry: &Listed,
     name: Option<&Named>,
     sheet: &mut Sheet,
@@ -123,7 +123,7 @@ fn entry(
                 return Ok(());
             };
             // Of other platforms 1.7 wants the manifest alone.
-            let other = Way { all: false, ..way };
+            let other = CtrWay { all: false, ..way };
             if !(way.local && other.filters(descriptor)) {
                 unpacked(facts, image, way)?;
             }
@@ -154,17 +154,17 @@ fn not_found(digest: &Digest) -> Refusal {
 }
 
 /// Fails where anything of an image is missing or cannot be unpacked.
-fn unpacked(facts: &Facts<'_>, image: &Image, way: Way) -> Outcome {
+fn unpacked(facts: &Facts<'_>, image: &Image, way: CtrWay) -> Outcome {
     match state(facts, image, way.local) {
-        State::Sound => Ok(()),
-        State::NoConfig => {
+        UnpackState::Sound => Ok(()),
+        UnpackState::NoConfig => {
             let config = image.manifest.as_ref().map(|manifest| &manifest.config);
             Err(config.map_or_else(
                 || because("its config cannot be found"),
                 |config| not_found(&config.digest),
             ))
         }
-        State::NoLayers(why) | State::Stuck(why) => Err(why.within("…")),
+        UnpackState::NoLayers(why) | UnpackState::Stuck(why) => Err(why.within("…")),
     }
 }
 

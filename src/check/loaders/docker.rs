@@ -22,13 +22,13 @@ pub(super) const NO_MANIFEST: &str = "invalid archive: does not contain a manife
 
 /// Which Docker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Version {
+pub(super) enum ClassicVersion {
     V26,
     /// 29.7.2. Debian's 28.5 unpacks as it does.
     V29,
 }
 
-impl Version {
+impl ClassicVersion {
     fn unpacker(self) -> Unpacker {
         match self {
             Self::V26 => Unpacker::Docker,
@@ -37,7 +37,7 @@ impl Version {
     }
 }
 
-pub(super) fn load(facts: &Facts<'_>, version: Version, sheet: &mut Sheet) -> Outcome {
+pub(super) fn load(facts: &Facts<'_>, version: ClassicVersion, sheet: &mut Sheet) -> Outcome {
     facts.outer()?;
     let rules = Rules {
         engine: version.unpacker(),
@@ -51,8 +51,8 @@ pub(super) fn load(facts: &Facts<'_>, version: Version, sheet: &mut Sheet) -> Ou
             LookupError::Absent { .. } | LookupError::Dangling { .. } | LookupError::Lost { .. },
         ) => {
             return match version {
-                Version::V26 => legacy(facts, sheet),
-                Version::V29 => Err(says(NO_MANIFEST)),
+                ClassicVersion::V26 => legacy(facts, sheet),
+                ClassicVersion::V29 => Err(says(NO_MANIFEST)),
             };
         }
         Err(why @ (LookupError::TooManyLinks { .. } | LookupError::NotAFile { .. })) => {
@@ -128,7 +128,7 @@ pub(super) fn piece(member: &Member) -> UnpackedEntry<'_> {
 fn image<'f>(
     facts: &Facts<'f>,
     image: &'f Image,
-    version: Version,
+    version: ClassicVersion,
     loaded: &mut HashSet<&'f ChainId>,
 ) -> Outcome {
     let Some(view) = image.view() else {
@@ -201,7 +201,7 @@ pub(super) fn config_fault(facts: &Facts<'_>, image: &Image) -> ConfigFault {
     }
 }
 
-fn layer(facts: &Facts<'_>, layer: &Layer, version: Version) -> Outcome {
+fn layer(facts: &Facts<'_>, layer: &Layer, version: ClassicVersion) -> Outcome {
     if let LayerSource::Missing { why, .. } = &layer.source {
         let name = shown(&layer.member);
         return Err(match why {
@@ -242,7 +242,7 @@ fn layer(facts: &Facts<'_>, layer: &Layer, version: Version) -> Outcome {
         return Err(layer_message(error));
     }
     // Docker hears what the compression says behind the tar from 29.5 on.
-    if let (Version::V29, Some(error)) = (version, reading.tail_fault()) {
+    if let (ClassicVersion::V29, Some(error)) = (version, reading.tail_fault()) {
         return Err(layer_message(error));
     }
     if let Some((claimed, computed)) = wrong_diff_id(layer, reading.diff_id()) {
@@ -277,7 +277,7 @@ fn legacy(facts: &Facts<'_>, sheet: &mut Sheet) -> Outcome {
         return Err(because(problem.message.clone()));
     }
     for layer in set.images.iter().flat_map(|image| &image.layers) {
-        self::layer(facts, layer, Version::V26)?;
+        self::layer(facts, layer, ClassicVersion::V26)?;
     }
     for image in &set.images {
         sheet.loaded(image.position, names::familiar(image));

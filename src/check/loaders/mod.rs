@@ -108,8 +108,8 @@ const fn target(
 const TABLE: [(LoaderTarget, Rules); 11] = {
     use LoaderEngine::{Ctr, Docker, Podman, Skopeo};
     use LoaderStore::{Classic, Containerd, Overlay, Vfs};
-    use containerd::Version as Store;
-    use docker::Version;
+    use containerd::StoreVersion as Store;
+    use docker::ClassicVersion as Version;
     use podman::Driver;
     const ALL: Option<&str> = Some("--all-platforms");
     [
@@ -131,19 +131,19 @@ const TABLE: [(LoaderTarget, Rules); 11] = {
         ),
         (target(Ctr, None, "1.7", None), |facts, sheet| {
             let (local, all) = (true, false);
-            ctr::import(facts, ctr::Way { local, all }, sheet)
+            ctr::import(facts, ctr::CtrWay { local, all }, sheet)
         }),
         (target(Ctr, None, "2.1", None), |facts, sheet| {
             let (local, all) = (false, false);
-            ctr::import(facts, ctr::Way { local, all }, sheet)
+            ctr::import(facts, ctr::CtrWay { local, all }, sheet)
         }),
         (target(Ctr, None, "1.7", ALL), |facts, sheet| {
             let (local, all) = (true, true);
-            ctr::import(facts, ctr::Way { local, all }, sheet)
+            ctr::import(facts, ctr::CtrWay { local, all }, sheet)
         }),
         (target(Ctr, None, "2.1", ALL), |facts, sheet| {
             let (local, all) = (false, true);
-            ctr::import(facts, ctr::Way { local, all }, sheet)
+            ctr::import(facts, ctr::CtrWay { local, all }, sheet)
         }),
         (
             target(Podman, Some(Overlay), "5.8", None),

@@ -129,7 +129,7 @@ impl fmt::Display for Shown<'_> {
 
 /// A directory being filled. Nodes are numbered; what is removed is no longer found, nor what was
 /// below it.
-pub(super) struct Tree<'p> {
+pub(super) struct UnpackedTree<'p> {
     nodes: Vec<Node<'p>>,
     children: HashMap<(usize, &'p [u8]), usize>,
     steps: Cell<usize>,
@@ -150,9 +150,9 @@ pub(super) fn unpack<'p>(
 pub(super) fn unpack_onto<'p>(
     pieces: impl IntoIterator<Item = UnpackedEntry<'p>>,
     rules: Rules,
-    lowers: &[&Tree<'_>],
-) -> Result<Tree<'p>, Refusal> {
-    let mut tree = Tree {
+    lowers: &[&UnpackedTree<'_>],
+) -> Result<UnpackedTree<'p>, Refusal> {
+    let mut tree = UnpackedTree {
         nodes: vec![Node::Directory],
         children: HashMap::new(),
         steps: Cell::new(0),
@@ -204,8 +204,13 @@ fn escapes(name: &[u8]) -> bool {
     })
 }
 
-impl<'p> Tree<'p> {
-    fn put(&mut self, piece: UnpackedEntry<'p>, rules: Rules, lowers: &[&Tree<'_>]) -> Outcome {
+impl<'p> UnpackedTree<'p> {
+    fn put(
+        &mut self,
+        piece: UnpackedEntry<'p>,
+        rules: Rules,
+        lowers: &[&UnpackedTree<'_>],
+    ) -> Outcome {
         let path = LayerPath::new(piece.path);
         if rules.engine == Unpacker::GoArchive && rules.is_layer {
             refuse_escape(piece)?;
@@ -480,7 +485,7 @@ impl<'p> Tree<'p> {
     /// containerd asks the layers below, the uppermost first, for a directory that it makes, to give it the
     /// same owner and mode (`pkg/archive/tar.go` `mkparent`). Where one of them has something else on the
     /// way, which a whiteout is too, it fails.
-    fn look_below(parents: &[&[u8]], lowers: &[&Tree<'_>]) -> Outcome {
+    fn look_below(parents: &[&[u8]], lowers: &[&UnpackedTree<'_>]) -> Outcome {
         let Some((last, above)) = parents.split_last() else {
             return Ok(());
         };
@@ -507,7 +512,7 @@ impl<'p> Tree<'p> {
         &mut self,
         parents: &[&'p [u8]],
         shown: Shown<'_>,
-        lowers: &[&Tree<'_>],
+        lowers: &[&UnpackedTree<'_>],
     ) -> Result<usize, Refusal> {
         // The usual case: every parent is a directory here, or missing below one that is.
         let mut here = ROOT;

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 use super::containerd::{MISMATCHED, lies_elsewhere, version_of_layout};
-use super::overlay::{Rules, Tree, UnpackedEntry, Unpacker, unpack_onto};
+use super::overlay::{Rules, UnpackedEntry, UnpackedTree, Unpacker, unpack_onto};
 use super::{Facts, Outcome, Refusal, attributes, because, layer_message, says, wrong_diff_id};
 use crate::base::digest::ChainId;
 use crate::base::problem::{Code, Severity};
@@ -22,7 +22,7 @@ const KEPT_NODES: usize = 500_000;
 pub(super) fn stacks(facts: &Facts<'_>) -> Vec<Outcome> {
     let by_digest = facts.is_file(b"oci-layout")
         && version_of_layout(facts).is_ok_and(|version| !version.is_empty());
-    let mut unpacked: HashMap<&ChainId, Option<Rc<Tree<'_>>>> = HashMap::new();
+    let mut unpacked: HashMap<&ChainId, Option<Rc<UnpackedTree<'_>>>> = HashMap::new();
     let mut kept = 0;
     let images = facts.set.map_or(&[][..], |set| &set.images);
     let stack = |image| unpack_image(facts, image, by_digest, &mut unpacked, &mut kept);
@@ -33,7 +33,7 @@ fn unpack_image<'f>(
     facts: &'f Facts<'_>,
     image: &'f Image,
     by_digest: bool,
-    unpacked: &mut HashMap<&'f ChainId, Option<Rc<Tree<'f>>>>,
+    unpacked: &mut HashMap<&'f ChainId, Option<Rc<UnpackedTree<'f>>>>,
     kept: &mut usize,
 ) -> Outcome {
     let diff_ids = image.view().map_or(0, |view| view.diff_ids().len());
@@ -45,16 +45,16 @@ fn unpack_image<'f>(
         }
         return Err(says(MISMATCHED));
     }
-    let mut lowers: Vec<Rc<Tree<'_>>> = Vec::new();
+    let mut lowers: Vec<Rc<UnpackedTree<'_>>> = Vec::new();
     for layer in &image.layers {
         let chain = layer.chain_id.as_ref();
         let known = chain.and_then(|chain| unpacked.get(chain).cloned());
         let tree = match known {
             Some(tree) => tree,
             None => {
-                let below: Vec<&Tree<'_>> = lowers.iter().map(Rc::as_ref).collect();
+                let below: Vec<&UnpackedTree<'_>> = lowers.iter().map(Rc::as_ref).collect();
                 let tree = self::layer(facts, layer, by_digest, &below)?;
-                *kept += tree.as_ref().map_or(0, Tree::len);
+                *kept += tree.as_ref().map_or(0, UnpackedTree::len);
                 let tree = tree.filter(|_| *kept <= KEPT_NODES).map(Rc::new);
                 if let Some(chain) = chain {
                     unpacked.insert(chain, tree.clone());
@@ -93,8 +93,8 @@ fn layer<'f>(
     facts: &'f Facts<'_>,
     layer: &'f Layer,
     by_digest: bool,
-    lowers: &[&Tree<'_>],
-) -> Result<Option<Tree<'f>>, Refusal> {
+    lowers: &[&UnpackedTree<'_>],
+) -> Result<Option<UnpackedTree<'f>>, Refusal> {
     let diff_id = layer.diff_id.as_ref().map(ToString::to_string);
     let extracting = format!(
         "failed to extract layer {}: …",
@@ -187,12 +187,6 @@ fn layer<'f>(
 /// Whether a layer's media type says that it is not compressed: then its first bytes are not looked at
 /// (`core/images/diffid.go`, `core/diff/stream.go`). Docker's own type is sniffed.
 fn is_never_sniffed(layer: &Layer) -> bool {
-    let media_type = layer.media_type.as_ref().map(MediaType::as_str);
-    matches!(
-        media_type,
-        Some(
-            "application/vnd.oci.image.layer.v1.tar"
-                | "application/vnd.oci.image.layer.nondistributable.v1.tar"
-        )
-    )
+    let media_type = layer.media_type.as_ref();
+    media_type.is_some_and(MediaType::is_plain_oci_layer)
 }
