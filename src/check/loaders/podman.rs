@@ -181,6 +181,9 @@ pub(super) fn no_index() -> Refusal {
 
 /// What is said of a blob that an index names and the archive lacks. What it was wanted for comes first.
 fn no_blob(descriptor: &Descriptor) -> Refusal {
+    if !descriptor.urls.is_empty() {
+        return because("a layer is to be fetched from elsewhere");
+    }
     let blob = descriptor.digest.to_string().replace(':', "/");
     says(format!("…open …/blobs/{blob}: no such file or directory"))
 }
@@ -383,6 +386,11 @@ fn unpacked(reading: &LayerReading, driver: Driver) -> Outcome {
 
 /// A layer that the archive lacks.
 fn missing(layer: &Layer) -> Refusal {
+    if let LayerSource::Missing { urls, .. } = &layer.source
+        && !urls.is_empty()
+    {
+        return because("a layer is to be fetched from elsewhere");
+    }
     let absent = matches!(
         &layer.source,
         LayerSource::Missing {
