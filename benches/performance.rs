@@ -8,7 +8,8 @@
 //! The page goes to standard output, what is going on to standard error. Files are made in
 //! `IMGTAR_BENCH_DIR` (memory, where the system has it as a directory). `IMGTAR_BENCH_ARCHIVE` and
 //! `IMGTAR_BENCH_GZIP` name other archives than the synthetic ones, with one image each, the latter with
-//! gzip layers. Docker is asked where `D26` or `DOCKER_HOST` names its socket.
+//! gzip layers. Docker is asked where `D26` or `DOCKER_HOST` names its socket. `IMGTAR_BENCH_BEFORE` names
+//! another build of imgtar, which is timed in the same rounds, for a column of its own.
 //!
 //! A limit is what the work costs without imgtar: the processor time of copying, of SHA-256 and of inflating
 //! the same bytes in the same run, summed up and divided by the cores.
@@ -16,6 +17,10 @@
     clippy::print_stdout,
     clippy::print_stderr,
     reason = "a bench prints its figures"
+)]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "a bench starts programs, starts threads and writes files"
 )]
 
 #[path = "support/many.rs"]
@@ -70,6 +75,8 @@ struct Bench {
 struct Row {
     what: String,
     times: Times,
+    /// The same by the other build.
+    before: Option<Times>,
     kib: Option<u64>,
     /// The processor time that the work needs at least, and what it is made of.
     limit: Option<(Duration, &'static str)>,
@@ -90,8 +97,14 @@ fn main() -> Outcome {
         "The limit is the processor time that the work costs without imgtar, divided by the cores: copying the\n\
          output, SHA-256 of what is digested, inflating what is compressed.\n"
     );
-    println!("| command | seconds | processor s | MB | limit s | ratio | limit is |");
-    println!("|---|---|---|---|---|---|---|");
+    let has_before = env::var_os("IMGTAR_BENCH_BEFORE").is_some();
+    let [before, rule] = if has_before {
+        [" before |", "---|"]
+    } else {
+        ["", ""]
+    };
+    println!("| command |{before} seconds | processor s | MB | limit s | ratio | limit is |");
+    println!("|---|{rule}---|---|---|---|---|---|");
     bench.looks()?;
     bench.writes(&costs)?;
     println!("\n## Against other programs\n");
@@ -213,6 +226,7 @@ impl Bench {
     }
 
     /// What reads, digests or writes every byte.
+    #[expect(clippy::too_many_lines, reason = "one table, row by row")]
     fn writes(&self, costs: &Costs) -> Outcome {
         let [plain, gzip] = [text(&self.plain)?, text(&self.gzip)?];
         let names = [
@@ -333,14 +347,22 @@ impl Bench {
         limit: Option<(Duration, &'static str)>,
     ) -> Result<Row, Box<dyn Error>> {
         eprintln!("performance: {what}");
-        let times = race(&mut [Contender {
-            name: "imgtar",
-            run: Box::new(|| run(IMGTAR, args, &self.directory)),
-            after: Box::new(|| Ok(())),
-        }])?;
+        let before = env::var("IMGTAR_BENCH_BEFORE").ok();
+        let programs = [Some(IMGTAR), before.as_deref()];
+        let mut contenders: Vec<Contender<'_>> = programs
+            .into_iter()
+            .flatten()
+            .map(|program| Contender {
+                name: program,
+                run: Box::new(move || run(program, args, &self.directory)),
+                after: Box::new(|| Ok(())),
+            })
+            .collect();
+        let mut times = race(&mut contenders)?.into_iter();
         Ok(Row {
             what: what.to_owned(),
-            times: times.into_iter().next().ok_or("nothing was timed")?,
+            times: times.next().ok_or("nothing was timed")?,
+            before: times.next(),
             kib: peak_memory(IMGTAR, args, &self.directory)?,
             limit,
         })
@@ -585,8 +607,11 @@ impl Row {
             }
             None => (String::new(), String::new(), "headers only"),
         };
+        let before = self.before.as_ref().map_or_else(String::new, |times| {
+            format!(" {:.3} |", times.median().as_secs_f64())
+        });
         println!(
-            "| {} | {:.3} | {:.2} | {} | {limit} | {ratio} | {parts} |",
+            "| {} |{before} {:.3} | {:.2} | {} | {limit} | {ratio} | {parts} |",
             self.what,
             self.times.median().as_secs_f64(),
             self.times.cpu.unwrap_or_default().as_secs_f64(),

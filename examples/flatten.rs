@@ -13,7 +13,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 }
 
 /// Takes the path of an archive, an image of it, and a path that no file has yet.
-pub fn run(args: &[String], out: &mut dyn Write) -> Result<(), Box<dyn Error>> {
+pub(crate) fn run(args: &[String], out: &mut dyn Write) -> Result<(), Box<dyn Error>> {
     let [archive, image, rootfs] = args else {
         return Err("usage: flatten ARCHIVE IMAGE ROOTFS.tar".into());
     };

@@ -13,7 +13,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 }
 
 /// Takes the path of an archive that holds one image.
-pub fn run(args: &[String], out: &mut dyn Write) -> Result<(), Box<dyn Error>> {
+pub(crate) fn run(args: &[String], out: &mut dyn Write) -> Result<(), Box<dyn Error>> {
     let [path] = args else {
         return Err("usage: large_files ARCHIVE".into());
     };

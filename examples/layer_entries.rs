@@ -12,7 +12,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 }
 
 /// Takes the path of an archive that holds one image, and the index of a layer, base first.
-pub fn run(args: &[String], out: &mut dyn Write) -> Result<(), Box<dyn Error>> {
+pub(crate) fn run(args: &[String], out: &mut dyn Write) -> Result<(), Box<dyn Error>> {
     let [path, index] = args else {
         return Err("usage: layer_entries ARCHIVE LAYER".into());
     };

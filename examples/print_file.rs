@@ -12,7 +12,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 }
 
 /// Takes the path of an archive, an image of it, and a path in that.
-pub fn run(args: &[String], out: &mut dyn Write) -> Result<(), Box<dyn Error>> {
+pub(crate) fn run(args: &[String], out: &mut dyn Write) -> Result<(), Box<dyn Error>> {
     let [archive, image, path] = args else {
         return Err("usage: print_file ARCHIVE IMAGE PATH".into());
     };

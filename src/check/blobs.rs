@@ -100,7 +100,7 @@ impl Plan {
 /// The blobs of an archive by where they lie.
 #[derive(Debug)]
 pub(super) struct Blobs {
-    blobs: ByPlace<ReadBlob>,
+    by_place: ByPlace<ReadBlob>,
     /// Whether the entries of all layers were noted.
     pub(super) has_entries: bool,
     /// The digest of the whole file, if it was asked for.
@@ -171,7 +171,7 @@ impl Blobs {
     /// No blob at all.
     pub(super) fn none() -> Self {
         Self {
-            blobs: ByPlace::new(),
+            by_place: ByPlace::new(),
             has_entries: false,
             file: None,
         }
@@ -206,12 +206,15 @@ impl Blobs {
         // The largest blob first. Beside the whole file, which one thread reads from its beginning to
         // its end, the blobs are read in the order of the file: both then stand near each other, and
         // what one of them has read from the disk the other finds in memory.
-        let of_blob = |slice: &Slice| match file {
-            true => Cost {
-                rank: u64::MAX - 1 - slice.span().offset,
-                cost: slice.len(),
-            },
-            false => Cost::from(slice.len()),
+        let of_blob = |slice: &Slice| {
+            if file {
+                Cost {
+                    rank: u64::MAX - 1 - slice.span().offset,
+                    cost: slice.len(),
+                }
+            } else {
+                Cost::from(slice.len())
+            }
         };
         let cost = |work: &Work<'_, Looking<'_>, &Plan>| match work {
             Work::Read(request) => match request.alongside {
@@ -238,7 +241,7 @@ impl Blobs {
         drop(work);
         let mut bytes = bytes.into_iter();
         Ok(Self {
-            blobs: plans.map(|plan| ReadBlob {
+            by_place: plans.map(|plan| ReadBlob {
                 slice: plan.slice,
                 member: plan.member,
                 named: plan.named,
@@ -250,7 +253,7 @@ impl Blobs {
     }
 
     pub(super) fn get(&self, bytes: &Slice) -> Option<&ReadBlob> {
-        self.blobs.get(bytes)
+        self.by_place.get(bytes)
     }
 
     /// The blob of a layer, if the archive holds it.
@@ -259,7 +262,7 @@ impl Blobs {
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &ReadBlob> {
-        self.blobs.all().iter()
+        self.by_place.all().iter()
     }
 }
 

@@ -189,14 +189,7 @@ fn run(
         images,
         artifacts,
         problems,
-        loaders: Facts {
-            archive,
-            set: Ok(set),
-            blobs: &blobs,
-            surveys: &surveys,
-            stacks: std::sync::OnceLock::new(),
-        }
-        .loaders(jobs),
+        loaders: Facts::new(archive, Ok(set), &blobs, &surveys).loaders(jobs),
         file: blobs.file.clone(),
     })
 }

@@ -139,16 +139,15 @@ pub(super) fn of_members(archive: &Contents) -> Option<Problem> {
         if refused.fault == AttributeFault::OnLink {
             continue;
         }
-        match &mut found {
-            Some(problem) => problem.count += 1,
-            None => {
-                let name = shown(&refused.name);
-                let message = format!(
-                    "a member of the archive has the extended attribute `{name}`, which the kernel refuses: Docker's own store does not load the archive, others pass over the attribute (GNU tar without --xattrs packs it without)"
-                );
-                let problem = Problem::warning(Code::XattrRefused, message);
-                found = Some(problem.in_member(member.name.as_bytes()).at(member.offset));
-            }
+        if let Some(problem) = &mut found {
+            problem.count += 1;
+        } else {
+            let name = shown(&refused.name);
+            let message = format!(
+                "a member of the archive has the extended attribute `{name}`, which the kernel refuses: Docker's own store does not load the archive, others pass over the attribute (GNU tar without --xattrs packs it without)"
+            );
+            let problem = Problem::warning(Code::XattrRefused, message);
+            found = Some(problem.in_member(member.name.as_bytes()).at(member.offset));
         }
     }
     found

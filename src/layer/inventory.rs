@@ -91,6 +91,9 @@ const BAD_TIME: u8 = 2;
 const BAD_DEVICE: u8 = 4;
 const ZERO_DEVICE: u8 = 8;
 
+/// The name and the value of an extended attribute, as the header has them.
+pub type NotedAttribute = (Vec<u8>, Vec<u8>);
+
 impl Inventory {
     /// Notes an entry, unless there is no room left.
     pub fn note(&mut self, entry: &Entry, allowance: &Allowance) {
@@ -174,7 +177,7 @@ impl Inventory {
     }
 
     /// The extended attributes of the few entries that have some, by the number of the entry.
-    pub fn attributes(&self) -> impl Iterator<Item = (Item<'_>, &[(Vec<u8>, Vec<u8>)])> {
+    pub fn attributes(&self) -> impl Iterator<Item = (Item<'_>, &[NotedAttribute])> {
         self.xattrs
             .iter()
             .map(|(number, xattrs)| (self.item(*number), xattrs.as_slice()))

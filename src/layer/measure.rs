@@ -136,6 +136,10 @@ impl Measures {
     ///
     /// [`LayerError::Read`] if the operating system fails. A layer that is missing or damaged is no
     /// error here: [`Self::of`] says so.
+    #[expect(
+        clippy::missing_panics_doc,
+        reason = "there are as many measures as blobs"
+    )]
     pub fn take<'i>(
         images: impl IntoIterator<Item = &'i Image>,
         jobs: Jobs,

@@ -19,7 +19,7 @@ mod spool;
 mod whiteout;
 
 pub use error::LayerError;
-pub use inventory::{Allowance, Inventory, Item};
+pub use inventory::{Allowance, Inventory, Item, NotedAttribute};
 pub use measure::{Measure, Measures, measure, walk_layer};
 pub(crate) use open::ToSpool;
 pub use open::{LayerTar, OpenLayers, UnreadLayer};

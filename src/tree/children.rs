@@ -7,7 +7,7 @@
 use std::cmp::Ordering;
 use std::slice;
 
-use super::tree::NodeId;
+use super::nodes::NodeId;
 
 /// How many names stand in one place of a list, at the most: what an insertion has to move.
 const CHUNK: usize = 256;

@@ -8,7 +8,7 @@ use std::io::{self, Read};
 use std::sync::{Mutex, PoisonError};
 
 use super::error::TreeError;
-use super::tree::{Body, Inode, Tree};
+use super::nodes::{Body, Inode, Tree};
 use crate::base::limits::Limit;
 use crate::source::{Slice, SourceError, Span};
 use crate::tar::SparseMap;

@@ -14,8 +14,8 @@ use super::content::FileBody;
 use super::content::{Buffers, same};
 use super::engine_files::Additions;
 use super::error::TreeError;
+use super::nodes::{Body, Inode, InodeId, NodeId, ROOT, Tree};
 use super::pair_walk::{PairStep, Union};
-use super::tree::{Body, Inode, InodeId, NodeId, ROOT, Tree};
 use crate::base::jobs::{self, Jobs};
 use crate::base::progress::Progress;
 

@@ -7,7 +7,7 @@ use super::apply::{Apply, Numbered, Role, role};
 use super::budget::extra_len;
 use super::error::{TreeError, TreeFault};
 use super::layer_paths::Added;
-use super::tree::{LIMIT, Tree};
+use super::nodes::{LIMIT, Tree};
 use crate::layer::{LayerError, LayerOutline, LayerTar};
 use crate::source::{Compression, Place};
 use crate::tar::{Cursor, Entry, Positioned, Walker};

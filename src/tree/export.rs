@@ -8,8 +8,8 @@ use std::collections::HashSet;
 
 use super::engine_files::Additions;
 use super::error::TreeError;
+use super::nodes::{Body, Inode, ROOT, Tree, Xattr, Xattrs};
 use super::pair_walk::{PairStep, Union};
-use super::tree::{Body, Inode, ROOT, Tree, Xattr, Xattrs};
 use crate::tar::Mtime;
 
 /// What image archives have at their root.

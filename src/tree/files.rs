@@ -2,7 +2,7 @@
 
 use super::content::FileReader;
 use super::error::{FileFault, TreeError, TreeFault};
-use super::tree::{Body, Tree, WalkEntry};
+use super::nodes::{Body, Tree, WalkEntry};
 use crate::base::options::Options;
 use crate::image::Image;
 

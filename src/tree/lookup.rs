@@ -1,8 +1,8 @@
 //! Finding a file by its path, as a process inside the image would.
 
 use super::error::TreeFault;
+use super::nodes::{Body, NodeId, Tree};
 use super::resolve::Way;
-use super::tree::{Body, NodeId, Tree};
 
 impl Tree {
     /// The name that `path` leads to, symbolic links on the way followed inside the root (L9), and

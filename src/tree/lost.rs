@@ -2,7 +2,7 @@
 
 use super::entries::{LayerEntries, LayerHeaders, Missing};
 use super::error::TreeError;
-use super::tree::Tree;
+use super::nodes::Tree;
 use crate::base::limits::Limits;
 
 impl Tree {

@@ -4,7 +4,7 @@ use std::iter::Peekable;
 
 use super::children::Iter;
 use super::engine_files::Additions;
-use super::tree::{NodeId, Tree};
+use super::nodes::{NodeId, Tree};
 
 type Children<'t> = Peekable<Iter<'t>>;
 

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::error::TreeFault;
-use super::tree::{Body, NodeId, ROOT, Tree};
+use super::nodes::{Body, NodeId, ROOT, Tree};
 
 /// How many symbolic links are followed for one path: what the engines' libraries allow.
 pub const LINK_LIMIT: usize = 255;

@@ -3,7 +3,7 @@
 use super::apply::{Apply, Numbered, Role, role};
 use super::error::TreeFault;
 use super::layer_paths::Added;
-use super::tree::Tree;
+use super::nodes::Tree;
 use super::warning::{MORE_PATHS, Warning};
 use crate::base::limits::{Limit, Limits};
 use crate::layer::Inventory;

@@ -1,7 +1,7 @@
 //! Where the entry before led: most entries lie in the directory of the one before, or near it.
 
+use super::nodes::{NodeId, ROOT};
 use super::resolve::Found;
-use super::tree::{NodeId, ROOT};
 
 /// The directory of the path that was walked last.
 ///

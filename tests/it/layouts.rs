@@ -241,7 +241,7 @@ fn images_stay_what_they_are() {
                 // One name for the images of several platforms.
                 Err(why) if platforms => {
                     assert!(
-                        why.to_string().contains("is to be called"),
+                        why.to_string().contains("another image would be called"),
                         "{archive}: {why}"
                     );
                     continue;
@@ -375,7 +375,7 @@ fn wrong_layers_are_refused() {
     for (name, why) in [
         (
             "layer-bit-flipped.tar",
-            "layer 1 of imgtar-testdata/tiny:1 is not what its diff ID says",
+            "layer 1 of imgtar-testdata/tiny:1 does not match its diff ID",
         ),
         ("layer-gzip-damaged.tar", "cannot be read"),
         ("layer-missing.tar", "cannot be read"),
@@ -485,7 +485,7 @@ fn names() {
         assert!(
             refused
                 .to_string()
-                .contains("another image is to be called `same:latest`"),
+                .contains("another image would be called `same:latest` as well"),
             "{refused}"
         );
     }

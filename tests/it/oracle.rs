@@ -777,12 +777,17 @@ fn without_the_way(mut json: Value) -> Value {
         .and_then(Value::as_object_mut)
     {
         assert!(archive.remove("path").is_some());
+        // `ctr` of containerd 1 reads a tar only as it is; every other engine decompresses it.
+        let loaders = archive.get_mut("loaders").and_then(Value::as_array_mut);
+        loaders
+            .expect("a list of engines")
+            .retain(|loader| loader["engine"] != "ctr" || loader["version"] != "1.7");
     }
     json
 }
 
 /// An answer does not depend on how the archive is compressed, nor on whether it comes from a path,
-/// a redirected file or a pipe.
+/// a redirected file or a pipe. What `ctr` makes of it does.
 #[test]
 fn answers_do_not_depend_on_the_way_the_archive_comes() {
     for command in COMMANDS {

@@ -212,12 +212,11 @@ fn entry_of_layout(
         Leads::Absent => {
             let why = missing(descriptor, "manifest");
             // Read from the descriptor, and not found when it is to be unpacked.
-            match descriptor.data {
-                InlineData::Fits => failed(version, sheet, None, not_found(&descriptor.digest)),
-                _ => {
-                    sheet.broken(None, why);
-                    Ok(())
-                }
+            if descriptor.data == InlineData::Fits {
+                failed(version, sheet, None, not_found(&descriptor.digest))
+            } else {
+                sheet.broken(None, why);
+                Ok(())
             }
         }
         Leads::Image(position) => {

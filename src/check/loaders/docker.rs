@@ -226,17 +226,7 @@ fn layer(facts: &Facts<'_>, layer: &Layer, version: ClassicVersion) -> Outcome {
         Some(Err(error)) => return Err(layer_message(error)),
         Some(Ok(reading)) => reading,
     };
-    let pieces = reading.inventory.items().map(|item| UnpackedEntry {
-        kind: item.kind,
-        typeflag: item.typeflag,
-        path: item.path,
-        link: item.link,
-    });
-    let rules = Rules {
-        engine: version.unpacker(),
-        is_layer: true,
-    };
-    unpack(pieces, rules)?;
+    facts.unpacked(layer, reading, version.unpacker())?;
     attributes::layer(&reading.inventory, attributes::Reader::Docker)?;
     if let Some(error) = reading.tar_fault() {
         return Err(layer_message(error));

@@ -22,8 +22,9 @@ mod podman;
 mod snapshots;
 mod target;
 
+use std::collections::HashMap;
 use std::io::{self, Read};
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use super::blobs::{Blobs, ReadBlob};
 use crate::archive::{Contents, Member, MemberKind, MemberName};
@@ -34,9 +35,11 @@ use crate::base::problem::{Code, Problem};
 use crate::document::JsonError;
 use crate::image::{Image, ImageSet, Layer, LoadError, RefusedTag, Unreadable};
 use crate::layer::LayerError;
+use crate::layer::digest::LayerReading;
 use crate::source::{Compression, Span};
 use crate::tar::{TarError, TarFault};
 use crate::tree::Survey;
+use overlay::{UnpackedEntry, Unpacker};
 use target::Sheet;
 pub use target::{ImageFate, Loader, LoaderEngine, LoaderStore, LoaderTarget, Verdict};
 
@@ -203,15 +206,18 @@ impl Loaders {
 
     /// What the engines make of an archive whose images cannot be read.
     pub fn of_unreadable(archive: &Contents, why: &LoadError) -> Self {
-        Facts {
-            archive,
-            set: Err(why),
-            blobs: &Blobs::none(),
-            surveys: &[],
-            stacks: OnceLock::new(),
-        }
-        .loaders(Jobs::all_cores())
+        Facts::new(archive, Err(why), &Blobs::none(), &[]).loaders(Jobs::all_cores())
     }
+}
+
+/// The entries of a layer, to be unpacked.
+fn pieces(reading: &LayerReading) -> impl Iterator<Item = UnpackedEntry<'_>> {
+    reading.inventory.items().map(|item| UnpackedEntry {
+        kind: item.kind,
+        typeflag: item.typeflag,
+        path: item.path,
+        link: item.link,
+    })
 }
 
 /// What is known of an archive.
@@ -223,12 +229,31 @@ pub(super) struct Facts<'f> {
     /// What becomes of the layers of each image; absent where they could not be applied.
     pub(super) surveys: &'f [Option<Survey>],
     /// What containerd makes of the layers of each image, once somebody has asked.
-    pub(super) stacks: OnceLock<Vec<Outcome>>,
+    stacks: OnceLock<Vec<Outcome>>,
+    /// What becomes of a layer that is unpacked on its own, by its bytes and who unpacks them: an image may
+    /// have one layer hundreds of times, and images share layers.
+    unpacked: Mutex<HashMap<(Span, Unpacker), Outcome>>,
 }
 
 type Outcome = Result<(), Refusal>;
 
-impl Facts<'_> {
+impl<'f> Facts<'f> {
+    pub(super) fn new(
+        archive: &'f Contents,
+        set: Result<&'f ImageSet, &'f LoadError>,
+        blobs: &'f Blobs,
+        surveys: &'f [Option<Survey>],
+    ) -> Self {
+        Self {
+            archive,
+            set,
+            blobs,
+            surveys,
+            stacks: OnceLock::new(),
+            unpacked: Mutex::default(),
+        }
+    }
+
     /// Asks every engine's rules, several at once: most go through all entries.
     pub(super) fn loaders(&self, jobs: Jobs) -> Loaders {
         let images = self.set.map_or(0, |set| set.images.len());
@@ -243,6 +268,24 @@ impl Facts<'_> {
             },
         );
         Loaders(all)
+    }
+
+    /// What an engine says that unpacks a layer into a directory of its own.
+    fn unpacked(&self, layer: &Layer, reading: &LayerReading, engine: Unpacker) -> Outcome {
+        let key = layer.present().map(|(slice, _)| (slice.span(), engine));
+        let memory = || self.unpacked.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = key.and_then(|key| memory().get(&key).cloned()) {
+            return known;
+        }
+        let rules = overlay::Rules {
+            engine,
+            is_layer: true,
+        };
+        let outcome = overlay::unpack(pieces(reading), rules);
+        if let Some(key) = key {
+            memory().insert(key, outcome.clone());
+        }
+        outcome
     }
 
     fn blob(&self, layer: &Layer) -> Option<&ReadBlob> {

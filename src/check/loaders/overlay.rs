@@ -16,7 +16,7 @@ use crate::tar::Kind;
 use crate::tree::{LINK_LIMIT, LayerPath};
 
 /// Who unpacks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Unpacker {
     /// Docker up to 29.6.
     Docker,
@@ -74,7 +74,7 @@ const NAME_LIMIT: usize = 255;
 /// because of links. Beyond it, far beyond what anybody builds, nothing is predicted; a tree that
 /// large is an error of its own, by the limits of `rootfs`.
 const NODE_LIMIT: usize = 500_000;
-const STEP_LIMIT: usize = 10_000_000;
+const STEP_LIMIT: usize = 2_000_000;
 
 /// What the kernel says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -133,6 +133,8 @@ pub(super) struct UnpackedTree<'p> {
     nodes: Vec<Node<'p>>,
     children: HashMap<(usize, &'p [u8]), usize>,
     steps: Cell<usize>,
+    /// Whether anything was looked for in the layers below.
+    looked_below: bool,
 }
 
 const ROOT: usize = 0;
@@ -156,6 +158,7 @@ pub(super) fn unpack_onto<'p>(
         nodes: vec![Node::Directory],
         children: HashMap::new(),
         steps: Cell::new(0),
+        looked_below: false,
     };
     let mut seen = std::collections::HashSet::new();
     let unique = rules.is_layer && rules.engine != Unpacker::Containerd;
@@ -279,6 +282,11 @@ impl<'p> UnpackedTree<'p> {
         };
         self.add(parent, name, node);
         Ok(())
+    }
+
+    /// Whether the same layer gives the same tree above any others.
+    pub(super) fn stands_alone(&self) -> bool {
+        !self.looked_below
     }
 
     fn is_spent(&self) -> bool {
@@ -519,6 +527,7 @@ impl<'p> UnpackedTree<'p> {
         for (depth, name) in parents.iter().enumerate() {
             here = match self.children.get(&(here, *name)) {
                 None => {
+                    self.looked_below = true;
                     Self::look_below(&parents[..=depth], lowers)?;
                     self.add(here, name, Node::Directory)
                 }

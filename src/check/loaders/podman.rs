@@ -9,7 +9,7 @@
 
 use super::docker::{ConfigFault, config_fault, grammar, no_such_file, piece};
 use super::docker_archive::docker;
-use super::overlay::{Rules, UnpackedEntry, Unpacker, unpack};
+use super::overlay::{Rules, Unpacker, unpack};
 use super::target::{Named, Sheet};
 use super::{
     Facts, Outcome, Refusal, attributes, because, layer_message, names, says, shown, wrong_diff_id,
@@ -353,26 +353,14 @@ const UNPACKING: &str =
     "writing blob: adding layer with blob …: unpacking failed (error: exit status 1; output: ";
 
 /// A layer unpacked.
-fn unpacked(reading: &LayerReading, driver: Driver) -> Outcome {
+fn unpacked(facts: &Facts<'_>, layer: &Layer, reading: &LayerReading, driver: Driver) -> Outcome {
     let words = match driver {
         Driver::Overlay => UNPACKING,
         Driver::Vfs => APPLYING,
         Driver::Copies => return Ok(()),
     };
     let applied = match driver {
-        Driver::Overlay => {
-            let pieces = reading.inventory.items().map(|item| UnpackedEntry {
-                kind: item.kind,
-                typeflag: item.typeflag,
-                path: item.path,
-                link: item.link,
-            });
-            let rules = Rules {
-                engine: Unpacker::Storage,
-                is_layer: true,
-            };
-            unpack(pieces, rules)
-        }
+        Driver::Overlay => facts.unpacked(layer, reading, Unpacker::Storage),
         Driver::Vfs | Driver::Copies => Ok(()),
     };
     let fault = reading
@@ -454,7 +442,7 @@ fn layer(facts: &Facts<'_>, layer: &Layer, is_docker: bool, driver: Driver) -> O
             ))
         });
     }
-    unpacked(reading, driver)
+    unpacked(facts, layer, reading, driver)
 }
 
 /// Why the layers cannot be applied to each other, if they cannot.

@@ -5,24 +5,54 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 use super::containerd::{MISMATCHED, lies_elsewhere, version_of_layout};
-use super::overlay::{Rules, UnpackedEntry, UnpackedTree, Unpacker, unpack_onto};
-use super::{Facts, Outcome, Refusal, attributes, because, layer_message, says, wrong_diff_id};
-use crate::base::digest::ChainId;
+use super::overlay::{Rules, UnpackedTree, Unpacker, unpack_onto};
+use super::{
+    Facts, Outcome, Refusal, attributes, because, layer_message, pieces, says, wrong_diff_id,
+};
+use crate::base::digest::{BlobDigest, ChainId, DiffId};
 use crate::base::problem::{Code, Severity};
 use crate::document::MediaType;
 use crate::image::{Image, Layer};
-use crate::source::Compression;
+use crate::source::{Compression, Span};
 use crate::tree::TreeFault;
 
 /// How many nodes of trees are kept to look for directories of lower layers. Where there are more, no
 /// engine's refusal for one of them is predicted.
 const KEPT_NODES: usize = 500_000;
 
+/// Trees that are there already.
+#[derive(Default)]
+struct Known<'f> {
+    by_chain: HashMap<&'f ChainId, Option<Rc<UnpackedTree<'f>>>>,
+    /// Of layers that are the same above any others.
+    alone: HashMap<SameLayer<'f>, Rc<UnpackedTree<'f>>>,
+}
+
+/// What a layer is and all that is claimed of it.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+struct SameLayer<'f> {
+    span: Span,
+    diff_id: Option<&'f DiffId>,
+    digest: Option<&'f BlobDigest>,
+    media_type: Option<&'f MediaType>,
+}
+
+impl<'f> SameLayer<'f> {
+    fn of(layer: &'f Layer) -> Option<Self> {
+        Some(Self {
+            span: layer.present()?.0.span(),
+            diff_id: layer.diff_id.as_ref(),
+            digest: layer.digest.as_ref(),
+            media_type: layer.media_type.as_ref(),
+        })
+    }
+}
+
 /// What becomes of the layers of every image when they are unpacked.
 pub(super) fn stacks(facts: &Facts<'_>) -> Vec<Outcome> {
     let by_digest = facts.is_file(b"oci-layout")
         && version_of_layout(facts).is_ok_and(|version| !version.is_empty());
-    let mut unpacked: HashMap<&ChainId, Option<Rc<UnpackedTree<'_>>>> = HashMap::new();
+    let mut unpacked = Known::default();
     let mut kept = 0;
     let images = facts.set.map_or(&[][..], |set| &set.images);
     let stack = |image| unpack_image(facts, image, by_digest, &mut unpacked, &mut kept);
@@ -33,7 +63,7 @@ fn unpack_image<'f>(
     facts: &'f Facts<'_>,
     image: &'f Image,
     by_digest: bool,
-    unpacked: &mut HashMap<&'f ChainId, Option<Rc<UnpackedTree<'f>>>>,
+    unpacked: &mut Known<'f>,
     kept: &mut usize,
 ) -> Outcome {
     let diff_ids = image.view().map_or(0, |view| view.diff_ids().len());
@@ -48,19 +78,27 @@ fn unpack_image<'f>(
     let mut lowers: Vec<Rc<UnpackedTree<'_>>> = Vec::new();
     for layer in &image.layers {
         let chain = layer.chain_id.as_ref();
-        let known = chain.and_then(|chain| unpacked.get(chain).cloned());
-        let tree = match known {
-            Some(tree) => tree,
-            None => {
-                let below: Vec<&UnpackedTree<'_>> = lowers.iter().map(Rc::as_ref).collect();
-                let tree = self::layer(facts, layer, by_digest, &below)?;
-                *kept += tree.as_ref().map_or(0, UnpackedTree::len);
-                let tree = tree.filter(|_| *kept <= KEPT_NODES).map(Rc::new);
-                if let Some(chain) = chain {
-                    unpacked.insert(chain, tree.clone());
-                }
-                tree
+        let known = chain.and_then(|chain| unpacked.by_chain.get(chain).cloned());
+        let key = SameLayer::of(layer);
+        let alone = key.and_then(|key| unpacked.alone.get(&key));
+        let tree = if let Some(tree) = known {
+            tree
+        } else if let Some(tree) = alone {
+            Some(Rc::clone(tree))
+        } else {
+            let below: Vec<&UnpackedTree<'_>> = lowers.iter().map(Rc::as_ref).collect();
+            let tree = self::layer(facts, layer, by_digest, &below)?;
+            *kept += tree.as_ref().map_or(0, UnpackedTree::len);
+            let tree = tree.filter(|_| *kept <= KEPT_NODES).map(Rc::new);
+            if let Some(chain) = chain {
+                unpacked.by_chain.insert(chain, tree.clone());
             }
+            if let (Some(key), Some(tree)) = (key, &tree)
+                && tree.stands_alone()
+            {
+                unpacked.alone.insert(key, Rc::clone(tree));
+            }
+            tree
         };
         lowers.extend(tree);
     }
@@ -102,7 +140,7 @@ fn layer<'f>(
     );
     // The container that runs the snapshotter puts its own words around some.
     let failed = |why: Refusal| Err(why.within(&extracting).then("…"));
-    let claimed = layer.digest.as_ref().map(|digest| digest.digest());
+    let claimed = layer.digest.as_ref().map(BlobDigest::digest);
     let not_found = || {
         let name = claimed.map_or_else(|| "…".to_owned(), ToString::to_string);
         let why =
@@ -153,17 +191,11 @@ fn layer<'f>(
         Some(Err(error)) => return failed(layer_message(error)),
         Some(Ok(reading)) => reading,
     };
-    let pieces = reading.inventory.items().map(|item| UnpackedEntry {
-        kind: item.kind,
-        typeflag: item.typeflag,
-        path: item.path,
-        link: item.link,
-    });
     let rules = Rules {
         engine: Unpacker::Containerd,
         is_layer: true,
     };
-    let tree = match unpack_onto(pieces, rules, lowers) {
+    let tree = match unpack_onto(pieces(reading), rules, lowers) {
         Err(why) => return failed(why),
         Ok(tree) => tree,
     };

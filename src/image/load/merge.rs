@@ -262,7 +262,7 @@ fn move_images(listed: &mut [Listed], moved: &[usize]) {
     for entry in listed {
         match &mut entry.leads {
             Leads::Image(position) => {
-                *position = moved.get(*position).copied().unwrap_or(*position)
+                *position = moved.get(*position).copied().unwrap_or(*position);
             }
             Leads::Index(listed) => move_images(listed, moved),
             Leads::Artifact(_) | Leads::Absent | Leads::Again | Leads::Unreadable(_) => {}

@@ -88,7 +88,7 @@ struct Reading<'c> {
 /// Claims, in the order in which they are answered for.
 #[derive(Debug)]
 pub(crate) struct Claims<'c> {
-    claims: Vec<(Claim<'c>, usize)>,
+    made: Vec<(Claim<'c>, usize)>,
     readings: Vec<Reading<'c>>,
     /// Which readings each stretch of bytes has: one for each set of algorithms.
     of_bytes: ByPlace<Vec<usize>>,
@@ -98,7 +98,7 @@ impl<'c> Claims<'c> {
     /// No claim at all.
     pub(crate) fn none() -> Self {
         Self {
-            claims: Vec::new(),
+            made: Vec::new(),
             readings: Vec::new(),
             of_bytes: ByPlace::new(),
         }
@@ -127,13 +127,13 @@ impl<'c> Claims<'c> {
         {
             reading.read = Some(Ok(known.clone()));
         }
-        self.claims.push((claim, n));
+        self.made.push((claim, n));
     }
 
     /// The layers, by index, whose bytes are still to be read, and what is wanted of them; layers that
     /// share bytes are told once.
     pub(crate) fn open(&self) -> impl Iterator<Item = (usize, &Wanted)> {
-        let first = |n: usize| self.claims.iter().find(move |(_, reading)| *reading == n);
+        let first = |n: usize| self.made.iter().find(move |(_, reading)| *reading == n);
         let open = |(_, reading): &(usize, &Reading<'_>)| reading.read.is_none();
         let readings = self.readings.iter().enumerate().filter(open);
         readings.filter_map(move |(n, reading)| Some((first(n)?.0.name.layer, &reading.wanted)))
@@ -172,7 +172,7 @@ impl<'c> Claims<'c> {
 
     /// Compares every claim with what was read.
     fn compare(mut self) -> Result<(), ClaimError> {
-        for (claim, n) in &self.claims {
+        for (claim, n) in &self.made {
             match self.readings[*n].read.take() {
                 Some(Ok(proof)) => {
                     claim.compare(&proof)?;
@@ -207,7 +207,7 @@ impl<'c> Claims<'c> {
         progress: &dyn Progress,
         write: impl FnOnce() -> Result<T, E>,
     ) -> Result<T, E> {
-        if self.claims.is_empty() {
+        if self.made.is_empty() {
             return write();
         }
         let (checked, written) = jobs::both(|| self.check(jobs, progress), write);

@@ -172,9 +172,10 @@ fn named(
         digest,
         blob: blob.clone(),
         compression,
-        standing: match is_proven {
-            true => Standing::Proven,
-            false => Standing::Claimed,
+        standing: if is_proven {
+            Standing::Proven
+        } else {
+            Standing::Claimed
         },
     })
 }

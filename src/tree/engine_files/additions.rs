@@ -6,7 +6,7 @@
 use std::collections::HashSet;
 
 use super::container::{DIRECTORIES, FILES, MTAB, MTAB_TARGET};
-use crate::tree::tree::{Body, NodeId, Tree};
+use crate::tree::nodes::{Body, NodeId, Tree};
 
 /// What podman mounts over beside what Docker does.
 const PODMAN_FILES: [&[&[u8]]; 1] = [&[b"run", b".containerenv"]];
