@@ -67,7 +67,8 @@ fn every_archive_has_the_outcome_that_is_listed() {
             if run.stdout.is_empty() {
                 assert!(run.code == 3 && run.err().contains(&file.path), "{run}");
             }
-            found += &format!("\t{}", run.code);
+            found.push('\t');
+            found.push_str(&run.code.to_string());
         }
         found.push('\n');
     }

@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::support::{cases, imgtar, read, repository, shared, text};
+use crate::support::{cases, imgtar, read, repository, say, shared, text};
 use serde_json::Value;
 
 /// An engine that was asked.
@@ -138,7 +138,7 @@ fn compare(rows: &[Row], expected: &[(&str, &str)]) {
         }
     }
     for (engine, (all, disagree)) in counts {
-        println!("{engine}: {all} asked, {disagree} disagree");
+        say(&format!("{engine}: {all} asked, {disagree} disagree"));
     }
     for (name, engine) in expected {
         let key = ((*name).to_owned(), (*engine).to_owned());
