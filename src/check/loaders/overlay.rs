@@ -493,13 +493,15 @@ impl<'p> UnpackedTree<'p> {
     /// containerd asks the layers below, the uppermost first, for a directory that it makes, to give it the
     /// same owner and mode (`pkg/archive/tar.go` `mkparent`). Where one of them has something else on the
     /// way, which a whiteout is too, it fails.
-    fn look_below(parents: &[&[u8]], lowers: &[&UnpackedTree<'_>]) -> Outcome {
+    fn look_below(parents: &[&[u8]], lowers: &[&UnpackedTree<'_>]) -> Result<bool, Refusal> {
         let Some((last, above)) = parents.split_last() else {
-            return Ok(());
+            return Ok(true);
         };
         for lower in lowers.iter().rev() {
             match lower.resolve(above) {
-                Ok(directory) if lower.children.contains_key(&(directory, *last)) => return Ok(()),
+                Ok(directory) if lower.children.contains_key(&(directory, *last)) => {
+                    return Ok(true);
+                }
                 Err(Errno::NotADirectory) => {
                     let shown = Unpacker::Containerd.shown(parents);
                     return Err(says(format!("lstat {shown}: {}", Errno::NotADirectory)));
@@ -507,12 +509,12 @@ impl<'p> UnpackedTree<'p> {
                 Ok(_) | Err(_) => {}
             }
         }
-        Ok(())
+        Ok(false)
     }
 
-    /// How many nodes were made.
-    pub(super) fn len(&self) -> usize {
-        self.nodes.len()
+    /// What it cost to make: nodes, and names that were looked up.
+    pub(super) fn cost(&self) -> usize {
+        self.nodes.len() + self.steps.get()
     }
 
     /// containerd: links are resolved first, then what is missing is made.
@@ -524,11 +526,21 @@ impl<'p> UnpackedTree<'p> {
     ) -> Result<usize, Refusal> {
         // The usual case: every parent is a directory here, or missing below one that is.
         let mut here = ROOT;
+        // What no layer below has, none of them has anything in.
+        let mut below = !lowers.is_empty();
         for (depth, name) in parents.iter().enumerate() {
             here = match self.children.get(&(here, *name)) {
                 None => {
                     self.looked_below = true;
-                    Self::look_below(&parents[..=depth], lowers)?;
+                    if below {
+                        // From the root each time: a deep path above many layers is work, and counts.
+                        let steps = lowers.len().saturating_mul(depth + 1);
+                        self.steps.set(self.steps.get().saturating_add(steps));
+                        if self.is_spent() {
+                            return Ok(here);
+                        }
+                        below = Self::look_below(&parents[..=depth], lowers)?;
+                    }
                     self.add(here, name, Node::Directory)
                 }
                 Some(&child) if matches!(self.nodes[child], Node::Directory) => child,

@@ -16,8 +16,8 @@ use crate::image::{Image, Layer};
 use crate::source::{Compression, Span};
 use crate::tree::TreeFault;
 
-/// How many nodes of trees are kept to look for directories of lower layers. Where there are more, no
-/// engine's refusal for one of them is predicted.
+/// How many nodes of trees are kept to look for directories of lower layers, and how many names are looked up
+/// there, together. Where it is more, no engine's refusal for one of them is predicted.
 const KEPT_NODES: usize = 500_000;
 
 /// Trees that are there already.
@@ -88,7 +88,7 @@ fn unpack_image<'f>(
         } else {
             let below: Vec<&UnpackedTree<'_>> = lowers.iter().map(Rc::as_ref).collect();
             let tree = self::layer(facts, layer, by_digest, &below)?;
-            *kept += tree.as_ref().map_or(0, UnpackedTree::len);
+            *kept += tree.as_ref().map_or(0, UnpackedTree::cost);
             let tree = tree.filter(|_| *kept <= KEPT_NODES).map(Rc::new);
             if let Some(chain) = chain {
                 unpacked.by_chain.insert(chain, tree.clone());
