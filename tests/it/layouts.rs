@@ -379,7 +379,7 @@ fn wrong_layers_are_refused() {
         ),
         ("layer-gzip-damaged.tar", "cannot be read"),
         ("layer-missing.tar", "cannot be read"),
-        ("blob-digest-mismatch.tar", "is not what its"),
+        ("blob-digest-mismatch.tar", "does not match its"),
         ("config-missing.tar", "its config is missing"),
         ("more-layers-than-diff-ids.tar", "layer"),
     ] {
