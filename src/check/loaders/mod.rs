@@ -86,7 +86,7 @@ fn because(why: impl Into<String>) -> Refusal {
     Refusal::Because(why.into())
 }
 
-/// What each engine makes of an archive, in the order of [`TABLE`].
+/// What each engine makes of an archive, in the order of `TABLE`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Loaders(Vec<Loader>);
 
