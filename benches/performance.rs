@@ -33,7 +33,6 @@ use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -42,23 +41,8 @@ use flate2::read::MultiGzDecoder;
 use flate2::write::GzEncoder;
 use sha2::{Digest, Sha256};
 
-use many::{Contender, Plan, Times, peak_memory, race, run};
+use many::{BUFFER, Contender, PIECE, Plan, Times, USUAL, each, peak_memory, race, run};
 use support::{IMGTAR, Outcome, billions, is_installed};
-
-/// What a thread takes at a time when the SHA-256 of a file is measured, in bytes.
-const PIECE: u64 = 8 << 20;
-/// What is read at a time, in bytes.
-const BUFFER: usize = 256 << 10;
-
-/// An image of 300 MB: 12,000 files in 6 layers, some of which replace one of the layer below.
-const USUAL: Plan = Plan {
-    files: 12_000,
-    layers: 6,
-    replaced: 12,
-    size: 26_000,
-    empty: 4,
-    on_top: false,
-};
 
 /// Everything that is measured with.
 struct Bench {
@@ -701,32 +685,6 @@ fn inflate(path: &Path, members: &[(u64, u64)], threads: usize) -> Outcome {
         while decoder.read(&mut buf)? > 0 {}
         Ok(())
     })
-}
-
-fn each<T: Sync>(
-    items: &[T],
-    threads: usize,
-    work: impl Fn(&T) -> io::Result<()> + Sync,
-) -> Outcome {
-    let next = AtomicUsize::new(0);
-    thread::scope(|scope| {
-        let workers: Vec<_> = (0..threads)
-            .map(|_| {
-                scope.spawn(|| {
-                    while let Some(item) = items.get(next.fetch_add(1, Ordering::Relaxed)) {
-                        work(item)?;
-                    }
-                    Ok(())
-                })
-            })
-            .collect();
-        workers.into_iter().try_for_each(|worker| {
-            worker
-                .join()
-                .unwrap_or_else(|_| Err(io::Error::other("a panic")))
-        })
-    })?;
-    Ok(())
 }
 
 /// The same archive with gzip layers.

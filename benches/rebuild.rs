@@ -26,30 +26,14 @@ use std::error::Error;
 use std::fs::{self, File};
 use std::io::{self, BufReader, Read};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use imgtar::Options;
 use imgtar::source::{Compression, Decoder, Slice};
 use sha2::{Digest, Sha256};
 
-use many::{Contender, Plan, Times, peak_memory, race, run};
+use many::{BUFFER, Contender, PIECE, Times, USUAL, each, peak_memory, race, run};
 use support::{IMGTAR, Outcome, billions};
-
-/// What a thread of the SHA-256 limit takes at a time, in bytes.
-const PIECE: u64 = 8 << 20;
-/// What is read at a time where nothing else says how much, in bytes.
-const BUFFER: usize = 256 << 10;
-
-/// An image of 300 MB: 12,000 files in 6 layers, some of which replace one of the layer below.
-const USUAL: Plan = Plan {
-    files: 12_000,
-    layers: 6,
-    replaced: 12,
-    size: 26_000,
-    empty: 4,
-    on_top: false,
-};
 
 fn main() -> Outcome {
     let directory = many::directory();
@@ -284,28 +268,6 @@ fn hash(layers: &[Slice], threads: usize) -> Outcome {
             at += n as u64;
         }
         std::hint::black_box(hash.finalize());
-        Ok(())
-    })
-}
-
-/// Works through items on some threads.
-fn each<T: Sync>(
-    items: &[T],
-    threads: usize,
-    work: impl Fn(&T) -> io::Result<()> + Sync,
-) -> Outcome {
-    let next = AtomicUsize::new(0);
-    thread::scope(|scope| {
-        let worker = || -> io::Result<()> {
-            while let Some(item) = items.get(next.fetch_add(1, Ordering::Relaxed)) {
-                work(item)?;
-            }
-            Ok(())
-        };
-        let workers: Vec<_> = (0..threads).map(|_| scope.spawn(worker)).collect();
-        for worker in workers {
-            worker.join().map_err(|_| "a worker panicked")??;
-        }
         Ok(())
     })
 }

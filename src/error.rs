@@ -24,7 +24,7 @@ pub enum Error {
     /// The bytes are not an image archive.
     #[error(transparent)]
     Archive(#[from] ArchiveError),
-    /// The images could not be had from the archive.
+    /// The images could not be read from the archive.
     #[error(transparent)]
     Load(#[from] LoadError),
     /// The image that was asked for could not be picked.

@@ -13,6 +13,7 @@ use std::fs::{self, File};
 use std::io::{self, BufWriter, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -56,6 +57,16 @@ pub struct Plan {
     /// Whether all files are in the topmost layer, and the others have one each.
     pub on_top: bool,
 }
+
+/// An image of 300 MB: 12,000 files in 6 layers, some of which replace one of the layer below.
+pub const USUAL: Plan = Plan {
+    files: 12_000,
+    layers: 6,
+    replaced: 12,
+    size: 26_000,
+    empty: 4,
+    on_top: false,
+};
 
 /// An image with uncompressed layers, as Docker 20.10 writes it. Made once and kept in `directory`.
 pub fn image(directory: &Path, plan: Plan) -> Result<PathBuf, Box<dyn Error>> {
@@ -344,6 +355,35 @@ fn cpu_time() -> Option<Duration> {
         .filter_map(|field| field.parse::<u64>().ok())
         .sum();
     Some(Duration::from_millis(ticks * 10))
+}
+
+// --- limits ---------------------------------------------------------------------------------------
+
+/// What a thread takes at a time when SHA-256 is measured, in bytes.
+pub const PIECE: u64 = 8 << 20;
+/// What is read at a time where nothing else says how much, in bytes.
+pub const BUFFER: usize = 256 << 10;
+
+/// Does all work; the threads take it from one queue.
+pub fn each<T: Sync>(
+    items: &[T],
+    threads: usize,
+    work: impl Fn(&T) -> io::Result<()> + Sync,
+) -> Outcome {
+    let next = AtomicUsize::new(0);
+    thread::scope(|scope| {
+        let worker = || -> io::Result<()> {
+            while let Some(item) = items.get(next.fetch_add(1, Ordering::Relaxed)) {
+                work(item)?;
+            }
+            Ok(())
+        };
+        let workers: Vec<_> = (0..threads).map(|_| scope.spawn(worker)).collect();
+        for worker in workers {
+            worker.join().map_err(|_| "a worker panicked")??;
+        }
+        Ok(())
+    })
 }
 
 // --- processes ------------------------------------------------------------------------------------

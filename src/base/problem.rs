@@ -150,7 +150,7 @@ pub struct Problem {
     pub path: Option<Vec<u8>>,
     /// The next few paths.
     pub more: Vec<Vec<u8>>,
-    /// How many times it was found: problems of one kind in one layer are told as one.
+    /// How many times it was found: problems of one kind in one layer are reported as one.
     pub count: usize,
     /// Where in the uncompressed archive (or in the layer, if one is named), in bytes.
     pub offset: Option<u64>,

@@ -89,7 +89,7 @@ impl Loaders {
         }
     }
 
-    /// What engines would say of a file whose bytes cannot be had; none where nobody knows.
+    /// What engines would say of a file whose bytes cannot be read; none where nobody knows.
     pub fn of_unread(error: &SourceError) -> Option<Self> {
         match error {
             SourceError::Empty { .. } => Some(Self::of_nothing()),

@@ -1,4 +1,4 @@
-//! Checks: everything an archive claims, held against its bytes.
+//! Checks: everything an archive claims, verified against its bytes.
 //!
 //! Each stored blob is read once, however many images share it; blobs are read in parallel, the
 //! largest first. All problems are found, not only the first. What could be checked without reading
@@ -101,7 +101,7 @@ pub struct BlobCheck {
 }
 
 impl Verification {
-    /// Holds the file's own digest against what a checksum file claims; nothing if it was not computed.
+    /// Compares the file's own digest with what a checksum file claims; nothing if it was not computed.
     pub fn compare_file(&mut self, claimed: &Digest) {
         let computed = self.file.as_ref();
         let problem = computed.and_then(|computed| checksum_mismatch(claimed, computed));
@@ -117,7 +117,7 @@ impl Verification {
 /// Recomputes what `archive` and the images in `set` claim.
 ///
 /// Checked are: the digest and size of every blob that has one, every diff ID, every config's
-/// digest, the numbers of layers, diff IDs and history steps, whether each layer is a sound tar whose
+/// digest, the numbers of layers, diff IDs and history steps, whether each layer is a valid tar whose
 /// entries can be applied, and whether the archive's descriptions agree. What engines would make of
 /// it is predicted from the same facts. `docs/verify.md` says what no check covers.
 ///

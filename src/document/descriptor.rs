@@ -23,7 +23,7 @@ pub struct Descriptor {
     pub annotations: Vec<(String, String)>,
     /// What kind of artifact it is, if the descriptor says so.
     pub artifact_type: Option<String>,
-    /// Where else the blob may be had; foreign layers have these.
+    /// Where else the blob may be fetched; foreign layers have these.
     pub urls: Vec<String>,
     /// What its `data` comes to.
     pub(crate) data: InlineData,

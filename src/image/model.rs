@@ -222,7 +222,7 @@ pub enum LayerSource {
     Missing {
         /// Why not.
         why: LookupError,
-        /// Where a foreign layer may be had.
+        /// Where a foreign layer may be fetched.
         urls: Vec<String>,
     },
 }

@@ -7,7 +7,7 @@ use crate::base::limits::Exceeded;
 use crate::source::{Compression, is_environment};
 use crate::tar::{TarError, TarFault};
 
-/// Why a layer's bytes or entries cannot be had.
+/// Why a layer's bytes or entries cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum LayerError {
     /// The archive does not hold it.

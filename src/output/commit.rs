@@ -76,7 +76,7 @@ pub struct Committed {
 /// Its last history entry is made by the base's `Cmd`, as a container's would be that was started
 /// without a command of its own, unless `options` say otherwise. Without any difference there is no layer, and the entry says so.
 ///
-/// The layers of `base` are not held against their diff IDs here; writing the archive does that.
+/// The layers of `base` are not verified against their diff IDs here; writing the archive does that.
 ///
 /// # Errors
 ///

@@ -104,7 +104,7 @@ fn write_delta<W: Write>(
     Ok(out)
 }
 
-/// A whiteout says nothing but its name, so all else is nought, as containerd has it.
+/// A whiteout says nothing but its name, so everything else is zero, as containerd writes it.
 fn write_whiteout<W: Write>(writer: &mut TarWriter<W>, change: &Change) -> Result<(), WriteError> {
     refuse_reserved(change)?;
     let (directory, name) = split(&change.path);

@@ -19,7 +19,7 @@ use crate::tree::{Inode, Tree, TreeError, Warning};
 /// How to flatten.
 #[derive(Clone, Copy, Debug)]
 pub struct FlattenOptions {
-    /// Whether every layer is held against its diff ID alongside.
+    /// Whether every layer is verified against its diff ID on the way.
     pub verify: bool,
     /// Whether what a created container adds is added, and of which time it is.
     pub as_container: Option<Mtime>,

@@ -32,7 +32,7 @@ pub struct SquashOptions<'o> {
     pub created: Timestamp,
     /// What the new image shall be called; `None` to keep its names.
     pub names: Option<&'o [Name]>,
-    /// Whether the merged layers are held against their diff IDs alongside. Those that stay are
+    /// Whether the merged layers are verified against their diff IDs on the way. Those that stay are
     /// checked when the archive is written.
     pub verify: bool,
     /// How many threads work at once.

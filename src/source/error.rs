@@ -5,7 +5,7 @@ use std::io;
 use super::{Compression, DirectoryLooks};
 use crate::base::limits::Exceeded;
 
-/// Why bytes could not be had.
+/// Why bytes could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum SourceError {
     /// The operating system would not open the file.

@@ -11,7 +11,7 @@ pub const LINK_LIMIT: usize = 255;
 /// One name of a path: of the path itself, or of a link's target.
 pub(super) type PathName<'p> = Cow<'p, [u8]>;
 
-/// A directory, and how it was come by.
+/// A directory, and how it was reached.
 #[derive(Clone, Debug)]
 pub(super) struct Found {
     pub(super) directory: NodeId,

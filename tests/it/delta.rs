@@ -7,7 +7,6 @@
 
 use crate::support::{flattened_layers, forge, listing};
 use std::collections::{BTreeMap, BTreeSet};
-use std::env;
 use std::fs;
 use std::num::NonZeroUsize;
 use std::path::Path;
@@ -18,7 +17,7 @@ use imgtar::source::Input;
 use imgtar::tree::{Additions, ChangeKind, Delta, Tree, TreeError, difference};
 use imgtar::{Jobs, Options};
 use proptest::prelude::*;
-use proptest::test_runner::{Config, RngSeed, TestRunner};
+use proptest::test_runner::{Config, TestRunner};
 
 use crate::support::forge::{Entry, Form};
 use crate::support::listing::{Listing, Row};
@@ -240,20 +239,9 @@ fn may_be_written(lower: &Listing, upper: &Listing) -> BTreeSet<Vec<u8>> {
 }
 
 fn config() -> Config {
-    let default = Config::default();
     Config {
-        cases: if env::var_os("PROPTEST_CASES").is_some() {
-            default.cases
-        } else {
-            2_500
-        },
-        rng_seed: match default.rng_seed {
-            RngSeed::Random => RngSeed::Fixed(0x0064_656c_7461),
-            seed @ RngSeed::Fixed(_) => seed,
-        },
-        failure_persistence: None,
         max_shrink_iters: 2_000,
-        ..default
+        ..crate::properties::seeded(2_500, 0x0064_656c_7461)
     }
 }
 

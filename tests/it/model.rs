@@ -11,7 +11,6 @@
 use crate::support::{flattened_layers, forge, listing};
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
-use std::env;
 use std::fmt;
 use std::fs;
 use std::num::NonZeroUsize;
@@ -24,7 +23,7 @@ use imgtar::tar::{Kind, Positioned, Walker};
 use imgtar::tree::{Additions, Tree, TreeError, difference};
 use imgtar::{Jobs, Options};
 use proptest::prelude::*;
-use proptest::test_runner::{Config, RngSeed, TestCaseResult, TestRunner};
+use proptest::test_runner::{Config, TestCaseResult, TestRunner};
 
 use crate::support::forge::{Entry, Form};
 use crate::support::listing::{Listing, Row};
@@ -565,23 +564,11 @@ fn resolve(layers: Vec<Vec<Drawn>>) -> Vec<Vec<Item>> {
 
 // --- the comparison -------------------------------------------------------------------------------
 
-/// `cases` stacks, unless the environment says otherwise; always the same ones, unless likewise.
+/// `cases` stacks; a failure may take long to make small.
 fn config(cases: u32) -> Config {
-    let default = Config::default();
     Config {
-        cases: if env::var_os("PROPTEST_CASES").is_some() {
-            default.cases
-        } else {
-            cases
-        },
-        rng_seed: match default.rng_seed {
-            RngSeed::Random => RngSeed::Fixed(0x0069_6d67_7461_7200),
-            seed @ RngSeed::Fixed(_) => seed,
-        },
-        // A failure is repeated by the seed; nothing is written beside the sources.
-        failure_persistence: None,
         max_shrink_iters: 5_000,
-        ..default
+        ..crate::properties::config(cases)
     }
 }
 

@@ -884,6 +884,11 @@ fn tar_split_assembles_the_layers() {
     let Some(tool) = support::tool("tar-split") else {
         return;
     };
+    let assemble = |input: &str, files: &str, output: &str| {
+        let mut command = Command::new(tool);
+        command.args(["asm", "--input", input, "--path", files, "--output", output]);
+        finish(command);
+    };
     for name in [
         "docker20-one.tar",
         "docker26-one.tar",
@@ -909,17 +914,7 @@ fn tar_split_assembles_the_layers() {
             let input = stream(&format!("layers/{folder:03}/tar-split.json.gz"));
             let input_path = work.put("input.gz", input);
             let output = work.path("layer.again");
-            let mut command = Command::new(tool);
-            command.args([
-                "asm",
-                "--input",
-                &input_path,
-                "--path",
-                &files,
-                "--output",
-                &output,
-            ]);
-            finish(command);
+            assemble(&input_path, &files, &output);
             assert!(bytes(&output) == *layer, "{name}, layer {n}");
 
             let theirs = work.path("theirs.gz");
@@ -938,17 +933,7 @@ fn tar_split_assembles_the_layers() {
         });
         let input_path = work.put("input.gz", stream("archive/tar-split.json.gz"));
         let output = work.path("again.tar");
-        let mut command = Command::new(tool);
-        command.args([
-            "asm",
-            "--input",
-            &input_path,
-            "--path",
-            &files,
-            "--output",
-            &output,
-        ]);
-        finish(command);
+        assemble(&input_path, &files, &output);
         assert!(bytes(&output) == archive, "{name}");
     }
 }

@@ -72,7 +72,7 @@ const NAME_LIMIT: usize = 255;
 
 /// How much is done to predict what becomes of one layer: directories and files made, names looked up
 /// because of links. Beyond it, far beyond what anybody builds, nothing is predicted; a tree that
-/// large is an error of its own, by the limits of `rootfs`.
+/// large is an error of its own, by the limits of [`crate::tree`].
 const NODE_LIMIT: usize = 500_000;
 const STEP_LIMIT: usize = 2_000_000;
 

@@ -1,4 +1,4 @@
-//! Claims of one image held against each other, without reading a layer.
+//! Claims of one image compared with each other, without reading a layer.
 
 use super::super::model::{Identity, Image, LayerSource};
 use super::Loader;

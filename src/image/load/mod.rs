@@ -30,7 +30,7 @@ use crate::base::problem::{Code, Problem};
 use crate::document::json::JsonError;
 use crate::source::{SourceError, Span};
 
-/// Why no images can be had from an archive.
+/// Why no images can be read from an archive.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
     /// It is no image archive.

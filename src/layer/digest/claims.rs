@@ -131,7 +131,7 @@ impl<'c> Claims<'c> {
     }
 
     /// The layers, by index, whose bytes are still to be read, and what is wanted of them; layers that
-    /// share bytes are told once.
+    /// share bytes are reported once.
     pub(crate) fn open(&self) -> impl Iterator<Item = (usize, &Wanted)> {
         let first = |n: usize| self.made.iter().find(move |(_, reading)| *reading == n);
         let open = |(_, reading): &(usize, &Reading<'_>)| reading.read.is_none();

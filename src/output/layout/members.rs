@@ -35,7 +35,7 @@ pub(super) struct ArchiveMembers(BTreeMap<Vec<u8>, Member>);
 
 impl ArchiveMembers {
     fn add(&mut self, path: &str, content: Content, mtime: i64) -> bool {
-        // A directory, then what is in it, then its next sibling: slashes sort before all else.
+        // A directory, then what is in it, then its next sibling: slashes sort before everything.
         let key = path
             .bytes()
             .map(|b| if b == b'/' { 0 } else { b })

@@ -13,7 +13,7 @@
 //! alone: owners are 0, times come from the configs or are 0.
 //!
 //! Threats: a layer that is not what the config says would become an archive that lies; with
-//! [`ArchiveOptions::verify`] every layer is held against its digests before the output counts.
+//! [`ArchiveOptions::verify`] every layer is verified against its digests before the output counts.
 
 mod blobs;
 mod describe;
@@ -55,7 +55,7 @@ pub enum ArchiveLayout {
 pub struct ArchiveOptions {
     /// The layout.
     pub layout: ArchiveLayout,
-    /// Whether every layer whose digests were not computed by this program is held against them.
+    /// Whether every layer whose digests were not computed by this program is verified against them.
     pub verify: bool,
     /// How many threads work at once.
     pub jobs: Jobs,

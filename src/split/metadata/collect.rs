@@ -41,7 +41,7 @@ pub struct CollectOptions {
     pub lean: bool,
     /// Keep compressed blobs as they are.
     pub keep_blobs: bool,
-    /// The layers are held against their diff IDs elsewhere, before or after; where they do not match,
+    /// The layers are verified against their diff IDs elsewhere, before or after; where they do not match,
     /// the metadata is thrown away.
     pub verified: bool,
     /// What was added to the flat tar of a container.

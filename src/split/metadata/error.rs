@@ -11,7 +11,7 @@ use crate::tar::{TarError, TarFault};
 /// Why metadata cannot be written or read.
 #[derive(Debug, thiserror::Error)]
 pub enum MetadataError {
-    /// The bytes cannot be had.
+    /// The bytes cannot be read.
     #[error(transparent)]
     Source(#[from] SourceError),
     /// The file is no tar, or one that is damaged.

@@ -1,4 +1,4 @@
-//! What a flat tar cannot hold of the archive that it was made of, so that the archive can be had back.
+//! What a flat tar cannot hold of the archive that it was made of, so that the archive can be restored.
 //!
 //! Metadata is a tar of its own; `docs/metadata.md` describes its members. For the outer tar and for
 //! each layer it holds the pieces that tar-split makes of a tar (every byte that is in no body), and
@@ -12,7 +12,7 @@
 //! - *Names*: members are found in the file's own table and are never made paths of a file system.
 //! - *Bombs*: lines and members of the store have limits and are read one at a time; everything that is
 //!   decoded counts, each time that it is (`account.rs`).
-//! - *Lies*: nothing here is believed to be what it claims. Layers are held against diff IDs,
+//! - *Lies*: nothing here is believed to be what it claims. Layers are verified against diff IDs,
 //!   everything else against SHA-256 sums, when they are put together.
 
 mod account;

@@ -4,7 +4,7 @@
 //! The form is that of `vbatts/tar-split` (`tar/storage/entry.go`), which Docker keeps for every layer
 //! in its store, so its tools read these streams and ours reads theirs. The lines are those that its
 //! `disasm` writes, with two differences that its readers do not notice: the body of a sparse file is
-//! a raw stretch (tar-split stores expanded content, from which the layer cannot be had again), and a
+//! a raw stretch (tar-split stores expanded content, from which the layer cannot be restored), and a
 //! raw stretch is at most [`RAW_LIMIT`] bytes long.
 //!
 //! Threats: a line is at most [`LINE_LIMIT`] bytes; a line that says what this reader does not know is

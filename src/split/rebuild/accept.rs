@@ -1,7 +1,7 @@
 //! A flat tar that was changed: the layers below as they were, and what differs as one more on top.
 //!
 //! The layers come first. Their bytes are looked for in the changed tar wherever they may be now; then
-//! the whole archive is put together in an unnamed temporary file, every layer held against its diff ID,
+//! the whole archive is put together in an unnamed temporary file, every layer verified against its diff ID,
 //! and from there on everything is as with [`commit`]. So the rules for what counts as a change are the
 //! same, and so is the form of the new layer.
 

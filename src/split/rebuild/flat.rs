@@ -186,7 +186,7 @@ impl FlatTar {
     }
 
     /// Holds names and attributes against those of `tree`. Content is not read here, except that of
-    /// nothing: every file's bytes become part of a layer, and layers are held against diff IDs.
+    /// nothing: every file's bytes become part of a layer, and layers are verified against diff IDs.
     pub(super) fn compare(&self, tree: &Tree) -> Result<FlatChanges, RebuildError> {
         let mut changes = FlatChanges::default();
         let mut seen = vec![false; tree.len() + 1];

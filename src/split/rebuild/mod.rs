@@ -1,11 +1,11 @@
 //! An archive again, from a flat tar and its metadata.
 //!
-//! First the flat tar is held against the tree that the layers' headers give: names and attributes.
+//! First the flat tar is compared with the tree that the layers' headers give: names and attributes.
 //! Then the archive is written, every layer digested while it is put together; what does not come out
 //! as its diff ID says is an error that names the files to blame. So nothing of the flat tar is
 //! unchecked, and nothing is read only to be checked.
 //!
-//! Where every blob can be had as it was, the archive comes back byte for byte (`exact.rs`). Where
+//! Where every blob can be made as it was, the archive comes back byte for byte (`exact.rs`). Where
 //! blobs were compressed and not kept, or bytes were left out, blobs get other digests, and what refers
 //! to them is changed with them (`rewrite.rs`).
 //!
@@ -21,7 +21,7 @@
 //! - *Memory*: bodies are read a piece at a time, those that wait to be written a few thousand at a time;
 //!   paths of the flat tar are held as short digests, documents only if they are changed.
 //! - *Bytes from elsewhere*: a body comes from the flat tar or the metadata and has a sum; documents
-//!   and stored blobs are held against it, layers against their diff IDs.
+//!   and stored blobs are verified against it, layers against their diff IDs.
 //! - *Loops of documents*: what refers to what is followed so many times only.
 
 mod accept;
@@ -134,7 +134,7 @@ fn expected(parts: &Parts<'_>) -> Result<Tree, RebuildError> {
     Ok(tree)
 }
 
-/// Writes the archive: as it was where all blobs can be had, else with others.
+/// Writes the archive: as it was where all blobs can be made, else with others.
 fn write(
     parts: &Parts<'_>,
     target: Target<'_>,

@@ -22,8 +22,13 @@ use imgtar::source::Input;
 use imgtar::tar::{Cursor, Entry, Positioned, Streamed, Walker};
 use proptest::test_runner::{Config, RngSeed};
 
-/// So many cases, unless the environment says otherwise; always the same ones, unless likewise.
-fn config(cases: u32) -> Config {
+/// As many cases as asked for, unless the environment says otherwise, and always the same ones.
+pub(crate) fn config(cases: u32) -> Config {
+    seeded(cases, 0x0069_6d67_7461_7200)
+}
+
+/// The same from another seed.
+pub(crate) fn seeded(cases: u32, seed: u64) -> Config {
     let default = Config::default();
     Config {
         cases: if env::var_os("PROPTEST_CASES").is_some() {
@@ -32,7 +37,7 @@ fn config(cases: u32) -> Config {
             cases
         },
         rng_seed: match default.rng_seed {
-            RngSeed::Random => RngSeed::Fixed(0x0069_6d67_7461_7200),
+            RngSeed::Random => RngSeed::Fixed(seed),
             seed @ RngSeed::Fixed(_) => seed,
         },
         // A failure is repeated by the seed; nothing is written beside the sources.
