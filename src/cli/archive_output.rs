@@ -121,8 +121,9 @@ pub(crate) fn asked_time(created: Option<Timestamp>) -> Result<Option<Timestamp>
     match time {
         Some(time) => Ok(Some(time)),
         None => Err(Failure::usage(
-            "SOURCE_DATE_EPOCH is not a number of seconds",
-        )),
+            "the environment variable SOURCE_DATE_EPOCH is not a number of seconds since 1970",
+        )
+        .hint("set it as in SOURCE_DATE_EPOCH=$(date +%s), unset it, or give --created TIME")),
     }
 }
 

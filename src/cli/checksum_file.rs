@@ -12,7 +12,7 @@ use imgtar::check::{CHECKSUM_LIMIT, ChecksumLine, read_checksums};
 use super::args::bytes_of;
 use super::destination::Destination;
 use super::error::Failure;
-use super::files::Files;
+use super::files::{Files, both_from_stdin};
 
 /// What to write and what to check against.
 #[derive(Debug, Args)]
@@ -107,6 +107,10 @@ impl Sums {
     }
 }
 
+/// For whoever gave something else for a checksum file.
+const WHAT_WRITES_ONE: &str =
+    "`sha256sum ARCHIVE` and `imgtar verify --checksum FILE` write checksum files";
+
 /// Reads a checksum file.
 fn read_claims(
     path: &Path,
@@ -119,23 +123,21 @@ fn read_claims(
         path.display().to_string()
     };
     if path.as_os_str() == "-" && archives.iter().any(|archive| archive.as_os_str() == "-") {
-        return Err(Failure::usage(
-            "standard input cannot be both the archive and the checksum file",
-        ));
+        return Err(both_from_stdin("the archive", "the checksum file"));
     }
     let bytes = files.bytes(path, CHECKSUM_LIMIT)?;
     let bytes = bytes.map_err(|e| Failure::environment(format!("cannot read {shown}"), &e))?;
     if bytes.len() as u64 > CHECKSUM_LIMIT {
         return Err(Failure::input(format!(
             "{shown} is not a checksum file: it is longer than {CHECKSUM_LIMIT} bytes"
-        )));
+        ))
+        .hint(WHAT_WRITES_ONE));
     }
     let lines = read_checksums(&bytes).map_err(|why| {
-        Failure::input(format!("{shown} is not a checksum file: {why}"))
-            .hint("`sha256sum FILE` writes one, and so does --checksum")
+        Failure::input(format!("{shown} is not a checksum file: {why}")).hint(WHAT_WRITES_ONE)
     })?;
     if lines.is_empty() {
-        return Err(Failure::input(format!("{shown} holds no checksum")));
+        return Err(Failure::input(format!("{shown} holds no checksum")).hint(WHAT_WRITES_ONE));
     }
     let names = lines.iter().map(|line| line.name.clone()).collect();
     let by_name = lines.into_iter().map(|line| (line.name, line.digest));

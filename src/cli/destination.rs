@@ -82,7 +82,8 @@ impl Destination {
         }
         let metadata = path.metadata();
         if metadata.as_ref().is_ok_and(std::fs::Metadata::is_dir) {
-            return Err(Failure::usage(format!("{} is a directory", path.display())));
+            let failure = Failure::usage(format!("{} is a directory", path.display()));
+            return Err(failure.hint(format!("name a file in it, as in {}/FILE", path.display())));
         }
         files.writes(path)?;
         match metadata {
@@ -107,7 +108,8 @@ impl Destination {
             if e.kind() == io::ErrorKind::NotFound && !directory.exists() {
                 let message = format!("cannot write {}", path.display());
                 let cause = io::Error::other(format!("there is no directory {shown}"));
-                return Failure::environment(message, &cause);
+                return Failure::environment(message, &cause)
+                    .hint("create the directory first, or name another file");
             }
             Failure::environment(format!("cannot write to {shown}"), &e)
         })?;

@@ -100,6 +100,14 @@ fn is_standard(path: &Path) -> bool {
     path.as_os_str() == "-"
 }
 
+/// Refuses a command line that names standard input twice.
+pub(crate) fn both_from_stdin(first: &str, second: &str) -> Failure {
+    Failure::usage(format!(
+        "{first} and {second} cannot both come from standard input"
+    ))
+    .hint("give one of the two by its path")
+}
+
 /// Why an output is refused that is an input too.
 fn same(output: &str, input: &str) -> Failure {
     Failure::usage(format!(

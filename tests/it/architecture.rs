@@ -497,6 +497,38 @@ fn every_error_has_its_hint_and_its_class_decided() {
     );
 }
 
+/// What the program itself refuses says what to do instead, like the errors of the library. What the system
+/// refuses names the cure in most cases.
+#[test]
+fn every_failure_of_the_program_has_a_hint() {
+    let mut seen = 0;
+    let mut silent = Vec::new();
+    for file in sources().iter().filter(|file| !file.is_library()) {
+        let code = file.code();
+        for call in ["Failure::usage(", "Failure::input("] {
+            for (at, _) in code.match_indices(call) {
+                seen += 1;
+                // A failure is built in one function, and no other failure before it is done.
+                let rest = &code[at + call.len()..];
+                let end = ["Failure::", "\nfn ", "\n    fn ", "\n    pub"]
+                    .iter()
+                    .filter_map(|next| rest.find(next))
+                    .min();
+                let built = &rest[..end.unwrap_or(rest.len())];
+                if ![".hint(", ".looking_like("]
+                    .iter()
+                    .any(|how| built.contains(how))
+                {
+                    let line = code[..at].lines().count();
+                    silent.push(format!("src/{}:{line}", file.path.display()));
+                }
+            }
+        }
+    }
+    assert!(seen > 20, "failures are made in another way now");
+    assert!(silent.is_empty(), "without a hint: {silent:#?}");
+}
+
 /// What is decided about an error is decided by its type, never by its words: those may change.
 #[test]
 fn no_error_is_told_by_its_words() {

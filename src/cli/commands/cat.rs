@@ -62,7 +62,10 @@ impl Args {
                     return Err(Failure::input(format!("`{path}` is a directory"))
                         .hint("`imgtar ls` lists what is in it"));
                 }
-                _ => return Err(Failure::input(format!("`{path}` is not a regular file"))),
+                _ => {
+                    return Err(Failure::input(format!("`{path}` is not a regular file"))
+                        .hint("`imgtar ls --long` shows what it is"));
+                }
             }
         }
         context.warn_of_image(&loaded, image);

@@ -12,6 +12,7 @@ use super::{Context, Exit, Failure};
 use crate::cli::archive_output::{ArchiveOutputArg, CreatedArg, TagArg};
 use crate::cli::args::OneImageArg;
 use crate::cli::error::warn;
+use crate::cli::files::both_from_stdin;
 
 /// Add what changed in a container to its image as one layer
 ///
@@ -78,9 +79,7 @@ pub(crate) struct Args {
 impl Args {
     pub(crate) fn run(&self, context: &Context) -> Result<Exit, Failure> {
         if self.base.as_os_str() == "-" && self.rootfs.as_os_str() == "-" {
-            return Err(Failure::usage(
-                "BASE and ROOTFS.tar cannot both come from standard input",
-            ));
+            return Err(both_from_stdin("BASE", "ROOTFS.tar"));
         }
         let changes =
             ConfigChanges::parse(&self.changes).map_err(imgtar::output::WriteError::from)?;

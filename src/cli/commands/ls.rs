@@ -169,7 +169,8 @@ pub(super) fn find(
                 let shown = shown(&given);
                 return Err(Failure::input(format!(
                     "`{shown}` leads through a loop of symbolic links"
-                )));
+                ))
+                .hint("`imgtar ls --long` shows where each link points"));
             }
         }
     }
@@ -203,6 +204,7 @@ fn layer(image: &Image, index: usize) -> Result<&Layer, Failure> {
         Failure::input(format!(
             "the image has no layer {index}: it has {count}, counted from 0"
         ))
+        .hint("`imgtar layers` lists them")
     })
 }
 

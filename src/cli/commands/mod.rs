@@ -293,7 +293,11 @@ impl Loaded {
         {
             failure = failure.detail(format!("{}: {}", problem.code, problem.message));
         }
-        Err(failure)
+        Err(failure.hint(if self.set.absent.is_empty() {
+            "this command needs an image; `imgtar verify` checks whatever an archive holds"
+        } else {
+            "save the image again; `imgtar verify` reports what is missing"
+        }))
     }
 }
 

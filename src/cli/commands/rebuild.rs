@@ -21,6 +21,7 @@ use super::{Context, Exit, Failure};
 use crate::cli::archive_output::{ArchiveDestination, LayoutArg, asked_time, names, tag};
 use crate::cli::destination::{Destination, OutputArg};
 use crate::cli::error::warn;
+use crate::cli::files::both_from_stdin;
 use crate::cli::output::is_closed;
 
 /// Rebuild a layered archive from a flat tar and its metadata
@@ -102,9 +103,7 @@ impl Args {
     pub(crate) fn run(&self, context: &Context) -> Result<Exit, Failure> {
         let is_stdin = |path: &Path| path.as_os_str() == "-";
         if is_stdin(&self.flat) && is_stdin(&self.metadata) {
-            return Err(Failure::usage(
-                "the flat tar and the metadata cannot both come from standard input",
-            ));
+            return Err(both_from_stdin("the flat tar", "the metadata"));
         }
         let metadata = context.open_metadata(&self.metadata)?;
         let metadata = Container::open(metadata)?;
