@@ -11,8 +11,14 @@
 #   IMGTAR_DOCKER26   Docker 26.1 with the overlay2 store. It writes the layout of Docker 25 and later.
 #   IMGTAR_DOCKER26C  Docker 26.1 with the containerd image store, which writes yet another one.
 #   IMGTAR_ROOT26     the Debian trixie tree in which the two 26.1 daemons run; `chroot` into it for
-#                     podman, buildah, a newer skopeo, and the 26.1 client.
-# skopeo, umoci and busybox are installed on this machine itself.
+#                     podman 5.4, buildah, a newer skopeo, and the 26.1 client.
+#   IMGTAR_DOCKER28   Docker 28.5 with the overlay2 store.
+#   IMGTAR_DOCKER28C  Docker 28.5 with the containerd image store.
+#   IMGTAR_CONTAINERD28  the containerd 2 of that daemon, for `ctr` in a namespace other than `moby`.
+#   IMGTAR_ROOT28     the Debian forky tree in which these run; `chroot` into it for `ctr`, podman 5.8,
+#                     buildah, skopeo 1.22, umoci, and the 28.5 client.
+# skopeo, umoci and busybox are installed on this machine itself. forky is not released: its versions move,
+# and those above are what it had in November 2026.
 #
 # `start` may be run again at any time: what is there is kept, and a daemon that already answers is used,
 # whoever started it. `stop` never touches what `start` found running: it goes by the record that `start`
@@ -22,8 +28,9 @@
 set -eu
 
 work=${TMPDIR:-/tmp}/engines
-tree=$work/trixie     # the trixie file system as debootstrap made it
-root=$work/d26root    # the same tree bind-mounted: a mount point of its own is what pivot_root wants
+# Each tree as debootstrap made it, and bind-mounted: a mount point of its own is what pivot_root wants.
+root26=$work/d26root # trixie
+root28=$work/d28root # forky
 record=${IMGTAR_ENGINES_RECORD:-$work/started-by-imgtar}
 
 say() { printf 'engines: %s\n' "$*" >&2; }
@@ -87,15 +94,17 @@ install_here() {
         die "apt-get install failed: $(tail -n 1 "$work/apt.log")"
 }
 
-make_tree() {
+make_tree() { # suite
+    tree=$work/$1
     [ -x "$tree/usr/bin/apt-get" ] && return 0
-    say 'making the trixie tree'
+    say "making the $1 tree"
     mirror=$(awk '$1 == "URIs:" { print $2; exit }' /etc/apt/sources.list.d/debian.sources)
     [ -n "$mirror" ] || die 'no Debian mirror in /etc/apt/sources.list.d/debian.sources'
     # Made under another name first, so that an interrupted run does not leave half a tree that looks whole.
     rm -rf --one-file-system "$tree.new"
-    debootstrap --variant=minbase trixie "$tree.new" "$mirror" >"$work/debootstrap.log" 2>&1 ||
-        die "debootstrap failed: $(tail -n 1 "$work/debootstrap.log")"
+    # debootstrap is bookworm's and may not know the suite, but all of Debian's are made by one script.
+    debootstrap --variant=minbase "$1" "$tree.new" "$mirror" /usr/share/debootstrap/scripts/sid \
+        >"$work/$1-debootstrap.log" 2>&1 || die "debootstrap of $1 failed: $(tail -n 1 "$work/$1-debootstrap.log")"
     # The tree has to reach the mirror the way this machine does: proxies, name servers, certificates.
     cp -n /etc/apt/apt.conf.d/* "$tree.new/etc/apt/apt.conf.d/" 2>/dev/null || true
     cp /etc/resolv.conf "$tree.new/etc/resolv.conf"
@@ -103,33 +112,38 @@ make_tree() {
     mv "$tree.new" "$tree"
 }
 
-mount_tree() {
-    mkdir -p "$root"
-    mounted "$root" && return 0
-    echo "mount $root" >>"$record"
-    mount --bind "$tree" "$root"
-    mount --make-rprivate "$root"
+mount_tree() { # suite, where
+    mkdir -p "$2"
+    mounted "$2" && return 0
+    echo "mount $2" >>"$record"
+    mount --bind "$work/$1" "$2"
+    mount --make-rprivate "$2"
     for d in proc sys dev; do
-        echo "mount $root/$d" >>"$record"
-        mount --rbind "/$d" "$root/$d"
-        mount --make-rslave "$root/$d"
+        echo "mount $2/$d" >>"$record"
+        mount --rbind "/$d" "$2/$d"
+        mount --make-rslave "$2/$d"
     done
 }
 
-in_tree() { # command
+in_tree() { # root directory, command
     # The tree has another /tmp than ours, wherever ours is.
-    env -u TMPDIR PATH=/usr/sbin:/usr/bin:/sbin:/bin chroot "$root" "$@"
+    env -u TMPDIR PATH=/usr/sbin:/usr/bin:/sbin:/bin chroot "$@"
 }
 
-install_tree() {
+install_tree() { # suite, root directory, packages
+    suite=$1 root=$2
+    shift 2
     # An installation that was interrupted leaves programs that are there but not set up.
-    [ -x "$tree/usr/sbin/dockerd" ] && [ -x "$tree/usr/bin/podman" ] && [ -z "$(in_tree dpkg --audit)" ] && return 0
-    say 'installing Docker 26.1, podman, buildah and skopeo in the tree'
-    in_tree sh -eu -c '
+    [ -x "$root/usr/sbin/dockerd" ] && [ -x "$root/usr/bin/podman" ] && [ -z "$(in_tree "$root" dpkg --audit)" ] &&
+        return 0
+    say "installing Docker, podman, buildah and skopeo in the $suite tree"
+    # shellcheck disable=SC2016 # expanded by the tree's shell
+    in_tree "$root" sh -eu -c '
         apt-get update -qq
-        apt-get install -y -qq --no-install-recommends ca-certificates iptables docker.io docker-cli \
-            docker-buildx podman buildah skopeo umoci
-    ' >"$work/trixie-apt.log" 2>&1 || die "apt-get install in the tree failed: $(tail -n 1 "$work/trixie-apt.log")"
+        apt-get install -y -qq --no-install-recommends "$@"
+    ' sh ca-certificates iptables docker.io docker-cli docker-buildx podman buildah skopeo umoci "$@" \
+        >"$work/$suite-apt.log" 2>&1 ||
+        die "apt-get install in the $suite tree failed: $(tail -n 1 "$work/$suite-apt.log")"
 }
 
 start_daemon() { # name, root directory or '', further flags of dockerd
@@ -159,24 +173,75 @@ start_daemon() { # name, root directory or '', further flags of dockerd
     die "$name did not start: $(tail -n 1 "$work/$name.log")"
 }
 
+start_pair() { # name, root directory: one daemon with the overlay2 store and one with containerd's
+    start_daemon "$1" "$2" --storage-driver=overlay2 --ip6tables=false
+    mkdir -p "$2/etc/${1}c"
+    echo '{"features":{"containerd-snapshotter":true}}' >"$2/etc/${1}c/daemon.json"
+    start_daemon "${1}c" "$2" "--config-file=/etc/${1}c/daemon.json" --ip6tables=false
+}
+
+# What is done side by side; `start` has the words for it.
+on_this_machine() {
+    start_daemon d20 '' --storage-driver=overlay2
+}
+
+in_trixie() {
+    make_tree trixie
+    mount_tree trixie "$root26"
+    install_tree trixie "$root26"
+    start_pair d26 "$root26"
+}
+
+in_forky() {
+    make_tree forky
+    mount_tree forky "$root28"
+    # Without the program xz Docker refuses layers that are compressed with it.
+    install_tree forky "$root28" containerd xz-utils
+    start_pair d28 "$root28"
+}
+
+jobs=
+in_background() { # function
+    # In a process group of its own, and that is all that job control is wanted for: if we are interrupted,
+    # what makes a tree must not go on behind the back of a `stop` that follows. A daemon has left the group.
+    set -m
+    { set +m; "$1"; } >&2 </dev/null &
+    set +m
+    jobs="$jobs $!"
+}
+
+end_jobs() {
+    for group in $jobs; do
+        kill -- "-$group" 2>/dev/null || true
+    done
+    wait
+}
+
 start() {
     [ "$(id -u)" = 0 ] || die 'needs root'
     export DEBIAN_FRONTEND=noninteractive
     mkdir -p "$work"
     install_here
-    start_daemon d20 '' --storage-driver=overlay2
-    make_tree
-    mount_tree
-    install_tree
-    start_daemon d26 "$root" --storage-driver=overlay2 --ip6tables=false
-    mkdir -p "$root/etc/d26c"
-    echo '{"features":{"containerd-snapshotter":true}}' >"$root/etc/d26c/daemon.json"
-    start_daemon d26c "$root" --config-file=/etc/d26c/daemon.json --ip6tables=false
+    trap 'end_jobs; exit 130' INT
+    trap 'end_jobs; exit 143' TERM
+    # All side by side: making a tree takes minutes, most of which pass while packages come and are unpacked.
+    for job in on_this_machine in_trixie in_forky; do
+        in_background "$job"
+    done
+    failed=0
+    for job in $jobs; do
+        wait "$job" || failed=1
+    done
+    [ "$failed" = 0 ] || exit 1
     cat <<END
 export IMGTAR_DOCKER20=unix:///run/d20/docker.sock
-export IMGTAR_DOCKER26=unix://$root/run/d26/docker.sock
-export IMGTAR_DOCKER26C=unix://$root/run/d26c/docker.sock
-export IMGTAR_ROOT26=$root
+export IMGTAR_DOCKER26=unix://$root26/run/d26/docker.sock
+export IMGTAR_DOCKER26C=unix://$root26/run/d26c/docker.sock
+export IMGTAR_ROOT26=$root26
+export IMGTAR_DOCKER28=unix://$root28/run/d28/docker.sock
+export IMGTAR_DOCKER28C=unix://$root28/run/d28c/docker.sock
+export IMGTAR_CONTAINERD28=unix://$root28/run/d28c/exec/containerd/containerd.sock
+export IMGTAR_ROOT28=$root28
 END
 }
 

@@ -597,6 +597,11 @@ fn docker_26_loads_it() {
 }
 
 #[test]
+fn docker_28_loads_it() {
+    loads(Docker::d28());
+}
+
+#[test]
 fn docker_20_loads_it() {
     loads(Docker::d20());
 }

@@ -409,6 +409,16 @@ fn docker_26_with_containerd() {
     with(Docker::d26c(), Store::Containerd);
 }
 
+#[test]
+fn docker_28() {
+    with(Docker::d28(), Store::Graph);
+}
+
+#[test]
+fn docker_28_with_containerd() {
+    with(Docker::d28c(), Store::Containerd);
+}
+
 // --- without an engine ----------------------------------------------------------------------------
 
 /// A rootfs tar on top of an image; the new archive, or what imgtar says.

@@ -392,8 +392,7 @@ fn engines_import_what_is_flattened() {
         imgtar(&["flatten", archive, "-o", &file]).exits(0);
         files.push((file, archive));
     }
-    for docker in [Docker::d20(), Docker::d26(), Docker::d26c()] {
-        let Some(docker) = docker else { continue };
+    for docker in Docker::classic().chain(Docker::with_containerd()) {
         let guard = Guard::new(docker, false);
         for (file, archive) in &files {
             guard.round_trip(file, archive);

@@ -426,7 +426,7 @@ fn engines_load_what_was_imported() {
         let id = imgtar(&args).succeeds().out().trim().to_owned();
         written.push((layout, out, id));
     }
-    for docker in [Docker::d20(), Docker::d26()].into_iter().flatten() {
+    for docker in Docker::classic() {
         for (layout, out, id) in written.iter().filter(|(layout, ..)| *layout != "oci") {
             docker.run_on(&["load", "-q"], out);
             let loaded = inspect(&docker, &name);
@@ -434,7 +434,7 @@ fn engines_load_what_was_imported() {
             assert_eq!(text(&loaded["Id"]), id, "{layout}");
         }
     }
-    if let Some(docker) = Docker::d26c() {
+    for docker in Docker::with_containerd() {
         for (layout, out, _) in &written {
             docker.run_on(&["load", "-q"], out);
             let loaded = inspect(&docker, &name);

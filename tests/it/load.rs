@@ -18,7 +18,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::support::{
-    Docker, Tree, archives, engines, finish, repository, sha256, shared, shown, tool,
+    Ctr, Docker, Podman, Tree, archives, engines, finish, repository, sha256, shared, shown, tool,
 };
 
 const LAYOUTS: [ArchiveLayout; 3] = [
@@ -99,6 +99,24 @@ impl Written {
         assert_eq!(layers(inspected), self.diff_ids, "{}", self.what);
     }
 
+    /// Imports it with containerd's client, which also unpacks it, and takes it out again.
+    fn import_into(&self, ctr: &Ctr, options: &[&str]) {
+        ctr.import(options, &self.path());
+        let name = format!("docker.io/library/{}", self.name);
+        let listed = ctr.ask(&["images", "ls", &format!("name=={name}")]);
+        let row: Vec<&str> = listed
+            .lines()
+            .nth(1)
+            .unwrap_or("")
+            .split_whitespace()
+            .collect();
+        assert_eq!(row.first(), Some(&name.as_str()), "{}: {listed}", self.what);
+        if let Some(manifest) = &self.image.manifest {
+            assert_eq!(row[2], manifest.to_string(), "{}: {listed}", self.what);
+        }
+        ctr.ask(&["images", "rm", "--sync", &name]);
+    }
+
     /// The transport by which skopeo and podman read it.
     fn transport(&self) -> &'static str {
         match self.layout {
@@ -108,34 +126,25 @@ impl Written {
     }
 
     /// Reads it with skopeo, and has skopeo copy it, which reads every layer.
-    fn read_by_skopeo(&self, skopeo: &str) {
+    fn read_by_skopeo(&self, skopeo: &Skopeo) {
+        let path = skopeo.take(&self.path());
         let sources = match self.layout {
             // Two archives in one.
             ArchiveLayout::Docker => vec!["docker-archive", "oci-archive"],
             _ => vec![self.transport()],
         };
         for transport in sources {
-            let source = format!("{transport}:{}", self.path());
-            let mut inspect = Command::new(skopeo);
-            inspect.args(["inspect", "--config", "--raw", &source]);
-            assert_eq!(
-                sha256(&finish(inspect).stdout),
-                self.image.id.to_string(),
-                "{}",
-                self.what
-            );
-            let to = self.directory.path().join(format!("copy-{transport}"));
-            let mut copy = Command::new(skopeo);
-            copy.args(["copy", "-q", "--insecure-policy", &source]);
-            copy.arg(format!("dir:{}", shown(&to)));
-            finish(copy);
+            let source = format!("{transport}:{path}");
+            let config = skopeo.run(&["inspect", "--config", "--raw", &source]);
+            assert_eq!(sha256(&config), self.image.id.to_string(), "{}", self.what);
+            let to = skopeo.copy_to(transport);
+            skopeo.run(&["copy", "-q", "--insecure-policy", &source, &to]);
         }
         if self.layout == ArchiveLayout::Oci {
             // By its name.
-            let source = format!("oci-archive:{}:{}", self.path(), self.name);
-            let mut inspect = Command::new(skopeo);
-            inspect.args(["inspect", "--config", "--raw", &source]);
-            assert_eq!(finish(inspect).stdout, self.config, "{}", self.what);
+            let source = format!("oci-archive:{path}:{}", self.name);
+            let config = skopeo.run(&["inspect", "--config", "--raw", &source]);
+            assert_eq!(config, self.config, "{}", self.what);
         }
     }
 
@@ -175,38 +184,55 @@ impl Drop for Loaded<'_> {
     }
 }
 
-/// podman with a store of its own.
-struct Podman {
-    tree: Tree,
+/// A skopeo, with a directory that it can see.
+struct Skopeo {
+    tree: Option<Tree>,
     directory: TempDir,
     inside: String,
 }
 
-impl Podman {
-    fn find() -> Option<Self> {
-        let tree = Tree::find()?;
+impl Skopeo {
+    /// This machine's: 1.9 on Debian bookworm.
+    fn of_this_machine() -> Option<Self> {
+        tool("skopeo")?;
+        let directory = tempfile::tempdir().expect("a directory");
+        Some(Self {
+            tree: None,
+            inside: shown(directory.path()),
+            directory,
+        })
+    }
+
+    /// 1.22.
+    fn of_today() -> Option<Self> {
+        let tree = Tree::forky()?;
         let (directory, inside) = tree.directory();
         Some(Self {
-            tree,
+            tree: Some(tree),
             directory,
             inside,
         })
     }
 
-    /// Copies a file to where podman sees it.
+    /// Copies a file to where skopeo sees it.
     fn take(&self, path: &str) -> String {
         fs::copy(path, self.directory.path().join("in.tar")).expect("room");
         format!("{}/in.tar", self.inside)
     }
 
+    /// Where a copy goes: nothing is there.
+    fn copy_to(&self, name: &str) -> String {
+        drop(fs::remove_dir_all(self.directory.path().join(name)));
+        format!("dir:{}/{name}", self.inside)
+    }
+
+    #[track_caller]
     fn run(&self, args: &[&str]) -> Vec<u8> {
-        let mut command = self.tree.command("podman");
-        command
-            .env("PODMAN_IGNORE_CGROUPSV1_WARNING", "1")
-            .args(["--root", &format!("{}/root", self.inside)])
-            .args(["--runroot", &format!("{}/run", self.inside)])
-            .args(["--storage-driver", "vfs", "--cgroup-manager", "cgroupfs"])
-            .args(args);
+        let mut command = match &self.tree {
+            Some(tree) => tree.command("skopeo"),
+            None => Command::new("skopeo"),
+        };
+        command.args(args);
         finish(command).stdout
     }
 }
@@ -271,6 +297,13 @@ fn each(fits: impl Fn(ArchiveLayout) -> bool, test: impl Fn(&Written)) {
     }
 }
 
+/// Every sample in one of these layouts, which take turns: where loading takes its time.
+fn in_turn(layouts: &[ArchiveLayout], test: impl Fn(&Written)) {
+    for (i, (what, image)) in samples().into_iter().enumerate() {
+        test(&Written::new(image, layouts[i % layouts.len()], &what));
+    }
+}
+
 #[test]
 fn docker_20_loads_what_is_written() {
     let Some(docker) = Docker::d20() else { return };
@@ -293,36 +326,77 @@ fn docker_26_with_containerd_loads_what_is_written() {
 }
 
 #[test]
+fn docker_28_loads_what_is_written() {
+    let Some(docker) = Docker::d28() else { return };
+    in_turn(&LAYOUTS[..2], |written| written.load_into(&docker, false));
+}
+
+#[test]
+fn docker_28_with_containerd_loads_what_is_written() {
+    let Some(docker) = Docker::d28c() else { return };
+    in_turn(&LAYOUTS, |written| written.load_into(&docker, true));
+}
+
+#[test]
+fn ctr_imports_what_is_written() {
+    let namespace = format!("imgtar-load-{}", process::id());
+    let Some(ctr) = Ctr::find(&namespace) else {
+        return;
+    };
+    in_turn(&LAYOUTS, |written| {
+        written.import_into(&ctr, &[]);
+        // As kind does it.
+        written.import_into(&ctr, &["--all-platforms", "--digests"]);
+    });
+}
+
+#[test]
 fn skopeo_reads_what_is_written() {
-    let Some(skopeo) = tool("skopeo") else { return };
-    each(|_| true, |written| written.read_by_skopeo(skopeo));
+    let Some(skopeo) = Skopeo::of_this_machine() else {
+        return;
+    };
+    each(|_| true, |written| written.read_by_skopeo(&skopeo));
+}
+
+#[test]
+fn skopeo_of_today_reads_what_is_written() {
+    let Some(skopeo) = Skopeo::of_today() else {
+        return;
+    };
+    each(|_| true, |written| written.read_by_skopeo(&skopeo));
+}
+
+fn with_podman(podman: Option<Podman>) {
+    let Some(podman) = podman else { return };
+    in_turn(&LAYOUTS, |written| written.read_by_podman(&podman));
 }
 
 #[test]
 fn podman_loads_what_is_written() {
-    let Some(podman) = Podman::find() else { return };
-    // It takes seconds to load one, so it gets some samples in one layout each.
-    for (i, (what, image)) in samples().into_iter().enumerate() {
-        let written = Written::new(image, LAYOUTS[i % LAYOUTS.len()], &what);
-        written.read_by_podman(&podman);
-    }
+    with_podman(Podman::with_vfs());
 }
 
-/// `squash` of every archive that an engine wrote loads.
+#[test]
+fn podman_of_today_loads_what_is_written() {
+    with_podman(Podman::with_overlay());
+}
+
+/// `squash` of every archive that an engine wrote loads. Docker 28 gets each into one of its two stores, in
+/// turn.
 #[test]
 fn squashed_archives_load() {
-    let dockers: Vec<(Docker, bool)> = [
-        (Docker::d20(), false),
-        (Docker::d26(), false),
-        (Docker::d26c(), true),
-    ]
-    .into_iter()
-    .filter_map(|(docker, containerd)| Some((docker?, containerd)))
-    .collect();
-    if dockers.is_empty() {
+    let mut older = vec![(Docker::d20(), false), (Docker::d26(), false)];
+    older.push((Docker::d26c(), true));
+    let newer = [(Docker::d28(), false), (Docker::d28c(), true)];
+    if older
+        .iter()
+        .chain(&newer)
+        .all(|(docker, _)| docker.is_none())
+    {
         return;
     }
     let directory = shared("archives").unwrap_or_else(|| repository("testdata/engines"));
+    let mut turn = newer.iter().cycle();
     for name in archives(&directory)
         .iter()
         .filter(|name| !name.contains("export"))
@@ -330,8 +404,10 @@ fn squashed_archives_load() {
         for image in images(&format!("{directory}/{name}")) {
             let what = format!("{name} {} squashed", image.display_name());
             let written = Written::new(squashed(&image, 0), ArchiveLayout::Docker, &what);
-            for (docker, containerd) in &dockers {
-                written.load_into(docker, *containerd);
+            for (docker, containerd) in older.iter().chain(turn.next()) {
+                if let Some(docker) = docker {
+                    written.load_into(docker, *containerd);
+                }
             }
         }
     }

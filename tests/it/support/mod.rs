@@ -3,6 +3,7 @@
 //! What is absent is skipped loudly: a `SKIPPED: … because …` line on standard error, past the
 //! capturing of `cargo test`. `IMGTAR_REQUIRE_SHARED=1` and `IMGTAR_REQUIRE_ENGINES=1` turn a skip
 //! into a failure.
+mod engines;
 pub mod forge;
 pub mod listing;
 pub mod measured;
@@ -10,12 +11,11 @@ pub mod packed;
 mod work;
 
 use std::env;
-use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{self, Read as _, Write as _};
 use std::num::NonZeroUsize;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::path::Path;
+use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 use std::thread;
 
@@ -27,6 +27,7 @@ use imgtar::tree::Warning;
 use imgtar::{Jobs, Options};
 use serde_json::Value;
 
+pub use engines::{Ctr, Docker, Podman, Tree, finish, tool};
 pub use work::Work;
 
 // --- running imgtar -------------------------------------------------------------------------------
@@ -378,221 +379,4 @@ pub fn skip(what: &str, why: &str) {
 /// Says something to whoever runs the tests: not with `eprintln`, which the test harness would swallow.
 pub fn say(line: &str) {
     drop(io::stderr().write_all(format!("{line}\n").as_bytes()));
-}
-
-fn skip_engine(what: &str, why: &str) {
-    assert!(
-        !required("IMGTAR_REQUIRE_ENGINES"),
-        "{what} is required, but {why}"
-    );
-    skip(&format!("what needs {what}"), why);
-}
-
-// --- engines --------------------------------------------------------------------------------------
-
-/// A Docker engine with the client of its own release.
-#[derive(Clone, Debug)]
-pub struct Docker {
-    name: &'static str,
-    program: &'static str,
-    /// Where the engine listens, as its client calls it.
-    host: String,
-    /// The tree that engine and client run in, if it is not this machine's.
-    root: Option<PathBuf>,
-    /// Whether the engine is here for tests alone, so that its build cache may be cleared.
-    pub ours: bool,
-}
-
-impl Docker {
-    /// Docker 20.10 with the overlay2 store.
-    pub fn d20() -> Option<Self> {
-        Self::in_variable("Docker 20.10", "IMGTAR_DOCKER20", false)
-    }
-
-    /// Docker 26.1 with the overlay2 store.
-    pub fn d26() -> Option<Self> {
-        Self::in_variable("Docker 26.1", "IMGTAR_DOCKER26", true)
-    }
-
-    /// Docker 26.1 with the containerd store.
-    pub fn d26c() -> Option<Self> {
-        Self::in_variable("Docker 26.1 with containerd", "IMGTAR_DOCKER26C", true)
-    }
-
-    fn in_variable(name: &'static str, variable: &str, in_tree: bool) -> Option<Self> {
-        let Ok(host) = env::var(variable) else {
-            skip_engine(name, &format!("{variable} is not set"));
-            return None;
-        };
-        let mut docker = Self {
-            name,
-            program: "/usr/bin/docker",
-            host,
-            root: None,
-            ours: true,
-        };
-        if in_tree {
-            let root = Tree::find()?.0;
-            let prefix = format!("unix://{}", root.display());
-            if let Some(inside) = docker.host.strip_prefix(&prefix) {
-                docker.host = format!("unix://{inside}");
-            }
-            docker.root = Some(root);
-        }
-        docker.answering()
-    }
-
-    /// Whatever Docker this machine has, where no engine was set up for the tests. `None` without a
-    /// word where one was.
-    pub fn of_this_machine() -> Option<Self> {
-        let named = ["IMGTAR_DOCKER20", "IMGTAR_DOCKER26", "IMGTAR_DOCKER26C"];
-        if named.iter().any(|variable| env::var_os(variable).is_some()) {
-            return None;
-        }
-        let socket = "unix:///var/run/docker.sock".to_owned();
-        let docker = Self {
-            name: "this machine's Docker",
-            program: "docker",
-            host: env::var("DOCKER_HOST").unwrap_or(socket),
-            root: None,
-            ours: false,
-        };
-        docker.answering()
-    }
-
-    fn answering(self) -> Option<Self> {
-        match self.command(&["info"]).output() {
-            Ok(output) if output.status.success() => Some(self),
-            Ok(output) => {
-                let why = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-                skip_engine(self.name, &format!("it does not answer: {why}"));
-                None
-            }
-            Err(why) => {
-                skip_engine(
-                    self.name,
-                    &format!("{} does not start: {why}", self.program),
-                );
-                None
-            }
-        }
-    }
-
-    /// A command of the engine's client, with UTC for a time zone.
-    pub fn command<S: AsRef<OsStr>>(&self, args: &[S]) -> Command {
-        let mut command = match &self.root {
-            None => Command::new(self.program),
-            Some(root) => inside(root, "docker"),
-        };
-        command
-            .args(args)
-            .env("DOCKER_HOST", &self.host)
-            .env("TZ", "UTC")
-            .stdin(Stdio::null());
-        command
-    }
-
-    /// What a command prints; it has to succeed.
-    #[track_caller]
-    pub fn run<S: AsRef<OsStr>>(&self, args: &[S]) -> Vec<u8> {
-        finish(self.command(args)).stdout
-    }
-
-    /// What a command prints when it is given a file; it has to succeed.
-    #[track_caller]
-    pub fn run_on<S: AsRef<OsStr>>(&self, args: &[S], input: &str) -> Vec<u8> {
-        let mut command = self.command(args);
-        command.stdin(File::open(input).expect("the input can be opened"));
-        finish(command).stdout
-    }
-
-    /// The text that a command prints.
-    #[track_caller]
-    pub fn ask<S: AsRef<OsStr>>(&self, args: &[S]) -> String {
-        String::from_utf8(self.run(args)).expect("Docker prints UTF-8")
-    }
-
-    /// Runs a command whose failure is no news: tidying up.
-    pub fn try_run<S: AsRef<OsStr>>(&self, args: &[S]) {
-        drop(self.command(args).output());
-    }
-
-    /// A path as this machine sees what the engine calls `path`.
-    pub fn path_of(&self, path: &str) -> PathBuf {
-        match &self.root {
-            None => PathBuf::from(path),
-            Some(root) => root.join(path.trim_start_matches('/')),
-        }
-    }
-}
-
-/// The tree in which the newer engines and tools live.
-pub struct Tree(PathBuf);
-
-impl Tree {
-    /// The tree that `IMGTAR_ROOT26` names; `None`, loudly, where there is none.
-    pub fn find() -> Option<Self> {
-        let Some(root) = env::var_os("IMGTAR_ROOT26") else {
-            skip_engine("the tree of Docker 26.1", "IMGTAR_ROOT26 is not set");
-            return None;
-        };
-        Some(Self(root.into()))
-    }
-
-    /// A command that runs in the tree.
-    pub fn command(&self, program: &str) -> Command {
-        inside(&self.0, program)
-    }
-
-    /// A directory in the tree that is removed with its guard, and what the tree calls it.
-    pub fn directory(&self) -> (tempfile::TempDir, String) {
-        let directory = tempfile::Builder::new()
-            .prefix("imgtar-")
-            .tempdir_in(self.0.join("tmp"))
-            .expect("a directory in the tree");
-        let below = directory
-            .path()
-            .strip_prefix(&self.0)
-            .expect("below the root");
-        let name = format!("/{}", shown(below));
-        (directory, name)
-    }
-}
-
-fn inside(root: &Path, program: &str) -> Command {
-    let mut command = Command::new("chroot");
-    command
-        .arg(root)
-        .arg(program)
-        .env_remove("TMPDIR")
-        .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
-        .env("HOME", "/root");
-    command
-}
-
-/// A program on the `PATH`; `None`, loudly, where there is none.
-pub fn tool(name: &'static str) -> Option<&'static str> {
-    let found = env::var_os("PATH").is_some_and(|path| {
-        env::split_paths(&path).any(|directory| directory.join(name).is_file())
-    });
-    if !found {
-        skip_engine(name, "it is not on the PATH");
-        return None;
-    }
-    Some(name)
-}
-
-/// Waits for a command that has to succeed.
-#[track_caller]
-pub fn finish(mut command: Command) -> Output {
-    let output = match command.output() {
-        Ok(output) => output,
-        Err(why) => panic!("{command:?}: {why}"),
-    };
-    assert!(
-        output.status.success(),
-        "{command:?} failed: {}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    output
 }
