@@ -68,6 +68,14 @@ pub enum Limit {
     NotedEntries,
     /// Entries that `verify` applies to each other, for all images together.
     SurveyedEntries,
+    /// Directories and files that one layer, or the archive itself, makes while `verify` predicts what becomes
+    /// of it in one engine.
+    UnpackedEntries,
+    /// Names that are looked up for the same.
+    UnpackedSteps,
+    /// Entries of lower layers that `verify` keeps, for all images together, to predict what containerd finds
+    /// there, and names that were looked up to make them.
+    LowerEntries,
 }
 
 /// What a limit counts.
@@ -92,8 +100,8 @@ const MIB: u64 = 1 << 20;
 /// The longest path that Linux takes, in bytes: `PATH_MAX` less the NUL that ends it.
 pub const LONGEST_PATH: u64 = 4 * KIB - 1;
 
-/// In the order of [`Limit`]; a test holds it against `docs/security.md`.
-const TABLE: [Row; 25] = [
+/// In the order of [`Limit`]; a test compares it with `docs/security.md`.
+const TABLE: [Row; 28] = [
     Row(Limit::Expanded, "expanded", 512 * MIB, Unit::Bytes),
     Row(Limit::Ratio, "ratio", 200, Unit::Count),
     Row(
@@ -129,6 +137,19 @@ const TABLE: [Row; 25] = [
         50_000_000,
         Unit::Count,
     ),
+    Row(
+        Limit::UnpackedEntries,
+        "unpacked-entries",
+        500_000,
+        Unit::Count,
+    ),
+    Row(
+        Limit::UnpackedSteps,
+        "unpacked-steps",
+        2_000_000,
+        Unit::Count,
+    ),
+    Row(Limit::LowerEntries, "lower-entries", 500_000, Unit::Count),
 ];
 
 impl Limit {

@@ -357,7 +357,7 @@ impl Checker<'_> {
         }
         if unchecked > 0 {
             let message = format!(
-                "the layers of {unchecked} images hold too many entries to look at each: their names, links and whiteouts are not checked, their bytes are"
+                "the layers of {unchecked} images hold too many entries to look at each: their names, links and whiteouts are not checked, and engines may refuse some of them; their bytes are checked"
             );
             self.problems
                 .push(Problem::warning(Code::EntriesUnchecked, message));

@@ -72,7 +72,8 @@ pub struct VerifyLoader {
     /// The options that it is started with.
     pub options: Option<&'static str>,
     /// `loads`; `loads-broken` if it ends with success and an image cannot be run; `refuses`;
-    /// `makes-nothing` if it ends with success and without an image.
+    /// `makes-nothing` if it ends with success and without an image; `unknown` if predicting it would take
+    /// more than a limit allows.
     pub verdict: &'static str,
     /// Why, where it does not simply load.
     pub reason: Option<String>,

@@ -6,8 +6,10 @@
 //! those that follow public reports, in `../shared/{truth,reports,attack}`.
 
 use std::collections::BTreeMap;
+use std::fs;
 
-use crate::support::{cases, imgtar, read, repository, say, shared, text};
+use crate::support::forge::{self, Entry};
+use crate::support::{self, cases, imgtar, read, repository, say, shared, text};
 use serde_json::Value;
 
 /// An engine that was asked.
@@ -260,4 +262,87 @@ fn crafted_archives_are_predicted() {
     let columns: Vec<(usize, Asked)> = (1..).zip(columns).collect();
     let rows = rows(&table, |name| format!("{root}/{name}"), &columns);
     compare(&rows, &[]);
+}
+
+/// Where a prediction would take more than a limit allows, nothing is predicted, and that is said.
+#[test]
+fn what_is_too_much_to_predict_is_unknown() {
+    let directory = |name: &str| Entry::new(b'5', name.as_bytes());
+    let lower = [directory("d"), Entry::file("d/a", b"a")];
+    // One directory has no entry here, another is reached by a link of this layer.
+    let mut link = Entry::new(b'2', b"m");
+    link.link = b"e".to_vec();
+    let upper = [
+        Entry::file("d/b", b"b"),
+        directory("e"),
+        link,
+        Entry::file("m/c", b"c"),
+    ];
+    let layers = [forge::layer(&lower), forge::layer(&upper)];
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = support::shown(&directory.path().join("app.tar"));
+    fs::write(&path, forge::archive(&layers, forge::Form::Hybrid)).expect("room for the archive");
+    let verdicts = |limit: &str| -> BTreeMap<String, String> {
+        let run = imgtar(&["verify", "--json", "--limit", limit, &path]).exits(0);
+        let report = run.json();
+        let all = report["archives"][0]["loaders"].as_array().cloned();
+        let all = all.expect("predictions").into_iter();
+        all.map(|loader| {
+            let store = loader["store"].as_str().unwrap_or_default();
+            let name = format!("{} {store}", text(&loader["engine"]));
+            let verdict = text(&loader["verdict"]);
+            if verdict == "unknown" {
+                let (named, value) = limit.split_once('=').expect("a limit");
+                let why = format!("the limit `{named}` allows {value}");
+                assert_eq!(loader["reason"], why.as_str());
+                assert_eq!(loader["quoted"], false);
+                let fates = loader["images"].as_array().expect("images");
+                assert!(fates.iter().all(|fate| fate["loaded"] == false), "{loader}");
+            } else {
+                assert_eq!(verdict, "loads", "{loader}");
+            }
+            (name, verdict.to_owned())
+        })
+        .collect()
+    };
+    let expect = |limit: &str, unknown: &[&str]| {
+        let found = verdicts(limit);
+        let found = found.iter().filter(|(_, verdict)| *verdict == "unknown");
+        let found: Vec<&str> = found.map(|(name, _)| name.trim()).collect();
+        assert_eq!(found, unknown, "{limit}");
+    };
+    // skopeo unpacks nothing, and podman on vfs goes by the merged tree.
+    let unpacking = [
+        "ctr",
+        "docker classic",
+        "docker containerd",
+        "podman overlay",
+    ];
+    expect("unpacked-entries=100", &[]);
+    expect("unpacked-entries=3", &unpacking);
+    expect("unpacked-steps=100", &[]);
+    expect("unpacked-steps=0", &unpacking);
+    expect("lower-entries=100", &[]);
+    // containerd alone looks into lower layers.
+    expect("lower-entries=1", &["ctr", "docker containerd"]);
+
+    let args = ["verify", "--limit", "lower-entries=1", &path];
+    let run = imgtar(&args).exits(0);
+    assert!(
+        run.out().contains(
+            "Docker 26.1 and 29.7 (containerd store) is not predicted: the limit `lower-entries` allows 1\n"
+        ),
+        "{run}"
+    );
+    assert!(
+        run.out().contains(
+            "; not predicted for Docker 26.1 and 29.7 (containerd store), ctr 1.7 and 2.1"
+        ),
+        "{run}"
+    );
+    // Whoever needs it to load cannot rely on it.
+    for (engine, code) in [("docker-classic", 0), ("docker-containerd", 1)] {
+        let args = [&args[..], &["--loads", engine]].concat();
+        imgtar(&args).exits(code);
+    }
 }

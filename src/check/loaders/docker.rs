@@ -42,6 +42,7 @@ pub(super) fn load(facts: &Facts<'_>, version: ClassicVersion, sheet: &mut Sheet
     let rules = Rules {
         engine: version.unpacker(),
         is_layer: false,
+        limits: facts.limits(),
     };
     attributes::outer(facts.archive.members())?;
     unpack(facts.archive.members().iter().map(piece), rules)?;

@@ -30,7 +30,7 @@ use super::blobs::{Blobs, ReadBlob};
 use crate::archive::{Contents, Member, MemberKind, MemberName};
 use crate::base::digest::{Algorithm, DiffId, Digest, Hasher};
 use crate::base::jobs::{self, Jobs};
-use crate::base::limits::Limit;
+use crate::base::limits::{Exceeded, Limit, Limits};
 use crate::base::problem::{Code, Problem};
 use crate::document::JsonError;
 use crate::image::{Image, ImageSet, Layer, LoadError, RefusedTag, Unreadable};
@@ -51,13 +51,15 @@ pub enum Refusal {
     Says(String),
     /// Why it refuses, in our words: its own cannot be predicted.
     Because(String),
+    /// Nothing is predicted: it would take more than this limit allows.
+    Unpredicted(String),
 }
 
 impl Refusal {
     /// The text, whosever it is.
     pub fn text(&self) -> &str {
         match self {
-            Self::Says(text) | Self::Because(text) => text,
+            Self::Says(text) | Self::Because(text) | Self::Unpredicted(text) => text,
         }
     }
 
@@ -65,7 +67,7 @@ impl Refusal {
     fn within(self, first: &str) -> Self {
         match self {
             Self::Says(then) => Self::Says(format!("{first}{then}")),
-            because @ Self::Because(_) => because,
+            ours @ (Self::Because(_) | Self::Unpredicted(_)) => ours,
         }
     }
 
@@ -73,7 +75,7 @@ impl Refusal {
     fn then(self, last: &str) -> Self {
         match self {
             Self::Says(text) => Self::Says(format!("{text}{last}")),
-            because @ Self::Because(_) => because,
+            ours @ (Self::Because(_) | Self::Unpredicted(_)) => ours,
         }
     }
 }
@@ -84,6 +86,10 @@ fn says(text: impl Into<String>) -> Refusal {
 
 fn because(why: impl Into<String>) -> Refusal {
     Refusal::Because(why.into())
+}
+
+fn unpredicted(limit: Exceeded) -> Refusal {
+    Refusal::Unpredicted(limit.to_string())
 }
 
 /// What each engine makes of an archive, in the order of `TABLE`.
@@ -280,12 +286,17 @@ impl<'f> Facts<'f> {
         let rules = overlay::Rules {
             engine,
             is_layer: true,
+            limits: self.limits(),
         };
         let outcome = overlay::unpack(pieces(reading), rules);
         if let Some(key) = key {
             memory().insert(key, outcome.clone());
         }
         outcome
+    }
+
+    fn limits(&self) -> &Limits {
+        self.archive.source().limits()
     }
 
     fn blob(&self, layer: &Layer) -> Option<&ReadBlob> {
@@ -390,7 +401,7 @@ impl<'f> Facts<'f> {
     /// `manifest.json`: the first few, none of them large.
     fn hidden_manifests(&self) -> impl Iterator<Item = Result<(), String>> {
         const MOST: usize = 16;
-        let limit = self.archive.source().limits().of(Limit::Json);
+        let limit = self.limits().of(Limit::Json);
         let hidden = self.archive.duplicates().map(|(hidden, _)| hidden);
         let files = hidden.filter_map(move |member| match member.kind {
             MemberKind::File(span)

@@ -9,8 +9,8 @@ use std::cell::Cell;
 use std::collections::HashMap;
 use std::fmt;
 
-use super::{Outcome, Refusal, because, says};
-use crate::base::limits::LONGEST_PATH;
+use super::{Outcome, Refusal, because, says, unpredicted};
+use crate::base::limits::{Exceeded, LONGEST_PATH, Limit, Limits};
 use crate::layer::Whiteout;
 use crate::tar::Kind;
 use crate::tree::{LINK_LIMIT, LayerPath};
@@ -60,21 +60,33 @@ pub(super) struct UnpackedEntry<'p> {
 
 /// How it is unpacked.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Rules {
+pub(super) struct Rules<'l> {
     pub(super) engine: Unpacker,
     /// Whether names that begin with `.wh.` are whiteouts, and a path may not come twice: in layers,
     /// not in the outer tar.
     pub(super) is_layer: bool,
+    /// How much is done to predict it.
+    pub(super) limits: &'l Limits,
+}
+
+/// The layers below one.
+#[derive(Clone, Copy)]
+pub(super) struct LowerLayers<'t> {
+    /// Their trees, base first; those that are not known are left out.
+    pub(super) trees: &'t [&'t UnpackedTree<'t>],
+    /// Why there are more that were not kept.
+    pub(super) more: Option<Exceeded>,
+}
+
+impl LowerLayers<'_> {
+    const NONE: Self = Self {
+        trees: &[],
+        more: None,
+    };
 }
 
 /// The longest name that Linux takes.
 const NAME_LIMIT: usize = 255;
-
-/// How much is done to predict what becomes of one layer: directories and files made, names looked up
-/// because of links. Beyond it, far beyond what anybody builds, nothing is predicted; a tree that
-/// large is an error of its own, by the limits of [`crate::tree`].
-const NODE_LIMIT: usize = 500_000;
-const STEP_LIMIT: usize = 2_000_000;
 
 /// What the kernel says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -133,6 +145,7 @@ pub(super) struct UnpackedTree<'p> {
     nodes: Vec<Node<'p>>,
     children: HashMap<(usize, &'p [u8]), usize>,
     steps: Cell<usize>,
+    limits: Limits,
     /// Whether anything was looked for in the layers below.
     looked_below: bool,
 }
@@ -142,22 +155,23 @@ const ROOT: usize = 0;
 /// Unpacks everything; the first error, in the engine's words.
 pub(super) fn unpack<'p>(
     pieces: impl IntoIterator<Item = UnpackedEntry<'p>>,
-    rules: Rules,
+    rules: Rules<'_>,
 ) -> Outcome {
-    unpack_onto(pieces, rules, &[]).map(drop)
+    unpack_onto(pieces, rules, LowerLayers::NONE).map(drop)
 }
 
 /// Unpacks everything and gives the tree that came of it. `lowers` are the trees of the layers below, base
 /// first: containerd looks there for the directories that a layer uses without an entry.
 pub(super) fn unpack_onto<'p>(
     pieces: impl IntoIterator<Item = UnpackedEntry<'p>>,
-    rules: Rules,
-    lowers: &[&UnpackedTree<'_>],
+    rules: Rules<'_>,
+    lowers: LowerLayers<'_>,
 ) -> Result<UnpackedTree<'p>, Refusal> {
     let mut tree = UnpackedTree {
         nodes: vec![Node::Directory],
         children: HashMap::new(),
         steps: Cell::new(0),
+        limits: *rules.limits,
         looked_below: false,
     };
     let mut seen = std::collections::HashSet::new();
@@ -170,8 +184,9 @@ pub(super) fn unpack_onto<'p>(
         }
         if piece.kind != Kind::Global {
             let put = tree.put(piece, rules, lowers);
-            if tree.is_spent() {
-                return Ok(tree);
+            // Whatever came of it: it was given up on the way.
+            if let Some(limit) = tree.spent() {
+                return Err(unpredicted(limit));
             }
             put?;
         }
@@ -211,8 +226,8 @@ impl<'p> UnpackedTree<'p> {
     fn put(
         &mut self,
         piece: UnpackedEntry<'p>,
-        rules: Rules,
-        lowers: &[&UnpackedTree<'_>],
+        rules: Rules<'_>,
+        lowers: LowerLayers<'_>,
     ) -> Outcome {
         let path = LayerPath::new(piece.path);
         if rules.engine == Unpacker::GoArchive && rules.is_layer {
@@ -289,8 +304,12 @@ impl<'p> UnpackedTree<'p> {
         !self.looked_below
     }
 
-    fn is_spent(&self) -> bool {
-        self.nodes.len() > NODE_LIMIT || self.steps.get() > STEP_LIMIT
+    /// The limit that it has gone beyond.
+    fn spent(&self) -> Option<Exceeded> {
+        let nodes = (Limit::UnpackedEntries, self.nodes.len());
+        let steps = (Limit::UnpackedSteps, self.steps.get());
+        let check = |(limit, count)| self.limits.check_count(limit, count).err();
+        check(nodes).or_else(|| check(steps))
     }
 
     fn add(&mut self, parent: usize, name: &'p [u8], node: Node<'p>) -> usize {
@@ -402,7 +421,7 @@ impl<'p> UnpackedTree<'p> {
         let mut links = 0;
         while let Some(name) = ahead.pop() {
             self.steps.set(self.steps.get() + 1);
-            if self.is_spent() {
+            if self.spent().is_some() {
                 // Whoever began this looks whether it was given up.
                 return Err(Errno::NoSuchFile);
             }
@@ -522,24 +541,27 @@ impl<'p> UnpackedTree<'p> {
         &mut self,
         parents: &[&'p [u8]],
         shown: Shown<'_>,
-        lowers: &[&UnpackedTree<'_>],
+        lowers: LowerLayers<'_>,
     ) -> Result<usize, Refusal> {
         // The usual case: every parent is a directory here, or missing below one that is.
         let mut here = ROOT;
         // What no layer below has, none of them has anything in.
-        let mut below = !lowers.is_empty();
+        let mut below = !lowers.trees.is_empty() || lowers.more.is_some();
         for (depth, name) in parents.iter().enumerate() {
             here = match self.children.get(&(here, *name)) {
                 None => {
                     self.looked_below = true;
                     if below {
+                        if let Some(limit) = lowers.more {
+                            return Err(unpredicted(limit));
+                        }
                         // From the root each time: a deep path above many layers is work, and counts.
-                        let steps = lowers.len().saturating_mul(depth + 1);
+                        let steps = lowers.trees.len().saturating_mul(depth + 1);
                         self.steps.set(self.steps.get().saturating_add(steps));
-                        if self.is_spent() {
+                        if self.spent().is_some() {
                             return Ok(here);
                         }
-                        below = Self::look_below(&parents[..=depth], lowers)?;
+                        below = Self::look_below(&parents[..=depth], lowers.trees)?;
                     }
                     self.add(here, name, Node::Directory)
                 }

@@ -75,6 +75,7 @@ fn untarred(facts: &Facts<'_>) -> Outcome {
     let rules = Rules {
         engine: Unpacker::Docker,
         is_layer: false,
+        limits: facts.limits(),
     };
     unpack(facts.archive.members().iter().map(piece), rules)
         .map_err(|refusal| refusal.within("creating temp directory: untarring file …: "))

@@ -5,27 +5,34 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 use super::containerd::{MISMATCHED, lies_elsewhere, version_of_layout};
-use super::overlay::{Rules, UnpackedTree, Unpacker, unpack_onto};
+use super::overlay::{LowerLayers, Rules, UnpackedTree, Unpacker, unpack_onto};
 use super::{
     Facts, Outcome, Refusal, attributes, because, layer_message, pieces, says, wrong_diff_id,
 };
 use crate::base::digest::{BlobDigest, ChainId, DiffId};
+use crate::base::limits::{Exceeded, Limit};
 use crate::base::problem::{Code, Severity};
 use crate::document::MediaType;
 use crate::image::{Image, Layer};
 use crate::source::{Compression, Span};
 use crate::tree::TreeFault;
 
-/// How many nodes of trees are kept to look for directories of lower layers, and how many names are looked up
-/// there, together. Where it is more, no engine's refusal for one of them is predicted.
-const KEPT_NODES: usize = 500_000;
-
 /// Trees that are there already.
 #[derive(Default)]
 struct Known<'f> {
-    by_chain: HashMap<&'f ChainId, Option<Rc<UnpackedTree<'f>>>>,
+    by_chain: HashMap<&'f ChainId, Lower<'f>>,
     /// Of layers that are the same above any others.
     alone: HashMap<SameLayer<'f>, Rc<UnpackedTree<'f>>>,
+}
+
+/// A layer that others may stand on.
+#[derive(Clone)]
+enum Lower<'f> {
+    Tree(Rc<UnpackedTree<'f>>),
+    /// Nothing is known of what is in it.
+    Unread,
+    /// There was no room to keep it.
+    NotKept(Exceeded),
 }
 
 /// What a layer is and all that is claimed of it.
@@ -75,32 +82,36 @@ fn unpack_image<'f>(
         }
         return Err(says(MISMATCHED));
     }
-    let mut lowers: Vec<Rc<UnpackedTree<'_>>> = Vec::new();
+    let mut lowers: Vec<Lower<'_>> = Vec::new();
     for layer in &image.layers {
         let chain = layer.chain_id.as_ref();
         let known = chain.and_then(|chain| unpacked.by_chain.get(chain).cloned());
         let key = SameLayer::of(layer);
         let alone = key.and_then(|key| unpacked.alone.get(&key));
-        let tree = if let Some(tree) = known {
-            tree
+        let lower = if let Some(lower) = known {
+            lower
         } else if let Some(tree) = alone {
-            Some(Rc::clone(tree))
+            Lower::Tree(Rc::clone(tree))
         } else {
-            let below: Vec<&UnpackedTree<'_>> = lowers.iter().map(Rc::as_ref).collect();
-            let tree = self::layer(facts, layer, by_digest, &below)?;
-            *kept += tree.as_ref().map_or(0, UnpackedTree::cost);
-            let tree = tree.filter(|_| *kept <= KEPT_NODES).map(Rc::new);
+            let tree = self::layer(facts, layer, by_digest, &lowers)?;
+            let lower = tree.map_or(Lower::Unread, |tree| {
+                *kept += tree.cost();
+                match facts.limits().check_count(Limit::LowerEntries, *kept) {
+                    Ok(()) => Lower::Tree(Rc::new(tree)),
+                    Err(limit) => Lower::NotKept(limit),
+                }
+            });
             if let Some(chain) = chain {
-                unpacked.by_chain.insert(chain, tree.clone());
+                unpacked.by_chain.insert(chain, lower.clone());
             }
-            if let (Some(key), Some(tree)) = (key, &tree)
+            if let (Some(key), Lower::Tree(tree)) = (key, &lower)
                 && tree.stands_alone()
             {
                 unpacked.alone.insert(key, Rc::clone(tree));
             }
-            tree
+            lower
         };
-        lowers.extend(tree);
+        lowers.push(lower);
     }
     // Where a link in a lower layer goes round in circles, the attributes of an implied directory
     // cannot be looked up.
@@ -131,7 +142,7 @@ fn layer<'f>(
     facts: &'f Facts<'_>,
     layer: &'f Layer,
     by_digest: bool,
-    lowers: &[&UnpackedTree<'_>],
+    lowers: &[Lower<'_>],
 ) -> Result<Option<UnpackedTree<'f>>, Refusal> {
     let diff_id = layer.diff_id.as_ref().map(ToString::to_string);
     let extracting = format!(
@@ -194,6 +205,22 @@ fn layer<'f>(
     let rules = Rules {
         engine: Unpacker::Containerd,
         is_layer: true,
+        limits: facts.limits(),
+    };
+    let trees: Vec<&UnpackedTree<'_>> = lowers
+        .iter()
+        .filter_map(|lower| match lower {
+            Lower::Tree(tree) => Some(&**tree),
+            Lower::Unread | Lower::NotKept(_) => None,
+        })
+        .collect();
+    let more = lowers.iter().find_map(|lower| match lower {
+        Lower::NotKept(limit) => Some(*limit),
+        Lower::Tree(_) | Lower::Unread => None,
+    });
+    let lowers = LowerLayers {
+        trees: &trees,
+        more,
     };
     let tree = match unpack_onto(pieces(reading), rules, lowers) {
         Err(why) => return failed(why),

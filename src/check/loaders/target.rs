@@ -107,12 +107,14 @@ pub enum Verdict {
     Refuses(Refusal),
     /// It ends with success, and there is no image.
     MakesNothing,
+    /// Nothing is predicted, because it would take too much.
+    Unknown(Refusal),
 }
 
 impl Verdict {
-    /// Whether the engine ends with success, whatever becomes of the images.
+    /// Whether the engine is known to end with success, whatever becomes of the images.
     pub fn accepts(&self) -> bool {
-        !matches!(self, Self::Refuses(_))
+        !matches!(self, Self::Refuses(_) | Self::Unknown(_))
     }
 
     /// Its name in reports.
@@ -122,13 +124,14 @@ impl Verdict {
             Self::LoadsBroken(_) => "loads-broken",
             Self::Refuses(_) => "refuses",
             Self::MakesNothing => "makes-nothing",
+            Self::Unknown(_) => "unknown",
         }
     }
 
     /// Why it is not simply [`Self::Loads`].
     pub fn reason(&self) -> Option<&Refusal> {
         match self {
-            Self::LoadsBroken(why) | Self::Refuses(why) => Some(why),
+            Self::LoadsBroken(why) | Self::Refuses(why) | Self::Unknown(why) => Some(why),
             Self::Loads | Self::MakesNothing => None,
         }
     }
@@ -206,7 +209,11 @@ impl Sheet {
             fate.loaded = false;
             fate.reason = Some(why.clone());
         }
-        self.broken.get_or_insert(why);
+        // What is known says more than what is not.
+        let known = |why: &Refusal| !matches!(why, Refusal::Unpredicted(_));
+        if !self.broken.as_ref().is_some_and(known) && (self.broken.is_none() || known(&why)) {
+            self.broken = Some(why);
+        }
     }
 
     /// Something is loaded that is no image.
@@ -253,8 +260,12 @@ impl Sheet {
                         fate.reason = Some(why.clone());
                     }
                 }
-                Verdict::Refuses(why)
+                match why {
+                    Refusal::Unpredicted(_) => Verdict::Unknown(why),
+                    why => Verdict::Refuses(why),
+                }
             }
+            (Ok(()), Some(why @ Refusal::Unpredicted(_))) => Verdict::Unknown(why),
             (Ok(()), Some(why)) => Verdict::LoadsBroken(why),
             (Ok(()), None) if something => Verdict::Loads,
             (Ok(()), None) => Verdict::MakesNothing,

@@ -198,6 +198,7 @@ fn loaders(out: &mut dyn Write, loaders: &[VerifyLoader]) -> io::Result<()> {
         let what = match one.loader.verdict {
             "refuses" => "refuses it",
             "loads-broken" => "takes it and cannot run it",
+            "unknown" => "is not predicted",
             _ => continue,
         };
         let reason = escape::text(one.loader.reason.as_deref().unwrap_or_default());
@@ -251,7 +252,11 @@ fn refusing(archive: &VerifyArchive) -> String {
         labels
     };
     let mut text = String::new();
-    for (verdict, words) in [("refuses", "refused by"), ("loads-broken", "broken in")] {
+    for (verdict, words) in [
+        ("refuses", "refused by"),
+        ("loads-broken", "broken in"),
+        ("unknown", "not predicted for"),
+    ] {
         let labels = labels(verdict);
         if !labels.is_empty() {
             text.push_str("; ");
