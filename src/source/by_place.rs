@@ -49,6 +49,11 @@ impl<T> ByPlace<T> {
         &self.all
     }
 
+    /// All of them, by number, without their places.
+    pub(crate) fn into_all(self) -> Vec<T> {
+        self.all
+    }
+
     /// The same bytes with something else each, made of what they have, in order.
     pub(crate) fn map<U>(self, each: impl FnMut(T) -> U) -> ByPlace<U> {
         ByPlace {

@@ -322,8 +322,7 @@ fn tables_of_many_layers() {
         "verify",
     ] {
         let ended = run(command, &archive);
-        ended.check();
-        assert!(ended.code <= 1, "{}: {}", ended.what, ended.err);
+        ended.check().exits(0);
     }
 }
 
@@ -495,7 +494,9 @@ fn limits_can_be_set() {
             args.extend(["-o", "/dev/null"]);
         }
         let run = support::imgtar(&args);
-        assert!([1, 3].contains(&run.code), "{run}");
+        // `verify` reports what a limit keeps it from reading, like any other problem.
+        let code = if command == "verify" { 1 } else { 3 };
+        assert_eq!(run.code, code, "{run}");
         let said = format!("the limit `{name}` allows");
         assert!(
             run.err().contains(&said) || run.out().contains(&said),

@@ -1,7 +1,5 @@
 //! The blobs of an image: each once, whatever layers are of it.
 
-use std::collections::HashMap;
-
 use super::collect::CollectOptions;
 use super::crc::{CRC64, Combine};
 use super::error::MetadataError;
@@ -12,7 +10,7 @@ use crate::base::progress::Progress;
 use crate::image::{Image, Layer, LayerSource};
 use crate::layer::LayerError;
 use crate::layer::digest::{Nothing, Request, Wanted, prove};
-use crate::source::{Compression, Slice, Span};
+use crate::source::{ByPlace, Compression, Slice, Span};
 use crate::tar::TarError;
 use crate::tree::Tree;
 
@@ -36,8 +34,7 @@ pub(super) fn of(
     tree: &Tree,
     keep: bool,
 ) -> Result<(Vec<KeptBlob>, Vec<usize>), MetadataError> {
-    let mut blobs: Vec<KeptBlob> = Vec::new();
-    let mut by_span: HashMap<Span, usize> = HashMap::new();
+    let mut blobs = ByPlace::new();
     let mut blob_of = Vec::new();
     for (layer, tar) in image.layers.iter().zip(tree.layers()) {
         let (stored, compression) = match &layer.source {
@@ -49,20 +46,16 @@ pub(super) fn of(
                 });
             }
         };
-        let n = *by_span.entry(stored.span()).or_insert_with(|| {
-            blobs.push(KeptBlob {
-                layer: layer.index,
-                stored: stored.clone(),
-                compression,
-                tar: tar.bytes().clone(),
-                kept: keep && compression != Compression::None,
-                sums: Vec::new(),
-            });
-            blobs.len() - 1
-        });
-        blob_of.push(n);
+        blob_of.push(blobs.add(stored, || KeptBlob {
+            layer: layer.index,
+            stored: stored.clone(),
+            compression,
+            tar: tar.bytes().clone(),
+            kept: keep && compression != Compression::None,
+            sums: Vec::new(),
+        }));
     }
-    Ok((blobs, blob_of))
+    Ok((blobs.into_all(), blob_of))
 }
 
 pub(super) fn body_spans(blob: &KeptBlob) -> Result<Vec<Span>, MetadataError> {
@@ -86,10 +79,12 @@ fn broken(layer: usize, error: TarError, len: u64) -> MetadataError {
     }
 }
 
-/// The diff ID of every layer: as claimed where that is checked, else computed.
+/// The diff ID of every layer: as claimed where that is checked, else computed. `blob_of` says which blob
+/// each layer is.
 pub(super) fn diff_ids(
     image: &Image,
     blobs: &[KeptBlob],
+    blob_of: &[usize],
     options: &CollectOptions,
     progress: &dyn Progress,
 ) -> Result<Vec<DiffId>, MetadataError> {
@@ -97,16 +92,12 @@ pub(super) fn diff_ids(
         let claimed = layer.diff_id.clone().filter(|_| options.verified)?;
         (*claimed.digest().algorithm() == Algorithm::Sha256).then_some(claimed)
     };
-    let wanted: Vec<usize> = (0..blobs.len())
-        .filter(|&n| {
-            let of_blob = |layer: &&Layer| layer.span() == Some(blobs[n].stored.span());
-            image
-                .layers
-                .iter()
-                .filter(of_blob)
-                .any(|layer| trusted(layer).is_none())
-        })
-        .collect();
+    let layers = || image.layers.iter().zip(blob_of.iter().copied());
+    let mut is_wanted = vec![false; blobs.len()];
+    for (layer, n) in layers() {
+        is_wanted[n] |= trusted(layer).is_none();
+    }
+    let wanted: Vec<usize> = (0..blobs.len()).filter(|&n| is_wanted[n]).collect();
     let requests = wanted.iter().map(|&n| Request {
         bytes: &blobs[n].tar,
         compression: Compression::None,
@@ -115,20 +106,19 @@ pub(super) fn diff_ids(
         alongside: Nothing,
     });
     let answers = prove(options.jobs, requests, progress);
-    let mut by_span = HashMap::new();
+    let mut computed: Vec<Option<DiffId>> = vec![None; blobs.len()];
     for (n, answer) in wanted.into_iter().zip(answers) {
         let (proof, ()) = answer.map_err(|source| MetadataError::Layer {
             layer: blobs[n].layer,
             source,
         })?;
-        by_span.insert(blobs[n].stored.span(), proof.diff_id().clone());
+        computed[n] = Some(proof.diff_id().clone());
     }
-    let of = |layer: &Layer| {
-        let computed = layer.span().and_then(|span| by_span.get(&span).cloned());
-        let known = computed.or_else(|| trusted(layer));
+    let of = |(layer, n): (&Layer, usize)| {
+        let known = computed[n].clone().or_else(|| trusted(layer));
         known.expect("a diff ID that is not trusted was computed")
     };
-    Ok(image.layers.iter().map(of).collect())
+    Ok(layers().map(of).collect())
 }
 
 /// The checksum of a whole uncompressed blob, made of those of its bodies.

@@ -79,7 +79,7 @@ pub fn collect<W: Write>(
     let (mut blobs, blob_of) = blobs::of(image, tree, options.keep_blobs)?;
     let outer = Outer::read(archive, &blobs)?;
     let outer_sums = digest_all(archive, &outer, &mut blobs, options.jobs, progress)?;
-    let diff_ids = blobs::diff_ids(image, &blobs, options, progress)?;
+    let diff_ids = blobs::diff_ids(image, &blobs, &blob_of, options, progress)?;
     let outer_sums = complete(&outer, &blobs, &diff_ids, outer_sums)?;
 
     let mut plan = Plan::new(tree, &blobs, &blob_of, options.lean);

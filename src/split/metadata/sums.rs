@@ -1,4 +1,9 @@
 //! Bodies, digested on all cores.
+//!
+//! Layers are digested in [`crate::layer::digest`], and bodies are not. There each stream is an item that threads
+//! take one by one, with a name that progress shows and a proof of its own, which suits some dozen streams of
+//! megabytes. An image has a hundred thousand bodies of some kilobytes: here a thread takes several megabytes of
+//! them at a time, and a checksum is computed beside, of which that of the whole blob is made (`whole_crc`).
 
 use std::ops::Range;
 

@@ -36,6 +36,46 @@ pub struct Row {
     pub group: Option<Vec<u8>>,
 }
 
+/// What a stretch of a tar is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    Header,
+    Body,
+    /// What fills a body's last block: nobody reads it.
+    Padding,
+    /// The two blocks of zeros that end the tar.
+    End,
+    /// What is behind them: nobody reads that either.
+    Rest,
+}
+
+/// The stretches of a sound tar, in order.
+pub fn parts(tar: &[u8]) -> Vec<(Part, std::ops::Range<usize>)> {
+    let at = |offset: u64| usize::try_from(offset).expect("it is in memory");
+    let mut parts = Vec::new();
+    let mut end = 0;
+    let mut archive = tar::Archive::new(tar);
+    for entry in archive.entries().expect("a tar").raw(true) {
+        let entry = entry.expect("a sound member");
+        let body = at(entry.raw_file_position());
+        let padding = body + at(entry.header().entry_size().expect("a size"));
+        parts.push((Part::Header, end..body));
+        parts.push((Part::Body, body..padding));
+        end = padding.next_multiple_of(512);
+        parts.push((Part::Padding, padding..end));
+    }
+    parts.push((Part::End, end..end + 1024));
+    parts.push((Part::Rest, end + 1024..tar.len()));
+    parts
+}
+
+/// The stretch that a byte is in.
+#[track_caller]
+pub fn find(parts: &[(Part, std::ops::Range<usize>)], at: usize) -> (Part, std::ops::Range<usize>) {
+    let found = parts.iter().find(|(_, range)| range.contains(&at));
+    found.expect("every byte is in one").clone()
+}
+
 /// A tar, listed.
 #[derive(Debug, Default)]
 pub struct Listing {
