@@ -118,7 +118,7 @@ fn tree(path: &Path) -> Result<u64, Box<dyn Error>> {
     let looked = look(path)?;
     let mut builder = TreeBuilder::default();
     for image in &looked.set.images {
-        builder.add(image, &looked.measures);
+        builder.add(&looked.set, image, &looked.measures);
     }
     Ok(builder.build().roots.len() as u64)
 }

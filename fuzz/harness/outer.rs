@@ -76,7 +76,7 @@ pub fn run(bytes: &[u8]) {
         .for_each(drop);
     let mut tree = TreeBuilder::default();
     for image in &set.images {
-        tree.add(image, &measures);
+        tree.add(&set, image, &measures);
     }
     drop(tree.build());
     let result =

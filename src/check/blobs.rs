@@ -21,6 +21,8 @@ pub(super) struct ReadBlob {
     pub(super) member: Vec<u8>,
     /// The digest that the member's name claims.
     pub(super) named: Option<Digest>,
+    /// Whether the bytes are stored as they are, so that one digest is both of a layer's.
+    is_plain: bool,
     bytes: BlobBytes,
 }
 
@@ -65,6 +67,19 @@ impl ReadBlob {
         read.is_ok_and(|n| n == head.len())
             && head[0] & 0xf0 == 0x50
             && head[1..] == [0x2a, 0x4d, 0x18]
+    }
+
+    /// The SHA-256 of the stored bytes, if it was computed: where they are not compressed it is that of the
+    /// uncompressed ones.
+    pub(super) fn stored_sha256(&self) -> Option<BlobDigest> {
+        let stored = self.stored_digest(&Algorithm::Sha256);
+        let plain = || match &self.bytes {
+            BlobBytes::Layer(reading) if self.is_plain => Some(reading.diff_id().digest().clone()),
+            _ => None,
+        };
+        let sha256 = |digest: &Digest| *digest.algorithm() == Algorithm::Sha256;
+        let digest = stored.or_else(plain).filter(sha256);
+        digest.map(BlobDigest::from)
     }
 
     /// The digest of the stored bytes, if it was computed with this algorithm.
@@ -245,6 +260,7 @@ impl Blobs {
                 slice: plan.slice,
                 member: plan.member,
                 named: plan.named,
+                is_plain: plan.compression == Compression::None,
                 bytes: bytes.next().expect("every plan was carried out"),
             }),
             has_entries: !allowance.is_used_up(),
@@ -281,7 +297,11 @@ fn plan(archive: &Contents, set: &ImageSet) -> ByPlace<Plan> {
         })
     };
     let mut notes: Vec<(usize, Note)> = Vec::new();
-    for layer in set.images.iter().flat_map(|image| &image.layers) {
+    let layers = set.images.iter().flat_map(|image| {
+        let made = set.has_made_manifest(image);
+        image.layers.iter().map(move |layer| (layer, made))
+    });
+    for (layer, made) in layers {
         if let Some((slice, compression)) = layer.present() {
             let i = add(slice, &layer.member);
             let tar = layer
@@ -291,6 +311,9 @@ fn plan(archive: &Contents, set: &ImageSet) -> ByPlace<Plan> {
             notes.push((i, Note::Layer { compression, tar }));
             if let Some(digest) = &layer.digest {
                 notes.push((i, Note::Stored(digest.digest().algorithm().clone())));
+            }
+            if made {
+                notes.push((i, Note::InMadeManifest));
             }
         }
     }
@@ -321,6 +344,11 @@ fn plan(archive: &Contents, set: &ImageSet) -> ByPlace<Plan> {
                 plan.wanted.tar = tar.unwrap_or(Algorithm::Sha256);
             }
             Note::Stored(algorithm) => plan.wanted.stored = Some(algorithm),
+            // What is claimed comes first, wherever the two are not by one algorithm.
+            Note::InMadeManifest => {
+                let sha256 = || Some(Algorithm::Sha256);
+                plan.wanted.stored = plan.wanted.stored.take().or_else(sha256);
+            }
             Note::Named(digest) => plan.named = Some(digest),
         }
     }
@@ -333,6 +361,8 @@ enum Note {
         tar: Option<Algorithm>,
     },
     Stored(Algorithm),
+    /// containerd makes a manifest that names the stored bytes.
+    InMadeManifest,
     Named(Digest),
 }
 

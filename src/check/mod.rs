@@ -22,7 +22,7 @@ use crate::base::jobs::{self, Jobs};
 use crate::base::limits::{Limit, Limits};
 use crate::base::problem::{Code, Problem};
 use crate::base::progress::Progress;
-use crate::image::{Image, ImageSet, Layer, LayerSource};
+use crate::image::{ContainerdName, Image, ImageSet, Layer, LayerSource};
 use crate::layer::digest::TarState;
 use crate::layer::{Inventory, LayerError};
 use crate::source::{SourceError, Span};
@@ -65,6 +65,8 @@ pub struct Verification {
 /// What became of the layers of one image.
 #[derive(Clone, Debug)]
 pub struct ImageCheck {
+    /// What a containerd store calls it, by the bytes of its layers; none where that cannot be told.
+    pub containerd: Option<ContainerdName>,
     /// The layers, base first.
     pub layers: Vec<LayerCheck>,
 }
@@ -171,7 +173,11 @@ fn run(
             .iter()
             .map(|layer| checker.layer(layer, image.position))
             .collect();
-        images.push(ImageCheck { layers });
+        let stored = |layer: &Layer| blobs.of(layer)?.stored_sha256();
+        images.push(ImageCheck {
+            containerd: set.containerd_name_with(image, &stored),
+            layers,
+        });
     }
     let artifacts = set
         .artifacts

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 
 use super::commands::Context;
 use super::destination::{Destination, OutputArg};
-use super::error::{Failure, warn};
+use super::error::{Failure, note, warn};
 use super::exit::Exit;
 use super::files::Files;
 use crate::cli::output::is_closed;
@@ -154,7 +154,8 @@ impl ArchiveDestination {
     }
 
     /// Writes the archive, puts it in its place and prints the image IDs: on standard output, or on
-    /// standard error if the archive goes to standard output.
+    /// standard error if the archive goes to standard output. What a containerd store calls the images is
+    /// always a note on standard error, since programs read the other.
     pub(crate) fn write(
         mut self,
         images: &[OutputImage],
@@ -176,6 +177,14 @@ impl ArchiveDestination {
         };
         for warning in &written.warnings {
             warn(context.output, &warning.to_string());
+        }
+        for id in written
+            .images
+            .iter()
+            .filter_map(|image| image.containerd.as_ref())
+        {
+            let message = format!("the image ID in a containerd store is {id}");
+            note(context.output, &message);
         }
         let to_stdout = self.destination.is_stdout();
         self.destination.finish()?;

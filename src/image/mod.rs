@@ -17,12 +17,15 @@
 //! - *Artifacts dressed as images*: signatures, attestations and whatever else has layers that are
 //!   no tars are [`Artifact`]s, never images.
 
+mod containerd;
 mod docker;
 mod load;
 mod model;
 mod reference;
 mod select;
 
+pub use containerd::{ContainerdBasis, ContainerdName};
+pub(crate) use containerd::{MadeManifest, oci_layout_version};
 pub(crate) use docker::check_manifest_json;
 pub(crate) use load::blob_digest_in_name;
 pub use load::{LoadError, Unreadable};

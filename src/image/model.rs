@@ -2,8 +2,9 @@
 
 use std::collections::HashSet;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
+use super::containerd::{ContainerdName, ContainerdReads};
 use super::load::Unreadable;
 use super::reference::{Name, Reference, ReferenceError};
 use crate::archive::{Layout, LookupError};
@@ -42,6 +43,10 @@ pub struct ImageSet {
     /// Images of `manifest.json` whose `Parent` is in the archive and is not the image they were built
     /// from, with that parent.
     pub(crate) unfit_parents: Vec<(usize, ImageId)>,
+    /// Which description containerd goes by.
+    pub(crate) containerd_reads: ContainerdReads,
+    /// What containerd calls each image, where members had to be hashed for it.
+    pub(crate) hashed: Vec<OnceLock<ContainerdName>>,
     /// Blobs whose digest was computed while they were read.
     pub(crate) checked: HashSet<Span>,
     /// Where the bodies begin of all documents that were read, whatever became of them.

@@ -8,6 +8,7 @@
 //! Threats: those of [`crate::tar`] and of the decoders in [`crate::source`]. A layer whose
 //! bytes are no tar is a [`LayerError`] of that layer and leaves the others alone.
 
+mod containerd;
 mod decoded;
 pub mod digest;
 mod error;
@@ -18,6 +19,7 @@ mod outline;
 mod spool;
 mod whiteout;
 
+pub use containerd::hash_members;
 pub use error::LayerError;
 pub use inventory::{Allowance, Inventory, Item, NotedAttribute};
 pub use measure::{Measure, Measures, measure, walk_layer};

@@ -41,6 +41,10 @@ pub struct ImageFacts {
     /// The image ID; in archives from before Docker 1.10 a name without algorithm; `null` if the
     /// config is missing and nothing tells its digest.
     pub id: Option<String>,
+    /// The image ID that engines with a containerd store print after loading, Docker 29's default among them;
+    /// `null` where it cannot be told: the archive is from before Docker 1.10, or lacks a part of the image,
+    /// or containerd goes by a description that does not have the image.
+    pub containerd_id: Option<String>,
     /// What the archive calls it, in familiar form.
     pub references: Vec<String>,
     /// `os/architecture[/variant]`; `null` if the archive does not say.
@@ -54,10 +58,11 @@ pub struct ImageFacts {
 
 impl ImageFacts {
     /// Describes an image.
-    pub fn new(image: &Image, measures: &Measures) -> Self {
+    pub fn new(set: &ImageSet, image: &Image, measures: &Measures) -> Self {
         let created = image.view().and_then(|view| view.created.as_ref());
         Self {
             id: id(&image.identity),
+            containerd_id: containerd_id(set, image),
             references: references(image),
             platform: (!image.platform.is_unknown()).then(|| image.platform.to_string()),
             created: created.map(|c| c.as_str().to_owned()),
@@ -79,9 +84,9 @@ pub struct ImageHead {
 
 impl ImageHead {
     /// Describes an image.
-    pub fn new(image: &Image, measures: &Measures) -> Self {
+    pub fn new(set: &ImageSet, image: &Image, measures: &Measures) -> Self {
         Self {
-            facts: ImageFacts::new(image, measures),
+            facts: ImageFacts::new(set, image, measures),
             layers: image.layers.len(),
         }
     }
@@ -89,6 +94,10 @@ impl ImageHead {
 
 pub(super) fn id(identity: &Identity) -> Option<String> {
     (*identity != Identity::Unknown).then(|| identity.to_string())
+}
+
+pub(super) fn containerd_id(set: &ImageSet, image: &Image) -> Option<String> {
+    set.containerd_name(image).map(|name| name.id.to_string())
 }
 
 pub(super) fn references(image: &Image) -> Vec<String> {
@@ -109,17 +118,18 @@ pub struct Images<'a> {
 }
 
 impl<'a> Images<'a> {
-    /// Describes some images of an archive.
+    /// Describes some images of an archive. Their `containerd_id` is what `set` knows: whoever wants it of
+    /// compressed layers has called [`crate::layer::hash_members`].
     pub fn new(
         archive: &Contents,
-        set: &ImageSet,
+        set: &'a ImageSet,
         picked: &'a [&'a Image],
         measures: &'a Measures,
     ) -> Self {
         Self {
             schema: "imgtar/images/1",
             archive: ArchiveHead::new(archive, set),
-            images: Each::new(picked, |_, image| ImageHead::new(image, measures)),
+            images: Each::new(picked, move |_, image| ImageHead::new(set, image, measures)),
         }
     }
 }

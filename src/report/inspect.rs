@@ -11,7 +11,7 @@ use super::layers::{LayerRow, LayersImage};
 use super::text::Raw;
 use super::verify::ProblemRow;
 use crate::archive::Contents;
-use crate::image::{Image, ImageSet};
+use crate::image::{ContainerdBasis, Image, ImageSet};
 use crate::layer::Measures;
 
 /// The answer of `inspect`.
@@ -43,6 +43,12 @@ pub struct InspectImage {
     /// What `images` says, but for the number of layers, which are listed.
     #[serde(flatten)]
     pub facts: ImageFacts,
+    /// What `containerd_id` rests on: `listed` in the archive; or containerd makes a manifest, and the digests
+    /// in it are `computed` from the bytes, or at least one is `claimed` by a diff ID.
+    pub containerd_id_basis: Option<ContainerdBasis>,
+    /// Whether a store that holds one of the layers compressed already gives the image another
+    /// `containerd_id`.
+    pub containerd_id_depends_on_store: bool,
     /// The digest of its manifest, in archives that have one.
     pub manifest_digest: Option<String>,
     /// The digest of the index that lists its manifest, if that is not `index.json` itself.
@@ -87,7 +93,8 @@ pub struct InspectAbsent {
 }
 
 impl<'a> Inspect<'a> {
-    /// Describes some images of an archive, and what else it holds.
+    /// Describes some images of an archive, and what else it holds. Their `containerd_id` is what `set` knows:
+    /// whoever wants it of compressed layers has called [`crate::layer::hash_members`].
     pub fn new(
         archive: &Contents,
         set: &'a ImageSet,
@@ -101,7 +108,7 @@ impl<'a> Inspect<'a> {
             archive: ArchiveHead::new(archive, set),
             images_in_archive: set.images.len(),
             images: Each::new(picked, move |_, image| {
-                InspectImage::new(&parents, image, measures)
+                InspectImage::new(set, &parents, image, measures)
             }),
             artifacts: set
                 .artifacts
@@ -133,15 +140,18 @@ impl<'a> Inspect<'a> {
 }
 
 impl InspectImage {
-    fn new(parents: &Parents<'_>, image: &Image, measures: &Measures) -> Self {
+    fn new(set: &ImageSet, parents: &Parents<'_>, image: &Image, measures: &Measures) -> Self {
         let manifest = image.manifest.as_ref();
+        let containerd = set.containerd_name(image);
         let annotations = manifest
             .into_iter()
             .flat_map(|m| m.descriptor.annotations.iter().chain(&m.annotations))
             .cloned()
             .collect();
         Self {
-            facts: ImageFacts::new(image, measures),
+            facts: ImageFacts::new(set, image, measures),
+            containerd_id_basis: containerd.as_ref().map(|name| name.basis),
+            containerd_id_depends_on_store: containerd.is_some_and(|name| name.depends_on_store),
             manifest_digest: manifest.map(|m| m.descriptor.digest.to_string()),
             index_digest: manifest
                 .and_then(|m| m.index.as_ref())

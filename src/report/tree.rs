@@ -4,7 +4,8 @@ use std::collections::{HashMap, HashSet};
 
 use serde::Serialize;
 
-use crate::image::{Identity, Image};
+use super::images::containerd_id;
+use crate::image::{Identity, Image, ImageSet};
 use crate::layer::Measures;
 
 /// The answer of `tree`.
@@ -34,6 +35,8 @@ pub struct TreeNode {
     pub references: Vec<String>,
     /// The IDs of the images that end here.
     pub images: Vec<String>,
+    /// What a containerd store calls the images that end here, as `containerd_id` in `images`.
+    pub containerd_ids: Vec<String>,
     /// The stacks with one layer more.
     pub children: Vec<Self>,
 }
@@ -54,8 +57,9 @@ struct Entry {
     virtual_size: Option<u64>,
     references: Vec<String>,
     images: Vec<String>,
+    containerd_ids: Vec<String>,
     children: Vec<usize>,
-    /// What stands in `references` and `images`.
+    /// What stands in the lists.
     known: HashSet<String>,
 }
 
@@ -68,8 +72,8 @@ pub struct TreeBuilder {
 }
 
 impl TreeBuilder {
-    /// Adds an image.
-    pub fn add(&mut self, image: &Image, measures: &Measures) {
+    /// Adds an image of `set`.
+    pub fn add(&mut self, set: &ImageSet, image: &Image, measures: &Measures) {
         let mut parent: Option<usize> = None;
         for layer in &image.layers {
             let key = match (&layer.chain_id, &layer.legacy_id) {
@@ -95,6 +99,11 @@ impl TreeBuilder {
         if image.identity != Identity::Unknown && entry.known.insert(id.clone()) {
             entry.images.push(id);
         }
+        if let Some(id) = containerd_id(set, image)
+            && entry.known.insert(format!("containerd {id}"))
+        {
+            entry.containerd_ids.push(id);
+        }
     }
 
     fn node(&mut self, parent: Option<usize>, key: Key, size: Option<u64>) -> usize {
@@ -112,6 +121,7 @@ impl TreeBuilder {
             virtual_size,
             references: Vec::new(),
             images: Vec::new(),
+            containerd_ids: Vec::new(),
             children: Vec::new(),
             known: HashSet::new(),
         });
@@ -146,6 +156,7 @@ impl TreeBuilder {
                 virtual_size: entry.virtual_size,
                 references: entry.references,
                 images: entry.images,
+                containerd_ids: entry.containerd_ids,
                 children,
             });
         }

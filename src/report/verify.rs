@@ -137,6 +137,9 @@ impl VerifyLoader {
 pub struct VerifyImage {
     /// The image ID.
     pub id: Option<String>,
+    /// The image ID that engines with a containerd store print after loading, computed from the bytes of the
+    /// layers where containerd makes a manifest of them; `null` where it cannot be told.
+    pub containerd_id: Option<String>,
     /// What the archive calls it.
     pub references: Vec<String>,
     /// The layers, base first.
@@ -259,6 +262,7 @@ impl VerifyArchive {
             .zip(&result.images)
             .map(|(image, check)| VerifyImage {
                 id: id(&image.identity),
+                containerd_id: check.containerd.as_ref().map(|name| name.id.to_string()),
                 references: references(image),
                 layers: image
                     .layers

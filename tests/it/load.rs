@@ -89,13 +89,11 @@ impl Written {
         let inspected: Value =
             serde_json::from_slice(&docker.run(&["image", "inspect", &self.name])).expect("JSON");
         let inspected = &inspected[0];
-        let id = match &self.image.manifest {
-            Some(manifest) if containerd => manifest.to_string(),
+        let id = match &self.image.containerd {
+            Some(id) if containerd => id.to_string(),
             _ => self.image.id.to_string(),
         };
-        if self.layout != ArchiveLayout::DockerLegacy || !containerd {
-            assert_eq!(inspected["Id"], id, "{}", self.what);
-        }
+        assert_eq!(inspected["Id"], id, "{}", self.what);
         assert_eq!(layers(inspected), self.diff_ids, "{}", self.what);
     }
 

@@ -48,9 +48,17 @@ macro_rules! digest_id {
 digest_id! {
     /// Identifies an image: the digest of its config blob's exact bytes.
     ///
-    /// Docker's graph-driver store and podman show this. Docker's containerd store shows the digest
-    /// of the manifest or index instead, which is a [`BlobDigest`].
+    /// Docker's graph-driver store and podman show this. Engines with a containerd store show a
+    /// [`ContainerdId`] instead.
     ImageId
+}
+
+digest_id! {
+    /// Identifies an image in a containerd store: the digest of the manifest or index that `index.json`
+    /// lists, or of the manifest that containerd makes where there is no index.
+    ///
+    /// Docker's containerd store, `ctr` and `nerdctl images` show this.
+    ContainerdId
 }
 
 digest_id! {

@@ -6,6 +6,7 @@
 //! | type | digest of | source |
 //! |---|---|---|
 //! | [`ImageId`] | the config blob's exact bytes | image-spec `config.md#imageid` |
+//! | [`ContainerdId`] | a manifest or index: what a containerd store calls an image | containerd `core/images/archive` |
 //! | [`DiffId`] | the *uncompressed* layer tar, every byte of the stream | image-spec `config.md#layer-diffid` |
 //! | [`ChainId`] | a stack of layers: `sha256(chain(n-1) + " " + diff(n))` | image-spec `config.md#layer-chainid` |
 //! | [`BlobDigest`] | a blob as it is stored | image-spec `descriptor.md#digests` |
@@ -29,5 +30,5 @@ mod sha256;
 mod value;
 
 pub use hashing::{Hasher, HashingReader};
-pub use ids::{BlobDigest, ChainId, DiffId, ImageId, LegacyId};
+pub use ids::{BlobDigest, ChainId, ContainerdId, DiffId, ImageId, LegacyId};
 pub use value::{Algorithm, Digest, DigestError};

@@ -13,9 +13,8 @@ use super::{Facts, Outcome, Refusal, because, names, says, shown};
 use crate::archive::{MemberKind, MemberName};
 use crate::base::digest::Digest;
 use crate::base::problem::Code;
-use crate::document::json::{Json, JsonNode};
 use crate::document::{Descriptor, InlineData, MediaType, Platform};
-use crate::image::{Image, Leads, Listed, TagFault};
+use crate::image::{Image, Leads, Listed, TagFault, oci_layout_version};
 
 /// What is said where no description is found.
 pub(super) const UNRECOGNIZED: &str = "unrecognized image format";
@@ -72,7 +71,7 @@ pub(super) fn described(facts: &Facts<'_>) -> Result<DescribedBy, Refusal> {
         facts.readable("manifest.json")?;
     }
     if facts.is_file(b"oci-layout") {
-        match version_of_layout(facts) {
+        match oci_layout_version(facts.archive) {
             Err(why) => return Err(because(format!("oci-layout cannot be read: {why}"))),
             Ok(version) if version == "1.0.0" => return Ok(DescribedBy::Layout),
             // As if there were none.
@@ -84,23 +83,6 @@ pub(super) fn described(facts: &Facts<'_>) -> Result<DescribedBy, Refusal> {
         return Err(says(UNRECOGNIZED));
     }
     Ok(DescribedBy::Docker)
-}
-
-/// The version that `oci-layout` says; what follows its first JSON value is not read.
-pub(super) fn version_of_layout(facts: &Facts<'_>) -> Result<String, String> {
-    const MOST: u64 = 1 << 20;
-    let Ok((_, slice)) = facts.archive.find(b"oci-layout") else {
-        return Ok(String::new());
-    };
-    if slice.len() > MOST {
-        return Err("it is too large".to_owned());
-    }
-    let bytes = slice.read_all().map_err(|why| why.to_string())?;
-    let (json, _) = Json::parse_first(&bytes).map_err(|why| why.to_string())?;
-    let version = JsonNode::root(&json, "oci-layout")
-        .field("imageLayoutVersion")
-        .and_then(|version| version.string());
-    version.map_err(|why| why.to_string())
 }
 
 /// What `index.json` lists, once every descriptor makes sense and every document can be read.

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::rc::Rc;
 
-use super::containerd::{MISMATCHED, lies_elsewhere, version_of_layout};
+use super::containerd::{MISMATCHED, lies_elsewhere};
 use super::overlay::{LowerLayers, Rules, UnpackedTree, Unpacker, unpack_onto};
 use super::{
     Facts, Outcome, Refusal, attributes, because, layer_message, pieces, says, wrong_diff_id,
@@ -13,7 +13,7 @@ use crate::base::digest::{BlobDigest, ChainId, DiffId};
 use crate::base::limits::{Exceeded, Limit};
 use crate::base::problem::{Code, Severity};
 use crate::document::MediaType;
-use crate::image::{Image, Layer};
+use crate::image::{Image, Layer, oci_layout_version};
 use crate::source::{Compression, Span};
 use crate::tree::TreeFault;
 
@@ -58,7 +58,7 @@ impl<'f> SameLayer<'f> {
 /// What becomes of the layers of every image when they are unpacked.
 pub(super) fn stacks(facts: &Facts<'_>) -> Vec<Outcome> {
     let by_digest = facts.is_file(b"oci-layout")
-        && version_of_layout(facts).is_ok_and(|version| !version.is_empty());
+        && oci_layout_version(facts.archive).is_ok_and(|version| !version.is_empty());
     let mut unpacked = Known::default();
     let mut kept = 0;
     let images = facts.set.map_or(&[][..], |set| &set.images);

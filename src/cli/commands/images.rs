@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use imgtar::base::escape;
 use imgtar::document::Created;
-use imgtar::image::{Image, Name, is_tag};
+use imgtar::image::{Image, ImageSet, Name, is_tag};
 use imgtar::layer::Measures;
 use imgtar::report::{Images, units};
 use jiff::Timestamp;
@@ -22,6 +22,7 @@ use crate::cli::render::{self, Row};
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   imgtar images app.tar
+  imgtar images --containerd app.tar
   imgtar images --json app.tar.gz
   docker save app | imgtar images -")]
 pub(crate) struct Args {
@@ -39,15 +40,28 @@ pub(crate) struct Args {
     /// Print IDs only, each once
     #[arg(short, long)]
     quiet: bool,
+
+    /// Also print what engines with a containerd store call each image; with --quiet only that
+    ///
+    /// Docker 29 has such a store if it was not upgraded, and so have `ctr` and nerdctl. They call an image by
+    /// its manifest. Of an archive without index.json containerd makes one, for which imgtar hashes
+    /// compressed layers.
+    #[arg(long)]
+    containerd: bool,
 }
 
 impl Args {
     pub(crate) fn run(&self, context: &Context) -> Result<Exit, Failure> {
         let loaded = context.load(&self.archive)?;
         let picked = loaded.pick(&self.image, (!self.quiet).then_some(context.output))?;
+        if self.json.json || self.containerd {
+            context.hash_members(&loaded.set, &picked)?;
+        }
         if self.quiet && !self.json.json {
             context.warn_of_problems(&loaded);
-            context.output.answer(|out| self.ids(out, &picked))?;
+            context
+                .output
+                .answer(|out| self.ids(out, &loaded.set, &picked))?;
             return Ok(exit_for(&picked));
         }
         let measures = context.measure(&picked)?;
@@ -55,12 +69,14 @@ impl Args {
         context.warn_of_problems(&loaded);
         context.output.answer(|out| {
             if self.json.json {
-                let (archive, set) = (&loaded.archive, &loaded.set);
-                return render::json(out, &Images::new(archive, set, &picked, &measures));
+                return render::json(
+                    out,
+                    &Images::new(&loaded.archive, &loaded.set, &picked, &measures),
+                );
             }
             let now = Timestamp::now();
             render::table(out, &context.limits, |row| {
-                self.rows(row, &picked, &measures, now)
+                self.rows(row, &loaded.set, &picked, &measures, now)
             })
         })?;
         Ok(exit_for(&picked))
@@ -74,10 +90,23 @@ impl Args {
         }
     }
 
-    fn ids(&self, out: &mut dyn Write, images: &[&Image]) -> Result<(), Stop> {
+    /// What a containerd store calls an image.
+    fn containerd_id(&self, set: &ImageSet, image: &Image) -> String {
+        match set.containerd_name(image) {
+            Some(name) if self.no_trunc => name.id.to_string(),
+            Some(name) => name.id.short().to_owned(),
+            None => "<unknown>".to_owned(),
+        }
+    }
+
+    fn ids(&self, out: &mut dyn Write, set: &ImageSet, images: &[&Image]) -> Result<(), Stop> {
         let mut above = None;
         for image in images {
-            let id = self.id(image);
+            let id = if self.containerd {
+                self.containerd_id(set, image)
+            } else {
+                self.id(image)
+            };
             if above.as_ref() != Some(&id) {
                 writeln!(out, "{}", escape::text(&id))?;
             }
@@ -89,13 +118,20 @@ impl Args {
     fn rows(
         &self,
         row: Row<'_>,
+        set: &ImageSet,
         images: &[&Image],
         measures: &Measures,
         now: Timestamp,
     ) -> io::Result<()> {
-        row(&["REPOSITORY", "TAG", "IMAGE ID", "CREATED", "SIZE"])?;
+        let mut columns = vec!["REPOSITORY", "TAG", "IMAGE ID"];
+        columns.extend(self.containerd.then_some("CONTAINERD ID"));
+        columns.extend(["CREATED", "SIZE"]);
+        row(&columns)?;
         for image in images {
-            let id = self.id(image);
+            let mut ids = vec![self.id(image)];
+            if self.containerd {
+                ids.push(self.containerd_id(set, image));
+            }
             let created = image.view().map_or_else(
                 || "N/A".to_owned(),
                 |view| ago(view.created.as_ref().map(Created::timestamp), now),
@@ -104,13 +140,12 @@ impl Args {
                 .image_size(image)
                 .map_or_else(|| "N/A".into(), units::size);
             let mut named = |repository: &str, tag: &str| {
-                row(&[
-                    &escape::text(repository),
-                    &escape::text(tag),
-                    &escape::text(&id),
-                    &created,
-                    &size,
-                ])
+                let (repository, tag) = (escape::text(repository), escape::text(tag));
+                let mut cells: Vec<&str> = vec![&repository, &tag];
+                let ids: Vec<_> = ids.iter().map(|id| escape::text(id)).collect();
+                cells.extend(ids.iter().map(|id| &**id));
+                cells.extend([&*created, &*size]);
+                row(&cells)
             };
             if image.names.is_empty() {
                 named("<none>", "<none>")?;

@@ -37,6 +37,7 @@ impl Args {
             loaded.pick(&self.image, Some(context.output))?
         };
         let measures = context.measure(&picked)?;
+        context.hash_members(&loaded.set, &picked)?;
         let report = Inspect::new(&loaded.archive, &loaded.set, &picked, &measures);
         context.warn_of_layers(&picked, &measures);
         if self.json.json {

@@ -20,7 +20,7 @@ use std::path::Path;
 
 use imgtar::base::escape;
 use imgtar::image::Unasked;
-use imgtar::layer::Measures;
+use imgtar::layer::{Measures, hash_members};
 use imgtar::report::units;
 use imgtar::source::Input;
 use imgtar::tree::Warning;
@@ -113,6 +113,11 @@ impl Context {
             self.jobs,
             &self.progress,
         )?)
+    }
+
+    /// Hashes what is needed to say what a containerd store calls some images.
+    pub(super) fn hash_members(&self, set: &ImageSet, images: &[&Image]) -> Result<(), Failure> {
+        Ok(hash_members(set, images, self.jobs, &self.progress)?)
     }
 
     /// Says what does not hold about an answer, a few lines at the most.

@@ -38,9 +38,12 @@ impl Args {
             loaded.require_images()?;
             let images: Vec<&Image> = loaded.set.images.iter().collect();
             let measures = context.measure(&images)?;
+            if self.json.json {
+                context.hash_members(&loaded.set, &images)?;
+            }
             for image in &images {
                 refuse_towers(image)?;
-                builder.add(image, &measures);
+                builder.add(&loaded.set, image, &measures);
             }
             context.warn_of_layers(&images, &measures);
             context.warn_of_problems(&loaded);

@@ -7,6 +7,7 @@ use anstyle::Style;
 use imgtar::base::escape;
 use imgtar::base::limits::Limits;
 use imgtar::document::{Config, Health};
+use imgtar::image::ContainerdBasis;
 use imgtar::report::{ArchiveHead, Inspect, InspectImage, units};
 use unicode_width::UnicodeWidthChar;
 
@@ -139,6 +140,7 @@ impl Page<'_> {
         }
         self.list("Image", &facts.references)?;
         self.field("ID", facts.id.as_deref().unwrap_or("<unknown>"))?;
+        self.containerd_id(image)?;
         self.optional(
             "Manifest",
             image.manifest_digest.as_deref().unwrap_or_default(),
@@ -178,6 +180,27 @@ impl Page<'_> {
             "History",
             &format!("{steps}, {empty} without a layer (`imgtar history` shows them)"),
         )?;
+        Ok(())
+    }
+
+    /// What a containerd store calls the image, and what could change that.
+    fn containerd_id(&mut self, image: &InspectImage) -> io::Result<()> {
+        let Some(id) = &image.facts.containerd_id else {
+            return Ok(());
+        };
+        self.field("Containerd ID", id)?;
+        if image.containerd_id_basis == Some(ContainerdBasis::Claimed) {
+            self.field(
+                "",
+                "taken from claimed diff IDs; `imgtar verify` computes it",
+            )?;
+        }
+        if image.containerd_id_depends_on_store {
+            self.field(
+                "",
+                "differs in a store that already holds one of its layers compressed",
+            )?;
+        }
         Ok(())
     }
 

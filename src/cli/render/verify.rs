@@ -332,6 +332,9 @@ fn one(out: &mut dyn Write, archive: &VerifyArchive, quiet: bool) -> io::Result<
             };
             let id = image.id.as_deref().unwrap_or("<unknown>");
             writeln!(out, "  {} {}", escape::text(&names), escape::text(id))?;
+            if let Some(id) = &image.containerd_id {
+                writeln!(out, "    containerd ID {}", escape::text(id))?;
+            }
             for layer in &image.layers {
                 writeln!(out, "    {}", layer_line(layer))?;
             }

@@ -12,13 +12,14 @@ mod merge;
 mod names;
 
 use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use documents::ReadConfig;
 pub(super) use lint::unknown_keys;
 pub(crate) use names::blob_digest_in_name;
 use names::digest_in_name;
 
+use super::containerd::ContainerdReads;
 use super::model::{ImageSet, Layer, LayerSource, RefusedTag};
 use crate::archive::{
     Archive, ArchiveError, Contents, EarlyEnd, Ending, Evidence, InnerContent, Layout, Looks,
@@ -274,6 +275,8 @@ impl<'a> Loader<'a> {
         // What two descriptions say of one image is found twice.
         let mut told = HashSet::new();
         set.problems.retain(|problem| told.insert(problem.clone()));
+        set.containerd_reads = ContainerdReads::of(archive);
+        set.hashed = set.images.iter().map(|_| OnceLock::new()).collect();
         set.checked = loader.checked;
         set.reached = loader.reached;
         let end = match archive.early_end() {
@@ -375,6 +378,8 @@ impl<'a> Loader<'a> {
             listed: Vec::new(),
             unfit_parents: Vec::new(),
             first_tags: Vec::new(),
+            containerd_reads: ContainerdReads::Nothing,
+            hashed: Vec::new(),
             checked: HashSet::new(),
             reached: HashSet::new(),
         }

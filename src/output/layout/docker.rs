@@ -2,11 +2,13 @@
 
 use std::collections::HashMap;
 
+use super::blobs::NamedLayer;
 use super::describe::{Described, RefName, index, manifest_json, repositories};
 use super::members::ArchiveMembers;
 use super::oci;
 use super::v1::v1_images;
-use crate::base::digest::{BlobDigest, DiffId, Digest};
+use crate::base::digest::{Algorithm, BlobDigest, ContainerdId, DiffId, Digest};
+use crate::image::MadeManifest;
 use crate::output::WriteError;
 
 /// The layout of Docker 25 and later (moby v26.1 `image/tarexport/save.go`): an OCI image layout with
@@ -79,4 +81,28 @@ pub(super) fn legacy(images: &[Described<'_>]) -> Result<ArchiveMembers, WriteEr
         members.bytes("repositories", repositories, 0);
     }
     Ok(members)
+}
+
+/// What containerd calls the images of [`legacy`], by the manifests that it makes of them; none for an image
+/// with a layer that is not named by SHA-256.
+pub(super) fn made_manifests(images: &[Described<'_>]) -> Vec<Option<ContainerdId>> {
+    // Of the layers with one diff ID the first is stored.
+    let mut stored: HashMap<&DiffId, &NamedLayer> = HashMap::new();
+    for layer in images.iter().flat_map(|image| image.layers) {
+        stored.entry(&layer.diff_id).or_insert(layer);
+    }
+    let made = |image: &Described<'_>| {
+        let size = image.image.config.len() as u64;
+        let mut manifest = MadeManifest::new(image.id.digest(), size);
+        for layer in image.layers {
+            let layer = stored.get(&layer.diff_id)?;
+            let digest = layer.digest.digest();
+            if *digest.algorithm() != Algorithm::Sha256 {
+                return None;
+            }
+            manifest.layer(layer.compression, digest, layer.blob.len());
+        }
+        Some(manifest.finish().0)
+    };
+    images.iter().map(made).collect()
 }

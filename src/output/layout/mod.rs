@@ -31,7 +31,7 @@ pub use image::{OutputImage, OutputLayer};
 
 use super::WriteError;
 use crate::base::constants::DOCKER_LAYERS;
-use crate::base::digest::{BlobDigest, ImageId};
+use crate::base::digest::{BlobDigest, ContainerdId, ImageId};
 use crate::base::jobs::Jobs;
 use crate::base::progress::Progress;
 use crate::document::Config;
@@ -105,8 +105,11 @@ pub enum ArchiveWarning {
 pub struct WrittenImage {
     /// What Docker's graph-driver store, podman and skopeo call it.
     pub id: ImageId,
-    /// The digest of its OCI manifest, which Docker's containerd store calls it by; `None` in
-    /// [`ArchiveLayout::DockerLegacy`], where that store makes a manifest of its own.
+    /// What engines with a containerd store call it: the digest of its OCI manifest, or in
+    /// [`ArchiveLayout::DockerLegacy`] of the manifest that containerd makes; such a store calls it otherwise if
+    /// it holds one of the layers compressed already. `None` if it is not named by SHA-256 there.
+    pub containerd: Option<ContainerdId>,
+    /// The digest of its OCI manifest; `None` in [`ArchiveLayout::DockerLegacy`], which has none.
     pub manifest: Option<BlobDigest>,
 }
 
@@ -148,8 +151,17 @@ pub fn write_archive<W: Write>(
         Claims::none()
     };
     let bytes = claims.while_writing(options.jobs, progress, || members.write(out, progress))?;
-    let images = described.iter().enumerate().map(|(i, image)| WrittenImage {
+    let made = match &manifests {
+        Some(manifests) => {
+            let listed = |digest: &BlobDigest| Some(ContainerdId::from(digest.digest().clone()));
+            manifests.iter().map(listed).collect()
+        }
+        None => docker::made_manifests(&described),
+    };
+    let images = described.iter().zip(made).enumerate();
+    let images = images.map(|(i, (image, containerd))| WrittenImage {
         id: image.id.clone(),
+        containerd,
         manifest: manifests.as_ref().map(|manifests| manifests[i].clone()),
     });
     Ok(WrittenArchive {

@@ -1,0 +1,222 @@
+//! What engines with a containerd store call images: told from the archive, and by such an engine.
+
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::thread;
+use std::time::Duration;
+
+use crate::support::{
+    self, Docker, answer, archives, engines, imgtar, items, read, repository, say, shared, text,
+};
+
+/// The IDs that Docker 28.5 and 29.7 printed, each with an empty store.
+const KNOWN: [(&str, &str, &str); 7] = [
+    (
+        "archives",
+        "docker20-quirks.tar",
+        "aa257a63e7eb88420ee2b8fa5787534e621a4cc0a992dab0b9990e3e21434f9b",
+    ),
+    (
+        "archives",
+        "podman-docker.tar",
+        "aa257a63e7eb88420ee2b8fa5787534e621a4cc0a992dab0b9990e3e21434f9b",
+    ),
+    (
+        "archives",
+        "skopeo-docker.tar",
+        "aa257a63e7eb88420ee2b8fa5787534e621a4cc0a992dab0b9990e3e21434f9b",
+    ),
+    (
+        "archives",
+        "docker20-byid.tar",
+        "aa257a63e7eb88420ee2b8fa5787534e621a4cc0a992dab0b9990e3e21434f9b",
+    ),
+    // gzip and zstd members.
+    (
+        "cases",
+        "layout-crane-z.tar",
+        "f442f3828a7f0d6147e31a404a2c4c66378f1ec557e9fff229435e4f52c6e1a3",
+    ),
+    (
+        "broken",
+        "same-layer-twice.tar",
+        "8661f2fa9fd1873a95d5838d99358ac595c8c149de19b16a950529075df6335c",
+    ),
+    (
+        "broken",
+        "zero-layers.tar",
+        "6fcafdb7922e7dac20554620b893737df8219c7698badcdcaf4babee1a719789",
+    ),
+];
+
+/// The containerd IDs of an archive's images, each once; none if imgtar cannot read it.
+fn told(archive: &str) -> BTreeSet<String> {
+    let run = imgtar(&["images", "--json", archive]);
+    if run.stdout.is_empty() {
+        return BTreeSet::new();
+    }
+    let images = run.json()["images"].clone();
+    let ids = items(&images).iter().map(|image| &image["containerd_id"]);
+    ids.filter(|id| !id.is_null())
+        .map(|id| text(id).to_owned())
+        .collect()
+}
+
+#[test]
+fn made_manifests_have_the_bytes_that_containerd_gives_them() {
+    for (directory, name, hex) in KNOWN {
+        let directory = match directory {
+            "archives" => shared(directory),
+            "cases" => Some(support::cases().to_owned()),
+            _ => Some(repository(&format!("testdata/{directory}"))),
+        };
+        let Some(directory) = directory else { continue };
+        let path = format!("{directory}/{name}");
+        let id = format!("sha256:{hex}");
+        assert_eq!(told(&path), BTreeSet::from([id.clone()]), "{name}");
+        // `verify` computes what the others take from claims.
+        let verified = answer(&["verify", "--json", &path]);
+        let image = &verified["archives"][0]["images"][0];
+        assert_eq!(image["containerd_id"], id, "{name}");
+    }
+}
+
+/// What Docker 26.1 with the containerd store printed of the images that it had saved.
+#[test]
+fn listed_manifests_are_what_the_engine_printed() {
+    let printed = read(&engines("images.d26c.txt"));
+    let ids: BTreeSet<String> = printed
+        .lines()
+        .skip(1)
+        .filter_map(|line| line.split_whitespace().nth(2))
+        .map(ToOwned::to_owned)
+        .collect();
+    assert_eq!(told(&engines("docker26c-multi.tar")), ids);
+}
+
+/// Of archives from before Docker 1.10 containerd makes no image.
+#[test]
+fn v1_archives_have_none() {
+    let report = answer(&["images", "--json", &engines("v1.tar")]);
+    assert!(!items(&report["images"]).is_empty());
+    assert!(told(&engines("v1.tar")).is_empty());
+}
+
+/// What the ID rests on, and whether a store can change it.
+#[test]
+fn inspect_says_what_the_id_rests_on() {
+    let of = |archive: &str| {
+        let report = answer(&["inspect", "--json", archive]);
+        let image = &report["images"][0];
+        (
+            image["containerd_id_basis"].clone(),
+            image["containerd_id_depends_on_store"].clone(),
+        )
+    };
+    let zipped = format!("{}/layout-crane-z.tar", support::cases());
+    for (archive, basis, depends) in [
+        (engines("docker26c-one.tar"), "listed", false),
+        (engines("docker26-one.tar"), "listed", false),
+        (engines("docker20-one.tar"), "claimed", true),
+        (
+            repository("testdata/broken/zero-layers.tar"),
+            "computed",
+            false,
+        ),
+        (zipped, "claimed", true),
+    ] {
+        assert_eq!(of(&archive), (basis.into(), depends.into()), "{archive}");
+    }
+}
+
+/// `images -q --containerd` and the table say the same.
+#[test]
+fn the_table_has_a_column_for_it() {
+    let archive = engines("docker20-multi.tar");
+    let ids = told(&archive);
+    let quiet = imgtar(&["images", "-q", "--containerd", "--no-trunc", &archive]).succeeds();
+    let listed: BTreeSet<String> = quiet.out().lines().map(ToOwned::to_owned).collect();
+    assert_eq!(listed, ids);
+    let table = imgtar(&["images", "--containerd", &archive]).succeeds();
+    assert!(table.out().starts_with("REPOSITORY"));
+    for id in ids {
+        assert!(table.out().contains(&format!(" {} ", &id[7..19])), "{id}");
+    }
+}
+
+/// Loads an archive into an engine with a containerd store, each image for the first time, and gives the
+/// IDs that it has then. `None` if it refuses the archive.
+fn loaded(docker: &Docker, archive: &str, told: &BTreeSet<String>) -> Option<BTreeSet<String>> {
+    let forget = |ids: &BTreeSet<String>| {
+        for id in ids {
+            docker.try_run(&["rmi", "-f", id]);
+        }
+    };
+    forget(told);
+    let mut load = docker.command(&["load", "-q"]);
+    load.stdin(File::open(archive).expect("the archive can be opened"));
+    let output = load.output().expect("Docker's client starts");
+    if !output.status.success() {
+        return None;
+    }
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    let id_of = |name: &str| {
+        let mut inspect = docker.command(&["image", "inspect", "--format", "{{.Id}}", name]);
+        let output = inspect.output().expect("Docker's client starts");
+        let id = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+        output.status.success().then_some(id)
+    };
+    // Names without a domain in an image layout are printed and not found, so IDs are asked for too.
+    let mut ids: BTreeSet<String> = told.iter().filter_map(|id| id_of(id)).collect();
+    for line in said.lines() {
+        if let Some(id) = line.strip_prefix("Loaded image ID: ") {
+            ids.insert(id.to_owned());
+        } else if let Some(name) = line.strip_prefix("Loaded image: ") {
+            ids.extend(id_of(name));
+        }
+    }
+    forget(&ids);
+    Some(ids)
+}
+
+/// Every archive that loads has the IDs that the engine prints.
+fn compare(docker: &Docker, directory: &str, at_least: usize) {
+    let mut loads = 0;
+    for name in archives(directory) {
+        let path = format!("{directory}/{name}");
+        let told = told(&path);
+        if told.is_empty() {
+            continue;
+        }
+        // Somebody else's image may hold a compressed copy of a layer just now.
+        let mut here = loaded(docker, &path, &told);
+        for _ in 0..3 {
+            if here.as_ref().is_none_or(|here| *here == told) {
+                break;
+            }
+            thread::sleep(Duration::from_secs(2));
+            here = loaded(docker, &path, &told);
+        }
+        if let Some(here) = here {
+            assert_eq!(here, told, "{path}");
+            loads += 1;
+        }
+    }
+    say(&format!(
+        "{directory}: {loads} archives have the IDs of the containerd store"
+    ));
+    assert!(loads >= at_least, "{directory}: only {loads} were loaded");
+}
+
+/// One after the other: what is held for one archive changes the IDs of the next.
+#[test]
+fn an_engine_prints_the_same_ids() {
+    let Some(docker) = Docker::d26c() else { return };
+    compare(&docker, &repository("testdata/engines"), 20);
+    if let Some(directory) = shared("archives") {
+        compare(&docker, &directory, 12);
+    }
+    if let Some(directory) = shared("corpus") {
+        compare(&docker, &directory, 40);
+    }
+}
