@@ -138,7 +138,7 @@ pub(crate) fn rootfs(input: Result<Input, SourceError>) -> Result<Input, Failure
 /// One image of an archive.
 #[derive(Debug, Args)]
 pub(crate) struct ImageArg {
-    /// Which image: a reference, an image ID or a prefix of one, or @N for the Nth from 0
+    /// Which image: a reference, an image ID of either kind or a prefix of one, or @N for the Nth from 0
     /// [default: all]
     #[arg(value_name = "IMAGE", value_parser = clap::value_parser!(Selector))]
     pub(crate) image: Option<Selector>,
@@ -152,7 +152,7 @@ pub(crate) struct ImageArg {
 /// The one image of an archive that is worked on.
 #[derive(Debug, Args)]
 pub(crate) struct OneImageArg {
-    /// Which image: a reference, an image ID or a prefix of one, or @N for the Nth from 0
+    /// Which image: a reference, an image ID of either kind or a prefix of one, or @N for the Nth from 0
     /// [default: the only one]
     #[arg(value_name = "IMAGE", value_parser = clap::value_parser!(Selector))]
     pub(crate) image: Option<Selector>,

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use super::model::{Image, ImageSet};
 use super::reference::{Name, Reference};
-use crate::base::digest::Digest;
+use crate::base::digest::{ContainerdId, Digest};
 use crate::document::{Fit, Platform, WantedPlatform};
 
 /// The shortest prefix of an ID that is taken for one, in hex digits.
@@ -24,8 +24,8 @@ const PREFIX_MIN: usize = 4;
 pub enum Selector {
     /// The image at this place of the archive, counted from 0: `@N`.
     Position(usize),
-    /// What is called so: a reference, an image ID or a prefix of one, or the bare name of an image in an
-    /// OCI image layout.
+    /// What is called so: a reference, an ID of an image (its own or the one in a containerd store) or a
+    /// prefix of either, or the bare name of an image in an OCI image layout.
     Called(String),
 }
 
@@ -118,15 +118,13 @@ impl fmt::Display for Selector {
 /// The images that are called `text`. Several only if they are platforms of one name, or share an ID
 /// prefix; whether that is one too many is for the caller to say.
 fn called<'s>(set: &'s ImageSet, text: &str) -> Vec<&'s Image> {
-    let by = |fits: fn(&Image, &str) -> bool| -> Vec<&'s Image> {
-        let images = set.images.iter();
-        images.filter(|image| fits(image, text)).collect()
-    };
-    let by_name = by(is_name_of);
-    if by_name.is_empty() {
-        by(is_id_of)
-    } else {
-        by_name
+    let images = || set.images.iter();
+    let by_name: Vec<&Image> = images().filter(|image| is_name_of(image, text)).collect();
+    match (by_name.is_empty(), id_prefix(text)) {
+        (true, Some(prefix)) => images()
+            .filter(|image| is_id_of(set, image, &prefix))
+            .collect(),
+        _ => by_name,
     }
 }
 
@@ -138,22 +136,28 @@ fn is_name_of(image: &Image, text: &str) -> bool {
     })
 }
 
-fn is_id_of(image: &Image, text: &str) -> bool {
+/// The hex digits that IDs may begin with, if `text` looks like a prefix of one.
+fn id_prefix(text: &str) -> Option<String> {
     let prefix = text.strip_prefix("sha256:").unwrap_or(text);
     let hex = prefix.len() >= PREFIX_MIN && prefix.bytes().all(|b| b.is_ascii_hexdigit());
-    // Docker's containerd store calls an image by the digest of its index or manifest.
-    let manifest = image
-        .manifest
-        .iter()
-        .flat_map(|m| [Some(&m.descriptor.digest), m.index.as_ref()]);
-    let ids = image
-        .identity
-        .encoded()
-        .into_iter()
-        .chain(manifest.flatten().map(Digest::encoded));
-    hex && ids
-        .into_iter()
-        .any(|id| id.starts_with(&prefix.to_ascii_lowercase()))
+    hex.then(|| prefix.to_ascii_lowercase())
+}
+
+/// Whether an ID of the image begins with `prefix`. An image in an index has three: its own, that of its
+/// manifest and that of the index.
+fn is_id_of(set: &ImageSet, image: &Image, prefix: &str) -> bool {
+    let manifest = image.manifest.iter();
+    let manifest = manifest.flat_map(|m| [Some(&m.descriptor.digest), m.index.as_ref()]);
+    let ids = image.identity.encoded().into_iter();
+    let mut ids = ids.chain(manifest.flatten().map(Digest::encoded));
+    ids.any(|id| id.starts_with(prefix)) || containerd_fits(set, image, prefix).is_some()
+}
+
+/// What a containerd store calls the image, if that begins with `prefix`.
+fn containerd_fits(set: &ImageSet, image: &Image, prefix: &str) -> Option<ContainerdId> {
+    let name = set.containerd_name(image);
+    let id = name.map(|name| name.id);
+    id.filter(|id| id.digest().encoded().starts_with(prefix))
 }
 
 /// Who picks the platform of an image for several, where none was asked for.
@@ -186,6 +190,19 @@ impl<'s> Picked<'s> {
 }
 
 impl ImageSet {
+    /// Whether `selector` can be a prefix of an ID, and is not the name of an image. What a containerd store
+    /// calls the images is to be known then, also where members have to be hashed for it
+    /// ([`crate::layer::hash_members`]): otherwise images are not found by that ID.
+    pub fn is_asked_for_id(&self, selector: &Selector) -> bool {
+        match selector {
+            Selector::Position(_) => false,
+            Selector::Called(text) => {
+                let is_name = || self.images.iter().any(|image| is_name_of(image, text));
+                id_prefix(text).is_some() && !is_name()
+            }
+        }
+    }
+
     /// The one image that `selector` picks, and `platform` where it is an image for several. The answer
     /// does not depend on the machine that asks.
     ///
@@ -236,7 +253,7 @@ impl ImageSet {
         let fitting = self.fitting(selector, platform)?;
         match selector {
             Some(_) if platform.is_none() && fitting.len() > 1 => {
-                one_platform(fitting, selector, Unasked::Host)
+                one_platform(self, fitting, selector, Unasked::Host)
             }
             _ => Ok(Picked::plainly(fitting)),
         }
@@ -260,7 +277,7 @@ impl ImageSet {
             [] => return Err(SelectError::NoImage),
             _ => {}
         }
-        let picked = one_platform(fitting, selector, unasked)?;
+        let picked = one_platform(self, fitting, selector, unasked)?;
         Ok((picked.images[0], picked.by_host_from))
     }
 
@@ -312,6 +329,7 @@ impl ImageSet {
 
 /// One of several images, if they are one image for several platforms.
 fn one_platform<'s>(
+    set: &ImageSet,
     images: Vec<&'s Image>,
     selector: Option<&Selector>,
     unasked: Unasked,
@@ -355,14 +373,33 @@ fn one_platform<'s>(
         }
         Unasked::Host | Unasked::Refuse => {}
     }
-    let candidates = candidates(images);
     Err(match selector {
         Some(selector) => SelectError::Ambiguous {
             wanted: selector.to_string(),
-            candidates,
+            candidates: fitting_candidates(set, &images, selector),
         },
-        None => SelectError::Several { candidates },
+        None => SelectError::Several {
+            candidates: candidates(images),
+        },
     })
+}
+
+/// The images that a selector fits, for people, with the ID that it fits where that is not the image's own.
+fn fitting_candidates(set: &ImageSet, images: &[&Image], selector: &Selector) -> Vec<String> {
+    let prefix = match selector {
+        Selector::Called(text) => id_prefix(text),
+        Selector::Position(_) => None,
+    };
+    let mut candidates = candidates(images.iter().copied());
+    for (candidate, image) in candidates.iter_mut().zip(images) {
+        let other = prefix.as_deref();
+        let other = other.and_then(|prefix| containerd_fits(set, image, prefix));
+        if let Some(id) = other {
+            candidate.push_str(", in a containerd store ");
+            candidate.push_str(id.short());
+        }
+    }
+    candidates
 }
 
 fn candidates<'i>(images: impl IntoIterator<Item = &'i Image>) -> Vec<String> {

@@ -220,3 +220,95 @@ fn an_engine_prints_the_same_ids() {
         compare(&docker, &directory, 40);
     }
 }
+
+/// Either ID picks an image, and so does a prefix of either.
+#[test]
+fn images_are_picked_by_either_id() {
+    let zipped = format!("{}/layout-crane-z.tar", support::cases());
+    let platforms = engines("docker26c-platforms.tar");
+    for archive in [
+        engines("docker20-multi.tar"),
+        engines("docker26c-multi.tar"),
+        zipped,
+    ] {
+        let report = answer(&["images", "--json", &archive]);
+        for image in items(&report["images"]) {
+            let (id, other) = (text(&image["id"]), text(&image["containerd_id"]));
+            for wanted in [id, &id[7..19], other, &other[7..], &other[7..19]] {
+                let picked = answer(&["history", "--json", &archive, wanted]);
+                assert_eq!(items(&picked["images"]).len(), 1, "{archive} {wanted}");
+                assert_eq!(picked["images"][0]["id"], id, "{archive} {wanted}");
+            }
+        }
+    }
+    // An index is several images; this machine's platform decides, or the one that is asked for.
+    let report = answer(&["images", "--json", &platforms]);
+    let index = text(&report["images"][0]["containerd_id"]).to_owned();
+    let args = [
+        "images",
+        "--json",
+        "--platform",
+        "linux/arm64",
+        &platforms,
+        &index,
+    ];
+    let arm = answer(&args);
+    assert_eq!(arm["images"][0]["platform"], "linux/arm64");
+    assert_eq!(items(&arm["images"]).len(), 1);
+}
+
+/// A prefix of one image's ID and of what a containerd store calls another one.
+#[test]
+fn a_prefix_of_two_images_is_refused() {
+    const IMAGES: usize = 1000;
+    let mut tar = tar::Builder::new(Vec::new());
+    let mut put = |name: &str, body: &[u8]| {
+        let mut header = tar::Header::new_ustar();
+        header.set_size(body.len() as u64);
+        header.set_mode(0o644);
+        tar.append_data(&mut header, name, body)
+            .expect("room in memory");
+    };
+    let mut list = Vec::new();
+    for i in 0..IMAGES {
+        let config = format!(
+            r#"{{"architecture":"amd64","os":"linux","author":"{i}","rootfs":{{"type":"layers","diff_ids":[]}}}}"#
+        );
+        let name = format!("{}.json", &support::sha256(config.as_bytes())[7..]);
+        put(&name, config.as_bytes());
+        list.push(serde_json::json!({"Config": name, "RepoTags": null, "Layers": []}));
+    }
+    put("manifest.json", &serde_json::to_vec(&list).expect("JSON"));
+    let bytes = tar.into_inner().expect("room in memory");
+    let directory = tempfile::tempdir().expect("a directory");
+    let archive = support::shown(&directory.path().join("many.tar"));
+    std::fs::write(&archive, bytes).expect("room");
+
+    let report = answer(&["images", "--json", &archive]);
+    let images = items(&report["images"]);
+    let prefix = |id: &serde_json::Value| text(id)[7..11].to_owned();
+    let pairs = images.iter().enumerate().find_map(|(i, image)| {
+        let of_id = prefix(&image["id"]);
+        let other = images
+            .iter()
+            .position(|other| prefix(&other["containerd_id"]) == of_id)?;
+        (other != i).then(|| (of_id, i, other))
+    });
+    // Four digits have 65,536 values, and a million pairs are looked at.
+    let (wanted, id, containerd) = pairs.expect("two images with one prefix");
+    let run = imgtar(&["history", &archive, &wanted]).exits(2);
+    for position in [id, containerd] {
+        assert!(
+            run.err().contains(&format!("@{position} ")),
+            "{}",
+            run.err()
+        );
+    }
+    let short = &text(&images[containerd]["containerd_id"])[7..19];
+    assert!(
+        run.err()
+            .contains(&format!("in a containerd store {short}")),
+        "{}",
+        run.err()
+    );
+}

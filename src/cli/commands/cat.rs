@@ -31,7 +31,7 @@ pub(crate) struct Args {
     #[arg(value_name = "PATH", required = true)]
     paths: Vec<OsString>,
 
-    /// Which image: a reference, an image ID or a prefix of one, or @N for the Nth from 0
+    /// Which image: a reference, an image ID of either kind or a prefix of one, or @N for the Nth from 0
     #[arg(short, long, value_name = "IMAGE", value_parser = clap::value_parser!(Selector))]
     image: Option<Selector>,
 
@@ -48,7 +48,7 @@ impl Args {
             image: self.image.clone(),
             platform: self.platform.clone(),
         };
-        let image = loaded.pick_to_read(&arg, context.output)?;
+        let image = loaded.pick_to_read(&arg, context)?;
         let tree = Tree::merge(image, &context.options())?;
         // All paths are looked up before anything is printed, so that a mistake prints nothing.
         let mut files = Vec::with_capacity(self.paths.len());

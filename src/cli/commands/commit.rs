@@ -38,7 +38,7 @@ pub(crate) struct Args {
     #[arg(value_name = "ROOTFS.tar")]
     rootfs: PathBuf,
 
-    /// Which image of BASE: a reference, an image ID or a prefix of one, or @N for the Nth from 0
+    /// Which image of BASE: a reference, an image ID of either kind or a prefix of one, or @N for the Nth from 0
     /// [default: the only one]
     #[arg(short, long, value_name = "IMAGE", value_parser = clap::value_parser!(Selector))]
     image: Option<Selector>,
@@ -89,10 +89,11 @@ impl Args {
         let created = self.created.time()?;
         let names = self.tags.names(&[]);
         let loaded = Context::read(context.open(&self.base)?)?;
-        let image = loaded.pick_to_write(&OneImageArg {
+        let arg = OneImageArg {
             image: self.image.clone(),
             platform: self.platform.clone(),
-        })?;
+        };
+        let image = loaded.pick_to_write(&arg, context)?;
         loaded.require_one_description()?;
         context.files.reads(&self.rootfs)?;
         let destination = self.output.open(&context.files)?;

@@ -54,7 +54,7 @@ pub(crate) struct Args {
 impl Args {
     pub(crate) fn run(&self, context: &Context) -> Result<Exit, Failure> {
         let loaded = context.load(&self.archive)?;
-        let picked = loaded.pick(&self.image, Some(context.output))?;
+        let picked = loaded.pick(&self.image, Some(context.output), context)?;
         let measures = context.measure(&picked)?;
         let report = History::new(&loaded.set, &picked, &measures);
         context.warn_of_layers(&picked, &measures);

@@ -53,7 +53,11 @@ pub(crate) struct Args {
 impl Args {
     pub(crate) fn run(&self, context: &Context) -> Result<Exit, Failure> {
         let loaded = context.load(&self.archive)?;
-        let picked = loaded.pick(&self.image, (!self.quiet).then_some(context.output))?;
+        let picked = loaded.pick(
+            &self.image,
+            (!self.quiet).then_some(context.output),
+            context,
+        )?;
         if self.json.json || self.containerd {
             context.hash_members(&loaded.set, &picked)?;
         }

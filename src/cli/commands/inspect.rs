@@ -34,7 +34,7 @@ impl Args {
         let picked = if nothing_picked && loaded.set.images.is_empty() {
             Vec::new()
         } else {
-            loaded.pick(&self.image, Some(context.output))?
+            loaded.pick(&self.image, Some(context.output), context)?
         };
         let measures = context.measure(&picked)?;
         context.hash_members(&loaded.set, &picked)?;

@@ -40,7 +40,7 @@ pub(crate) struct Args {
 impl Args {
     pub(crate) fn run(&self, context: &Context) -> Result<Exit, Failure> {
         let loaded = context.load(&self.archive)?;
-        let picked = loaded.pick(&self.image, Some(context.output))?;
+        let picked = loaded.pick(&self.image, Some(context.output), context)?;
         let measures = context.measure(&picked)?;
         let computed = computed_diff_ids(&picked, context)?;
         let report = Layers::new(&picked, &measures, &computed, self.store_paths.as_deref());

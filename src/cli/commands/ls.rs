@@ -39,7 +39,7 @@ pub(crate) struct Args {
     #[arg(value_name = "PATH")]
     paths: Vec<OsString>,
 
-    /// Which image: a reference, an image ID or a prefix of one, or @N for the Nth from 0
+    /// Which image: a reference, an image ID of either kind or a prefix of one, or @N for the Nth from 0
     #[arg(short, long, value_name = "IMAGE", value_parser = clap::value_parser!(Selector))]
     image: Option<Selector>,
 
@@ -85,7 +85,7 @@ impl Args {
             image: self.image.clone(),
             platform: self.platform.clone(),
         };
-        let image = loaded.pick_to_read(&arg, context.output)?;
+        let image = loaded.pick_to_read(&arg, context)?;
         if let Some(index) = self.layer {
             self.one_layer(layer(image, index)?, &loaded, context)?;
         } else {

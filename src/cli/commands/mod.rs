@@ -25,7 +25,8 @@ use imgtar::report::units;
 use imgtar::source::Input;
 use imgtar::tree::Warning;
 use imgtar::{
-    Archive, Code, Contents, Image, ImageSet, Jobs, Limits, Options, Platform, Problem, Severity,
+    Archive, Code, Contents, Image, ImageSet, Jobs, Limits, Options, Platform, Problem, Selector,
+    Severity,
 };
 
 use super::args::{self, ArchiveArg, Global, ImageArg, OneImageArg};
@@ -212,8 +213,10 @@ impl Loaded {
         &self,
         arg: &ImageArg,
         output: Option<Output>,
+        context: &Context,
     ) -> Result<Vec<&Image>, Failure> {
         self.require_images()?;
+        self.know_ids(arg.image.as_ref(), context)?;
         let picked = self.set.pick(arg.image.as_ref(), arg.platform.as_ref())?;
         if let (Some(output), [image]) = (output, &picked.images[..]) {
             say_platform(output, image, &picked.by_host_from);
@@ -221,25 +224,40 @@ impl Loaded {
         Ok(picked.images)
     }
 
+    /// Finds out what a containerd store calls the images, if one is asked for by an ID.
+    fn know_ids(&self, selector: Option<&Selector>, context: &Context) -> Result<(), Failure> {
+        if selector.is_some_and(|selector| self.set.is_asked_for_id(selector)) {
+            let images: Vec<&Image> = self.set.images.iter().collect();
+            context.hash_members(&self.set, &images)?;
+        }
+        Ok(())
+    }
+
     /// The image to look into: the one that was asked for, or the only one; as in [`Self::pick`] if it is
     /// for several platforms.
     pub(super) fn pick_to_read(
         &self,
         arg: &OneImageArg,
-        output: Output,
+        context: &Context,
     ) -> Result<&Image, Failure> {
         self.require_images()?;
+        self.know_ids(arg.image.as_ref(), context)?;
         let (image, platforms) =
             self.set
                 .pick_one(arg.image.as_ref(), arg.platform.as_ref(), Unasked::Host)?;
-        say_platform(output, image, &platforms);
+        say_platform(context.output, image, &platforms);
         Ok(image)
     }
 
     /// The image to write something of: the one that was asked for, or the only one. What is written does
     /// not depend on the machine, so of an image for several platforms one must be asked for.
-    pub(super) fn pick_to_write(&self, arg: &OneImageArg) -> Result<&Image, Failure> {
+    pub(super) fn pick_to_write(
+        &self,
+        arg: &OneImageArg,
+        context: &Context,
+    ) -> Result<&Image, Failure> {
         self.require_images()?;
+        self.know_ids(arg.image.as_ref(), context)?;
         let (image, _) =
             self.set
                 .pick_one(arg.image.as_ref(), arg.platform.as_ref(), Unasked::Refuse)?;

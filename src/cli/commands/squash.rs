@@ -46,7 +46,7 @@ impl Args {
     pub(crate) fn run(&self, context: &Context) -> Result<Exit, Failure> {
         let created = self.created.time()?;
         let loaded = context.load(&self.archive)?;
-        let image = loaded.pick_to_write(&self.image)?;
+        let image = loaded.pick_to_write(&self.image, context)?;
         if !self.no_verify {
             loaded.require_one_description()?;
         }
