@@ -1,4 +1,6 @@
 //! All blobs of an archive, each read once.
+//!
+//! Long: what is to be read and what was read of it are one plan.
 
 use super::VerifyError;
 use crate::archive::{Contents, MemberKind};

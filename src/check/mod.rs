@@ -7,6 +7,7 @@
 
 pub mod audit;
 mod blobs;
+mod checker;
 mod checksum;
 mod content;
 mod damaged;
@@ -14,20 +15,18 @@ mod loaders;
 mod members;
 mod odd_entries;
 
-use std::collections::HashSet;
-
 use crate::archive::Contents;
 use crate::base::digest::{DiffId, Digest};
 use crate::base::jobs::{self, Jobs};
 use crate::base::limits::{Limit, Limits};
 use crate::base::problem::{Code, Problem};
 use crate::base::progress::Progress;
-use crate::image::{ContainerdName, Image, ImageSet, Layer, LayerSource};
-use crate::layer::digest::TarState;
+use crate::image::{ContainerdName, ImageSet, Layer};
 use crate::layer::{Inventory, LayerError};
-use crate::source::{SourceError, Span};
+use crate::source::SourceError;
 use crate::tree::{self, Survey};
-use blobs::{Blobs, ReadBlob};
+use blobs::Blobs;
+use checker::Checker;
 use loaders::Facts;
 
 pub use checksum::{ChecksumError, ChecksumLine, LIMIT as CHECKSUM_LIMIT, read_checksums};
@@ -159,11 +158,7 @@ fn run(
     progress: &dyn Progress,
 ) -> Result<Verification, VerifyError> {
     let blobs = Blobs::read(archive, set, file, jobs, progress)?;
-    let mut checker = Checker {
-        blobs: &blobs,
-        problems: set.problems.clone(),
-        told: HashSet::new(),
-    };
+    let mut checker = Checker::new(&blobs, set.problems.clone());
     checker.problems.extend(members::problems(archive, set)?);
     checker.problems.extend(odd_entries::of_members(archive));
     let mut images = Vec::with_capacity(set.images.len());
@@ -232,263 +227,6 @@ fn survey(set: &ImageSet, blobs: &Blobs, limits: &Limits, jobs: Jobs) -> Vec<Opt
     jobs::map(jobs, &stacks, cost, |stack| {
         Some(tree::survey(stack.as_ref()?.iter().copied(), limits))
     })
-}
-
-struct Checker<'b> {
-    blobs: &'b Blobs,
-    problems: Vec<Problem>,
-    /// Blobs whose digest mismatch was reported, so that a shared blob is reported once.
-    told: HashSet<Span>,
-}
-
-impl Checker<'_> {
-    fn layer(&mut self, layer: &Layer, image: usize) -> LayerCheck {
-        let mut check = LayerCheck {
-            index: layer.index,
-            diff_id: layer.diff_id.clone(),
-            computed: None,
-            ok: false,
-        };
-        let LayerSource::Present { slice, .. } = &layer.source else {
-            return check;
-        };
-        let Some(blob) = self.blobs.get(slice) else {
-            return check;
-        };
-        let Some(read) = blob.layer() else {
-            return check;
-        };
-        let place = |problem: Problem| {
-            problem
-                .of_image(image)
-                .of_layer(layer.index)
-                .in_member(&layer.member)
-                .at(slice.span().offset)
-        };
-        let whole = read.and_then(|reading| match reading.tail_fault() {
-            None => Ok(reading),
-            Some(fault) => Err(fault),
-        });
-        let reading = match whole {
-            Ok(reading) => reading,
-            Err(error) => {
-                self.problems.push(place(unsound(error)));
-                self.digest(
-                    layer
-                        .digest
-                        .as_ref()
-                        .map(crate::base::digest::BlobDigest::digest),
-                    blob,
-                    place,
-                );
-                return check;
-            }
-        };
-        let computed = reading.diff_id().clone();
-        check.ok = match &layer.diff_id {
-            None => true,
-            Some(claimed) if claimed.digest().algorithm() != computed.digest().algorithm() => {
-                self.problems.push(place(unsupported(claimed.digest())));
-                true
-            }
-            Some(claimed) if *claimed == computed => true,
-            Some(claimed) => {
-                let message = "the layer's content does not match its diff ID: it was changed, damaged or swapped, and engines refuse to load it";
-                let problem =
-                    Problem::error(Code::DiffIdMismatch, message).compared(claimed, &computed);
-                self.problems.push(place(problem));
-                false
-            }
-        };
-        check.computed = Some(computed);
-        self.digest(
-            layer
-                .digest
-                .as_ref()
-                .map(crate::base::digest::BlobDigest::digest),
-            blob,
-            place,
-        );
-        if reading.trailing {
-            let message = "bytes follow the end of the layer's gzip data: Docker takes such a layer, containerd, skopeo and podman refuse it";
-            self.problems
-                .push(place(Problem::warning(Code::TrailingData, message)));
-        }
-        match &reading.tar {
-            TarState::Sound { end_marked, after } => {
-                if let Some(offset) = after {
-                    let message = format!(
-                        "something follows the end of the layer's tar at byte {offset} of it: engines hash it and do not read it"
-                    );
-                    self.problems
-                        .push(place(Problem::warning(Code::TrailingData, message)));
-                }
-                if !end_marked && !reading.is_empty() {
-                    let message = "the layer's tar lacks its end-of-archive blocks: engines read it all the same";
-                    self.problems
-                        .push(place(Problem::warning(Code::EndMissing, message)));
-                }
-            }
-            TarState::Unsound(error) => self.problems.push(place(unsound(error))),
-        }
-        check
-    }
-
-    /// Tells what stands inside the layers; of layers that images share, once.
-    fn content(&mut self, set: &ImageSet, surveys: &[Option<Survey>]) {
-        let mut told = HashSet::new();
-        let mut unchecked = 0;
-        for (image, survey) in set.images.iter().zip(surveys) {
-            let Some(survey) = survey else {
-                let whole = image.layers.iter().all(|layer| {
-                    let read = self.blobs.of(layer).and_then(ReadBlob::layer);
-                    read.is_some_and(|read| read.is_ok())
-                });
-                unchecked += usize::from(whole && !image.layers.is_empty());
-                continue;
-            };
-            let odd = self.odd_entries(image);
-            for problem in content::problems(image, survey).into_iter().chain(odd) {
-                let layer = problem.layer.and_then(|index| image.layers.get(index));
-                let key = (
-                    layer.and_then(Layer::span),
-                    problem.code,
-                    problem.message.clone(),
-                    problem.path.clone(),
-                );
-                if told.insert(key) {
-                    self.problems.push(problem);
-                }
-            }
-        }
-        if unchecked > 0 {
-            let message = format!(
-                "the layers of {unchecked} images hold too many entries to look at each: their names, links and whiteouts are not checked, and engines may refuse some of them; their bytes are checked"
-            );
-            self.problems
-                .push(Problem::warning(Code::EntriesUnchecked, message));
-        }
-    }
-
-    /// What engines refuse in each layer of an image alone.
-    fn odd_entries(&self, image: &Image) -> Vec<Problem> {
-        let mut problems = Vec::new();
-        for layer in &image.layers {
-            let Some(Ok(reading)) = self.blobs.of(layer).and_then(ReadBlob::layer) else {
-                continue;
-            };
-            let found = odd_entries::of_layer(&reading.inventory).into_iter();
-            problems.extend(found.map(|problem| {
-                problem
-                    .of_image(image.position)
-                    .of_layer(layer.index)
-                    .in_member(&layer.member)
-            }));
-        }
-        problems
-    }
-
-    /// Compares the digest of a blob's stored bytes with a claim.
-    fn digest(
-        &mut self,
-        claimed: Option<&Digest>,
-        blob: &ReadBlob,
-        place: impl Fn(Problem) -> Problem,
-    ) {
-        let Some(claimed) = claimed else { return };
-        match blob.stored_digest(claimed.algorithm()) {
-            None => {
-                if self.told.insert(blob.span()) {
-                    self.problems.push(place(unsupported(claimed)));
-                }
-            }
-            Some(computed) if computed == *claimed => {}
-            Some(computed) => {
-                if self.told.insert(blob.span()) {
-                    let message = "the blob's bytes do not match its digest";
-                    let problem = Problem::error(Code::BlobDigestMismatch, message);
-                    self.problems
-                        .push(place(problem.compared(claimed, computed)));
-                }
-            }
-        }
-    }
-
-    fn artifact(&mut self, artifact: &crate::image::Artifact) -> Vec<BlobCheck> {
-        let mut checks = Vec::with_capacity(artifact.blobs.len());
-        for described in &artifact.blobs {
-            let digest = described.descriptor.digest.clone();
-            let blob = described
-                .slice
-                .as_ref()
-                .and_then(|slice| self.blobs.get(slice));
-            let computed = blob.and_then(|blob| blob.stored_digest(digest.algorithm()));
-            if let Some(blob) = blob {
-                let offset = blob.span().offset;
-                self.digest(Some(&digest), blob, |problem| {
-                    problem.in_member(&described.member).at(offset)
-                });
-            }
-            let ok = computed.as_ref() == Some(&digest);
-            checks.push(BlobCheck {
-                digest,
-                computed,
-                ok,
-            });
-        }
-        let layers = artifact.blobs.iter().skip(1);
-        for (described, claimed) in layers.zip(&artifact.diff_ids) {
-            let blob = described
-                .slice
-                .as_ref()
-                .and_then(|slice| self.blobs.get(slice));
-            let Some(computed) = blob.and_then(ReadBlob::uncompressed) else {
-                continue;
-            };
-            let claimed = claimed.digest();
-            if computed.algorithm() == claimed.algorithm() && computed != claimed {
-                let message = "the artifact's content does not match the diff ID in its config";
-                let problem =
-                    Problem::error(Code::DiffIdMismatch, message).compared(claimed, computed);
-                self.problems.push(problem.in_member(&described.member));
-            }
-        }
-        checks
-    }
-
-    /// Blobs that nothing describes still have a digest for a name.
-    fn named_blobs(&mut self, set: &ImageSet) {
-        for blob in self.blobs.iter() {
-            let Some(named) = &blob.named else { continue };
-            if set.checked.contains(&blob.span()) {
-                continue;
-            }
-            let member = blob.member.clone();
-            self.digest(Some(named), blob, |problem| {
-                problem.in_member(&member).at(blob.span().offset)
-            });
-        }
-    }
-}
-
-/// A layer whose compression or tar is damaged.
-fn unsound(error: &LayerError) -> Problem {
-    let code = if error.is_truncation() {
-        Code::LayerTruncated
-    } else {
-        Code::LayerCorrupt
-    };
-    Problem::error(code, describe(error))
-}
-
-fn unsupported(claimed: &Digest) -> Problem {
-    let message = format!(
-        "imgtar cannot compute {}, so the digest is not checked",
-        claimed.algorithm().name()
-    );
-    let mut problem = Problem::warning(Code::DigestUnsupported, message);
-    problem.claimed = Some(claimed.to_string());
-    problem
 }
 
 /// An error and its causes on one line.

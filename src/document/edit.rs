@@ -3,6 +3,8 @@
 //! What is not replaced keeps its text and its place, fields that nobody here knows too: other tools
 //! put theirs into configs and expect them back. White space between tokens is not kept, and what Go
 //! escapes is escaped.
+//!
+//! Long: every field of a config that can be written is here once.
 
 use super::config::{Config, Created, Health, HistoryEntry, RunConfig, read_run};
 use super::json::{Json, JsonError, JsonNode};

@@ -13,6 +13,8 @@
 //! kept (engines' JSON is not ten deep); size and number
 //! of values by [`Limit::Json`](crate::Limit::Json) and its like, before anything is parsed; a value
 //! of the wrong type is an error that says where.
+//!
+//! Long: one reader, in the order of Go's.
 
 use std::fmt;
 

@@ -9,9 +9,10 @@ use serde::ser::{Error as _, SerializeSeq as _};
 use serde::{Serialize, Serializer};
 
 use super::ls::LsEntry;
+use super::sizes::Sizes;
 use crate::image::Layer;
 use crate::layer::{LayerError, walk_layer};
-use crate::tree::{Body, InodeId, LayerPath, NodeId, Tree, Walk};
+use crate::tree::{Body, InodeId, LayerPath, NodeId, Tree};
 
 /// What is shown a file; it may break the listing off.
 pub type See<'s> = &'s mut dyn FnMut(&LsEntry, ListingPlace) -> ControlFlow<()>;
@@ -372,80 +373,5 @@ impl<'t> Trail<'t> {
             }
             path.extend_from_slice(part);
         }
-    }
-}
-
-/// The sizes of directories, in the order in which a walk meets them, that of the start first.
-struct Sizes {
-    directories: Vec<u64>,
-    /// Files with several names, by their numbers.
-    shared: Bits,
-}
-
-impl Sizes {
-    fn of(tree: &Tree, start: NodeId) -> Self {
-        let itself = match tree.inode(tree.inode_id(start)).body {
-            Body::File { size, .. } => size,
-            _ => 0,
-        };
-        let mut sizes = Self {
-            directories: vec![itself],
-            shared: Bits::new(tree.inode_count()),
-        };
-        let mut seen = Bits::new(tree.inode_count());
-        let mut open = vec![0];
-        let mut walk: Walk<'_> = tree.walk(start);
-        while let Some((entry, _)) = walk.next_entry() {
-            sizes.close(&mut open, entry.depth + 1);
-            let here = open.last().copied().unwrap_or(0);
-            match entry.inode.body {
-                Body::Directory => {
-                    open.push(sizes.directories.len());
-                    sizes.directories.push(0);
-                }
-                // Each file counts once.
-                _ if !seen.add(entry.id.index()) => _ = sizes.shared.add(entry.id.index()),
-                Body::File { size, .. } => sizes.add(here, size),
-                _ => {}
-            }
-        }
-        sizes.close(&mut open, 1);
-        sizes
-    }
-
-    fn add(&mut self, directory: usize, size: u64) {
-        let sum = &mut self.directories[directory];
-        *sum = sum.saturating_add(size);
-    }
-
-    /// Adds the sizes of directories that are done to those above, until so many are open.
-    fn close(&mut self, open: &mut Vec<usize>, left: usize) {
-        while open.len() > left {
-            let Some(done) = open.pop() else { return };
-            let size = self.directories[done];
-            if let Some(&above) = open.last() {
-                self.add(above, size);
-            }
-        }
-    }
-}
-
-/// A set of small numbers.
-struct Bits(Vec<u64>);
-
-impl Bits {
-    fn new(count: usize) -> Self {
-        Self(vec![0; count.div_ceil(64)])
-    }
-
-    fn has(&self, number: usize) -> bool {
-        self.0[number / 64] & (1 << (number % 64)) != 0
-    }
-
-    /// Whether it is new.
-    fn add(&mut self, number: usize) -> bool {
-        let new = !self.has(number);
-        self.0[number / 64] |= 1 << (number % 64);
-        new
     }
 }

@@ -14,6 +14,7 @@ mod inspect;
 mod layers;
 mod listing;
 mod ls;
+mod sizes;
 mod text;
 mod tree;
 pub mod units;

@@ -1,4 +1,6 @@
 //! A file read by position.
+//!
+//! Long: a file, its stretches and the readers of both.
 
 use std::fmt;
 use std::fs::File;

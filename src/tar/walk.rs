@@ -1,4 +1,6 @@
 //! The walk from header to header.
+//!
+//! Long: one state machine, in the order of Go's `archive/tar`.
 
 use super::block::{self, BLOCK, Block, HeaderFormat};
 use super::cursor::Cursor;

@@ -1,4 +1,6 @@
 //! One layer on top of a tree. Each branch cites its rule in `docs/layers.md`.
+//!
+//! Long: the rules of `docs/layers.md` on one entry stand together.
 
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -6,8 +8,9 @@ use std::rc::Rc;
 use super::attributes::{check_xattrs, device, merged, mode, owner};
 use super::budget::{extra_len, xattrs_len};
 use super::error::TreeFault;
+use super::inode::{Body, Inode, InodeId, Xattr, Xattrs};
 use super::layer_paths::Added;
-use super::nodes::{Body, Inode, InodeId, NodeId, ROOT, Tree, Xattr, Xattrs};
+use super::nodes::{NodeId, ROOT, Tree};
 use super::path::{LayerPath, NAME_LIMIT};
 use super::resolve::{Found, PathStep, Way};
 use super::spelled::Spelled;

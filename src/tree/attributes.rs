@@ -2,7 +2,7 @@
 
 use super::apply::Fallible;
 use super::error::TreeFault;
-use super::nodes::Xattr;
+use super::inode::Xattr;
 use crate::base::limits::{Limit, Limits};
 use crate::tar::Entry;
 

@@ -1,6 +1,6 @@
 //! What building one tree may still cost.
 
-use super::nodes::Xattr;
+use super::inode::Xattr;
 use crate::base::limits::{Exceeded, Limit, Limits};
 use crate::tar::{Entry, Kind};
 

@@ -8,7 +8,8 @@ use std::io::{self, Read};
 use std::sync::{Mutex, PoisonError};
 
 use super::error::TreeError;
-use super::nodes::{Body, Inode, Tree};
+use super::inode::{Body, Inode};
+use super::nodes::Tree;
 use crate::base::limits::Limit;
 use crate::source::{Slice, SourceError, Span};
 use crate::tar::SparseMap;

@@ -8,7 +8,8 @@ use std::collections::HashSet;
 
 use super::engine_files::Additions;
 use super::error::TreeError;
-use super::nodes::{Body, Inode, ROOT, Tree, Xattr, Xattrs};
+use super::inode::{Body, Inode, Xattr, Xattrs};
+use super::nodes::{ROOT, Tree};
 use super::pair_walk::{PairStep, Union};
 use crate::tar::Mtime;
 

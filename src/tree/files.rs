@@ -2,7 +2,9 @@
 
 use super::content::FileReader;
 use super::error::{FileFault, TreeError, TreeFault};
-use super::nodes::{Body, Tree, WalkEntry};
+use super::inode::Body;
+use super::nodes::Tree;
+use super::walk::WalkEntry;
 use crate::base::options::Options;
 use crate::image::Image;
 

@@ -1,7 +1,8 @@
 //! Finding a file by its path, as a process inside the image would.
 
 use super::error::TreeFault;
-use super::nodes::{Body, NodeId, Tree};
+use super::inode::Body;
+use super::nodes::{NodeId, Tree};
 use super::resolve::Way;
 
 impl Tree {

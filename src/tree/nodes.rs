@@ -1,15 +1,15 @@
-//! Names and inodes.
+//! Names, and the tree of them.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
 use super::budget::Budget;
 use super::children::{self, Children, Lists};
 use super::content::Opened;
+use super::inode::{Body, Inode, InodeId};
 use super::warning::{Warning, Warnings};
 use crate::base::limits::Limits;
 use crate::layer::LayerTar;
-use crate::tar::{Mtime, SparseMap};
+use crate::tar::Mtime;
 
 /// A name in the tree.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -25,17 +25,6 @@ impl NodeId {
     }
 
     /// The number as an index: at most [`Tree::len`].
-    pub fn index(self) -> usize {
-        self.0 as usize
-    }
-}
-
-/// A file, whatever its names.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct InodeId(u32);
-
-impl InodeId {
-    /// The number as an index: below [`Tree::inode_count`].
     pub fn index(self) -> usize {
         self.0 as usize
     }
@@ -66,125 +55,6 @@ pub(super) struct NamedNode {
     /// The layer that wrote it last.
     pub(super) layer: u32,
     children: Children,
-}
-
-/// An extended attribute: name and value.
-pub type Xattr = (Box<[u8]>, Box<[u8]>);
-
-/// The extended attributes of a file, sorted by name. Most files have none, and many share theirs with
-/// others.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Xattrs(Option<Arc<XattrList>>);
-
-#[derive(Debug, PartialEq, Eq)]
-struct XattrList(Box<[Xattr]>);
-
-impl Xattrs {
-    /// These, which are sorted by name.
-    pub(super) fn new(sorted: Vec<Xattr>) -> Self {
-        let some = !sorted.is_empty();
-        Self(some.then(|| Arc::new(XattrList(sorted.into()))))
-    }
-
-    /// All of them, to be changed, and whether they had to be copied because other files share them.
-    pub(super) fn into_vec(self) -> (Vec<Xattr>, bool) {
-        let Some(list) = self.0 else {
-            return (Vec::new(), false);
-        };
-        match Arc::try_unwrap(list) {
-            Ok(list) => (list.0.into_vec(), false),
-            Err(shared) => (shared.0.to_vec(), true),
-        }
-    }
-
-    /// All of them.
-    pub fn as_slice(&self) -> &[Xattr] {
-        self.0.as_ref().map_or(&[], |list| &list.0)
-    }
-
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_none()
-    }
-}
-
-/// Everything that a file has.
-#[derive(Clone, Debug)]
-pub struct Inode {
-    /// Permissions, setuid, setgid and sticky: 12 bits.
-    pub mode: u16,
-    /// The owner.
-    pub uid: u32,
-    /// The group.
-    pub gid: u32,
-    /// The modification time, in two parts that leave no room between them.
-    pub(super) nanoseconds: i32,
-    pub(super) seconds: i64,
-    /// Extended attributes.
-    pub xattrs: Xattrs,
-    /// What it is, and what only such files have.
-    pub body: Body,
-}
-
-impl Inode {
-    /// A file of root without extended attributes.
-    pub(super) fn of_root(body: Body, mode: u16, mtime: Mtime) -> Self {
-        Self {
-            mode,
-            uid: 0,
-            gid: 0,
-            nanoseconds: mtime.nanoseconds,
-            seconds: mtime.seconds,
-            xattrs: Xattrs::default(),
-            body,
-        }
-    }
-
-    /// How long the file is, in bytes; 0 if it is not a regular file.
-    pub fn size(&self) -> u64 {
-        match &self.body {
-            Body::File { size, .. } => *size,
-            _ => 0,
-        }
-    }
-
-    /// The modification time.
-    pub fn mtime(&self) -> Mtime {
-        Mtime {
-            seconds: self.seconds,
-            nanoseconds: self.nanoseconds,
-        }
-    }
-
-    pub(super) fn set_mtime(&mut self, mtime: Mtime) {
-        (self.seconds, self.nanoseconds) = (mtime.seconds, mtime.nanoseconds);
-    }
-}
-
-/// What a file is.
-#[derive(Clone, Debug)]
-pub enum Body {
-    /// A regular file whose bytes lie in a layer.
-    File {
-        /// The layer's index.
-        layer: u32,
-        /// Where they begin in the uncompressed layer.
-        offset: u64,
-        /// How long the file is, in bytes.
-        size: u64,
-        /// How to expand it, if it is sparse, and how many bytes are stored.
-        sparse: Option<Box<(SparseMap, u64)>>,
-    },
-    /// A directory.
-    Directory,
-    /// A symbolic link with its target as written.
-    Symlink(Box<[u8]>),
-    /// A character device: major, minor.
-    Char(u32, u32),
-    /// A block device: major, minor.
-    Block(u32, u32),
-    /// A named pipe.
-    Fifo,
 }
 
 /// A merged tree.
@@ -406,17 +276,6 @@ impl Tree {
             .fold(0, u64::saturating_add)
     }
 
-    /// All names below `from` in the order of a tar: a directory before what is in it, siblings in
-    /// the order of their names' bytes.
-    pub fn walk(&self, from: NodeId) -> Walk<'_> {
-        Walk {
-            tree: self,
-            open: vec![self.children(from)],
-            path: Vec::new(),
-            lengths: Vec::new(),
-        }
-    }
-
     /// The first path of a file; `None` if it has none.
     pub(super) fn path_of(&self, id: InodeId) -> Option<Vec<u8>> {
         let mut walk = self.walk(ROOT);
@@ -477,71 +336,4 @@ impl Tree {
 fn name_of<'t>(nodes: &[NamedNode], names: &'t [u8], id: NodeId) -> &'t [u8] {
     let node = &nodes[id.index()];
     &names[node.name_at as usize..][..usize::from(node.name_len)]
-}
-
-/// Names in the order of a tar.
-#[derive(Debug)]
-pub struct Walk<'t> {
-    tree: &'t Tree,
-    open: Vec<children::Iter<'t>>,
-    path: Vec<u8>,
-    lengths: Vec<usize>,
-}
-
-/// One name of a walk.
-#[derive(Debug)]
-pub struct WalkEntry<'t> {
-    /// The name's number.
-    pub node: NodeId,
-    /// The file's number, equal for hard links.
-    pub id: InodeId,
-    /// The file.
-    pub inode: &'t Inode,
-    /// The name itself, the last part of the path.
-    pub name: &'t [u8],
-    /// How deep it lies: 0 for what is directly below where the walk began.
-    pub depth: usize,
-    /// Whether no other name follows in the same directory.
-    pub last: bool,
-}
-
-impl<'t> Walk<'t> {
-    /// The next name, and its path from where the walk began, without a leading or trailing slash.
-    pub fn next_entry(&mut self) -> Option<(WalkEntry<'t>, &[u8])> {
-        loop {
-            let siblings = self.open.last_mut()?;
-            let Some(node) = siblings.next() else {
-                self.open.pop();
-                self.lengths.pop();
-                continue;
-            };
-            let last = siblings.is_at_end();
-            // The path of the directory that is open stands here; a sibling's name is cut off.
-            let base = self.lengths.last().copied().unwrap_or(0);
-            self.path.truncate(base);
-            if base > 0 {
-                self.path.push(b'/');
-            }
-            let name = self.tree.name(node);
-            self.path.extend_from_slice(name);
-            let depth = self.open.len() - 1;
-            let entry = self.tree.node(node);
-            let inode = self.tree.inode(entry.inode);
-            if matches!(inode.body, Body::Directory) {
-                self.lengths.push(self.path.len());
-                self.open.push(self.tree.children(node));
-            }
-            return Some((
-                WalkEntry {
-                    node,
-                    id: entry.inode,
-                    inode,
-                    name,
-                    depth,
-                    last,
-                },
-                &self.path,
-            ));
-        }
-    }
 }

@@ -3,7 +3,8 @@
 use std::borrow::Cow;
 
 use super::error::TreeFault;
-use super::nodes::{Body, NodeId, ROOT, Tree};
+use super::inode::Body;
+use super::nodes::{NodeId, ROOT, Tree};
 
 /// How many symbolic links are followed for one path: what the engines' libraries allow.
 pub const LINK_LIMIT: usize = 255;

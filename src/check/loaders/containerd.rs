@@ -5,6 +5,8 @@
 //! whatever its member is called, and one whose name lies is not there. `oci-layout` decides which
 //! description counts. What was stored is then unpacked. Docker 26.1 fails if that fails; from 27.2 on it
 //! says so, ends with success, and keeps an image that cannot be run.
+//!
+//! Long: one engine's rules, in the order in which it comes to them.
 
 use super::docker::{ConfigFault, config_fault, grammar};
 use super::snapshots::stacks;

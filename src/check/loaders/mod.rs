@@ -10,6 +10,8 @@
 //!
 //! What a host has already is not known here: Docker does not read a layer that it has, so a damaged
 //! archive may load where its layers are.
+//!
+//! Long: the table of engines stands beside what all their rules ask.
 
 mod attributes;
 mod containerd;

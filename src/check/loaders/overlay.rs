@@ -4,6 +4,8 @@
 //! containerd (`pkg/archive/tar.go` `applyNaive`) differ in how they come to the directory of an
 //! entry: Docker lets the kernel follow symbolic links, so one that leads nowhere in the layer's own
 //! directory is an error; containerd resolves them itself and makes what is missing.
+//!
+//! Long: one directory is filled here, and four engines differ in single steps of it.
 
 use std::cell::Cell;
 use std::collections::HashMap;

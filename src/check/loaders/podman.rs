@@ -6,6 +6,8 @@
 //! driver, layers are unpacked as Docker does it (measured with 5.4 and 5.8); on vfs they are applied to the
 //! tree of those below them, as [`crate::tree`] does it. skopeo reads archives with the same code and
 //! unpacks nothing.
+//!
+//! Long: one engine's rules, in the order in which it comes to them.
 
 use super::docker::{ConfigFault, config_fault, grammar, no_such_file, piece};
 use super::docker_archive::docker;

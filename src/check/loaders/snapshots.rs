@@ -151,35 +151,10 @@ fn layer<'f>(
     );
     // The container that runs the snapshotter puts its own words around some.
     let failed = |why: Refusal| Err(why.within(&extracting).then("…"));
-    let claimed = layer.digest.as_ref().map(BlobDigest::digest);
-    let not_found = || {
-        let name = claimed.map_or_else(|| "…".to_owned(), ToString::to_string);
-        let why =
-            format!("failed to get reader from content store: content digest {name}: not found");
-        Err(says(why).within(&extracting))
-    };
     let by_name = layer.present().and_then(|_| facts.blob(layer));
-    let blob = match claimed.filter(|_| by_digest) {
-        None if layer.present().is_none() => return not_found(),
-        None => by_name,
-        Some(claimed) => {
-            let is_it = |blob: &&super::ReadBlob| {
-                let computed = blob.stored_digest(claimed.algorithm());
-                computed.is_none_or(|computed| computed == *claimed)
-            };
-            let named = by_name.filter(is_it);
-            let exactly = |blob: &&super::ReadBlob| {
-                blob.stored_digest(claimed.algorithm()).as_ref() == Some(claimed)
-            };
-            let found = named.or_else(|| facts.blobs.iter().find(exactly));
-            match found {
-                Some(blob) => Some(blob),
-                None if layer.present().is_some() && by_name.is_none() => None,
-                // What nothing leads to was not read; what it holds is what the digest says.
-                None if lies_elsewhere(facts, claimed, layer.claimed_size) => None,
-                None => return not_found(),
-            }
-        }
+    let blob = match find_blob(facts, layer, by_digest) {
+        Ok(blob) => blob,
+        Err(why) => return Err(why.within(&extracting)),
     };
     let Some(blob) = blob else {
         return Ok(None);
@@ -241,6 +216,40 @@ fn layer<'f>(
         )));
     }
     Ok(Some(tree))
+}
+
+/// The blob that containerd unpacks as a layer: by its digest from its store, or the one that the layer's name
+/// leads to; `None` if nothing is known of it.
+fn find_blob<'f>(
+    facts: &'f Facts<'_>,
+    layer: &Layer,
+    by_digest: bool,
+) -> Result<Option<&'f super::ReadBlob>, Refusal> {
+    let claimed = layer.digest.as_ref().map(BlobDigest::digest);
+    let not_found = || {
+        let name = claimed.map_or_else(|| "…".to_owned(), ToString::to_string);
+        Err(says(format!(
+            "failed to get reader from content store: content digest {name}: not found"
+        )))
+    };
+    let by_name = layer.present().and_then(|_| facts.blob(layer));
+    let Some(claimed) = claimed.filter(|_| by_digest) else {
+        return match layer.present() {
+            Some(_) => Ok(by_name),
+            None => not_found(),
+        };
+    };
+    let computed = |blob: &super::ReadBlob| blob.stored_digest(claimed.algorithm());
+    // A digest that cannot be computed is taken to be right.
+    let named = by_name.filter(|blob| computed(blob).is_none_or(|computed| computed == *claimed));
+    let exactly = |blob: &&super::ReadBlob| computed(blob).as_ref() == Some(claimed);
+    match named.or_else(|| facts.blobs.iter().find(exactly)) {
+        Some(blob) => Ok(Some(blob)),
+        None if layer.present().is_some() && by_name.is_none() => Ok(None),
+        // What nothing leads to was not read; what it holds is what the digest says.
+        None if lies_elsewhere(facts, claimed, layer.claimed_size) => Ok(None),
+        None => not_found(),
+    }
 }
 
 /// Whether a layer's media type says that it is not compressed: then its first bytes are not looked at

@@ -1,9 +1,11 @@
 //! Reports as text, one file for each form. All of it is written as it is made.
 
+mod audit;
 mod columns;
 mod inspect;
 mod json;
 mod layers;
+mod loaders;
 mod ls;
 mod problems;
 mod tree;

@@ -7,15 +7,17 @@ use comfy_table::{ColumnConstraint, ContentArrangement, Table, Width, presets};
 use imgtar::base::escape;
 use imgtar::base::limits::{Limit, Limits};
 use imgtar::base::problem::Severity;
-use imgtar::report::{ImageAudit, Reason, Verify, VerifyArchive, VerifyLayer, VerifyLoader, units};
+use imgtar::report::{Reason, Verify, VerifyArchive, VerifyLayer, units};
 
+use super::audit::audit;
 use super::columns;
 use super::layers::short;
+use super::loaders::{loaders, refusing};
 use super::problems::problem;
 use crate::cli::output::Stop;
 
 const OK: Style = AnsiColor::Green.on_default();
-const BAD: Style = AnsiColor::Red.on_default().bold();
+pub(super) const BAD: Style = AnsiColor::Red.on_default().bold();
 
 /// The width of the narrowest column of the table, and what stands between two, as in the other tables.
 const MIN_WIDTH: u16 = 10;
@@ -129,196 +131,6 @@ fn counts(archive: &VerifyArchive) -> [usize; 2] {
         let of = archive.problems.iter().filter(|p| p.severity == severity);
         of.map(|problem| problem.count).sum()
     })
-}
-
-/// Several versions of one engine that make the same of an archive.
-struct Alike<'l> {
-    loader: &'l VerifyLoader,
-    versions: Vec<&'l str>,
-}
-
-impl Alike<'_> {
-    /// Engine, versions, store and options.
-    fn label(&self) -> String {
-        let versions = self.versions.join(" and ");
-        let engine = match self.loader.engine {
-            "docker" => "Docker",
-            other => other,
-        };
-        let store = match self.loader.store {
-            Some(store @ ("classic" | "containerd")) => format!(" ({store} store)"),
-            Some("vfs") => " (vfs)".to_owned(),
-            _ => String::new(),
-        };
-        let options = self.loader.options.map(|options| format!(" {options}"));
-        format!("{engine} {versions}{store}{}", options.unwrap_or_default())
-    }
-}
-
-/// Puts versions of one engine together that answer alike. podman's driver for tests is left out where it
-/// makes no difference.
-fn alike(loaders: &[VerifyLoader]) -> Vec<Alike<'_>> {
-    let mut all: Vec<Alike<'_>> = Vec::new();
-    for loader in loaders {
-        let overlay =
-            |other: &&VerifyLoader| other.engine == loader.engine && other.store == Some("overlay");
-        let usual = loaders.iter().find(overlay);
-        if loader.store == Some("vfs") && usual.is_some_and(|usual| usual.verdict == loader.verdict)
-        {
-            continue;
-        }
-        let is_same = |one: &VerifyLoader| {
-            (one.engine, one.store, one.options) == (loader.engine, loader.store, loader.options)
-                && (one.verdict, &one.reason) == (loader.verdict, &loader.reason)
-        };
-        match all.iter_mut().find(|known| is_same(known.loader)) {
-            Some(known) => known.versions.push(loader.version),
-            None => all.push(Alike {
-                loader,
-                versions: vec![loader.version],
-            }),
-        }
-    }
-    all
-}
-
-/// Which engines take the archive, and why the others do not; which images an engine that takes it leaves
-/// out.
-fn loaders(out: &mut dyn Write, loaders: &[VerifyLoader]) -> io::Result<()> {
-    let all = alike(loaders);
-    let labels = |verdict: &str| -> Vec<String> {
-        let of_verdict = all.iter().filter(|one| one.loader.verdict == verdict);
-        of_verdict.map(Alike::label).collect()
-    };
-    let loading = labels("loads");
-    if !loading.is_empty() {
-        writeln!(out, "  loads into {}", loading.join(", "))?;
-    }
-    for one in &all {
-        let what = match one.loader.verdict {
-            "refuses" => "refuses it",
-            "loads-broken" => "takes it and cannot run it",
-            "unknown" => "is not predicted",
-            _ => continue,
-        };
-        let reason = escape::text(one.loader.reason.as_deref().unwrap_or_default());
-        // Quotation marks stand around what the engine itself says, and nothing else.
-        let (open, close) = if one.loader.quoted {
-            ("“", "”")
-        } else {
-            ("", "")
-        };
-        let label = one.label();
-        writeln!(out, "  {BAD}{label} {what}:{BAD:#} {open}{reason}{close}")?;
-    }
-    let idle = labels("makes-nothing");
-    if !idle.is_empty() {
-        let idle = idle.join(", ");
-        writeln!(out, "  {BAD}no image is made by{BAD:#} {idle}")?;
-    }
-    for one in &all {
-        if one.loader.verdict == "loads" {
-            left_out(out, one)?;
-        }
-    }
-    Ok(())
-}
-
-/// The images that an engine leaves out although it takes the archive.
-fn left_out(out: &mut dyn Write, one: &Alike<'_>) -> io::Result<()> {
-    const MOST: usize = 3;
-    let all = &one.loader.images;
-    let left_out: Vec<_> = all.iter().filter(|fate| !fate.loaded).collect();
-    // The other platforms of one image are no loss.
-    let told = left_out.iter().filter(|fate| fate.reason.is_some());
-    for fate in told.take(MOST) {
-        let id = fate.id.as_deref().map_or("an image", short);
-        let reason = escape::text(fate.reason.as_deref().unwrap_or_default());
-        writeln!(out, "    {} leaves out {id}: {reason}", one.label())?;
-    }
-    Ok(())
-}
-
-/// The last word on engines: who does not load it.
-fn refusing(archive: &VerifyArchive) -> String {
-    let loaders = archive.loaders.as_deref().unwrap_or_default();
-    let all = alike(loaders);
-    let labels = |verdict: &str| -> Vec<String> {
-        let of_verdict = all.iter().filter(|one| one.loader.verdict == verdict);
-        let mut labels: Vec<String> = Vec::new();
-        for one in of_verdict {
-            labels.push(one.label());
-        }
-        labels
-    };
-    let mut text = String::new();
-    for (verdict, words) in [
-        ("refuses", "refused by"),
-        ("loads-broken", "broken in"),
-        ("unknown", "not predicted for"),
-    ] {
-        let labels = labels(verdict);
-        if !labels.is_empty() {
-            text.push_str("; ");
-            text.push_str(words);
-            text.push(' ');
-            text.push_str(&labels.join(", "));
-        }
-    }
-    text
-}
-
-/// What to know before running an image.
-fn audit(out: &mut dyn Write, audit: &ImageAudit) -> io::Result<()> {
-    let id = audit.id.as_deref().unwrap_or("<unknown>");
-    let name = audit.references.first().map_or(id, String::as_str);
-    if let Some(why) = &audit.unread {
-        writeln!(
-            out,
-            "  audit {}: files not looked at: {}",
-            escape::text(name),
-            escape::text(why)
-        )?;
-    }
-    for file in &audit.unexamined {
-        writeln!(
-            out,
-            "  audit {}: not looked at: /{}: {}",
-            escape::text(name),
-            escape::name(&file.path.0),
-            escape::text(&file.why)
-        )?;
-    }
-    if audit.counts.is_empty() && audit.unread.is_none() && audit.unexamined.is_empty() {
-        writeln!(out, "  audit {}: nothing found", escape::text(name))?;
-    }
-    let mut shown = None;
-    for row in &audit.findings {
-        let kind = row.kind.name();
-        if shown != Some(kind) {
-            shown = Some(kind);
-            let count = audit.counts.get(kind).copied().unwrap_or(0);
-            writeln!(out, "  audit {}: {kind} ({count})", escape::text(name))?;
-        }
-        let path = row
-            .path
-            .as_ref()
-            .map(|path| format!("/{}: ", escape::name(&path.0)));
-        let layer = row.layer.map(|layer| format!(" (layer {layer})"));
-        writeln!(
-            out,
-            "    {}{}{}",
-            path.unwrap_or_default(),
-            escape::text(&row.detail),
-            layer.unwrap_or_default()
-        )?;
-    }
-    let kept = audit.findings.len();
-    let all: usize = audit.counts.values().sum();
-    if all > kept {
-        writeln!(out, "    and {} more", all - kept)?;
-    }
-    Ok(())
 }
 
 fn one(out: &mut dyn Write, archive: &VerifyArchive, quiet: bool) -> io::Result<()> {

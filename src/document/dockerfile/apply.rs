@@ -56,26 +56,12 @@ impl<'r> State<'r> {
             }
             Instruction::Env(pairs) => {
                 for (name, value) in expand_pairs(lexer, pairs)? {
-                    let pair = format!("{name}={value}");
-                    let named = |old: &&mut String| {
-                        old.split_once('=').map_or(old.as_str(), |(n, _)| n) == name
-                    };
-                    match self.run.env.iter_mut().find(named) {
-                        Some(old) => *old = pair,
-                        None => self.run.env.push(pair),
-                    }
+                    set_variable(&mut self.run.env, &name, &value);
                 }
             }
             Instruction::Label(pairs) => {
                 for (key, value) in expand_pairs(lexer, pairs)? {
-                    let place = self
-                        .run
-                        .labels
-                        .binary_search_by(|(old, _)| old.as_str().cmp(&key));
-                    match place {
-                        Ok(at) => self.run.labels[at].1 = value,
-                        Err(at) => self.run.labels.insert(at, (key, value)),
-                    }
+                    set_label(&mut self.run.labels, key, value);
                 }
             }
             Instruction::Expose(specs) => {
@@ -137,6 +123,24 @@ impl<'r> State<'r> {
         }
         line.extend_from_slice(&command.words);
         line
+    }
+}
+
+/// Sets a variable where it is, or adds it at the end.
+fn set_variable(env: &mut Vec<String>, name: &str, value: &str) {
+    let pair = format!("{name}={value}");
+    let named = |old: &&mut String| old.split_once('=').map_or(old.as_str(), |(n, _)| n) == name;
+    match env.iter_mut().find(named) {
+        Some(old) => *old = pair,
+        None => env.push(pair),
+    }
+}
+
+/// Sets a label among labels that are sorted by key.
+fn set_label(labels: &mut Vec<(String, String)>, key: String, value: String) {
+    match labels.binary_search_by(|(old, _)| old.as_str().cmp(&key)) {
+        Ok(at) => labels[at].1 = value,
+        Err(at) => labels.insert(at, (key, value)),
     }
 }
 

@@ -69,7 +69,7 @@ impl Instruction {
         let name = node.name.to_lowercase();
         let no_flags = || Flags::read(&node.flags, &[]).map(drop);
         let json = node.arguments.json;
-        let words = node.arguments.words;
+        let words = node.arguments.words.clone();
         let at_least_one = |key: &str| format!("{key} requires at least one argument");
         let one = |key: &str| -> Result<String, String> {
             match &words[..] {
@@ -116,27 +116,8 @@ impl Instruction {
             "onbuild" => {
                 let trigger = words.first().ok_or_else(|| at_least_one("ONBUILD"))?;
                 no_flags()?;
-                match trigger.trim().to_uppercase().as_str() {
-                    "ONBUILD" => {
-                        return Err(
-                            "Chaining ONBUILD via `ONBUILD ONBUILD` isn't allowed".to_owned()
-                        );
-                    }
-                    trigger @ ("MAINTAINER" | "FROM") => {
-                        return Err(format!("{trigger} isn't allowed as an ONBUILD trigger"));
-                    }
-                    _ => {}
-                }
-                let blank = |c: char| matches!(c, '\t' | '\n' | '\u{c}' | '\r' | ' ');
-                let original = node.original.trim_start_matches(blank);
-                let inner = original.get("onbuild".len()..).unwrap_or_default();
-                let mut text = inner.trim_start_matches(blank).to_owned();
-                for document in &node.here_documents {
-                    text.push('\n');
-                    text.push_str(&document.content);
-                    text.push_str(&document.name);
-                }
-                Ok(Self::OnBuild(text))
+                check_trigger(trigger)?;
+                Ok(Self::OnBuild(trigger_text(&node)))
             }
             // The only one whose flags nobody looks at.
             "stopsignal" => one("STOPSIGNAL").map(Self::StopSignal),
@@ -150,8 +131,7 @@ impl Instruction {
                     return Err(at_least_one("VOLUME"));
                 }
                 no_flags()?;
-                let volumes = words.iter().map(|word| word.trim().to_owned());
-                let volumes: Vec<String> = volumes.collect();
+                let volumes: Vec<String> = words.iter().map(|w| w.trim().to_owned()).collect();
                 if volumes.iter().any(String::is_empty) {
                     return Err(NO_VOLUME.to_owned());
                 }
@@ -165,6 +145,31 @@ impl Instruction {
             _ => Err(format!("{} is not a valid change command", node.name)),
         }
     }
+}
+
+/// Refuses what cannot be a trigger.
+fn check_trigger(trigger: &str) -> Result<(), String> {
+    match trigger.trim().to_uppercase().as_str() {
+        "ONBUILD" => Err("Chaining ONBUILD via `ONBUILD ONBUILD` isn't allowed".to_owned()),
+        trigger @ ("MAINTAINER" | "FROM") => {
+            Err(format!("{trigger} isn't allowed as an ONBUILD trigger"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// What is kept of an `ONBUILD` line: everything behind the word, as it is written.
+fn trigger_text(node: &ParsedLine) -> String {
+    let blank = |c: char| matches!(c, '\t' | '\n' | '\u{c}' | '\r' | ' ');
+    let original = node.original.trim_start_matches(blank);
+    let inner = original.get("onbuild".len()..).unwrap_or_default();
+    let mut text = inner.trim_start_matches(blank).to_owned();
+    for document in &node.here_documents {
+        text.push('\n');
+        text.push_str(&document.content);
+        text.push_str(&document.name);
+    }
+    text
 }
 
 /// The refusal of an empty volume.

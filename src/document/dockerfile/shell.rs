@@ -1,4 +1,6 @@
 //! Quotes and variables (BuildKit's `shell/lex.go`).
+//!
+//! Long: one lexer, in the order of BuildKit's `shell/lex.go`.
 
 use std::cell::Cell;
 

@@ -1,4 +1,6 @@
 //! Images of `index.json`: OCI image layouts, alone or beside `manifest.json`.
+//!
+//! Long: one walk over nested indexes, with what it notes on the way.
 
 use std::collections::{HashMap, HashSet};
 

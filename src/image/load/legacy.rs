@@ -184,13 +184,14 @@ impl Loader<'_> {
         found.is_err_and(|why| self.lose(json.as_bytes(), &why))
     }
 
-    fn legacy_image(
+    /// The v1 images that one is built on and itself, the base first, as far as they are there.
+    fn chain<'n>(
         &mut self,
-        nodes: &HashMap<String, Node>,
-        top: &str,
+        nodes: &'n HashMap<String, Node>,
+        top: &'n str,
         root: &V1Root,
         position: usize,
-    ) -> Result<Image, LoadError> {
+    ) -> Vec<&'n Node> {
         let mut chain: Vec<&Node> = Vec::new();
         let mut seen = HashSet::new();
         let mut next = Some(top);
@@ -219,6 +220,17 @@ impl Loader<'_> {
             next = node.json.parent.as_deref();
         }
         chain.reverse();
+        chain
+    }
+
+    fn legacy_image(
+        &mut self,
+        nodes: &HashMap<String, Node>,
+        top: &str,
+        root: &V1Root,
+        position: usize,
+    ) -> Result<Image, LoadError> {
+        let chain = self.chain(nodes, top, root, position);
         self.count(chain.len())?;
         let repeated = |node: &&Node| node.json.step.text_len() + 2 * node.id.len();
         let text = chain.iter().map(repeated).sum();

@@ -1,4 +1,6 @@
 //! From an archive to its images, one file a layout.
+//!
+//! Long: what every layout is read with.
 
 mod artifacts;
 mod consistency;

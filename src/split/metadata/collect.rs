@@ -83,23 +83,13 @@ pub fn collect<W: Write>(
     let outer_sums = complete(&outer, &blobs, &diff_ids, outer_sums)?;
 
     let mut plan = Plan::new(tree, &blobs, &blob_of, options.lean);
-    let places: Vec<Vec<Where>> = blobs
-        .iter()
-        .enumerate()
-        .map(|(n, blob)| plan.places(n, blob))
-        .collect();
+    let numbered = blobs.iter().enumerate();
+    let places: Vec<Vec<Where>> = numbered.map(|(n, blob)| plan.places(n, blob)).collect();
     plan.collected.shadowed = plan.store.len();
     let documents = plan.outer_places(archive, &outer, &outer_sums, &blobs)?;
     plan.collected.foreign = plan.store.len() - plan.collected.shadowed;
 
-    // Every blob is a file of the archive, so each is a body of the outer tar unless it has no bytes.
-    let of_nothing = |blob: &KeptBlob| blob.stored.is_empty().then(|| Sha256::digest([]).into());
-    let mut stored: Vec<Option<[u8; 32]>> = blobs.iter().map(of_nothing).collect();
-    for (body, sum) in outer.bodies.iter().zip(&outer_sums) {
-        if let Some(n) = body.blob {
-            stored[n].get_or_insert(sum.sha256);
-        }
-    }
+    let stored = stored_digests(&outer, &outer_sums, &blobs);
     let stored = |folder: usize| {
         stored[folder].ok_or(MetadataError::Changed {
             offset: blobs[folder].stored.span().offset,
@@ -143,9 +133,43 @@ pub fn collect<W: Write>(
     let mut container = ContainerWriter::new(out);
     container.description(&description)?;
     write_outer(&mut container, archive, &outer_sums, &documents)?;
+    write_streams(&mut container, &blobs, &places, options.jobs)?;
+    // Blobs that lie in several places of the archive with the same bytes are kept once.
+    let mut kept = HashSet::new();
+    for (folder, blob) in blobs.iter().enumerate().filter(|(_, blob)| blob.kept) {
+        let sha256 = stored(folder)?;
+        if kept.insert(sha256) {
+            container.slice(&Digest::from_sha256(sha256).blob_path(), &blob.stored)?;
+        }
+    }
+    plan.store.write(&mut container, options.jobs, progress)?;
+    container.finish()?;
+    Ok(plan.collected)
+}
+
+/// The digest of each blob as it is stored; none where the archive was changed meanwhile.
+fn stored_digests(outer: &Outer, sums: &[Sum], blobs: &[KeptBlob]) -> Vec<Option<[u8; 32]>> {
+    // Every blob is a file of the archive, so each is a body of the outer tar unless it has no bytes.
+    let of_nothing = |blob: &KeptBlob| blob.stored.is_empty().then(|| Sha256::digest([]).into());
+    let mut stored: Vec<Option<[u8; 32]>> = blobs.iter().map(of_nothing).collect();
+    for (body, sum) in outer.bodies.iter().zip(sums) {
+        if let Some(n) = body.blob {
+            stored[n].get_or_insert(sum.sha256);
+        }
+    }
+    stored
+}
+
+/// Writes the two streams of each blob.
+fn write_streams<W: Write>(
+    container: &mut ContainerWriter<W>,
+    blobs: &[KeptBlob],
+    places: &[Vec<Where>],
+    jobs: Jobs,
+) -> Result<(), MetadataError> {
     for batch in (0..blobs.len()).collect::<Vec<_>>().chunks(BATCH) {
         let streams = jobs::map(
-            options.jobs,
+            jobs,
             batch,
             |&n| blobs[n].sums.len() as u64,
             |&n| streams(&blobs[n].tar, &blobs[n].sums, &places[n]),
@@ -156,18 +180,7 @@ pub fn collect<W: Write>(
             container.member(&names::layer_bodies(folder), &bodies)?;
         }
     }
-    // Blobs that lie in several places of the archive with the same bytes are kept once.
-    let mut kept = HashSet::new();
-    for (folder, blob) in blobs.iter().enumerate().filter(|(_, blob)| blob.kept) {
-        let sha256 = stored(folder)?;
-        if kept.insert(sha256) {
-            let name = Digest::from_sha256(sha256).blob_path();
-            container.slice(&name, &blob.stored)?;
-        }
-    }
-    plan.store.write(&mut container, options.jobs, progress)?;
-    container.finish()?;
-    Ok(plan.collected)
+    Ok(())
 }
 
 /// Digests the bodies of all blobs and of the outer tar. Uncompressed blobs are left out of the latter:

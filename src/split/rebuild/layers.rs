@@ -1,4 +1,6 @@
 //! Layers put together again.
+//!
+//! Long: what is written for a layer and how it is checked belong together.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::iter::Peekable;

@@ -6,7 +6,8 @@
 use std::collections::HashSet;
 
 use super::container::{DIRECTORIES, FILES, MTAB, MTAB_TARGET};
-use crate::tree::nodes::{Body, NodeId, Tree};
+use crate::tree::inode::Body;
+use crate::tree::nodes::{NodeId, Tree};
 
 /// What podman mounts over beside what Docker does.
 const PODMAN_FILES: [&[&[u8]]; 1] = [&[b"run", b".containerenv"]];

@@ -5,7 +5,8 @@ use crate::base::limits::LONGEST_PATH;
 use crate::layer::LayerTar;
 use crate::tar::Mtime;
 use crate::tree::error::TreeError;
-use crate::tree::nodes::{Body, Inode, NodeId, ROOT, Tree};
+use crate::tree::inode::{Body, Inode};
+use crate::tree::nodes::{NodeId, ROOT, Tree};
 
 /// Files that are mounted over: empty, 0755, owned by root.
 pub(super) const FILES: [&[&[u8]]; 5] = [
