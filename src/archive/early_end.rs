@@ -22,11 +22,11 @@ pub struct EarlyEnd {
     members: usize,
     /// The name of the last of them.
     last: Option<String>,
-    kind: Kind,
+    kind: EndKind,
 }
 
 #[derive(Debug)]
-enum Kind {
+enum EndKind {
     /// A header or a body is damaged or cut.
     Fault {
         fault: TarError,
@@ -64,7 +64,7 @@ impl EarlyEnd {
         });
         Self::new(
             contents,
-            Kind::Fault {
+            EndKind::Fault {
                 fault,
                 cut,
                 mangled,
@@ -76,7 +76,7 @@ impl EarlyEnd {
     pub(crate) fn without_description(contents: &Contents) -> Self {
         let missing = "what describes its images (manifest.json or index.json)".to_owned();
         let at = contents.source().len();
-        Self::new(contents, Kind::End { at, missing })
+        Self::new(contents, EndKind::End { at, missing })
     }
 
     /// `contents` ends without end-of-archive blocks, and has no members of these names although its
@@ -92,10 +92,10 @@ impl EarlyEnd {
         }
         missing.push_str(", which its descriptions refer to");
         let at = contents.source().len();
-        Self::new(contents, Kind::End { at, missing })
+        Self::new(contents, EndKind::End { at, missing })
     }
 
-    fn new(contents: &Contents, kind: Kind) -> Self {
+    fn new(contents: &Contents, kind: EndKind) -> Self {
         Self {
             members: contents.members().len(),
             last: contents
@@ -110,40 +110,40 @@ impl EarlyEnd {
     /// or body begins, or where a file ends that was cut between two members.
     pub fn offset(&self) -> u64 {
         match &self.kind {
-            Kind::Fault { fault, .. } => fault.offset,
-            Kind::End { at, .. } => *at,
+            EndKind::Fault { fault, .. } => fault.offset,
+            EndKind::End { at, .. } => *at,
         }
     }
 
     /// What the tar reader met, if it met something.
     pub fn tar_error(&self) -> Option<&TarError> {
         match &self.kind {
-            Kind::Fault { fault, .. } => Some(fault),
-            Kind::End { .. } => None,
+            EndKind::Fault { fault, .. } => Some(fault),
+            EndKind::End { .. } => None,
         }
     }
 
     /// Where the header of the member begins whose body is cut, in bytes, if one is.
     pub fn cut(&self) -> Option<u64> {
         match &self.kind {
-            Kind::Fault { cut, .. } => *cut,
-            Kind::End { .. } => None,
+            EndKind::Fault { cut, .. } => *cut,
+            EndKind::End { .. } => None,
         }
     }
 
     /// What happened to the archive on its way, if the bytes around the damage tell.
     pub fn mangled(&self) -> Option<Mangled> {
         match &self.kind {
-            Kind::Fault { mangled, .. } => *mangled,
-            Kind::End { .. } => None,
+            EndKind::Fault { mangled, .. } => *mangled,
+            EndKind::End { .. } => None,
         }
     }
 
     /// Whether bytes are missing at the end, rather than wrong.
     pub fn is_cut(&self) -> bool {
         match &self.kind {
-            Kind::Fault { fault, .. } => fault.fault.is_truncation(),
-            Kind::End { .. } => true,
+            EndKind::Fault { fault, .. } => fault.fault.is_truncation(),
+            EndKind::End { .. } => true,
         }
     }
 
@@ -168,8 +168,8 @@ impl EarlyEnd {
     /// The problem that `verify` reports.
     pub fn problem(&self) -> Problem {
         let why = match &self.kind {
-            Kind::Fault { fault, .. } => fault.fault.to_string(),
-            Kind::End { missing, .. } => format!("{NO_END} {missing}"),
+            EndKind::Fault { fault, .. } => fault.fault.to_string(),
+            EndKind::End { missing, .. } => format!("{NO_END} {missing}"),
         };
         let message = format!(
             "the archive {}; what followed is lost: {why}",
@@ -183,8 +183,8 @@ impl EarlyEnd {
 impl fmt::Display for EarlyEnd {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.kind {
-            Kind::Fault { fault, .. } => fault.fmt(f),
-            Kind::End { at, missing } => write!(f, "at byte {at}: {NO_END} {missing}"),
+            EndKind::Fault { fault, .. } => fault.fmt(f),
+            EndKind::End { at, missing } => write!(f, "at byte {at}: {NO_END} {missing}"),
         }
     }
 }

@@ -44,7 +44,7 @@ impl Contents {
         };
         match led.end {
             _ if led.links > LINK_LIMIT => Err(too_many()),
-            End::Member(index) => {
+            LinkEnd::Member(index) => {
                 let member = &self.members[index];
                 match &member.kind {
                     MemberKind::File(_) if self.is_cut(member) => {
@@ -54,15 +54,15 @@ impl Contents {
                     _ => Err(LookupError::NotAFile { name: wanted() }),
                 }
             }
-            End::Nowhere(_) if self.early_end().is_some() => {
+            LinkEnd::Nowhere(_) if self.early_end().is_some() => {
                 Err(LookupError::Lost { name: wanted() })
             }
-            End::Nowhere(_) if led.links == 0 => Err(LookupError::Absent { name: wanted() }),
-            End::Nowhere(target) => Err(LookupError::Dangling {
+            LinkEnd::Nowhere(_) if led.links == 0 => Err(LookupError::Absent { name: wanted() }),
+            LinkEnd::Nowhere(target) => Err(LookupError::Dangling {
                 name: wanted(),
                 target: target.as_bytes().to_vec(),
             }),
-            End::Further => Err(too_many()),
+            LinkEnd::Further => Err(too_many()),
         }
     }
 
@@ -75,7 +75,7 @@ impl Contents {
         let end = loop {
             match known.get(&current) {
                 Some(Led {
-                    end: End::Further,
+                    end: LinkEnd::Further,
                     links,
                 }) if way.len() + links <= LINK_LIMIT => {}
                 Some(led) => break led.clone(),
@@ -100,7 +100,7 @@ impl Contents {
             };
             if let Some(links) = links {
                 break Led {
-                    end: End::Further,
+                    end: LinkEnd::Further,
                     links,
                 };
             }
@@ -147,7 +147,7 @@ impl Contents {
                     let target = MemberName::new(target);
                     let through = self.through_linked_directory(&target);
                     return through.ok_or(Led {
-                        end: End::Nowhere(target),
+                        end: LinkEnd::Nowhere(target),
                         links: 1,
                     });
                 };
@@ -155,7 +155,7 @@ impl Contents {
                     // Another name of a symbolic link is one itself, and is followed from where it stands.
                     MemberKind::Symlink(target) => Ok(name.linked(target)),
                     _ => Err(Led {
-                        end: End::Member(linked),
+                        end: LinkEnd::Member(linked),
                         links: 1,
                     }),
                 }
@@ -170,12 +170,12 @@ impl Contents {
 /// Where a name leads, and through how many links.
 #[derive(Clone, Debug)]
 pub(super) struct Led {
-    end: End,
+    end: LinkEnd,
     links: usize,
 }
 
 #[derive(Clone, Debug)]
-enum End {
+enum LinkEnd {
     /// To the member of this index, which is no link.
     Member(usize),
     /// To a name that no member has.
@@ -187,14 +187,14 @@ enum End {
 impl Led {
     fn to(index: usize) -> Self {
         Self {
-            end: End::Member(index),
+            end: LinkEnd::Member(index),
             links: 0,
         }
     }
 
     fn nowhere(name: MemberName) -> Self {
         Self {
-            end: End::Nowhere(name),
+            end: LinkEnd::Nowhere(name),
             links: 0,
         }
     }

@@ -18,24 +18,24 @@ use super::output;
 
 /// The files that one run of a command has to do with.
 #[derive(Debug, Default)]
-pub(crate) struct Files(Mutex<Known>);
+pub(crate) struct Files(Mutex<KnownFiles>);
 
 #[derive(Debug, Default)]
-struct Known {
-    inputs: Vec<Named>,
-    outputs: Vec<Named>,
+struct KnownFiles {
+    inputs: Vec<NamedFile>,
+    outputs: Vec<NamedFile>,
 }
 
 /// A file and what the command line calls it.
 #[derive(Clone, Debug)]
-struct Named {
-    file: Place,
+struct NamedFile {
+    file: FilePlace,
     name: String,
 }
 
 /// What makes two files the same, however they are called.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Place {
+enum FilePlace {
     /// A file that is there.
     File(FileId),
     /// A name that nothing has yet: the directory and the name in it.
@@ -117,7 +117,7 @@ fn same(output: &str, input: &str) -> Failure {
 }
 
 impl Files {
-    fn known(&self) -> std::sync::MutexGuard<'_, Known> {
+    fn known(&self) -> std::sync::MutexGuard<'_, KnownFiles> {
         // What is noted is right at any moment.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -142,19 +142,19 @@ impl Files {
                 failure
             });
         }
-        let file = Place::File(id);
+        let file = FilePlace::File(id);
         let mut known = self.known();
         if let Some(output) = known.outputs.iter().find(|output| output.file == file) {
             return Err(same(&output.name, &name));
         }
-        known.inputs.push(Named { file, name });
+        known.inputs.push(NamedFile { file, name });
         Ok(())
     }
 
     /// Notes a file that will be written; one that is read, or is written already, is refused.
     pub(crate) fn writes(&self, path: &Path) -> Result<(), Failure> {
         let file = match FileId::at(path) {
-            Some(id) => Place::File(id),
+            Some(id) => FilePlace::File(id),
             // What two may write to at once, such as /dev/null.
             None if path.exists() => return Ok(()),
             None => {
@@ -162,7 +162,7 @@ impl Files {
                 let (Some(directory), Some(name)) = (directory, path.file_name()) else {
                     return Ok(());
                 };
-                Place::Free(directory, name.to_owned())
+                FilePlace::Free(directory, name.to_owned())
             }
         };
         self.output(file, path.display().to_string())
@@ -171,12 +171,12 @@ impl Files {
     /// Notes that standard output will be written.
     pub(crate) fn writes_stdout(&self) -> Result<(), Failure> {
         match opened(io::stdout()) {
-            Some((id, _)) => self.output(Place::File(id), "standard output".to_owned()),
+            Some((id, _)) => self.output(FilePlace::File(id), "standard output".to_owned()),
             None => Ok(()),
         }
     }
 
-    fn output(&self, file: Place, name: String) -> Result<(), Failure> {
+    fn output(&self, file: FilePlace, name: String) -> Result<(), Failure> {
         let mut known = self.known();
         if let Some(input) = known.inputs.iter().find(|input| input.file == file) {
             return Err(same(&name, &input.name));
@@ -188,7 +188,7 @@ impl Files {
             ))
             .hint("name two different files"));
         }
-        known.outputs.push(Named { file, name });
+        known.outputs.push(NamedFile { file, name });
         Ok(())
     }
 

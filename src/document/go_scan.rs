@@ -28,7 +28,7 @@ struct Scan<'t> {
 }
 
 /// A list or object that is not closed yet.
-enum Open {
+enum OpenValue {
     List(Vec<Json>),
     Object(Vec<(String, Json)>, String),
     /// One that is too deep to be kept.
@@ -53,7 +53,7 @@ impl Scan<'_> {
     }
 
     fn value(&mut self) -> Option<Json> {
-        let mut open: Vec<Open> = Vec::new();
+        let mut open: Vec<OpenValue> = Vec::new();
         loop {
             self.white();
             // A value begins here.
@@ -78,9 +78,9 @@ impl Scan<'_> {
                         }
                         let key = if object { self.key()? } else { String::new() };
                         open.push(match object {
-                            _ if open.len() >= KEPT => Open::Deep { object },
-                            true => Open::Object(Vec::new(), key),
-                            false => Open::List(Vec::new()),
+                            _ if open.len() >= KEPT => OpenValue::Deep { object },
+                            true => OpenValue::Object(Vec::new(), key),
+                            false => OpenValue::List(Vec::new()),
                         });
                         continue;
                     }
@@ -97,22 +97,22 @@ impl Scan<'_> {
                     return Some(done);
                 };
                 let object = match within {
-                    Open::List(items) => {
+                    OpenValue::List(items) => {
                         items.push(done);
                         false
                     }
-                    Open::Object(members, key) => {
+                    OpenValue::Object(members, key) => {
                         members.push((std::mem::take(key), done));
                         true
                     }
-                    Open::Deep { object } => *object,
+                    OpenValue::Deep { object } => *object,
                 };
                 self.white();
                 if self.take(b',').is_some() {
                     if object {
                         self.white();
                         let next = self.key()?;
-                        if let Some(Open::Object(_, key)) = open.last_mut() {
+                        if let Some(OpenValue::Object(_, key)) = open.last_mut() {
                             *key = next;
                         }
                     }
@@ -120,10 +120,10 @@ impl Scan<'_> {
                 }
                 self.take(if object { b'}' } else { b']' })?;
                 done = match open.pop()? {
-                    Open::List(items) => Json::Array(items),
-                    Open::Object(members, _) => Json::Object(members),
-                    Open::Deep { object: true } => Json::Object(Vec::new()),
-                    Open::Deep { object: false } => Json::Array(Vec::new()),
+                    OpenValue::List(items) => Json::Array(items),
+                    OpenValue::Object(members, _) => Json::Object(members),
+                    OpenValue::Deep { object: true } => Json::Object(Vec::new()),
+                    OpenValue::Deep { object: false } => Json::Array(Vec::new()),
                 };
             }
         }

@@ -145,7 +145,7 @@ impl<'t> TreeListing<'t> {
             let mut trail = Trail::default();
             // Nothing breaks it off.
             _ = self.tour(start, &mut trail, &mut |met, trail| {
-                kept.push(Kept {
+                kept.push(SortedFile {
                     size: met.size,
                     start,
                     node: met.node,
@@ -174,7 +174,7 @@ impl<'t> TreeListing<'t> {
         &self,
         start: usize,
         trail: &mut Trail<'t>,
-        see: &mut dyn FnMut(Met<'_, 't>, &mut Trail<'t>) -> ControlFlow<()>,
+        see: &mut dyn FnMut(MetFile<'_, 't>, &mut Trail<'t>) -> ControlFlow<()>,
     ) -> ControlFlow<()> {
         let last_start = start + 1 == self.starts.len();
         let start = &self.starts[start];
@@ -182,7 +182,7 @@ impl<'t> TreeListing<'t> {
         let mut path = start.path.clone();
         let mut base = 0;
         if start.node != self.tree.root() {
-            let met = Met {
+            let met = MetFile {
                 path: &path,
                 node: start.node,
                 size: sizes.directories[0],
@@ -205,7 +205,7 @@ impl<'t> TreeListing<'t> {
             path.truncate(len);
             path.extend_from_slice(at);
             trail.open.truncate(entry.depth);
-            let mut met = Met {
+            let mut met = MetFile {
                 path: &path,
                 node: entry.node,
                 size: 0,
@@ -262,7 +262,7 @@ impl Listing for TreeListing<'_> {
 }
 
 /// A file on the way through a tree.
-struct Met<'m, 't> {
+struct MetFile<'m, 't> {
     path: &'m [u8],
     node: NodeId,
     /// Its size; that of everything below where it is a directory.
@@ -278,14 +278,14 @@ struct Met<'m, 't> {
 #[derive(Debug)]
 pub struct BySize<'t, 'l> {
     listing: &'l TreeListing<'t>,
-    kept: Vec<Kept<'t>>,
+    kept: Vec<SortedFile<'t>>,
     /// Of each start.
     trails: Vec<Trail<'t>>,
 }
 
 /// What is kept of a file while files are sorted.
 #[derive(Debug)]
-struct Kept<'t> {
+struct SortedFile<'t> {
     size: u64,
     start: usize,
     node: NodeId,

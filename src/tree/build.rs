@@ -96,7 +96,7 @@ impl Tree {
         limits: &Limits,
     ) -> Result<Self, TreeError> {
         let mut tree = Self::empty(*limits);
-        let mut known = Known::of(layers);
+        let mut known = Repeated::of(layers);
         for (layer, headers) in layers.iter().enumerate() {
             tree.apply(layer, headers, known.entries(layer))?;
         }
@@ -114,7 +114,7 @@ impl Tree {
         let limits = limits_of(layers);
         let mut lower = Self::empty(limits);
         let mut upper = Self::empty(limits);
-        let (mut known_below, mut known) = (Known::of(layers), Known::of(layers));
+        let (mut known_below, mut known) = (Repeated::of(layers), Repeated::of(layers));
         for (layer, tar) in layers.iter().enumerate() {
             if layer < cut {
                 lower.apply(layer, tar, known_below.entries(layer))?;
@@ -188,7 +188,7 @@ impl Tree {
         &mut self,
         layer: usize,
         headers: &L,
-        known: Option<&mut Kept>,
+        known: Option<&mut KeptEntries>,
     ) -> Result<(), TreeError> {
         let mut missing = Missing::default();
         let read = LayerEntries::Read(headers);
@@ -206,7 +206,7 @@ impl Tree {
 }
 
 /// The entries of one layer, kept because an image has it more than once.
-struct Kept {
+struct KeptEntries {
     list: Vec<Numbered>,
     /// How many bytes they take, and how many they may take.
     weight: usize,
@@ -216,7 +216,7 @@ struct Kept {
     is_whole: bool,
 }
 
-impl Kept {
+impl KeptEntries {
     fn keep(&mut self, numbered: &Numbered) {
         self.weight = self.weight.saturating_add(weight_of(&numbered.entry));
         if self.weight <= self.most {
@@ -233,17 +233,17 @@ impl Kept {
 }
 
 /// The layers that an image has more than once, so that they need not be walked as often.
-struct Known {
+struct Repeated {
     /// What each layer is called here, if it is there more than once.
     names: Vec<Option<Place>>,
-    layers: HashMap<Place, Kept>,
+    layers: HashMap<Place, KeptEntries>,
     /// How much room there is for more of them, in bytes.
     room: usize,
     /// The layer that was asked for last.
     last: Option<Place>,
 }
 
-impl Known {
+impl Repeated {
     fn of<L: LayerHeaders>(layers: &[L]) -> Self {
         let mut count: HashMap<Place, usize> = HashMap::new();
         for place in layers.iter().filter_map(L::place) {
@@ -259,7 +259,7 @@ impl Known {
     }
 
     /// What is kept of a layer; none if it is there once.
-    fn entries(&mut self, layer: usize) -> Option<&mut Kept> {
+    fn entries(&mut self, layer: usize) -> Option<&mut KeptEntries> {
         let place = (*self.names.get(layer)?)?;
         if !self.layers.contains_key(&place) {
             // What the one before came to is known by now.
@@ -270,7 +270,7 @@ impl Known {
             }
         }
         let most = self.room / 2;
-        Some(self.layers.entry(place).or_insert_with(|| Kept {
+        Some(self.layers.entry(place).or_insert_with(|| KeptEntries {
             list: Vec::new(),
             weight: 0,
             most,

@@ -58,12 +58,12 @@ pub struct Change {
 /// that of the directory above it.
 #[derive(Clone, Debug, Default)]
 pub struct Delta {
-    kept: Vec<Kept>,
+    kept: Vec<KeptChange>,
     names: Vec<u8>,
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Kept {
+struct KeptChange {
     /// The change of the directory that it is in; none at the root.
     above: Option<NonZeroU32>,
     /// Where the name ends among all names; it begins where that of the change before ends.
@@ -115,7 +115,7 @@ impl Delta {
 
     /// How many names at the root are gone.
     pub(crate) fn removed_at_root(&self) -> usize {
-        let at_root = |kept: &&Kept| kept.kind == ChangeKind::Removed && kept.above.is_none();
+        let at_root = |kept: &&KeptChange| kept.kind == ChangeKind::Removed && kept.above.is_none();
         self.kept.iter().filter(at_root).count()
     }
 
@@ -147,7 +147,7 @@ impl Delta {
         self.names.extend_from_slice(name);
         // Trees have fewer names, and fewer bytes of names, than fit into these numbers.
         let number = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
-        self.kept.push(Kept {
+        self.kept.push(KeptChange {
             above: above.and_then(|above| NonZeroU32::new(number(above + 1))),
             name_end: number(self.names.len()),
             kind,

@@ -107,7 +107,7 @@ impl<L: LayerHeaders> LayerEntries<'_, L> {
                 return Ok(Walk::Known(entries[first.min(entries.len())..].iter()));
             }
         };
-        let begin = |cursor, before| Reading {
+        let begin = |cursor, before| LayerPass {
             layer,
             len: headers.len(),
             walker: Walker::new(cursor),
@@ -131,7 +131,7 @@ impl<L: LayerHeaders> LayerEntries<'_, L> {
 
 /// A walk over entries, which are numbered from 1.
 enum Walk<'e, C> {
-    Read(Reading<C>),
+    Read(LayerPass<C>),
     Known(std::slice::Iter<'e, Numbered>),
 }
 
@@ -144,14 +144,14 @@ impl<'e, C: Cursor> Walk<'e, C> {
     }
 }
 
-struct Reading<C> {
+struct LayerPass<C> {
     layer: usize,
     len: u64,
     walker: Walker<C>,
     count: usize,
 }
 
-impl<C: Cursor> Reading<C> {
+impl<C: Cursor> LayerPass<C> {
     fn next_entry(&mut self) -> Result<Option<Numbered>, TreeError> {
         let (layer, len) = (self.layer, self.len);
         let entry = self.walker.next_entry().map_err(|error| {

@@ -30,7 +30,7 @@ enum Listed<'s> {
 #[derive(Default)]
 struct Paths {
     children: HashMap<(u32, Box<[u8]>), u32>,
-    nodes: Vec<Named>,
+    nodes: Vec<NamedPath>,
     /// The path that was added last and its nodes: what the next one has in common is not looked up.
     last: Vec<u8>,
     on_the_way: Vec<(usize, u32)>,
@@ -40,7 +40,7 @@ struct Paths {
 
 /// What the entries say of one path.
 #[derive(Clone, Copy, Default)]
-struct Named {
+struct NamedPath {
     /// There is an entry for it.
     listed: bool,
     /// One of them is something else than a directory.
@@ -99,7 +99,7 @@ impl<'s> Added<'s> {
 impl Paths {
     fn none() -> Self {
         Self {
-            nodes: vec![Named::default()],
+            nodes: vec![NamedPath::default()],
             ..Self::default()
         }
     }
@@ -122,7 +122,7 @@ impl Paths {
             let next = u32::try_from(self.nodes.len()).unwrap_or(u32::MAX);
             node = *self.children.entry((node, (*name).into())).or_insert(next);
             if node == next {
-                self.nodes.push(Named::default());
+                self.nodes.push(NamedPath::default());
             }
             self.last.extend_from_slice(name);
             self.on_the_way.push((self.last.len(), node));

@@ -9,10 +9,10 @@ use super::value::{Algorithm, Digest};
 
 /// Computes one digest over bytes given piece by piece.
 #[derive(Clone, Debug)]
-pub struct Hasher(State);
+pub struct Hasher(HasherState);
 
 #[derive(Clone, Debug)]
-enum State {
+enum HasherState {
     Sha256(Sha256),
     Sha512(Box<Sha512>),
 }
@@ -20,14 +20,14 @@ enum State {
 impl Hasher {
     /// A SHA-256, the algorithm of every diff ID that engines write.
     pub fn sha256() -> Self {
-        Self(State::Sha256(Sha256::new()))
+        Self(HasherState::Sha256(Sha256::new()))
     }
 
     /// A hasher for `algorithm`, or `None` where imgtar cannot compute it.
     pub fn for_algorithm(algorithm: &Algorithm) -> Option<Self> {
         match algorithm {
             Algorithm::Sha256 => Some(Self::sha256()),
-            Algorithm::Sha512 => Some(Self(State::Sha512(Box::new(Sha512::new())))),
+            Algorithm::Sha512 => Some(Self(HasherState::Sha512(Box::new(Sha512::new())))),
             Algorithm::Other(_) => None,
         }
     }
@@ -35,8 +35,8 @@ impl Hasher {
     /// Takes in the next bytes.
     pub fn update(&mut self, bytes: &[u8]) {
         match &mut self.0 {
-            State::Sha256(state) => state.update(bytes),
-            State::Sha512(state) => state.update(bytes),
+            HasherState::Sha256(state) => state.update(bytes),
+            HasherState::Sha512(state) => state.update(bytes),
         }
     }
 
@@ -44,7 +44,7 @@ impl Hasher {
     /// instructions for it, that takes two thirds of the time of one after the other, for as many
     /// bytes as both have.
     pub fn update_both(one: &mut Self, left: &[u8], other: &mut Self, right: &[u8]) {
-        if let (State::Sha256(one), State::Sha256(other)) = (&mut one.0, &mut other.0) {
+        if let (HasherState::Sha256(one), HasherState::Sha256(other)) = (&mut one.0, &mut other.0) {
             Sha256::update_both(one, left, other, right);
         } else {
             one.update(left);
@@ -55,8 +55,8 @@ impl Hasher {
     /// The digest of everything taken in.
     pub fn finish(self) -> Digest {
         match self.0 {
-            State::Sha256(state) => Digest::from_sha256(state.finish()),
-            State::Sha512(state) => Digest::from_sha512(state.finalize().into()),
+            HasherState::Sha256(state) => Digest::from_sha256(state.finish()),
+            HasherState::Sha512(state) => Digest::from_sha512(state.finalize().into()),
         }
     }
 }

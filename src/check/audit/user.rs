@@ -57,16 +57,16 @@ fn user(
         return Ok(());
     };
     match table(tree, PASSWD)? {
-        Table::Absent => found.add(missing(&format!(
+        UserTable::Absent => found.add(missing(&format!(
             "the config says user `{user}`, and the image has no /etc/passwd that could have it"
         ))),
-        Table::Unexamined(why) => {
+        UserTable::Unexamined(why) => {
             if name == "root" {
                 found.add(root("the config says user `root`".to_owned()));
             }
             found.unexamined(PASSWD, &format!("whether it has the user `{name}`"), &why);
         }
-        Table::Read(passwd) => match number_of(&passwd, name) {
+        UserTable::Read(passwd) => match number_of(&passwd, name) {
             Some(0) => found.add(root(format!(
                 "the config says user `{user}`, whose number is 0"
             ))),
@@ -90,13 +90,13 @@ fn group(
         return Ok(());
     }
     match table(tree, GROUP)? {
-        Table::Absent => found.add(missing(&format!(
+        UserTable::Absent => found.add(missing(&format!(
             "the config says user `{user}`, and the image has no /etc/group that could have the group `{name}`"
         ))),
-        Table::Unexamined(why) => {
+        UserTable::Unexamined(why) => {
             found.unexamined(GROUP, &format!("whether it has the group `{name}`"), &why);
         }
-        Table::Read(groups) => {
+        UserTable::Read(groups) => {
             if number_of(&groups, name).is_none() {
                 found.add(missing(&format!(
                     "the config says user `{user}`, and /etc/group of the image does not have the group `{name}`"
@@ -113,7 +113,7 @@ fn missing(what: &str) -> Finding {
 }
 
 /// A file of lines with names and numbers.
-enum Table {
+enum UserTable {
     /// Its bytes.
     Read(Vec<u8>),
     /// There is none.
@@ -122,17 +122,17 @@ enum Table {
     Unexamined(String),
 }
 
-fn table(tree: &Tree, path: &str) -> Result<Table, SourceError> {
+fn table(tree: &Tree, path: &str) -> Result<UserTable, SourceError> {
     let node = match tree.lookup(path.as_bytes(), true) {
         Ok(Some(node)) => node,
-        Ok(None) => return Ok(Table::Absent),
-        Err(fault) => return Ok(Table::Unexamined(format!("it {fault}"))),
+        Ok(None) => return Ok(UserTable::Absent),
+        Err(fault) => return Ok(UserTable::Unexamined(format!("it {fault}"))),
     };
     let inode = tree.inode(tree.inode_id(node));
     let body = match tree.file_body(inode) {
         Ok(body) => body,
         // A limit: of sparse files whose holes are too large.
-        Err(why) => return Ok(Table::Unexamined(why.to_string())),
+        Err(why) => return Ok(UserTable::Unexamined(why.to_string())),
     };
     let Some(body) = body else {
         let what = match inode.body {
@@ -142,18 +142,18 @@ fn table(tree: &Tree, path: &str) -> Result<Table, SourceError> {
             Body::Symlink(_) | Body::File { .. } => "something else",
         };
         let why = format!("it is not a regular file, but {what}");
-        return Ok(Table::Unexamined(why));
+        return Ok(UserTable::Unexamined(why));
     };
     if body.size > TABLE_LIMIT {
         let why = format!(
             "it has {} bytes, and at most {TABLE_LIMIT} are read",
             body.size
         );
-        return Ok(Table::Unexamined(why));
+        return Ok(UserTable::Unexamined(why));
     }
     let stored = body.stored.read_all()?;
     let Some(sparse) = body.sparse else {
-        return Ok(Table::Read(stored));
+        return Ok(UserTable::Read(stored));
     };
     // Holes are zeros. A map that does not fit its file was refused when the layer was read.
     let mut bytes = vec![0; usize::try_from(body.size).unwrap_or(0)];
@@ -164,12 +164,14 @@ fn table(tree: &Tree, path: &str) -> Result<Table, SourceError> {
         let source = from.checked_add(len).and_then(|end| stored.get(from..end));
         let target = place.and_then(|at| bytes.get_mut(at..at.checked_add(len)?));
         let (Some(source), Some(target)) = (source, target) else {
-            return Ok(Table::Unexamined("its sparse map is invalid".to_owned()));
+            return Ok(UserTable::Unexamined(
+                "its sparse map is invalid".to_owned(),
+            ));
         };
         target.copy_from_slice(source);
         from += len;
     }
-    Ok(Table::Read(bytes))
+    Ok(UserTable::Read(bytes))
 }
 
 /// The number in the third field of the first line with this name. What is not a number counts as 0,

@@ -76,29 +76,29 @@ pub(super) fn spaces(out: &mut dyn Write, count: usize) -> io::Result<()> {
 
 /// What ends a cell.
 #[derive(Clone, Copy)]
-enum End {
+enum CellEnd {
     Tab,
     Line,
 }
 
 /// The cells of a row as they count: split at tabs and line breaks. Only `\n` breaks a line, a carriage
 /// return is a character like any other here.
-fn tokens(cells: &[&str], see: &mut dyn FnMut(&str, End) -> io::Result<()>) -> io::Result<()> {
+fn tokens(cells: &[&str], see: &mut dyn FnMut(&str, CellEnd) -> io::Result<()>) -> io::Result<()> {
     for (i, text) in cells.iter().enumerate() {
         let mut rest = *text;
         while let Some(at) = rest.find(['\t', '\n']) {
             let end = if rest.as_bytes()[at] == b'\t' {
-                End::Tab
+                CellEnd::Tab
             } else {
-                End::Line
+                CellEnd::Line
             };
             see(&rest[..at], end)?;
             rest = &rest[at + 1..];
         }
         let end = if i + 1 == cells.len() {
-            End::Line
+            CellEnd::Line
         } else {
-            End::Tab
+            CellEnd::Tab
         };
         see(rest, end)?;
     }
@@ -126,9 +126,9 @@ struct Measured {
 }
 
 impl Measured {
-    fn cell(&mut self, cell: &str, end: End) {
+    fn cell(&mut self, cell: &str, end: CellEnd) {
         match end {
-            End::Tab => {
+            CellEnd::Tab => {
                 if self.column == self.open.len() {
                     self.open.push(Column {
                         number: self.widths.len(),
@@ -145,7 +145,7 @@ impl Measured {
                 column.sum = column.sum.saturating_add(width as u64);
                 self.column += 1;
             }
-            End::Line => {
+            CellEnd::Line => {
                 self.close(self.column);
                 self.column = 0;
             }
@@ -178,10 +178,10 @@ struct Written {
 }
 
 impl Written {
-    fn cell(&mut self, out: &mut dyn Write, cell: &str, end: End) -> io::Result<()> {
+    fn cell(&mut self, out: &mut dyn Write, cell: &str, end: CellEnd) -> io::Result<()> {
         out.write_all(cell.as_bytes())?;
         match end {
-            End::Tab => {
+            CellEnd::Tab => {
                 if self.column == self.open.len() {
                     self.open.extend(self.widths.next());
                 }
@@ -192,7 +192,7 @@ impl Written {
                 self.column += 1;
                 spaces(out, width.saturating_sub(cell.width()))
             }
-            End::Line => {
+            CellEnd::Line => {
                 self.open.truncate(self.column);
                 self.column = 0;
                 out.write_all(b"\n")

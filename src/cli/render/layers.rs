@@ -64,7 +64,7 @@ pub(crate) struct Form<'l> {
 /// One image's layers, base first. On a narrow terminal the columns that people can do without are
 /// left out, the last of [`EXPENDABLE`] last, and then the last column is wrapped.
 pub(super) fn table(out: &mut dyn Write, rows: &[LayerRow], form: Form<'_>) -> Result<(), Stop> {
-    let mut table = Table::of(rows, form.columns);
+    let mut table = LayerTable::of(rows, form.columns);
     let room = form.width.map_or(usize::MAX, usize::from);
     let mut expendable = EXPENDABLE.iter();
     while table.width() > room {
@@ -86,14 +86,14 @@ const NARROW: usize = 20;
 
 /// The columns of a table and how wide they are. Its cells are made twice, to be measured and to be
 /// written: there may be a hundred thousand rows.
-struct Table<'r> {
+struct LayerTable<'r> {
     rows: &'r [LayerRow],
     columns: LayerColumns,
     /// With the width of each, and the widths of its cells added up.
     fields: Vec<(Field, usize, u64)>,
 }
 
-impl<'r> Table<'r> {
+impl<'r> LayerTable<'r> {
     fn of(rows: &'r [LayerRow], columns: LayerColumns) -> Self {
         let mut fields: Vec<_> = fields(rows, columns)
             .into_iter()

@@ -20,7 +20,7 @@ const SIGNALS: [&str; 34] = [
 ];
 
 /// A config that is being changed.
-pub(super) struct State<'r> {
+pub(super) struct ConfigState<'r> {
     run: &'r mut RunConfig,
     escape: char,
     variables: Variables,
@@ -28,7 +28,7 @@ pub(super) struct State<'r> {
     cmd_set: bool,
 }
 
-impl<'r> State<'r> {
+impl<'r> ConfigState<'r> {
     pub(super) fn new(run: &'r mut RunConfig, escape: char) -> Self {
         Self {
             run,

@@ -31,7 +31,7 @@ use super::config::RunConfig;
 /// Changes to a config, parsed.
 #[derive(Clone, Debug, Default)]
 pub struct ConfigChanges {
-    instructions: Vec<(Place, Instruction)>,
+    instructions: Vec<(LinePlace, Instruction)>,
     doubts: Vec<ChangeDoubt>,
     escape: char,
 }
@@ -40,14 +40,14 @@ pub struct ConfigChanges {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{place}: {name} {what}")]
 pub struct ChangeDoubt {
-    place: Place,
+    place: LinePlace,
     name: String,
     what: &'static str,
 }
 
 /// Where an instruction stands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Place {
+struct LinePlace {
     /// Which of the given changes, from 1.
     change: usize,
     /// Which line of it, from 1.
@@ -61,7 +61,7 @@ struct Place {
 #[error("{place}: {words}")]
 pub struct ChangeError {
     words: String,
-    place: Place,
+    place: LinePlace,
     refused: RefusedChange,
 }
 
@@ -98,7 +98,7 @@ impl ChangeError {
     }
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for LinePlace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "change {}", self.change)?;
         if self.several_lines {
@@ -117,7 +117,7 @@ struct Fault {
 
 impl Fault {
     /// The error for callers, `place` says where lines are.
-    fn error(self, refused: RefusedChange, place: impl Fn(usize) -> Place) -> ChangeError {
+    fn error(self, refused: RefusedChange, place: impl Fn(usize) -> LinePlace) -> ChangeError {
         ChangeError {
             words: self.words,
             place: place(self.line),
@@ -193,7 +193,7 @@ impl ConfigChanges {
     /// [`ChangeError`], in Docker's words, for what only shows once variables are expanded.
     pub fn apply(&self, run: &mut RunConfig) -> Result<(), ChangeError> {
         let mut changed = run.clone();
-        let mut state = apply::State::new(&mut changed, self.escape);
+        let mut state = apply::ConfigState::new(&mut changed, self.escape);
         for (place, instruction) in &self.instructions {
             state.apply(instruction).map_err(|words| ChangeError {
                 words,
@@ -219,13 +219,13 @@ fn starts<S: AsRef<str>>(changes: &[S]) -> Vec<usize> {
 }
 
 /// Which change the line of the joined text is in.
-fn place(starts: &[usize], line: usize) -> Place {
+fn place(starts: &[usize], line: usize) -> LinePlace {
     let changes = starts.len().saturating_sub(1);
     let change = starts
         .partition_point(|start| *start < line)
         .clamp(1, changes.max(1));
     let start = |change: usize| starts.get(change).copied().unwrap_or_default();
-    Place {
+    LinePlace {
         change,
         line: line.saturating_sub(start(change - 1)).max(1),
         several_lines: start(change) > start(change - 1) + 1,

@@ -31,13 +31,13 @@ pub(super) struct IndexWalk {
     pub(super) listed: Vec<Listed>,
     descriptors: usize,
     /// Names that were given to something already.
-    named: HashSet<(Met, Name)>,
+    named: HashSet<(MetContent, Name)>,
     /// Where a manifest that was met before went.
-    met: HashMap<Digest, Met>,
+    met: HashMap<Digest, MetContent>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
-enum Met {
+enum MetContent {
     Image(usize),
     Artifact(usize),
     Absent(usize),
@@ -169,10 +169,10 @@ impl Loader<'_> {
         if let Some(met) = walk.met.get(&descriptor.digest).copied() {
             walk.add_names(met, &descriptor, way.names);
             return Ok(match met {
-                Met::Image(position) => Leads::Image(position),
-                Met::Artifact(position) => Leads::Artifact(position),
-                Met::Absent(_) => Leads::Absent,
-                Met::Other => Leads::Again,
+                MetContent::Image(position) => Leads::Image(position),
+                MetContent::Artifact(position) => Leads::Artifact(position),
+                MetContent::Absent(_) => Leads::Absent,
+                MetContent::Other => Leads::Again,
             });
         }
         let digest = descriptor.digest.clone();
@@ -188,7 +188,7 @@ impl Loader<'_> {
         walk: &mut IndexWalk,
         descriptor: Descriptor,
         way: Way,
-    ) -> Result<(Met, Leads), LoadError> {
+    ) -> Result<(MetContent, Leads), LoadError> {
         let member = blob_member(&descriptor.digest);
         let document = match self.document(&member)? {
             Ok(document) => document,
@@ -198,13 +198,13 @@ impl Loader<'_> {
                     descriptor,
                     names: way.names,
                 });
-                return Ok((Met::Absent(walk.absent.len() - 1), Leads::Absent));
+                return Ok((MetContent::Absent(walk.absent.len() - 1), Leads::Absent));
             }
             Err(Unreadable::Json(why)) => {
                 self.problems.push(
                     Problem::error(Code::ManifestInvalid, why.to_string()).in_member(&member),
                 );
-                return Ok((Met::Other, Leads::Unreadable(why.to_string())));
+                return Ok((MetContent::Other, Leads::Unreadable(why.to_string())));
             }
         };
         if let Some((claimed, computed)) = self.differs(Some(&descriptor.digest), &document) {
@@ -230,21 +230,21 @@ impl Loader<'_> {
             Ok(Document::Index(descriptors)) => {
                 let index = Some(way.index.unwrap_or_else(|| descriptor.digest.clone()));
                 // Met before its own content, so that no index can contain itself.
-                walk.met.insert(descriptor.digest, Met::Other);
+                walk.met.insert(descriptor.digest, MetContent::Other);
                 let way = Way {
                     depth: way.depth + 1,
                     names: way.names,
                     index,
                 };
                 let listed = self.visit_all(walk, descriptors, &way)?;
-                Ok((Met::Other, Leads::Index(listed)))
+                Ok((MetContent::Other, Leads::Index(listed)))
             }
             Ok(Document::Manifest(manifest)) => {
                 let met = self.take_manifest(walk, descriptor, *manifest, way)?;
                 let leads = match met {
-                    Met::Image(position) => Leads::Image(position),
-                    Met::Artifact(position) => Leads::Artifact(position),
-                    Met::Absent(_) | Met::Other => Leads::Again,
+                    MetContent::Image(position) => Leads::Image(position),
+                    MetContent::Artifact(position) => Leads::Artifact(position),
+                    MetContent::Absent(_) | MetContent::Other => Leads::Again,
                 };
                 Ok((met, leads))
             }
@@ -253,7 +253,7 @@ impl Loader<'_> {
                 self.problems.push(
                     Problem::error(Code::ManifestInvalid, message.clone()).in_member(&member),
                 );
-                Ok((Met::Other, Leads::Unreadable(message)))
+                Ok((MetContent::Other, Leads::Unreadable(message)))
             }
         }
     }
@@ -264,17 +264,17 @@ impl Loader<'_> {
         descriptor: Descriptor,
         manifest: ManifestDocument,
         way: Way,
-    ) -> Result<Met, LoadError> {
+    ) -> Result<MetContent, LoadError> {
         if let Some(kind) = artifact_kind(&descriptor, &manifest) {
             let artifact = self.artifact(kind, descriptor, manifest, way.names)?;
             walk.artifacts.push(artifact);
-            return Ok(Met::Artifact(walk.artifacts.len() - 1));
+            return Ok(MetContent::Artifact(walk.artifacts.len() - 1));
         }
         self.count(manifest.layers.len())?;
         let position = walk.first + walk.images.len();
         let image = self.oci_image(descriptor, manifest, way, position)?;
         walk.images.push(image);
-        Ok(Met::Image(walk.images.len() - 1))
+        Ok(MetContent::Image(walk.images.len() - 1))
     }
 
     fn oci_image(
@@ -419,9 +419,9 @@ impl Loader<'_> {
 
 impl IndexWalk {
     /// One manifest may be listed under several names, and with more detail the second time.
-    fn add_names(&mut self, met: Met, descriptor: &Descriptor, names: Vec<Name>) {
+    fn add_names(&mut self, met: MetContent, descriptor: &Descriptor, names: Vec<Name>) {
         let known = match met {
-            Met::Image(i) => {
+            MetContent::Image(i) => {
                 let image = &mut self.images[i];
                 if image.platform.is_unknown()
                     && let Some(platform) = &descriptor.platform
@@ -430,9 +430,9 @@ impl IndexWalk {
                 }
                 &mut image.names
             }
-            Met::Artifact(i) => &mut self.artifacts[i].names,
-            Met::Absent(i) => &mut self.absent[i].names,
-            Met::Other => return,
+            MetContent::Artifact(i) => &mut self.artifacts[i].names,
+            MetContent::Absent(i) => &mut self.absent[i].names,
+            MetContent::Other => return,
         };
         for name in names {
             if self.named.insert((met, name.clone())) {

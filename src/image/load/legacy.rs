@@ -14,7 +14,7 @@ use crate::document::v1::V1Json;
 use crate::document::{Config, HistoryEntry};
 
 /// One directory, read.
-struct Node {
+struct V1Node {
     id: String,
     directory: MemberName,
     raw: Vec<u8>,
@@ -43,7 +43,7 @@ impl Loader<'_> {
         Ok(Self::set(Layout::DockerV1, images))
     }
 
-    fn legacy_nodes(&mut self, root: &V1Root) -> Result<HashMap<String, Node>, LoadError> {
+    fn legacy_nodes(&mut self, root: &V1Root) -> Result<HashMap<String, V1Node>, LoadError> {
         let mut nodes = HashMap::new();
         for directory in &root.images {
             let member = directory.join(b"json");
@@ -68,7 +68,7 @@ impl Loader<'_> {
                     let directory = directory.clone();
                     nodes.insert(
                         id.clone(),
-                        Node {
+                        V1Node {
                             id,
                             directory,
                             raw: document.bytes,
@@ -125,7 +125,7 @@ impl Loader<'_> {
     /// builds on.
     fn legacy_images(
         &mut self,
-        nodes: &HashMap<String, Node>,
+        nodes: &HashMap<String, V1Node>,
         tags: &[RepositoryTag],
         root: &V1Root,
         images: &mut Vec<Image>,
@@ -187,12 +187,12 @@ impl Loader<'_> {
     /// The v1 images that one is built on and itself, the base first, as far as they are there.
     fn chain<'n>(
         &mut self,
-        nodes: &'n HashMap<String, Node>,
+        nodes: &'n HashMap<String, V1Node>,
         top: &'n str,
         root: &V1Root,
         position: usize,
-    ) -> Vec<&'n Node> {
-        let mut chain: Vec<&Node> = Vec::new();
+    ) -> Vec<&'n V1Node> {
+        let mut chain: Vec<&V1Node> = Vec::new();
         let mut seen = HashSet::new();
         let mut next = Some(top);
         while let Some(id) = next {
@@ -225,14 +225,14 @@ impl Loader<'_> {
 
     fn legacy_image(
         &mut self,
-        nodes: &HashMap<String, Node>,
+        nodes: &HashMap<String, V1Node>,
         top: &str,
         root: &V1Root,
         position: usize,
     ) -> Result<Image, LoadError> {
         let chain = self.chain(nodes, top, root, position);
         self.count(chain.len())?;
-        let repeated = |node: &&Node| node.json.step.text_len() + 2 * node.id.len();
+        let repeated = |node: &&V1Node| node.json.step.text_len() + 2 * node.id.len();
         let text = chain.iter().map(repeated).sum();
         self.count_steps(chain.len())?;
         self.repeat(text)?;

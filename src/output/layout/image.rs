@@ -30,12 +30,12 @@ pub struct OutputImage {
 pub struct OutputLayer {
     blob: Slice,
     compression: Compression,
-    known: Known,
+    known: KnownDigests,
 }
 
 /// What is known of a layer's bytes.
 #[derive(Clone, Debug)]
-enum Known {
+enum KnownDigests {
     /// What an archive claims.
     Claimed {
         diff_id: DiffId,
@@ -57,7 +57,7 @@ impl OutputLayer {
         Self {
             blob,
             compression,
-            known: Known::Claimed { diff_id, digest },
+            known: KnownDigests::Claimed { diff_id, digest },
         }
     }
 
@@ -66,15 +66,15 @@ impl OutputLayer {
         Self {
             blob: tar.bytes().clone(),
             compression: Compression::None,
-            known: Known::Proven(proof),
+            known: KnownDigests::Proven(proof),
         }
     }
 
     /// Its diff ID.
     pub fn diff_id(&self) -> &DiffId {
         match &self.known {
-            Known::Claimed { diff_id, .. } => diff_id,
-            Known::Proven(proof) => proof.diff_id(),
+            KnownDigests::Claimed { diff_id, .. } => diff_id,
+            KnownDigests::Proven(proof) => proof.diff_id(),
         }
     }
 
@@ -84,15 +84,15 @@ impl OutputLayer {
         let digest = match (&self.known, self.compression) {
             // The stored bytes are the tar.
             (_, Compression::None) => Some(BlobDigest::from(self.diff_id().digest().clone())),
-            (Known::Claimed { digest, .. }, _) => digest.clone(),
-            (Known::Proven(proof), _) => proof.stored().cloned(),
+            (KnownDigests::Claimed { digest, .. }, _) => digest.clone(),
+            (KnownDigests::Proven(proof), _) => proof.stored().cloned(),
         };
         digest.filter(|digest| *digest.digest().algorithm() == Algorithm::Sha256)
     }
 
     /// Whether its digests were computed from its bytes.
     pub(super) fn is_proven(&self) -> bool {
-        matches!(self.known, Known::Proven(_))
+        matches!(self.known, KnownDigests::Proven(_))
     }
 
     /// Its stored bytes.
@@ -242,7 +242,7 @@ fn computed_layers(
         Ok(OutputLayer {
             blob: blob.clone(),
             compression,
-            known: Known::Proven(proof),
+            known: KnownDigests::Proven(proof),
         })
     });
     computed.collect()

@@ -12,7 +12,7 @@ use crate::tar::Mtime;
 
 /// What a member holds.
 #[derive(Debug)]
-enum Content {
+enum MemberContent {
     Directory,
     Bytes(Vec<u8>),
     Blob(Slice),
@@ -22,7 +22,7 @@ enum Content {
 #[derive(Debug)]
 struct Member {
     path: String,
-    content: Content,
+    content: MemberContent,
     /// Seconds since 1970.
     mtime: i64,
 }
@@ -34,7 +34,7 @@ struct Member {
 pub(super) struct ArchiveMembers(BTreeMap<Vec<u8>, Member>);
 
 impl ArchiveMembers {
-    fn add(&mut self, path: &str, content: Content, mtime: i64) -> bool {
+    fn add(&mut self, path: &str, content: MemberContent, mtime: i64) -> bool {
         // A directory, then what is in it, then its next sibling: slashes sort before everything.
         let key = path
             .bytes()
@@ -53,19 +53,19 @@ impl ArchiveMembers {
     }
 
     pub(super) fn directory(&mut self, path: &str, mtime: i64) -> bool {
-        self.add(path, Content::Directory, mtime)
+        self.add(path, MemberContent::Directory, mtime)
     }
 
     pub(super) fn bytes(&mut self, path: &str, bytes: Vec<u8>, mtime: i64) -> bool {
-        self.add(path, Content::Bytes(bytes), mtime)
+        self.add(path, MemberContent::Bytes(bytes), mtime)
     }
 
     pub(super) fn blob(&mut self, path: &str, blob: &Slice, mtime: i64) -> bool {
-        self.add(path, Content::Blob(blob.clone()), mtime)
+        self.add(path, MemberContent::Blob(blob.clone()), mtime)
     }
 
     pub(super) fn symlink(&mut self, path: &str, target: String, mtime: i64) -> bool {
-        self.add(path, Content::Symlink(target), mtime)
+        self.add(path, MemberContent::Symlink(target), mtime)
     }
 
     /// Writes the tar and returns its length in bytes. It ends with two blocks of zeros and is not
@@ -76,21 +76,21 @@ impl ArchiveMembers {
         progress: &dyn Progress,
     ) -> Result<u64, WriteError> {
         let total = self.0.values().map(|member| match &member.content {
-            Content::Blob(blob) => blob.len(),
+            MemberContent::Blob(blob) => blob.len(),
             _ => 0,
         });
         let task = progress.begin("writing the archive", Some(total.sum()));
         let mut writer = TarWriter::new(&mut out);
         for member in self.0.values() {
             let mut path = member.path.clone();
-            if matches!(member.content, Content::Directory) {
+            if matches!(member.content, MemberContent::Directory) {
                 path.push('/');
             }
             writer.header(&fields(member, &path))?;
             match &member.content {
-                Content::Bytes(bytes) => writer.bytes_body(bytes)?,
-                Content::Blob(blob) => writer.slice_body(blob, |n| task.advance(n))?,
-                Content::Directory | Content::Symlink(_) => {}
+                MemberContent::Bytes(bytes) => writer.bytes_body(bytes)?,
+                MemberContent::Blob(blob) => writer.slice_body(blob, |n| task.advance(n))?,
+                MemberContent::Directory | MemberContent::Symlink(_) => {}
             }
         }
         Ok(writer.finish()?.1)
@@ -100,10 +100,10 @@ impl ArchiveMembers {
 /// The header of a member.
 fn fields<'m>(member: &'m Member, path: &'m str) -> HeaderFields<'m> {
     let (typeflag, mode, size, link) = match &member.content {
-        Content::Directory => (b'5', 0o755, 0, ""),
-        Content::Bytes(bytes) => (b'0', 0o644, bytes.len() as u64, ""),
-        Content::Blob(blob) => (b'0', 0o644, blob.len(), ""),
-        Content::Symlink(target) => (b'2', 0o777, 0, target.as_str()),
+        MemberContent::Directory => (b'5', 0o755, 0, ""),
+        MemberContent::Bytes(bytes) => (b'0', 0o644, bytes.len() as u64, ""),
+        MemberContent::Blob(blob) => (b'0', 0o644, blob.len(), ""),
+        MemberContent::Symlink(target) => (b'2', 0o777, 0, target.as_str()),
     };
     HeaderFields {
         path: path.as_bytes(),

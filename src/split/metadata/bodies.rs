@@ -41,7 +41,7 @@ pub(crate) struct BodyRecord {
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Line {
+struct BodyLine {
     position: u64,
     size: u64,
     sha256: String,
@@ -67,7 +67,7 @@ impl BodiesWriter {
     }
 
     pub(crate) fn add(&mut self, body: &BodyRecord) -> io::Result<()> {
-        let mut line = Line {
+        let mut line = BodyLine {
             position: body.position,
             size: body.size,
             sha256: const_hex::encode(body.sha256),
@@ -109,7 +109,8 @@ impl<R: Read> BodiesReader<R> {
             return Ok(None);
         };
         let invalid = |why: String| at.invalid(why);
-        let line: Line = serde_json::from_slice(line).map_err(|why| invalid(why.to_string()))?;
+        let line: BodyLine =
+            serde_json::from_slice(line).map_err(|why| invalid(why.to_string()))?;
         let sha256 =
             Digest::from_sha256_hex(&line.sha256).map_err(|why| invalid(why.to_string()))?;
         let mut sum = [0; 32];

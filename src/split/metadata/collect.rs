@@ -20,7 +20,7 @@ use super::description::{
 };
 use super::error::MetadataError;
 use super::outer::Outer;
-use super::placement::Plan;
+use super::placement::Placement;
 use super::split::{SplitWriter, Stretch, each_raw, take_apart};
 use super::sums::{Sum, sums};
 use crate::archive::Archive;
@@ -82,7 +82,7 @@ pub fn collect<W: Write>(
     let diff_ids = blobs::diff_ids(image, &blobs, &blob_of, options, progress)?;
     let outer_sums = complete(&outer, &blobs, &diff_ids, outer_sums)?;
 
-    let mut plan = Plan::new(tree, &blobs, &blob_of, options.lean);
+    let mut plan = Placement::new(tree, &blobs, &blob_of, options.lean);
     let numbered = blobs.iter().enumerate();
     let places: Vec<Vec<Where>> = numbered.map(|(n, blob)| plan.places(n, blob)).collect();
     plan.collected.shadowed = plan.store.len();

@@ -21,7 +21,7 @@ use crate::tree::{Body, InodeId, Tree};
 const SMALL: u64 = 1 << 20;
 
 /// The places, as they are given out.
-pub(super) struct Plan {
+pub(super) struct Placement {
     /// The path in the flat tar of every body that is in it as it is: by blob and offset.
     own: HashMap<(usize, u64), Box<[u8]>>,
     /// A path in the flat tar for every content.
@@ -33,7 +33,7 @@ pub(super) struct Plan {
     pub(super) collected: Collected,
 }
 
-impl Plan {
+impl Placement {
     pub(super) fn new(tree: &Tree, blobs: &[KeptBlob], blob_of: &[usize], lean: bool) -> Self {
         let mut own: HashMap<(usize, u64), Box<[u8]>> = HashMap::new();
         let mut walk = tree.walk(tree.root());

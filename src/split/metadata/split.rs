@@ -232,7 +232,7 @@ pub(super) fn each_raw<E: From<SourceError>>(
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Line<'l> {
+struct SplitLine<'l> {
     #[serde(rename = "type")]
     kind: u8,
     #[serde(borrow)]
@@ -336,7 +336,7 @@ impl<R: Read> SplitReader<R> {
         };
         let number = at.number;
         let invalid = |why: String| at.invalid(why);
-        let line: Line<'_> =
+        let line: SplitLine<'_> =
             serde_json::from_slice(line).map_err(|why| invalid(why.to_string()))?;
         if line.position != number {
             let why = format!("the position is {}, it should be {number}", line.position);

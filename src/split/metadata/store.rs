@@ -125,7 +125,7 @@ pub(crate) struct StoreReader<'m> {
     container: &'m Container,
     account: &'m Account,
     len: u64,
-    state: Mutex<State>,
+    state: Mutex<StoreState>,
     /// Held while a member is decoded, by its number: two threads that want the same member must not both
     /// decode it, and two that want different ones seldom wait for each other.
     decoding: [Mutex<()>; 16],
@@ -135,7 +135,7 @@ pub(crate) struct StoreReader<'m> {
 type Pack = Arc<[u8]>;
 
 #[derive(Default)]
-struct State {
+struct StoreState {
     held: VecDeque<(u64, Pack)>,
     /// Members that were decoded before.
     known: HashSet<u64>,
@@ -220,7 +220,7 @@ impl<'m> StoreReader<'m> {
         Ok(There::Held(pack))
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, StoreState> {
         // What is in it is right at any time, so it does not matter if a thread ended while it had it.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -245,7 +245,7 @@ impl<'m> StoreReader<'m> {
     }
 }
 
-impl State {
+impl StoreState {
     fn find(&self, number: u64) -> Option<There> {
         if let Some((_, pack)) = self.held.iter().find(|(n, _)| *n == number) {
             return Some(There::Held(Arc::clone(pack)));
