@@ -1,4 +1,6 @@
 //! Picking images out of an archive: by reference, by ID, by position, by platform.
+//!
+//! Long: what a selector may be and what it finds are one list of rules.
 
 use std::fmt;
 use std::str::FromStr;

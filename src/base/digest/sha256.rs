@@ -3,9 +3,12 @@
 //! The rounds of SHA-256 wait for each other, so a core that has instructions for them is idle for
 //! much of the time. Two streams that know nothing of each other fill each other's gaps: measured on
 //! such a core, two are hashed in 1.35 times the time of one. That needs the state between two
-//! blocks, which is why the blocks are counted and padded here; single streams are compressed by the
+//! blocks, which is why the blocks are put together here (by the crate `block-buffer`, as `sha2` does it); single streams are compressed by the
 //! crate `sha2`, as everything is where the processor has no such instructions.
 
+use block_buffer::EagerBuffer;
+use block_buffer::array::Array;
+use block_buffer::array::sizes::U64;
 use sha2::block_api::compress256;
 
 use super::pair;
@@ -17,8 +20,8 @@ const BLOCK: usize = 64;
 #[derive(Clone, Debug)]
 pub(super) struct Sha256 {
     words: [u32; 8],
-    /// What has come since the last whole block; as much of it as `len` says.
-    pending: [u8; BLOCK],
+    /// What has come since the last whole block.
+    pending: EagerBuffer<U64>,
     /// How many bytes have come.
     len: u64,
 }
@@ -37,17 +40,17 @@ impl Sha256 {
                 0x1f83_d9ab,
                 0x5be0_cd19,
             ],
-            pending: [0; BLOCK],
+            pending: EagerBuffer::default(),
             len: 0,
         }
     }
 
     /// Takes in the next bytes.
     pub(super) fn update(&mut self, bytes: &[u8]) {
-        let bytes = self.fill(bytes);
-        let (blocks, rest) = bytes.as_chunks();
-        compress256(&mut self.words, blocks);
-        self.keep(bytes.len() - rest.len(), rest);
+        self.len += bytes.len() as u64;
+        let words = &mut self.words;
+        let compress = |blocks: &[_]| compress256(words, Array::cast_slice_to_core(blocks));
+        self.pending.digest_blocks(bytes, compress);
     }
 
     /// Takes in the next bytes of two streams.
@@ -70,17 +73,10 @@ impl Sha256 {
     /// The sum of everything taken in.
     pub(super) fn finish(mut self) -> [u8; 32] {
         let bits = self.len.wrapping_mul(8);
-        // One set bit, zeros up to the last eight bytes of a block, the length (FIPS 180-4, 5.1.1).
-        let mut end = [0; 2 * BLOCK];
-        end[0] = 0x80;
-        let filled = self.filled();
-        let zeros = if filled < BLOCK - 8 {
-            BLOCK - 8 - filled
-        } else {
-            2 * BLOCK - 8 - filled
-        };
-        end[zeros..zeros + 8].copy_from_slice(&bits.to_be_bytes());
-        self.update(&end[..zeros + 8]);
+        let words = &mut self.words;
+        let compress = |block: &Array<u8, U64>| compress256(words, &[block.0]);
+        // FIPS 180-4, 5.1.1.
+        self.pending.len64_padding_be(bits, compress);
         let mut sum = [0; 32];
         for (bytes, word) in sum.as_chunks_mut().0.iter_mut().zip(self.words) {
             *bytes = word.to_be_bytes();
@@ -88,34 +84,15 @@ impl Sha256 {
         sum
     }
 
-    /// How much of `pending` counts.
-    fn filled(&self) -> usize {
-        // Less than 64, so the lowest byte has all of it.
-        usize::from((self.len % BLOCK as u64).to_le_bytes()[0])
-    }
-
     /// Completes the block that was begun, as far as `bytes` go, and returns the rest of them. There
     /// is no begun block afterwards if any are left.
     fn fill<'b>(&mut self, bytes: &'b [u8]) -> &'b [u8] {
-        let filled = self.filled();
-        if filled == 0 {
+        if self.pending.get_pos() == 0 {
             return bytes;
         }
-        let (first, rest) = bytes.split_at(bytes.len().min(BLOCK - filled));
-        self.pending[filled..filled + first.len()].copy_from_slice(first);
-        self.len += first.len() as u64;
-        if self.filled() == 0 && !first.is_empty() {
-            compress256(&mut self.words, &[self.pending]);
-        }
+        let (first, rest) = bytes.split_at(bytes.len().min(self.pending.remaining()));
+        self.update(first);
         rest
-    }
-
-    /// Counts `blocks` bytes that were compressed and keeps `rest`, less than a block, for later.
-    fn keep(&mut self, blocks: usize, rest: &[u8]) {
-        // What is pending is empty here, or `rest` is.
-        let filled = self.filled();
-        self.pending[filled..filled + rest.len()].copy_from_slice(rest);
-        self.len += (blocks + rest.len()) as u64;
     }
 }
 
