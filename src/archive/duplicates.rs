@@ -8,9 +8,8 @@ use crate::source::{Slice, SourceError};
 /// How much of two members is compared at a time, in bytes.
 const PIECE: usize = 64 * 1024;
 
-/// The problem that two members have one name, if both are the same in the first `limit` bytes and
-/// differ nowhere or end there; or if they differ before. `None` if they are the same as far as they
-/// were compared, and go on.
+/// The problem that two members have one name, if they differ in the first `limit` bytes, or end there without
+/// a difference. `None` if they are the same as far as they were compared, and continue.
 ///
 /// Measured with Docker 20.10 and 26.1 (both stores), podman 5.4 and skopeo: Docker and containerd read
 /// the last one, podman and skopeo the first.

@@ -14,8 +14,8 @@ const SHOWN: usize = 3;
 
 const NO_END: &str = "the file ends without the two blocks of zeros that end a tar, and it lacks";
 
-/// Where and why an archive ends before its end. It is one error whatever follows from it: that a
-/// description, a config or a layer is not there needs no words of its own.
+/// Where and why an archive ends before its end. It is one error with all its consequences: a
+/// description, a config or a layer that is missing because of it is not reported again.
 #[derive(Debug)]
 pub struct EarlyEnd {
     /// How many members were met, one that is cut included.
@@ -32,7 +32,7 @@ enum EndKind {
         fault: TarError,
         /// Where the header of the member begins whose body is cut, in bytes.
         cut: Option<u64>,
-        /// What happened to the archive on its way, if the bytes around the fault tell.
+        /// What happened to the archive in transit, if the bytes around the fault tell.
         mangled: Option<Mangled>,
     },
     /// The file ends between two members, and something is missing.
@@ -115,7 +115,7 @@ impl EarlyEnd {
         }
     }
 
-    /// What the tar reader met, if it met something.
+    /// The fault that the tar reader met, if any.
     pub fn tar_error(&self) -> Option<&TarError> {
         match &self.kind {
             EndKind::Fault { fault, .. } => Some(fault),
@@ -131,7 +131,7 @@ impl EarlyEnd {
         }
     }
 
-    /// What happened to the archive on its way, if the bytes around the damage tell.
+    /// What happened to the archive in transit, if the bytes around the damage tell.
     pub fn mangled(&self) -> Option<Mangled> {
         match &self.kind {
             EndKind::Fault { mangled, .. } => *mangled,

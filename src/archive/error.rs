@@ -1,4 +1,4 @@
-//! What makes a file no archive, and a name no member.
+//! Why a file is not an archive, and why a name leads to no member.
 
 use std::sync::Arc;
 
@@ -53,12 +53,12 @@ pub enum ArchiveError {
         #[source]
         end: Arc<EarlyEnd>,
     },
-    /// More members than an image archive can have reason to hold.
+    /// More members than the limit allows.
     #[error("{path} holds more members, or longer member names, than any archive needs")]
     TooManyMembers {
         /// The file.
         path: String,
-        /// The limit that it runs into.
+        /// The limit that it exceeds.
         #[source]
         exceeded: Exceeded,
     },
@@ -94,7 +94,7 @@ pub enum LookupError {
         /// The name that was looked up.
         name: Vec<u8>,
     },
-    /// What is left of a damaged archive does not have it, so nobody can say whether it was there.
+    /// What is left of a damaged archive does not have it, so it is not known whether it was there.
     #[error("`{}` is not in what is left of the archive", escape::name(.name))]
     Lost {
         /// The name that was looked up.

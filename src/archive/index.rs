@@ -73,12 +73,12 @@ pub struct Contents {
 
 impl Contents {
     /// Indexes the members of `input`, as far as they can be read: for `verify`, which reports what is
-    /// left of a damaged archive. Everything else wants [`Archive::open`].
+    /// left of a damaged archive. Everything else uses [`Archive::open`].
     ///
     /// # Errors
     ///
     /// [`ArchiveError::NotTar`] or [`ArchiveError::Foreign`] if not even the first header can be read;
-    /// [`ArchiveError::TooManyMembers`]. Damage further on is no error here, see [`Self::ending`].
+    /// [`ArchiveError::TooManyMembers`]. Damage further on is not an error here, see [`Self::ending`].
     pub fn index(input: Input) -> Result<Self, ArchiveError> {
         let path = input.source().label();
         let mut contents = Self::empty(input);
@@ -232,7 +232,7 @@ impl Contents {
             MemberKind::File(_) | MemberKind::Directory | MemberKind::Special => {}
         }
         if let Some(hidden) = self.by_name.insert(member.name.clone(), index) {
-            // Directories are repeated by many writers and mean nothing.
+            // Many writers repeat directories, which does not matter.
             let harmless = |m: &Member| m.kind == MemberKind::Directory;
             if !(harmless(&member) && harmless(&self.members[hidden])) {
                 self.duplicates.push((hidden, index));

@@ -1,7 +1,7 @@
 //! Archives inside an archive: bundles for machines without a network hold images as files.
 //!
-//! Threats: so many members are looked at, so many of them decoded, and so many bytes and headers of
-//! each read; a decoder counts for the limits of the archive.
+//! Threats: the number of members that are looked at and decoded is limited, and so are the bytes and headers
+//! that are read of each; a decoder counts against the limits of the archive.
 
 use std::fmt;
 use std::io::{BufReader, Read as _};
@@ -58,7 +58,7 @@ pub(super) fn archives(archive: &Contents) -> Vec<InnerArchive> {
     for (member, span) in files.take(LOOKED_AT) {
         let slice = archive.source().slice(span);
         let mut head = [0; BLOCK];
-        // What cannot be read is no archive inside; whoever reads it for its own sake says so.
+        // A member that cannot be read does not count as an archive; whatever reads it itself reports why.
         let Ok(n) = slice.read_at(&mut head, 0) else {
             continue;
         };
@@ -93,7 +93,7 @@ fn decode(slice: &Slice, compression: Compression) -> Option<InnerContent> {
     content(Streamed::new(bytes, slice.source().limits()))
 }
 
-/// What the first headers tell; where they end, and why, is no matter.
+/// What the first headers tell, wherever and however they end.
 fn content(cursor: impl Cursor) -> Option<InnerContent> {
     let mut walker = Walker::new(cursor);
     let mut names = Vec::new();

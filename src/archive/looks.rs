@@ -102,7 +102,7 @@ impl Looks {
     }
 
     /// What `archive` is although it has files that are named as descriptions of images: none of them
-    /// describes one that is there. `None` if it may be an image archive all the same.
+    /// describes one that is there. `None` if it may still be an image archive.
     pub fn despite_names(archive: &Contents, readable: impl Fn(&Contents) -> bool) -> Option<Self> {
         if is_skopeo_dir(archive, &MemberName::new(b"")) {
             return Some(Self::SkopeoDir {
@@ -127,7 +127,7 @@ impl Looks {
         (!archives.is_empty()).then_some(Self::Bundle { archives })
     }
 
-    /// Whether nobody makes an image of it on purpose, although any tar can be a layer.
+    /// Whether it is hardly meant to become an image, although any tar can be a layer.
     pub fn is_no_rootfs(&self) -> bool {
         match self {
             Self::Platforms { .. }
@@ -210,7 +210,7 @@ fn beginning(archive: &Contents, name: &MemberName) -> Option<Vec<u8>> {
         return None;
     };
     span.len = span.len.min(READ);
-    // What cannot be read tells nothing; whoever reads it for its own sake says so.
+    // What cannot be read tells nothing; whatever reads it itself reports why.
     archive.source().slice(span).read_all().ok()
 }
 

@@ -143,7 +143,7 @@ impl Contents {
             MemberKind::Symlink(target) => Ok(name.linked(target)),
             MemberKind::Hardlink(target) => {
                 let Some(&linked) = self.linked.get(&index) else {
-                    // Nothing before it has the name; what stands behind it is no target of it.
+                    // No earlier member has the name, and a later one cannot be its target.
                     let target = MemberName::new(target);
                     let through = self.through_linked_directory(&target);
                     return through.ok_or(Led {
@@ -176,7 +176,7 @@ pub(super) struct Led {
 
 #[derive(Clone, Debug)]
 enum LinkEnd {
-    /// To the member of this index, which is no link.
+    /// To the member of this index, which is not a link.
     Member(usize),
     /// To a name that no member has.
     Nowhere(MemberName),

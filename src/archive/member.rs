@@ -81,8 +81,8 @@ impl MemberName {
         &self.0
     }
 
-    /// The name as text, with what is not UTF-8 replaced, as engines print names. Everywhere else it
-    /// is displayed.
+    /// The name as text, with what is not UTF-8 replaced, as engines print names. For everything else
+    /// it is displayed.
     pub fn to_lossy(&self) -> String {
         self.0.to_str_lossy().into_owned()
     }
@@ -147,7 +147,7 @@ pub struct Member {
     pub typeflag: u8,
     /// Whether its name as written leads out of the archive's root.
     pub left_root: bool,
-    /// Whether its name as written begins with `/`. Readers that go by names do not find it then.
+    /// Whether its name as written begins with `/`. Readers that look up names do not find it then.
     pub absolute: bool,
     /// The first of its extended attributes, name and value, that a kernel refuses to set.
     pub refused_attribute: Option<Box<RefusedAttribute>>,

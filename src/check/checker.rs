@@ -82,7 +82,7 @@ impl<'b> Checker<'b> {
         check
     }
 
-    /// Tells what stands inside the layers; of layers that images share, once.
+    /// Reports problems inside the layers; of layers that images share, once.
     pub(super) fn content(&mut self, set: &ImageSet, surveys: &[Option<Survey>]) {
         let mut told = HashSet::new();
         let mut unchecked = 0;

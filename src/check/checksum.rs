@@ -5,7 +5,7 @@
 //! escaped, and the line then begins with a backslash (coreutils `src/cksum.c`). The form of
 //! `sha256sum --tag`, `SHA256 (NAME) = DIGEST`, is read too.
 //!
-//! Threats: a checksum file comes with an archive and is as trustworthy. Names are compared, never
+//! Threats: a checksum file comes with an archive and is no more trustworthy than it. Names are compared, never
 //! opened; lines are at most 64 KiB long, files at most 16 MiB.
 
 use crate::base::digest::Digest;
@@ -36,7 +36,7 @@ pub struct ChecksumError {
 ///
 /// # Errors
 ///
-/// [`ChecksumError`] for the first line that is none.
+/// [`ChecksumError`] for the first line that is not one.
 pub fn read_checksums(bytes: &[u8]) -> Result<Vec<ChecksumLine>, ChecksumError> {
     let mut lines = Vec::new();
     for (number, line) in bytes.split(|&b| b == b'\n').enumerate() {

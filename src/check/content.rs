@@ -1,4 +1,4 @@
-//! What stands inside the layers: names, links, whiteouts, types.
+//! What is inside the layers: names, links, whiteouts, types.
 //!
 //! The entries were noted while the layers were hashed. Applying them to each other, as
 //! [`crate::tree`] does it, finds what a lower layer decides: whether a hard link has a target,

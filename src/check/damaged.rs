@@ -1,4 +1,4 @@
-//! Archives of which no images can be read: what is known of them all the same.
+//! Archives of which no images can be read, and what can still be said about them.
 
 use super::loaders::Loaders;
 use super::{VerifyError, blobs, checksum_mismatch, describe};
@@ -12,11 +12,11 @@ use crate::source::SourceError;
 /// What is known of an archive of which no images can be read.
 #[derive(Debug)]
 pub struct Damaged {
-    /// What keeps the images from being read, and what else does not hold.
+    /// Why the images cannot be read, and the other problems.
     pub problems: Vec<Problem>,
     /// What engines would make of the archive.
     pub loaders: Loaders,
-    /// The SHA-256 of the file itself, as it is stored, if it was wanted.
+    /// The SHA-256 of the file itself, as it is stored, if it was asked for.
     pub file: Option<Digest>,
 }
 
@@ -76,7 +76,7 @@ pub fn unreadable(why: &str) -> Problem {
 }
 
 impl Loaders {
-    /// What engines would say of a file that cannot be opened as an archive; none where nobody knows.
+    /// What engines would say of a file that cannot be opened as an archive; none where that is not known.
     pub fn of_unopened(error: &ArchiveError) -> Option<Self> {
         // Every engine refuses what is not a tar at all.
         match error {
@@ -89,7 +89,7 @@ impl Loaders {
         }
     }
 
-    /// What engines would say of a file whose bytes cannot be read; none where nobody knows.
+    /// What engines would say of a file whose bytes cannot be read; none where that is not known.
     pub fn of_unread(error: &SourceError) -> Option<Self> {
         match error {
             SourceError::Empty { .. } => Some(Self::of_nothing()),

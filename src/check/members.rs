@@ -15,7 +15,7 @@ const SHOWN: usize = 4;
 /// How large the descriptions are that Docker writes for readers from before 1.10, in bytes.
 const V1_LIMIT: u64 = 1 << 20;
 
-/// Everything that does not hold about the outer tar itself.
+/// Every problem of the outer tar itself.
 pub(super) fn problems(archive: &Contents, set: &ImageSet) -> Result<Vec<Problem>, SourceError> {
     let mut problems = Vec::new();
     let cut = |problem: &Problem| problem.code == Code::ArchiveTruncated;
@@ -81,7 +81,7 @@ fn tail(archive: &Contents) -> Result<Vec<Problem>, SourceError> {
     Ok(problems)
 }
 
-/// Words for what follows the end. Whoever joined two archives with `cat` wants both.
+/// Words for what follows the end. After `cat` of two archives both are needed.
 fn behind_the_end(archive: &Contents, offset: u64) -> String {
     let Some(what) = archive_behind(archive.source(), offset) else {
         return "something follows the end of the archive's tar: engines do not read it".to_owned();
@@ -106,7 +106,7 @@ fn unreferenced(archive: &Contents, set: &ImageSet) -> Result<Option<Problem>, S
     {
         return Ok(None);
     }
-    // By where they begin. What could not be read is led to all the same.
+    // By where they begin. A description leads to a member that could not be read, too.
     let mut known: HashSet<u64> = set.checked.iter().map(|span| span.offset).collect();
     known.extend(&set.reached);
     for name in ["manifest.json", "index.json", "oci-layout", "repositories"] {

@@ -38,22 +38,22 @@ pub use loaders::{
 /// Why an archive cannot be checked: the operating system failed.
 #[derive(Debug, thiserror::Error)]
 pub enum VerifyError {
-    /// Over the archive itself.
+    /// While the archive itself was read.
     #[error(transparent)]
     Source(#[from] SourceError),
-    /// Over a layer.
+    /// While a layer was read.
     #[error(transparent)]
     Layer(#[from] LayerError),
 }
 
-/// What became of the checks of one archive.
+/// The outcome of the checks of one archive.
 #[derive(Debug)]
 pub struct Verification {
     /// The images, as in [`ImageSet::images`].
     pub images: Vec<ImageCheck>,
     /// The artifacts, as in [`ImageSet::artifacts`].
     pub artifacts: Vec<ArtifactCheck>,
-    /// Every claim that does not hold.
+    /// Every problem: a claim that is not true.
     pub problems: Vec<Problem>,
     /// What engines would make of the archive.
     pub loaders: Loaders,
@@ -61,16 +61,16 @@ pub struct Verification {
     pub file: Option<Digest>,
 }
 
-/// What became of the layers of one image.
+/// The outcome for the layers of one image.
 #[derive(Clone, Debug)]
 pub struct ImageCheck {
-    /// What a containerd store calls it, by the bytes of its layers; none where that cannot be told.
+    /// What a containerd store calls it, by the bytes of its layers; none where that is not known.
     pub containerd: Option<ContainerdName>,
     /// The layers, base first.
     pub layers: Vec<LayerCheck>,
 }
 
-/// What became of one layer.
+/// The outcome for one layer.
 #[derive(Clone, Debug)]
 pub struct LayerCheck {
     /// Its index, base first.
@@ -83,14 +83,14 @@ pub struct LayerCheck {
     pub ok: bool,
 }
 
-/// What became of the blobs of one artifact.
+/// The outcome for the blobs of one artifact.
 #[derive(Clone, Debug)]
 pub struct ArtifactCheck {
     /// The blobs, the config first.
     pub blobs: Vec<BlobCheck>,
 }
 
-/// What became of one blob.
+/// The outcome for one blob.
 #[derive(Clone, Debug)]
 pub struct BlobCheck {
     /// The digest that its descriptor claims.

@@ -44,7 +44,7 @@ pub(super) fn of_layer(inventory: &Inventory) -> Vec<Problem> {
         .collect()
 }
 
-/// Attributes that a kernel refuses: who minds depends on why.
+/// Attributes that a kernel refuses: which engines fail depends on why.
 fn attributes(inventory: &Inventory) -> Vec<Problem> {
     let kinds = [
         (

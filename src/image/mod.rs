@@ -10,12 +10,12 @@
 //! Threats, and what is done about them:
 //!
 //! - *Descriptions that disagree*: `manifest.json` and `index.json` are both read, images that both
-//!   describe are merged by their config, and what one alone says is named.
+//!   describe are merged by their config, and what only one of them has is reported.
 //! - *One document read as two things* (CVE-2021-41190): a blob is read as what its descriptor
 //!   says, and a document that fits another type too is refused.
 //! - *Indexes in indexes*: nesting and the number of descriptors are limited.
 //! - *Artifacts dressed as images*: signatures, attestations and whatever else has layers that are
-//!   no tars are [`Artifact`]s, never images.
+//!   not tars are [`Artifact`]s, never images.
 
 mod containerd;
 mod docker;

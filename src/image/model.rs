@@ -24,11 +24,11 @@ pub struct ImageSet {
     pub layout: Layout,
     /// The images: those of `manifest.json` in its order, then those that only the index names.
     pub images: Vec<Image>,
-    /// Manifests that describe no image.
+    /// Manifests that do not describe an image.
     pub artifacts: Vec<Artifact>,
     /// Manifests that an index names and the archive does not hold: other platforms, mostly.
     pub absent: Vec<Absent>,
-    /// What did not hold while the descriptions were read.
+    /// The problems that were found while the descriptions were read.
     pub problems: Vec<Problem>,
     /// Descriptions that cannot be read although another one could be, and why not.
     pub(crate) unreadable: Vec<(&'static str, Unreadable)>,
@@ -287,7 +287,7 @@ pub struct Artifact {
     pub subject: Option<Digest>,
     /// Its blobs, the config first.
     pub blobs: Vec<ArtifactBlob>,
-    /// Diff IDs that its config claims although it is no image (cosign writes them), by layer.
+    /// Diff IDs that its config claims although it is not an image (cosign writes them), by layer.
     pub diff_ids: Vec<DiffId>,
 }
 

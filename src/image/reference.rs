@@ -33,7 +33,7 @@ pub struct Reference {
     digest: Option<Digest>,
 }
 
-/// Why a string is no reference. The words are the engines'.
+/// Why a string is not a reference. The words are the engines'.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ReferenceError {
@@ -109,7 +109,7 @@ impl Reference {
     ///
     /// # Errors
     ///
-    /// [`ReferenceError`] if the two together are no reference.
+    /// [`ReferenceError`] if the two together are not a reference.
     pub fn from_parts(repository: &str, tag: &str) -> Result<Self, ReferenceError> {
         format!("{repository}:{tag}").parse()
     }

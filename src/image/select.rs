@@ -39,18 +39,18 @@ pub enum SelectError {
     Unknown {
         /// What was asked for.
         wanted: String,
-        /// What there is, for people.
+        /// What the archive holds, for people.
         candidates: Vec<String>,
     },
-    /// There is none: it holds artifacts, or names what is not in it.
+    /// The archive holds no image: only artifacts, or names what is not in it.
     #[error("the archive holds no image")]
     NoImage,
-    /// Several images fit.
+    /// Several images match.
     #[error("`{wanted}` matches {} images", .candidates.len())]
     Ambiguous {
         /// What was asked for.
         wanted: String,
-        /// Those that fit, for people.
+        /// Those that match, for people.
         candidates: Vec<String>,
     },
     /// The archive holds several images, and none was named.
@@ -77,7 +77,7 @@ pub enum SelectError {
     NoPlatform {
         /// The platform.
         wanted: WantedPlatform,
-        /// What there is, for people.
+        /// What the archive holds, for people.
         candidates: Vec<String>,
     },
     /// `@N` counts beyond the last image.
@@ -88,7 +88,7 @@ pub enum SelectError {
         /// How many there are.
         count: usize,
     },
-    /// `@` stands before something that is no number.
+    /// `@` stands before something that is not a number.
     #[error("`{0}` is not a position: `@0` is the first image")]
     Position(String),
 }
@@ -118,7 +118,7 @@ impl fmt::Display for Selector {
 }
 
 /// The images that are called `text`. Several only if they are platforms of one name, or share an ID
-/// prefix; whether that is one too many is for the caller to say.
+/// prefix; whether that is too many is for the caller to decide.
 fn called<'s>(set: &'s ImageSet, text: &str) -> Vec<&'s Image> {
     let images = || set.images.iter();
     let by_name: Vec<&Image> = images().filter(|image| is_name_of(image, text)).collect();

@@ -8,7 +8,7 @@ use crate::base::progress::Progress;
 use crate::image::{Image, ImageSet, Layer};
 use crate::source::{ByPlace, Compression, Slice};
 
-/// What hashing members is called while it is under way.
+/// What progress calls the hashing of members.
 const HASHING: &str = "hashing compressed layers";
 
 /// Hashes the members on which the names of `images` in a containerd store depend and of which nothing

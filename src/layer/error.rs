@@ -13,7 +13,7 @@ pub enum LayerError {
     /// The archive does not hold it.
     #[error("the layer is missing")]
     Missing(#[source] LookupError),
-    /// Its (uncompressed) bytes are no tar, or a tar that is damaged or cut short.
+    /// Its (uncompressed) bytes are not a tar, or a tar that is damaged or cut short.
     #[error("the layer is not a valid tar")]
     Tar(#[source] TarError),
     /// Its compression is damaged or cut short.
@@ -21,14 +21,14 @@ pub enum LayerError {
     Decode {
         /// The compression.
         compression: Compression,
-        /// How far into the stored bytes the decoder had come.
+        /// How many of the stored bytes the decoder had read.
         offset: u64,
         /// How many bytes are stored.
         len: u64,
         /// What the decoder said.
         source: io::Error,
     },
-    /// It asks for more than a limit allows: it expands beyond all reason, or its decoder wants too
+    /// It asks for more than a limit allows: it expands too far, or its decoder needs too
     /// much memory.
     #[error("the layer exceeds a limit")]
     Limit(#[source] Exceeded),
@@ -41,7 +41,7 @@ pub enum LayerError {
 }
 
 impl LayerError {
-    /// Whether the surroundings failed rather than the layer's own bytes.
+    /// Whether the system failed, and not the layer's own bytes.
     pub fn is_environment(&self) -> bool {
         matches!(self, Self::Read(_) | Self::Spool(_))
     }

@@ -15,8 +15,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use crate::base::limits::{Limit, Limits};
 use crate::tar::{Entry, Kind, Mtime};
 
-/// One byte more than the longest extended attribute that Linux takes (`XATTR_SIZE_MAX`): so much is kept
-/// of one, that a longer one is known by its length.
+/// One byte more than the longest extended attribute that Linux takes (`XATTR_SIZE_MAX`): this much of a
+/// value is kept, so that a longer one can be recognised by its length.
 const XATTR_LIMIT: usize = (64 << 10) + 1;
 
 /// The last second that fits into signed 64-bit nanoseconds, 2262-04-11.
@@ -36,14 +36,14 @@ impl Allowance {
         }
     }
 
-    /// Nothing, where entries are not wanted.
+    /// No room, where no entries need to be kept.
     pub fn none() -> Self {
         Self {
             left: AtomicU64::new(0),
         }
     }
 
-    /// Takes some; whether there was so much.
+    /// Takes some of it; returns whether there was enough.
     fn take(&self, bytes: u64) -> bool {
         let taken = self
             .left
@@ -67,7 +67,7 @@ impl Allowance {
 pub struct Inventory {
     names: Vec<u8>,
     briefs: Vec<Brief>,
-    /// Extended attributes of the few entries that have some.
+    /// The extended attributes of the few entries that have any.
     xattrs: Vec<(usize, Xattrs)>,
 }
 
@@ -176,7 +176,7 @@ impl Inventory {
         }
     }
 
-    /// The extended attributes of the few entries that have some, by the number of the entry.
+    /// The extended attributes of the few entries that have any, by the number of the entry.
     pub fn attributes(&self) -> impl Iterator<Item = (Item<'_>, &[NotedAttribute])> {
         self.xattrs
             .iter()

@@ -19,8 +19,8 @@ pub struct Measure {
     ///
     /// Docker adds up what `lstat` says of the files in the layer's own directory (moby
     /// `daemon/internal/directory`, overlay2): regular files once an inode, so hard links count
-    /// nothing; symbolic links by the length of their target; directories, devices and whiteouts
-    /// nothing; sparse files by their logical size. Other drivers and containerd count differently.
+    /// as nothing; symbolic links by the length of their target; directories, devices and whiteouts
+    /// as nothing; sparse files by their logical size. Other drivers and containerd count differently.
     pub engine_size: u64,
 }
 
@@ -42,12 +42,12 @@ impl Measure {
     }
 }
 
-/// Measures one layer: by its headers alone if it is uncompressed, else by decoding it once, of which
-/// `task` hears.
+/// Measures one layer: by its headers alone if it is uncompressed, else by decoding it once, which
+/// is reported as `task`.
 ///
 /// # Errors
 ///
-/// [`LayerError`] if it cannot be read or is no tar.
+/// [`LayerError`] if it cannot be read or is not a tar.
 pub fn measure(
     slice: &Slice,
     compression: Compression,
@@ -86,7 +86,7 @@ pub fn measure(
 ///
 /// # Errors
 ///
-/// [`LayerError`] if it is missing, cannot be read or is no tar.
+/// [`LayerError`] if it is missing, cannot be read or is not a tar.
 pub fn walk_layer(layer: &Layer, mut see: impl FnMut(&Entry)) -> Result<(), LayerError> {
     let (slice, compression) = layer.stored()?;
     let walked = if compression == Compression::None {
@@ -134,8 +134,8 @@ impl Measures {
     ///
     /// # Errors
     ///
-    /// [`LayerError::Read`] if the operating system fails. A layer that is missing or damaged is no
-    /// error here: [`Self::of`] says so.
+    /// [`LayerError::Read`] if the operating system fails. A layer that is missing or damaged is not
+    /// an error here: [`Self::of`] says so.
     #[expect(
         clippy::missing_panics_doc,
         reason = "there are as many measures as blobs"

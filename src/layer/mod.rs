@@ -6,7 +6,7 @@
 //! [`Inventory`].
 //!
 //! Threats: those of [`crate::tar`] and of the decoders in [`crate::source`]. A layer whose
-//! bytes are no tar is a [`LayerError`] of that layer and leaves the others alone.
+//! bytes are not a tar is a [`LayerError`] of that layer; the others can still be read.
 
 mod containerd;
 mod decoded;

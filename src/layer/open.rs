@@ -1,7 +1,7 @@
 //! The uncompressed tar of a layer, as a value: where its bytes are and how to read them.
 //!
 //! A layer that is not compressed is a stretch of its archive, and stays there. One that is compressed
-//! is decoded once, into an unnamed temporary file, and shared by whoever needs its bytes.
+//! is decoded once, into an unnamed temporary file, which everything that needs its bytes shares.
 
 use std::io::Write;
 
@@ -17,12 +17,12 @@ use crate::image::{Image, Layer, LayerSource};
 use crate::source::{ByPlace, Compression, Slice, SliceReader, SourceError, Span};
 use crate::tar::{Entry, Kind, Positioned, Walker};
 
-/// What decoding is called while it is under way.
+/// What progress calls the decoding.
 pub(super) const OPENING: &str = "decompressing layers";
 
 /// The uncompressed tar of a layer. Clones share its bytes.
 ///
-/// Nothing is said of what the bytes are: whether they are a tar, and whether they are what a diff ID
+/// It does not tell what the bytes are: whether they are a tar, and whether they are what a diff ID
 /// claims.
 #[derive(Clone, Debug)]
 pub struct LayerTar(Slice);
@@ -69,7 +69,7 @@ impl LayerTar {
     }
 
     /// Its entries in their order, whiteouts and all, as they are written there: headers that are about
-    /// others are applied to those. Bodies are passed over. After an error there are no more.
+    /// others (PAX, long names) are applied to those. Bodies are passed over. After an error there are no more.
     ///
     /// ```
     /// use imgtar::Options;
@@ -120,8 +120,8 @@ impl Layer {
         }
     }
 
-    /// Reads it from its first byte to its last for its diff ID, by SHA-256. `task` is what that is
-    /// called while it is under way.
+    /// Reads it from its first byte to its last for its diff ID, by SHA-256. `task` is what progress
+    /// calls that.
     ///
     /// # Errors
     ///
@@ -151,7 +151,7 @@ impl Layer {
     }
 }
 
-/// Decodes a layer of which no digest is wanted.
+/// Decodes a layer without computing a digest.
 fn decode(
     bytes: &Slice,
     compression: Compression,

@@ -1,6 +1,6 @@
 //! The headers of a layer, for those who do not need the bytes of files.
 //!
-//! A compressed layer is decoded once from its beginning, as its tar has to be; but what stands between
+//! A compressed layer is decoded once from its beginning, as its tar has to be; but what is between
 //! its headers is not kept. The temporary file has holes in its place.
 
 use std::fs::File;
@@ -16,7 +16,7 @@ use crate::image::Image;
 use crate::source::{Compression, Slice, write_at};
 use crate::tar::{Cursor, Streamed, TarFault, Walker};
 
-/// How much of what is to be kept is gathered before it is written, in bytes.
+/// How many bytes are gathered before they are written.
 const GATHERED: usize = 256 * 1024;
 
 /// Up to which length, in bytes, a body is written as zeros rather than left out.
@@ -71,7 +71,7 @@ fn decode(
             Ok(None) => break None,
             Err(error) => match error.fault {
                 TarFault::Read(error) => break Some(error),
-                // Whoever goes over the headers comes to the same fault.
+                // Reading the headers later meets the same fault.
                 _ => break None,
             },
         }
@@ -93,7 +93,7 @@ fn decode(
     Ok(LayerOutline(LayerTar::plain(source.whole())))
 }
 
-/// Keeps what is read of a tar, and nothing of what is skipped.
+/// Keeps what is read of a tar, and drops what is skipped.
 struct Keeping<R> {
     inner: Streamed<R>,
     file: File,

@@ -1,8 +1,8 @@
 //! A changed root file system as one more layer of the image that it came from: `docker commit`
 //! without an engine.
 //!
-//! The base's layers stay as they are stored. What the engine put into the container is no change
-//! ([`Additions`]), what an export does not record is not taken for gone
+//! The base's layers stay as they are stored. What the engine put into the container is not a change
+//! ([`Additions`]), what an export does not record does not count as removed
 //! ([`Tree::adopt_unrecorded`]).
 //!
 //! The config follows `docker commit` (moby `daemon/commit.go`) where an archive and a rootfs tar know
@@ -23,7 +23,7 @@ use crate::image::{Image, Name};
 use crate::source::Slice;
 use crate::tree::{Additions, Delta, Tree, Warning, difference};
 
-/// What is true of the base alone: the container it was committed from, who built it and how.
+/// What only holds for the base: the container it was committed from, who built it and how.
 const BASE_ONLY: [&str; 8] = [
     "comment",
     "container",
@@ -45,28 +45,28 @@ pub struct CommitOptions<'o> {
     /// What made the layer, for the history; `None` for the command that a container of the base runs,
     /// as Docker has it.
     pub created_by: Option<&'o str>,
-    /// Whether the rootfs tar is of a container, so that what engines put into one is no change.
+    /// Whether the rootfs tar is of a container, so that what engines put into one is not a change.
     pub of_container: bool,
     /// Who made the change; `None` for the author of the base, as Docker's containerd store has it.
     pub author: Option<&'o str>,
     /// Changes of how a container runs.
     pub changes: &'o ConfigChanges,
-    /// What the new image shall be called.
+    /// The names of the new image.
     pub names: &'o [Name],
     /// How many threads work at once.
     pub jobs: Jobs,
 }
 
-/// What became of a commit.
+/// The outcome of a commit.
 #[derive(Debug)]
 pub struct Committed {
     /// The image to write.
     pub image: OutputImage,
     /// What differs between the base and the rootfs tar; empty if the image has no new layer.
     pub delta: Delta,
-    /// What of the base is left, in names at the root; 0 is hardly what was meant.
+    /// How many names at the root of the base are left; 0 is hardly intended.
     pub kept: usize,
-    /// What engines would show otherwise of the rootfs tar.
+    /// What engines would show differently in the rootfs tar.
     pub warnings: Vec<Warning>,
 }
 
@@ -74,13 +74,14 @@ pub struct Committed {
 /// file system.
 ///
 /// Its last history entry is made by the base's `Cmd`, as a container's would be that was started
-/// without a command of its own, unless `options` say otherwise. Without any difference there is no layer, and the entry says so.
+/// without a command of its own, unless `options` say otherwise. If nothing differs there is no layer, and
+/// the entry says so.
 ///
 /// The layers of `base` are not verified against their diff IDs here; writing the archive does that.
 ///
 /// # Errors
 ///
-/// [`WriteError`] if the base cannot be read, `rootfs` is no tar or no root file system, or a change
+/// [`WriteError`] if the base cannot be read, `rootfs` is not a tar or not a root file system, or a change
 /// cannot be made.
 pub fn commit(
     base: &Image,
@@ -156,9 +157,9 @@ fn write_config(
     draft.set_run(run);
 }
 
-/// How a container of the new image runs: the changes made to how one of the base does, and what
-/// they emptied taken from there again (moby `daemon/commit.go`, `merge`). So nothing that the base
-/// says can be taken back but its command and its entrypoint, and those only by others.
+/// How a container of the new image runs: as one of the base does, with the changes; what the changes
+/// left empty is taken from the base again (moby `daemon/commit.go`, `merge`). So a change can replace the
+/// base's command and entrypoint with others, and can remove nothing.
 fn changed(base: &RunConfig, changes: &ConfigChanges) -> Result<RunConfig, WriteError> {
     let mut run = base.clone();
     changes.apply(&mut run)?;

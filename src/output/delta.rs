@@ -1,8 +1,8 @@
 //! The changes between two trees as a layer.
 //!
 //! The layer is made of what all engines apply alike (`docs/layers.md`, "The difference of two
-//! trees"): a directory stands before what is in it, also one that is there only for what is in it;
-//! what is gone has one whiteout; no directory is opaque; what takes the place of something else needs
+//! trees"): a directory comes before what is in it, also one that is listed only for what is in it;
+//! what was removed has one whiteout; no directory is opaque; what replaces something else needs
 //! no whiteout; and hard links lead to files of the same layer.
 
 use std::collections::{HashMap, HashSet};
@@ -104,7 +104,7 @@ fn write_delta<W: Write>(
     Ok(out)
 }
 
-/// A whiteout says nothing but its name, so everything else is zero, as containerd writes it.
+/// A whiteout has no meaning beyond its name, so everything else is zero, as containerd writes it.
 fn write_whiteout<W: Write>(writer: &mut TarWriter<W>, change: &Change) -> Result<(), WriteError> {
     refuse_reserved(change)?;
     let (directory, name) = split(&change.path);

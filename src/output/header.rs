@@ -2,7 +2,7 @@
 //!
 //! Docker asks Go's `archive/tar` for PAX with times cut to seconds, which comes out as plain USTAR
 //! where everything fits, and as a PAX header before a USTAR header where something does not. imgtar
-//! writes the same bytes, and a PAX header more where Docker would drop something: fractions of
+//! writes the same bytes, and one PAX header more where Docker would drop something: fractions of
 //! seconds, and extended attributes other than the capability.
 
 use crate::tar::Mtime;
@@ -197,7 +197,7 @@ impl Block {
         self.0[at.start..at.start + len].copy_from_slice(&text[..len]);
     }
 
-    /// What of `text` fits and is ASCII; the whole stands in a PAX header. A slash that only the cut
+    /// The part of `text` that fits and is ASCII; a PAX header has all of it. A slash that only the cut
     /// has moved to the end would make a directory of a file, so it goes too (Go `formatString`).
     fn cut_text(&mut self, at: std::ops::Range<usize>, text: &[u8]) {
         let ascii: Vec<u8> = text
@@ -214,7 +214,7 @@ impl Block {
         self.text(at, cut);
     }
 
-    /// Digits and a NUL; what does not fit is 0 and stands in a PAX header.
+    /// Digits and a NUL; a number that does not fit is 0 here, and in a PAX header.
     fn octal(&mut self, at: std::ops::Range<usize>, number: u64) {
         let width = at.len() - 1;
         let text = format!("{number:0width$o}");

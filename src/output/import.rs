@@ -1,8 +1,8 @@
 //! A root file system as an image of one layer: `docker import` without an engine.
 //!
-//! The layer is the tar as it was given, byte for byte, less an outer compression: its diff ID is what
-//! sha256sum says of the tar. The config is the one that Docker's classic store writes (moby
-//! `daemon/images/image_import.go`), less the version of the engine.
+//! The layer is the tar as it was given, byte for byte, without its outer compression: its diff ID is what
+//! `sha256sum` prints for the tar. The config is the one that Docker's classic store writes (moby
+//! `daemon/images/image_import.go`), without the version of the engine.
 //!
 //! Threats: those of [`crate::tar`] and [`crate::tree`]. The tar becomes a layer, so what no
 //! engine can apply is refused here and not when the image is loaded.
@@ -35,11 +35,11 @@ pub struct ImportOptions<'o> {
     pub message: &'o str,
     /// Changes of an empty config.
     pub changes: &'o ConfigChanges,
-    /// What the image shall be called.
+    /// The names of the image.
     pub names: &'o [Name],
 }
 
-/// What became of an import.
+/// The outcome of an import.
 #[derive(Debug)]
 pub struct Imported {
     /// The image to write.
@@ -47,12 +47,12 @@ pub struct Imported {
     /// How many files the image shows, directories included and the root not.
     pub files: usize,
     /// The first whiteout in the tar and how many there are. They hide nothing, as there is no lower
-    /// layer, and no file of such a name is in the image.
+    /// layer, and the image has no file of such a name.
     pub whiteouts: Option<(Vec<u8>, usize)>,
-    /// Where something other than zeros follows the end of the tar, in bytes. It counts for the diff
-    /// ID and for nothing else.
+    /// Where something other than zeros follows the end of the tar, in bytes. Only the diff ID
+    /// depends on it.
     pub after_tar: Option<u64>,
-    /// What engines would show otherwise.
+    /// What engines would show differently.
     pub warnings: Vec<Warning>,
 }
 
@@ -60,7 +60,7 @@ pub struct Imported {
 ///
 /// # Errors
 ///
-/// [`WriteError`] if it is no tar, is damaged, or holds what no engine can apply; or if a change
+/// [`WriteError`] if it is not a tar, is damaged, or holds what no engine can apply; or if a change
 /// cannot be made.
 pub fn import(
     rootfs: &Slice,
@@ -115,7 +115,7 @@ fn prove(rootfs: &Slice, progress: &dyn Progress) -> Result<(Proof, Option<u64>)
     }
 }
 
-/// A fault of the tar, or of what it lies on.
+/// A fault of the tar, or of the system that reads it.
 fn unreadable(error: LayerError) -> TreeError {
     match error {
         LayerError::Tar(fault) => TreeError::Flat(fault),

@@ -2,7 +2,7 @@
 //!
 //! What becomes of the config is what Docker's own `build --squash` makes of it (moby
 //! `daemon/images/image_squash.go`): the merged layers' history entries stay as steps without a layer,
-//! a new entry has the layer, and the image is as old as that.
+//! a new entry has the layer, and the image gets the time of that entry.
 
 use jiff::Timestamp;
 
@@ -19,8 +19,8 @@ use crate::layer::OpenLayers;
 use crate::layer::digest::Claims;
 use crate::tree::{Additions, Tree, Warning, difference};
 
-/// What is not true of the squashed image: where its layers come from in a build cache, and what is
-/// left in it of the time before Docker 1.10.
+/// What does not hold for the squashed image: where its layers come from in a build cache, and fields
+/// from before Docker 1.10.
 const NOT_KEPT: [&str; 3] = ["id", "moby.buildkit.cache.v0", "parent"];
 
 /// How to squash.
@@ -30,7 +30,7 @@ pub struct SquashOptions<'o> {
     pub from: usize,
     /// The time of the new image.
     pub created: Timestamp,
-    /// What the new image shall be called; `None` to keep its names.
+    /// The names of the new image; `None` to keep those it has.
     pub names: Option<&'o [Name]>,
     /// Whether the merged layers are verified against their diff IDs on the way. Those that stay are
     /// checked when the archive is written.
@@ -39,21 +39,21 @@ pub struct SquashOptions<'o> {
     pub jobs: Jobs,
 }
 
-/// What became of it.
+/// The outcome.
 #[derive(Debug)]
 pub struct Squashed {
     /// The image to write.
     pub image: OutputImage,
-    /// How many layers were merged; 0 if there was nothing to merge and the image is what it was.
+    /// How many layers were merged; 0 if there was nothing to merge and the image is unchanged.
     pub merged: usize,
-    /// What engines would show otherwise of the image as it was.
+    /// What engines would show differently in the image as it was.
     pub warnings: Vec<Warning>,
 }
 
 /// Merges the layers of `image` from `options.from` up into one, which holds the difference between
 /// what lies below it and the whole.
 ///
-/// If they change nothing there is no layer in their place, unless the image would have none at all.
+/// If they change nothing no layer replaces them, unless the image would then have none at all.
 ///
 /// # Errors
 ///
@@ -158,7 +158,7 @@ fn squashed_config(
         })
     });
     let created = Created::from(options.created);
-    // A history that tells of fewer layers than lie below cannot tell of this one.
+    // A history with fewer layers than lie below cannot describe this one.
     let told = next >= from;
     if told || next > 0 {
         draft.push_history(HistoryEntry {

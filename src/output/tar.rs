@@ -8,11 +8,11 @@ use crate::base::constants::BUFFER;
 use crate::source::Slice;
 use crate::tree::{ContentStretch, FileBody};
 
-/// How long a record is, in bytes: tar programs read and write 20 blocks at a time unless they are asked
+/// How long a record is, in bytes: tar programs read and write 20 blocks at a time unless told
 /// otherwise (POSIX, `pax -b`).
 const RECORD: u64 = 20 * 512;
 
-/// How many zeros in a row are worth a hole in the file that is written.
+/// How many zeros in a row become a hole in the file that is written.
 const HOLE: u64 = 64 << 10;
 
 /// Writes headers and bodies one after the other.
@@ -85,7 +85,7 @@ impl<W: Write> TarWriter<W> {
         self.pad()
     }
 
-    /// Appends a body that is all of `slice`, and its padding; `told` hears of every piece.
+    /// Appends a body that is all of `slice`, and its padding; `told` is called for every piece.
     pub(super) fn slice_body(
         &mut self,
         slice: &Slice,
@@ -166,7 +166,7 @@ impl<W: Write> TarWriter<W> {
         self.buffer.len() - self.filled
     }
 
-    /// `n` bytes more stand in the buffer.
+    /// The buffer has `n` bytes more.
     fn advance(&mut self, n: usize) -> Result<(), WriteError> {
         self.filled += n;
         if self.room() == 0 {

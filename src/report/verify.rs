@@ -94,7 +94,7 @@ pub struct VerifyFate {
     pub loaded: bool,
     /// What it is called there.
     pub name: Option<String>,
-    /// Why it is not there, or what is to be known of its name.
+    /// Why it is not there, or a remark about its name.
     pub reason: Option<String>,
 }
 

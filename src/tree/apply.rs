@@ -35,7 +35,7 @@ pub(super) type Fallible<T> = Result<T, TreeFault>;
 pub(super) struct Apply<'t> {
     tree: &'t mut Tree,
     layer: u32,
-    /// What whiteouts of this layer removed, and whether an entry stood before the whiteout.
+    /// What whiteouts of this layer removed, and whether an entry came before the whiteout.
     whited: HashMap<(NodeId, Box<[u8]>), usize>,
     /// Directories of lower layers that entries of this one lie in, and such an entry.
     implied: HashMap<NodeId, Rc<[u8]>>,
@@ -113,16 +113,16 @@ impl<'t> Apply<'t> {
         Ok(self.tree.budget.name()?)
     }
 
-    /// Whether the tree can take no more.
+    /// Whether the tree is full.
     pub(super) fn is_full(&self) -> bool {
         self.tree.is_full()
     }
 
     /// L1, L2, L3: hides what lower layers have. All whiteouts of a layer are applied before its
-    /// entries, so they cannot hide those, wherever they stand.
+    /// entries, so they cannot hide those, wherever they are in the tar.
     ///
-    /// `added` are the entries of the layer, for the one question that cannot be put to the lower
-    /// layers: whether a symbolic link on the way is replaced by this layer.
+    /// `added` are the entries of the layer, for the one question that the lower layers cannot
+    /// answer: whether a symbolic link on the way is replaced by this layer.
     pub(super) fn whiteout(
         &mut self,
         number: usize,
@@ -147,7 +147,7 @@ impl<'t> Apply<'t> {
             return Ok(());
         }
         self.tree.budget.names(entry.path.len())?;
-        // A whiteout below something that is not there, or is no directory, hides nothing.
+        // A whiteout below something that is not there, or is not a directory, hides nothing.
         let Some(found) = self.reach(&spelled, Reach::Entry)? else {
             return Ok(());
         };
@@ -156,7 +156,7 @@ impl<'t> Apply<'t> {
             let path = LayerPath::new(&entry.path);
             let parents = path.split().map_or(&[][..], |(parents, _)| parents);
             let links = self.trace(parents)?;
-            // The link is gone with this layer, and below what stands in its place nothing is old.
+            // The link is gone with this layer, and nothing below its replacement comes from lower layers.
             if added.replaces_any(&links) {
                 return Ok(());
             }
@@ -193,7 +193,7 @@ impl<'t> Apply<'t> {
         if name.len() > NAME_LIMIT {
             return Err(TreeFault::NameTooLong(name.len()));
         }
-        // What is missing on the way is made, so there is a directory.
+        // Missing parents are created, so there is a directory.
         let Some(found) = self.reach(&spelled, Reach::Made)? else {
             return Ok(());
         };
@@ -330,7 +330,7 @@ impl<'t> Apply<'t> {
         Ok(id)
     }
 
-    /// A new inode for an entry that is no hard link.
+    /// A new inode for an entry that is not a hard link.
     fn inode(&mut self, entry: &Entry) -> Fallible<Inode> {
         let body = match entry.kind {
             Kind::Directory => Body::Directory,
@@ -416,7 +416,7 @@ impl<'t> Apply<'t> {
             return;
         }
         self.entry_trail.noted = true;
-        // Every directory on the way is meant, not only the last. Above one that was noted all are.
+        // Every parent counts, not only the last. If one was noted, all above it were.
         let mut node = directory;
         let mut shared: Option<Rc<[u8]>> = None;
         while node != ROOT && !std::mem::replace(&mut self.tree.node_mut(node).noted, true) {
@@ -527,7 +527,7 @@ impl<'t> Apply<'t> {
         }
     }
 
-    /// Makes a directory that nobody listed.
+    /// Creates a directory that has no entry.
     fn imply(&mut self, way: &mut Way<'_>, name: &[u8]) -> Fallible<()> {
         if name.len() > NAME_LIMIT {
             return Err(TreeFault::NameTooLong(name.len()));
@@ -561,10 +561,10 @@ impl<'t> Apply<'t> {
     }
 }
 
-/// What a directory is looked for.
+/// Why a directory is looked up.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Reach {
-    /// For an entry, and what is missing is made.
+    /// For an entry: missing parents are created.
     Made,
     /// For an entry that only acts on what is there.
     Entry,

@@ -1,4 +1,4 @@
-//! What an entry says of its file, as far as Linux takes it.
+//! What an entry says about its file, as far as Linux accepts it.
 
 use super::apply::Fallible;
 use super::error::TreeFault;

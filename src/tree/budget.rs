@@ -54,8 +54,8 @@ impl Budget {
         self.check_memory()
     }
 
-    /// An image may have as many entries as it likes, or as many attributes, but not the most of both: what
-    /// all entries may take together, and a quarter of what attributes may, is enough for either.
+    /// An image may have as many entries as are allowed, or as many attributes, but not both at once: the memory
+    /// of all entries together, and a quarter of that of all attributes, is enough for either.
     fn check_memory(&self) -> Result<(), Exceeded> {
         let of = |limit| self.limits.of(limit);
         let entries = |count: u64| count.saturating_mul(ENTRY_MEMORY);

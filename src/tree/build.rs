@@ -19,7 +19,7 @@ use crate::tar::{Kind, Positioned, Walker};
 /// How many bytes of entries are kept of layers that an image has more than once.
 const KNOWN: usize = 16 << 20;
 
-/// An error of a tar that is no layer of an image yet.
+/// An error of a tar that is not yet a layer of an image.
 fn of_flat(error: TreeError) -> TreeError {
     match error {
         TreeError::Entry {
@@ -44,7 +44,7 @@ impl Tree {
     /// Opens the layers of `image` and applies them.
     ///
     /// Uncompressed layers are read by their headers alone. Compressed ones are decoded once, into
-    /// an unnamed temporary file, since their bodies are wanted later. Nothing is compared with a claim
+    /// an unnamed temporary file, since their bodies are needed later. Nothing is compared with a claim
     /// here.
     ///
     /// # Errors
@@ -70,7 +70,7 @@ impl Tree {
         Ok(tree)
     }
 
-    /// As [`Self::merge`], for those who need names and attributes and no bytes of files: compressed layers
+    /// As [`Self::merge`], for callers that need names and attributes and no bytes of files: compressed layers
     /// are decoded, and nothing but their headers is kept. No file can be read: [`Self::file_body`] gives
     /// nothing.
     ///
@@ -85,7 +85,7 @@ impl Tree {
         Self::of_headers(&layers, &limits.unwrap_or_default())
     }
 
-    /// Applies layers of which only the headers are at hand. The tree knows names and attributes, and no
+    /// Applies layers of which only the headers are available. The tree knows names and attributes, and no
     /// bodies.
     ///
     /// # Errors
@@ -128,13 +128,13 @@ impl Tree {
 
     /// Reads a flat tar of a whole file system, as `docker export` writes it.
     ///
-    /// It is read as a layer is, by rules L6 to L23, but that nothing in it is a whiteout: a name that
-    /// begins with `.wh.` is refused, since no layer could hold it. An entry for the root counts for
-    /// nothing.
+    /// It is read as a layer is, by rules L6 to L23, except that nothing in it is a whiteout: a name that
+    /// begins with `.wh.` is refused, since no layer could hold it. An entry for the root is
+    /// ignored.
     ///
     /// # Errors
     ///
-    /// [`TreeError::Flat`] if it is no tar or damaged, [`TreeError::FlatEntry`] if it holds what
+    /// [`TreeError::Flat`] if it is not a tar or damaged, [`TreeError::FlatEntry`] if it holds what
     /// cannot be a file.
     pub fn from_tar(tar: Slice) -> Result<Self, TreeError> {
         let mut tree = Self::empty(*tar.source().limits());
@@ -144,7 +144,7 @@ impl Tree {
         Ok(tree)
     }
 
-    /// The tree of `layer`, an uncompressed tar, alone: what an image of it shows that has no other.
+    /// The tree of `layer`, an uncompressed tar, alone: what an image with only this layer shows.
     ///
     /// # Errors
     ///
@@ -262,7 +262,7 @@ impl Repeated {
     fn entries(&mut self, layer: usize) -> Option<&mut KeptEntries> {
         let place = (*self.names.get(layer)?)?;
         if !self.layers.contains_key(&place) {
-            // What the one before came to is known by now.
+            // Whether the one before was kept is known by now.
             let before = self.last.replace(place);
             let before = before.and_then(|last| self.layers.get(&last));
             if let Some(before) = before.filter(|before| before.is_whole) {

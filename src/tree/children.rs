@@ -18,8 +18,8 @@ const FEW: usize = 5;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Children(u32);
 
-/// From here on a number is that of a list; below it is that of the only child. The root is nobody's
-/// child, so 0 is free to say that there is none.
+/// From here on a number is that of a list; below it is that of the only child. The root is not a
+/// child, so 0 can mean that there is none.
 const LISTS: u32 = 1 << 31;
 
 enum Form {
@@ -46,11 +46,11 @@ enum List {
     Many(Vec<Vec<NodeId>>),
 }
 
-/// All lists of a tree. Whoever looks for a name says how that of a child compares with it.
+/// All lists of a tree. The caller that looks for a name compares it with that of a child.
 #[derive(Debug, Default)]
 pub(super) struct Lists {
     lists: Vec<List>,
-    /// Lists that nobody uses any more.
+    /// Lists that are free again.
     free: Vec<u32>,
 }
 

@@ -1,6 +1,6 @@
 //! The bytes of files: where they are, how far they may expand, and whether two files have the same.
 //!
-//! Threats: a header of 512 bytes can claim a hole of 8 EiB. Nobody gets at the bytes of a file but by
+//! Threats: a header of 512 bytes can claim a hole of 8 EiB. The only way to the bytes of a file is
 //! [`Tree::file_body`], which counts the holes of what it hands out against the limits of the image.
 
 use std::collections::HashSet;
@@ -95,7 +95,7 @@ pub(super) struct Opened(Mutex<(HashSet<StoredAt>, u64)>);
 type StoredAt = (u32, u64);
 
 impl Opened {
-    /// Adds a file; returns what the holes of all come to.
+    /// Adds a file; returns the sum of all holes.
     fn add(&self, file: StoredAt, holes: u64) -> u64 {
         let mut opened = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if opened.0.insert(file) {
@@ -112,7 +112,7 @@ impl Tree {
     /// # Errors
     ///
     /// [`TreeError::Expansion`] if the file is sparse, and its holes together with those of the files
-    /// that were opened before come to more than the layers may expand to.
+    /// that were opened before have more bytes than the layers may expand to.
     pub fn file_body<'f>(&self, inode: &'f Inode) -> Result<Option<FileBody<'f>>, TreeError> {
         let Body::File {
             layer,
@@ -141,7 +141,7 @@ impl Tree {
     }
 
     /// Refuses a tree whose sparse files, each counted once, would take more room or time than the
-    /// limits allow for its layers: for whoever is going to open all of them, and wants to know before the first.
+    /// limits allow for its layers: for callers that will open all of them and need to know before the first.
     ///
     /// # Errors
     ///

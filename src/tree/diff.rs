@@ -26,7 +26,7 @@ const BATCH: u64 = 8 << 20;
 /// What a file costs beside its bytes, in bytes.
 const FILE_COST: u64 = 4096;
 
-/// What became of a name.
+/// What happened to a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ChangeKind {
     /// The lower tree has nothing there.
@@ -35,17 +35,17 @@ pub enum ChangeKind {
     Changed,
     /// The upper tree has nothing there.
     Removed,
-    /// A directory that is what it was. It is there because something in it changed: engines that
+    /// An unchanged directory. It is listed because something in it changed: engines that
     /// unpack layers one by one would make up its attributes.
     Carried,
 }
 
-/// One change. Of a tree that is gone, only its topmost name is one.
+/// One change. Of a directory that was removed, only its own name is one.
 #[derive(Clone, Debug)]
 pub struct Change {
     /// The path, without a slash at either end; empty for the root.
     pub path: Box<[u8]>,
-    /// What became of it.
+    /// What happened to it.
     pub kind: ChangeKind,
     /// The name in the upper tree; `None` if it was removed.
     pub node: Option<NodeId>,
@@ -228,8 +228,8 @@ pub fn difference(
     Ok(delta)
 }
 
-/// Whether a directory of the upper tree is what the lower one has. That its time is another counts
-/// for nothing where the engine itself put names into it.
+/// Whether a directory of the upper tree is what the lower one has. A different time does not
+/// matter where the engine itself put names into it.
 fn is_kept(lower: &Tree, below: NodeId, upper: &Tree, above: NodeId, ignored: &Additions) -> bool {
     let (old, new) = (lower.inode_of(below), upper.inode_of(above));
     if ignored.is_parent(above) {
@@ -267,7 +267,7 @@ enum Origin {
 }
 
 /// Which files of the upper tree need not be written: all their names are names of one file of the
-/// lower tree, and it is equal. Directories are none of them.
+/// lower tree, and it is equal. Directories never are.
 ///
 /// If the names of one lower file have become several equal files, only the first of these can stay
 /// as it is.

@@ -85,7 +85,7 @@ impl LayerHeaders for LayerOutline {
 pub(super) enum LayerEntries<'e, L> {
     /// They are read.
     Read(&'e L),
-    /// They are at hand: their headers were read, and counted, when the layer was applied for the first
+    /// They were kept: their headers were read, and counted, when the layer was applied for the first
     /// time.
     Known(&'e [Numbered]),
 }
@@ -216,7 +216,7 @@ impl Tree {
             u32::try_from(layer).map_err(|_| TreeError::TooManyEntries { limit: LIMIT })?;
         let lost = missing.lost;
         let again = |see: &mut dyn FnMut(&Entry) -> bool| {
-            // What is damaged further on ends here; the walk that applies it meets the damage too.
+            // Damage further on ends this walk; the one that applies the layer meets it too.
             let Ok(mut walk) = entries.walk(layer, None) else {
                 return;
             };

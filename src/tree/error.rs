@@ -30,7 +30,7 @@ pub enum TreeError {
         path: Vec<u8>,
         /// Where its header begins in the uncompressed layer, in bytes.
         offset: u64,
-        /// The limit that it runs into.
+        /// The limit that it exceeds.
         #[source]
         exceeded: Exceeded,
     },
@@ -56,7 +56,7 @@ pub enum TreeError {
     Expansion {
         /// How many bytes of zeros would be written.
         holes: u64,
-        /// The limit that it runs into.
+        /// The limit that it exceeds.
         #[source]
         exceeded: Exceeded,
     },
@@ -145,7 +145,7 @@ impl TreeError {
         })
     }
 
-    /// Whether the surroundings failed rather than the image's own bytes.
+    /// Whether the system failed, and not the image's own bytes.
     pub fn is_environment(&self) -> bool {
         matches!(self, Self::Layer { source, .. } if source.is_environment())
     }
@@ -209,7 +209,7 @@ pub enum TreeFault {
     Root,
 }
 
-// Not a source: the message has its words.
+// Not a source: the message repeats its words.
 impl From<Exceeded> for TreeFault {
     fn from(exceeded: Exceeded) -> Self {
         Self::Limit(exceeded)

@@ -1,4 +1,4 @@
-//! Tree tars that something else than imgtar wrote: what they do not record is not taken for gone.
+//! Rootfs tars that other programs wrote: what they do not record does not count as removed.
 //!
 //! Engines cut times to seconds, turn those before 1970 and after 2262 into 1970, keep of extended
 //! attributes `security.capability` alone (podman `user.*` too) and write version 3 of that as 2. A
@@ -50,7 +50,7 @@ impl Recorded {
         name == CAPABILITY || self.spaces.contains(space(name))
     }
 
-    /// The time that `new` stands for, if the file had `old` before.
+    /// The time that `new` means, if the file had `old` before.
     fn mtime(&self, old: Mtime, new: Mtime) -> Mtime {
         let cut = Mtime {
             nanoseconds: 0,
@@ -61,7 +61,7 @@ impl Recorded {
         if is_cut || is_lost { old } else { new }
     }
 
-    /// The attributes that `new` stands for, if the file had `old` before.
+    /// The attributes that `new` means, if the file had `old` before.
     fn xattrs(&self, old: &[Xattr], new: &[Xattr]) -> Xattrs {
         let mut all: Vec<Xattr> = Vec::with_capacity(old.len().max(new.len()));
         for (name, value) in old {
@@ -100,7 +100,7 @@ fn is_rewritten(old: &[u8], new: &[u8]) -> bool {
 }
 
 impl Tree {
-    /// Refuses a tar that is no root file system of a container of `base`: one without entries, and
+    /// Refuses a tar that is not the root file system of a container of `base`: one without entries, and
     /// an image archive.
     ///
     /// # Errors

@@ -1,4 +1,4 @@
-//! The paths that a layer adds, for the one question that cannot be put to the lower layers.
+//! The paths that a layer adds, for the one question that the lower layers cannot answer.
 
 use std::cell::OnceCell;
 use std::collections::HashMap;
@@ -9,13 +9,13 @@ use crate::base::limits::{Limit, Limits};
 use crate::layer::Inventory;
 use crate::tar::{Entry, Kind};
 
-/// The entries of a layer, gathered only if somebody asks, which is rare.
+/// The entries of a layer, gathered only if they are asked for, which is rare.
 pub(super) struct Added<'s> {
     entries: Listed<'s>,
     paths: OnceCell<Paths>,
 }
 
-/// Shows entries in order until it is told that these are enough.
+/// Shows entries in order until the callee has seen enough.
 pub(super) type Again<'s> = dyn Fn(&mut dyn FnMut(&Entry) -> bool) + 's;
 
 /// Where the entries are.
@@ -43,12 +43,12 @@ struct Paths {
 struct NamedPath {
     /// There is an entry for it.
     listed: bool,
-    /// One of them is something else than a directory.
+    /// One of them is something other than a directory.
     other: bool,
 }
 
 impl<'s> Added<'s> {
-    /// Of entries that are gone over again if somebody asks. More than `limits` allow an image are not
+    /// Of entries that are read again if they are asked for. More than `limits` allow an image are not
     /// looked at.
     pub(super) fn again(entries: &'s Again<'s>, limits: &Limits) -> Self {
         Self {

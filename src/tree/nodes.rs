@@ -64,7 +64,7 @@ pub struct Tree {
     /// All names, one behind the other.
     names: Vec<u8>,
     lists: Lists,
-    /// Counts whenever what a path leads to may have become something else.
+    /// Changes whenever a path may lead somewhere else than before.
     shape: u64,
     pub(super) inodes: Vec<Inode>,
     /// The uncompressed bytes of every layer.
@@ -176,7 +176,7 @@ impl Tree {
         id
     }
 
-    /// Takes a name, and all that is below it, out of a directory.
+    /// Removes a name, and everything below it, from a directory.
     pub(super) fn remove_child(&mut self, directory: NodeId, name: &[u8]) {
         let children = self.node(directory).children;
         let (nodes, names) = (&self.nodes, &self.names);
@@ -211,7 +211,7 @@ impl Tree {
         }
     }
 
-    /// Whether a path can go on behind a name.
+    /// Whether a path can continue behind a name.
     fn leads_on(&self, node: NodeId) -> bool {
         matches!(self.inode_of(node).body, Body::Directory | Body::Symlink(_))
     }

@@ -11,7 +11,7 @@ type Children<'t> = Peekable<Iter<'t>>;
 /// A walk over the names of two trees at once, in the order of a tar. It goes into every directory of
 /// the upper tree, and along in the lower one as far as that has a directory there too.
 ///
-/// What lies below a directory of the lower tree alone is not seen: it goes with its directory.
+/// What lies below a directory of the lower tree alone is not shown: it belongs to its directory.
 pub(super) struct Union<'t> {
     lower: &'t Tree,
     upper: &'t Tree,
@@ -22,7 +22,7 @@ pub(super) struct Union<'t> {
     lengths: Vec<usize>,
 }
 
-/// What a walk comes to.
+/// A step of a walk.
 pub(super) enum PairStep {
     /// A name, and what each tree has there; one of them has something. A directory of the upper
     /// tree is open from here to its [`PairStep::Leave`].
@@ -62,7 +62,7 @@ impl<'t> Union<'t> {
             let Some((name, below, above)) = next else {
                 self.open.pop();
                 self.lengths.pop();
-                // The root is no name and has not been opened by one.
+                // The root has no name, and no step opened it.
                 return (!self.open.is_empty()).then_some(PairStep::Leave);
             };
             if above.is_some_and(|node| self.ignored.contains(node)) {

@@ -12,7 +12,7 @@ pub(super) enum Spelled<'p> {
         name: &'p [u8],
         left_root: bool,
     },
-    /// Somewhere else; what stands before the last name, if it is worth comparing.
+    /// Somewhere else; what comes before the last name, if it is worth comparing.
     New {
         written: &'p [u8],
         path: LayerPath<'p>,

@@ -8,7 +8,7 @@ use super::warning::{MORE_PATHS, Warning};
 use crate::base::limits::{Limit, Limits};
 use crate::layer::Inventory;
 
-/// How many entries of one image are applied at the most, directories that they imply included. No more
+/// How many entries of one image are applied at most, directories that they imply included. No more
 /// than a third of that is ever listed, because an [`Inventory`] is limited too.
 const MOST: u64 = 1_000_000;
 
@@ -29,7 +29,7 @@ pub struct RefusedEntries {
     pub count: usize,
 }
 
-/// What became of the layers of an image.
+/// The outcome for the layers of an image.
 #[derive(Clone, Debug, Default)]
 pub struct Survey {
     /// Entries that cannot be applied; they were left out.
@@ -41,7 +41,7 @@ pub struct Survey {
 /// Applies the entries of `layers`, base first, by the rules of [`Tree`]; an entry that cannot be
 /// applied is noted and left out.
 pub fn survey<'i>(layers: impl IntoIterator<Item = &'i Inventory>, limits: &Limits) -> Survey {
-    // Directories that nobody listed are cheap to ask for, and take as much memory as others.
+    // Directories without an entry cost the archive nothing, and take as much memory as others.
     let most = limits.of(Limit::Entries).min(MOST);
     let limits = limits.with(Limit::Entries, most);
     let mut tree = Tree::empty(limits);

@@ -78,7 +78,7 @@ impl Trail {
 }
 
 /// A path up to the slash before its last name, and that name, where it is written so plainly that
-/// nothing else needs to be known: the name is one, and slashes behind it mean nothing.
+/// nothing else has to be looked at: it is a proper name, and slashes behind it mean nothing.
 pub(super) fn plainly(path: &[u8]) -> Option<(&[u8], &[u8])> {
     let trailing = path.iter().rev().take_while(|&&b| b == b'/').count();
     let path = &path[..path.len() - trailing];

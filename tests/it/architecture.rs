@@ -317,7 +317,7 @@ fn inputs_and_outputs_are_opened_in_one_place() {
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
-/// Threads are started where it is no failure if they do not start.
+/// Threads are started where it is not a failure if they do not start.
 #[test]
 fn threads_are_started_in_one_place() {
     for file in sources() {

@@ -507,7 +507,7 @@ fn what_cannot_be_meant_is_a_usage_error() {
     }
 }
 
-/// A file that is not there or may not be read is the environment's fault; a directory is no archive.
+/// A file that is not there or may not be read is the environment's fault; a directory is not an archive.
 #[test]
 fn what_is_no_file_says_so() {
     let directory = tempfile::tempdir().expect("a directory");

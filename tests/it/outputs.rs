@@ -268,7 +268,7 @@ fn a_link_to_no_file_is_refused_at_once() {
             );
         }
     }
-    // Before anything is read: this is no archive.
+    // Before anything is read: this is not an archive.
     let output = place.sh("imgtar import sub -o dangling");
     assert_eq!(output.status.code(), Some(2));
     // --force replaces the link, not what it could lead to.

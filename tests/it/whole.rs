@@ -371,7 +371,7 @@ fn what_cannot_be_read_is_not_called_absent() {
             (Entry::new(b'6', name.as_bytes()), "is not a regular file"),
         ];
         for (entry, why) in odd {
-            // A directory is no description at all, where it has the name of one.
+            // A directory is not a description at all, where it has the name of one.
             if name == "index.json" && entry.typeflag == b'5' {
                 continue;
             }

@@ -1,6 +1,6 @@
 //! Files of known formats, by their magic numbers.
 //!
-//! The crate `file-format` has the table; what is added here it does not know. Two bytes are a weak
+//! The crate `file-format` has the table; what is added here is missing there. Two bytes are a weak
 //! sign, so formats that have no more are only guessed, after everything else.
 
 use std::fmt;
@@ -10,7 +10,7 @@ use file_format::{FileFormat, Kind};
 
 use super::shown;
 
-/// A format that is no tar.
+/// A format that is not a tar.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Format {
     /// A compression that imgtar does not undo.
@@ -158,7 +158,7 @@ const MORE: [(usize, &[u8], Format); 14] = [
 ];
 
 impl Format {
-    /// By signs that nothing else has.
+    /// By signs that no other format has.
     pub(super) fn of(head: &[u8]) -> Option<Self> {
         let stands = |at: usize, magic: &[u8]| head.get(at..).is_some_and(|b| b.starts_with(magic));
         let mut more = MORE.iter();
@@ -217,7 +217,7 @@ impl Format {
             return Some(Self::Disk("with a boot sector"));
         }
         match FileFormat::from_bytes(head) {
-            // What these are was asked before, by more than their magic.
+            // These were looked for before, by more than their magic.
             FileFormat::Empty
             | FileFormat::ArbitraryBinaryData
             | FileFormat::PlainText

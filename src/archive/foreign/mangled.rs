@@ -1,6 +1,6 @@
-//! What happened to a tar on its way that begins as one: programs took it for text.
+//! What happened in transit to a file that begins as a tar: programs took it for text.
 //!
-//! Whoever copies an archive as text (FTP in ASCII mode, a version control that converts line ends, a
+//! Copying an archive as text (FTP in ASCII mode, version control that converts line ends, a
 //! pipe of PowerShell 7) changes single bytes everywhere: everything behind them is shifted, so a header
 //! is looked for around the place where one should stand.
 
@@ -16,7 +16,7 @@ use crate::tar::BLOCK;
 /// How many line ends, or lost characters, count as a sign without any header.
 const MANY: usize = 8;
 
-/// What happened to a tar on its way.
+/// What happened to a tar in transit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mangled {
     /// Each LF has become CR LF.
@@ -25,7 +25,7 @@ pub enum Mangled {
     CrRemoved,
     /// It was decoded as text and encoded again.
     Transcoded(TextEncoding),
-    /// Bytes came in or went missing before this header, which stands at no whole block.
+    /// Bytes were added or lost before this header, which does not begin at a whole block.
     Shifted {
         /// Where the header stands, in bytes.
         header: u64,

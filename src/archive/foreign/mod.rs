@@ -1,7 +1,7 @@
 //! What a file is that cannot be read as a tar: its first bytes tell.
 //!
 //! People give imgtar what they have: a download that is a sign-in page, a tar that went through a
-//! pipe for text, one part of several, a zip. "No tar header" helps none of them, so the cause is named
+//! pipe for text, one part of several, a zip. "No tar header" does not help, so the cause is named
 //! here, once for all commands. This is asked only where the first header cannot be read, and never
 //! decides whether a file is an archive.
 //!
@@ -138,7 +138,7 @@ impl Foreign {
         if let Some(foreign) = transcoded::of(&head).or_else(|| text::of(&head, len)) {
             return Ok(Some(foreign));
         }
-        // A first header that is there and damaged is no middle.
+        // A first header that is damaged does not make it the middle of a tar.
         if !has_magic(&head) {
             let found = header_in(&head).map(|at| at as u64);
             let found = match found {

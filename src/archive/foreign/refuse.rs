@@ -5,7 +5,7 @@ use crate::archive::ArchiveError;
 use crate::source::Input;
 use crate::tar::{BLOCK, Positioned, TarError, TarFault, Walker, is_header};
 
-/// Refuses what cannot be the tar of a root file system, because it is no tar at all, and says what it is.
+/// Refuses what cannot be the tar of a root file system, because it is not a tar at all, and says what it is.
 ///
 /// # Errors
 ///
@@ -30,7 +30,7 @@ pub fn require_tar(input: &Input) -> Result<(), ArchiveError> {
 /// What to say of a file whose first header cannot be read.
 pub(in crate::archive) fn not_tar(input: &Input, source: TarError) -> ArchiveError {
     let path = input.source().label();
-    // A header that is one, and says what cannot be, belongs to a tar; and what cannot be read tells
+    // A real header with impossible values belongs to a tar; and what cannot be read tells
     // nothing more.
     let is_tar = !matches!(
         source.fault,
@@ -82,7 +82,7 @@ pub(in crate::archive) fn refuse_zeros(input: &Input) -> Result<(), ArchiveError
             foreign: Box::new(foreign),
             fault: None,
         }),
-        // What cannot be read is met again by whoever wants to know.
+        // Whatever reads it next meets the same error.
         Ok(None) | Err(_) => Ok(()),
     }
 }

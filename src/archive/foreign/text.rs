@@ -1,4 +1,4 @@
-//! Text where a tar was wanted: pages, listings, pointers, and text that stands for bytes.
+//! Text where a tar was expected: pages, listings, pointers, and text that encodes bytes.
 
 use std::fmt;
 
@@ -13,7 +13,7 @@ use super::{Foreign, HiddenContent, shown};
 /// How many lines are looked at.
 const LINES: usize = 200;
 
-/// Text that stands for bytes.
+/// Text that encodes bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TextForm {
     /// Base64 alone.
@@ -77,7 +77,7 @@ impl fmt::Display for JsonText {
     }
 }
 
-/// What the text in `head` is, the beginning of `len` bytes; `None` if it is no text.
+/// What the text in `head` is, the beginning of `len` bytes; `None` if it is not text.
 pub(super) fn of(head: &[u8], len: u64) -> Option<Foreign> {
     let text = head
         .strip_prefix(UTF8_BOM)
@@ -292,7 +292,7 @@ fn is_checksum(line: &[u8]) -> bool {
         && sum.iter().all(u8::is_ascii_hexdigit)
 }
 
-// --- text that stands for bytes -------------------------------------------------------------------
+// --- text that encodes bytes ----------------------------------------------------------------------
 
 fn encoded(text: &[u8]) -> Option<Foreign> {
     let encoded = |form, content| Some(Foreign::Encoded { form, content });
@@ -340,7 +340,7 @@ fn encoded(text: &[u8]) -> Option<Foreign> {
     None
 }
 
-/// What Base64 stands for, by its beginning.
+/// What Base64 encodes, by its beginning.
 fn base64(text: &[u8]) -> Option<HiddenContent> {
     const ENGINE: GeneralPurpose = GeneralPurpose::new(
         &base64::alphabet::STANDARD,

@@ -1,7 +1,7 @@
 //! Bytes that a program took for text and wrote in another encoding.
 //!
 //! Windows PowerShell decodes what comes out of a program and writes UTF-16 with a byte-order mark;
-//! PowerShell 7 writes UTF-8 where every byte that was none has become U+FFFD. Both make CR LF of LF.
+//! PowerShell 7 writes UTF-8 in which every byte that was not UTF-8 has become U+FFFD. Both turn LF into CR LF.
 
 use std::fmt;
 
@@ -84,7 +84,7 @@ fn utf8(head: &[u8]) -> Option<Foreign> {
     let is_binary = text.contains_str([0x1f]) || text.contains_str([0]);
     match content(&bytes) {
         HiddenContent::Compressed(compression) => found(HiddenContent::Compressed(compression)),
-        // Bytes that were no text became U+FFFD one by one, and nothing of them can be known.
+        // Bytes that were not text became U+FFFD one by one, so what they were is lost.
         _ if is_binary && text.find_iter(REPLACEMENT).count() >= 4 && text.to_str().is_ok() => {
             found(HiddenContent::Unknown)
         }

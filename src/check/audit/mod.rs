@@ -1,8 +1,8 @@
-//! What somebody should know of an image before running it: privileges in its files, secrets in its
+//! What to know about an image before running it: privileges in its files, secrets in its
 //! config, the user it runs as.
 //!
-//! Nothing here is a fault of the archive, and nothing is proof: a setuid file can be meant, and a
-//! string that looks like a token can be none. Files are looked at by their headers in the merged tree;
+//! Nothing here is a fault of the archive, and nothing is proof: a setuid file can be intended, and a
+//! string that looks like a token need not be one. Files are looked at by their headers in the merged tree;
 //! of contents only `/etc/passwd` and `/etc/group` are read.
 //!
 //! Threats: everything found is text from the archive, so it is kept as bytes and escaped where it is
@@ -60,7 +60,7 @@ kinds! {
     Setuid = "setuid",
     /// A file that runs with the rights of its group.
     Setgid = "setgid",
-    /// A file that gives capabilities to whoever runs it.
+    /// A file that gives capabilities to the process that runs it.
     Capability = "capability",
     /// A block or character device.
     Device = "device",
@@ -97,7 +97,7 @@ pub struct Finding {
 }
 
 impl Finding {
-    /// Something about the image, and no file of it.
+    /// Something about the image as a whole.
     fn of_image(kind: AuditKind, detail: String) -> Self {
         Self {
             kind,
@@ -122,9 +122,9 @@ pub struct Unexamined {
 pub struct Audit {
     /// The findings, by kind and path; at most [`KEPT`] of a kind.
     pub findings: Vec<Finding>,
-    /// How many there are of each kind that there is.
+    /// How many there are of each kind; kinds without findings are left out.
     pub counts: Vec<(AuditKind, usize)>,
-    /// Why the files could not be looked at, if they could not.
+    /// Why the files could not be looked at, if so.
     pub unread: Option<TreeError>,
     /// Single files that were not looked at although an answer depends on them.
     pub unexamined: Vec<Unexamined>,

@@ -1,9 +1,9 @@
 //! What looks like a secret in the config: in the environment, the labels, what is run, and the build
 //! steps.
 //!
-//! A value is suspected for the name that it stands under (`DB_PASSWORD=…`), or for its own shape (the
-//! tokens of well-known services say what they are). Nobody can know; a list of names and shapes finds
-//! the ordinary accidents.
+//! A value is suspected because of its name (`DB_PASSWORD=…`), or because of its shape (the
+//! tokens of well-known services say what they are). That is a guess; a list of names and shapes finds
+//! the common accidents.
 
 use super::{AuditKind, Collected, Finding};
 use crate::image::Image;
@@ -145,7 +145,7 @@ fn suspect(name: &str, value: &str) -> Option<Suspicion> {
     })
 }
 
-/// Looks at the arguments of a command; one with blanks in it is a command line of its own.
+/// Looks at the arguments of a command; one with blanks in it may itself be a command line.
 fn in_arguments(arguments: &[String]) -> Vec<Suspicion> {
     let words: Vec<&str> = arguments
         .iter()
@@ -328,7 +328,7 @@ fn is_secret(value: &str) -> bool {
         && !value.chars().all(|c| matches!(c, '*' | 'x' | 'X' | '.'))
 }
 
-/// Whether it can be a secret under a name that speaks of one: no switch, no small number either.
+/// Whether it can be a secret under a name that suggests one: not a switch, not a small number.
 fn is_value(value: &str) -> bool {
     let value = value.trim_matches(['"', '\'']);
     value.len() >= 2

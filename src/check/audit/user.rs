@@ -118,7 +118,7 @@ enum UserTable {
     Read(Vec<u8>),
     /// There is none.
     Absent,
-    /// There is something that was not looked at, and why.
+    /// It was not looked at, and why.
     Unexamined(String),
 }
 

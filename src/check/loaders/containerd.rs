@@ -2,7 +2,7 @@
 //! `daemon/containerd/image_exporter.go`, `LoadImage`), and what `ctr` has in common with it.
 //!
 //! Every file goes into the content store under the digest that its bytes have, so a blob is found
-//! whatever its member is called, and one whose name lies is not there. `oci-layout` decides which
+//! whatever its member is called, and one with a false name is not found by it. `oci-layout` decides which
 //! description counts. What was stored is then unpacked. Docker 26.1 fails if that fails; from 27.2 on it
 //! says so, ends with success, and keeps an image that cannot be run.
 //!
@@ -18,9 +18,9 @@ use crate::base::problem::Code;
 use crate::document::{Descriptor, InlineData, MediaType, Platform};
 use crate::image::{Image, Leads, Listed, TagFault, oci_layout_version};
 
-/// What is said where no description is found.
+/// The message where no description is found.
 pub(super) const UNRECOGNIZED: &str = "unrecognized image format";
-/// What is said where nothing is left to import.
+/// The message where nothing is left to import.
 pub(super) const FILTERED: &str = "image might be filtered out";
 
 /// Which Docker.
@@ -181,7 +181,7 @@ fn entry_of_layout(
     match &entry.leads {
         Leads::Index(below) => {
             for entry in below {
-                // Other platforms are left out in most archives, and nobody minds.
+                // Most archives leave out other platforms, which engines accept.
                 if !matches!(entry.leads, Leads::Absent) {
                     entry_of_layout(facts, version, entry, named, sheet)?;
                 }
@@ -327,7 +327,7 @@ pub(super) enum UnpackState {
     Stuck(Refusal),
 }
 
-/// What is said of layers that are no layers.
+/// The message for layers that are not layers.
 pub(super) const MISMATCHED: &str = "mismatched image rootfs and manifest layers";
 
 /// What becomes of an image when it is unpacked. `old` is containerd 1.7.

@@ -17,7 +17,7 @@ use crate::base::problem::{Code, Severity};
 use crate::image::{Image, Layer, LayerSource, ReferenceError, TagFault};
 use crate::tar::Kind;
 
-/// What Docker 29 says where there is no `manifest.json`.
+/// The message of Docker 29 where there is no `manifest.json`.
 pub(super) const NO_MANIFEST: &str = "invalid archive: does not contain a manifest.json";
 
 /// Which Docker.
@@ -101,7 +101,7 @@ pub(super) fn grammar(why: &ReferenceError) -> String {
     }
 }
 
-/// What is said of a file that should be below the directory that the archive is unpacked into.
+/// The message for a file that should be below the directory that the archive is unpacked into.
 pub(super) fn no_such_file(name: &str) -> Refusal {
     says(format!("open …/{name}: no such file or directory"))
 }
@@ -223,7 +223,7 @@ fn layer(facts: &Facts<'_>, layer: &Layer, version: ClassicVersion) -> Outcome {
     };
     let reading = match blob.layer() {
         None => return Ok(()),
-        // What the compression says behind the end of the tar is not heard.
+        // Errors of the compression behind the end of the tar go unnoticed.
         Some(Err(error)) => return Err(layer_message(error)),
         Some(Ok(reading)) => reading,
     };
@@ -232,7 +232,7 @@ fn layer(facts: &Facts<'_>, layer: &Layer, version: ClassicVersion) -> Outcome {
     if let Some(error) = reading.tar_fault() {
         return Err(layer_message(error));
     }
-    // Docker hears what the compression says behind the tar from 29.5 on.
+    // Docker notices errors of the compression behind the tar from 29.5 on.
     if let (ClassicVersion::V29, Some(error)) = (version, reading.tail_fault()) {
         return Err(layer_message(error));
     }

@@ -35,7 +35,7 @@ pub(super) fn docker(facts: &Facts<'_>, driver: Driver, sheet: &mut Sheet) -> Ou
         }
         Some(Ok(())) | None => {}
     }
-    // No image is no fault.
+    // An archive without images is accepted.
     if facts.manifest_is_null() {
         return Ok(());
     }
@@ -148,7 +148,7 @@ fn docker_image<'f>(
     apply(facts, image, true, driver)
 }
 
-/// Why a reader that goes through the tar from its beginning comes to no bytes.
+/// Why a reader that searches the tar from its beginning finds no bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Unfound {
     /// No member is called so.

@@ -1,17 +1,17 @@
 //! What the engines would make of an archive: taken or refused, and why.
 //!
 //! [`TABLE`] has the engines and versions that are asked. Each engine has a file of rules, in the order in
-//! which the engine comes to them, so that the reason given is the one that a user would see. The rules
+//! which the engine applies them, so that the reason given is the one that a user would see. The rules
 //! were read in the engines' sources and compared with what the engines did and said with real and crafted
 //! archives (`tests/it/loaders.rs`, `docs/verify.md`). Nothing is read for them that `verify` has not read,
 //! but for members that a reader finds by their content or by an earlier entry of one name.
 //!
 //! A [`Refusal`] keeps apart what the engine says and what only we say about it.
 //!
-//! What a host has already is not known here: Docker does not read a layer that it has, so a damaged
+//! What a host already has is not known here: Docker does not read a layer that it has, so a damaged
 //! archive may load where its layers are.
 //!
-//! Long: the table of engines stands beside what all their rules ask.
+//! Long: the table of engines, and what all their rules ask.
 
 mod attributes;
 mod containerd;
@@ -48,8 +48,8 @@ pub use target::{ImageFate, Loader, LoaderEngine, LoaderStore, LoaderTarget, Ver
 /// Why an engine refuses an archive.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refusal {
-    /// What the engine says. `…` stands for what the archive does not decide, such as the name of a
-    /// temporary directory, or for nothing.
+    /// What the engine says. `…` replaces what does not depend on the archive, such as the name of a
+    /// temporary directory, or nothing.
     Says(String),
     /// Why it refuses, in our words: its own cannot be predicted.
     Because(String),
@@ -236,7 +236,7 @@ pub(super) struct Facts<'f> {
     pub(super) blobs: &'f Blobs,
     /// What becomes of the layers of each image; absent where they could not be applied.
     pub(super) surveys: &'f [Option<Survey>],
-    /// What containerd makes of the layers of each image, once somebody has asked.
+    /// What containerd makes of the layers of each image, once that was asked for.
     stacks: OnceLock<Vec<Outcome>>,
     /// What becomes of a layer that is unpacked on its own, by its bytes and who unpacks them: an image may
     /// have one layer hundreds of times, and images share layers.
@@ -355,7 +355,7 @@ impl<'f> Facts<'f> {
         }
     }
 
-    /// Whether `manifest.json` is `null`, which every engine takes in another way.
+    /// Whether `manifest.json` is `null`, which every engine treats differently.
     fn manifest_is_null(&self) -> bool {
         let why = self.unreadable("manifest.json");
         matches!(why, Some(Unreadable::Json(JsonError::Null { .. })))

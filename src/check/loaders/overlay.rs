@@ -1,7 +1,7 @@
 //! One layer unpacked into a directory of its own, as engines with overlay file systems do it.
 //!
 //! Docker (moby/go-archive `archive.go` `Unpack`, `archive_linux.go` `overlayWhiteoutConverter`) and
-//! containerd (`pkg/archive/tar.go` `applyNaive`) differ in how they come to the directory of an
+//! containerd (`pkg/archive/tar.go` `applyNaive`) differ in how they find the directory of an
 //! entry: Docker lets the kernel follow symbolic links, so one that leads nowhere in the layer's own
 //! directory is an error; containerd resolves them itself and makes what is missing.
 //!
@@ -250,7 +250,7 @@ impl<'p> UnpackedTree<'p> {
         let parent = match rules.engine {
             Unpacker::Docker | Unpacker::GoArchive => self.implied(parents, shown, rules.engine)?,
             Unpacker::Storage => match self.implied(parents, shown, rules.engine) {
-                // What is hidden below something that the layer hides is hidden already, and nobody minds
+                // What is hidden below something that the layer hides is hidden already, and is accepted
                 // (`overlayWhiteoutConverter`, `isENOTDIR`).
                 Err(_)
                     if matches!(whiteout, Some(Whiteout::Path(_)))
@@ -416,7 +416,7 @@ impl<'p> UnpackedTree<'p> {
         })
     }
 
-    /// Goes as far along `names` as there is something; where it came to, and what is missing.
+    /// Follows `names` as far as they exist; returns where that is, and the names that are missing.
     fn follow(&self, names: &[&[u8]]) -> Result<(usize, Vec<Vec<u8>>), Errno> {
         let mut ahead: Vec<Vec<u8>> = names.iter().rev().map(|name| name.to_vec()).collect();
         let mut stack = vec![ROOT];
@@ -424,7 +424,7 @@ impl<'p> UnpackedTree<'p> {
         while let Some(name) = ahead.pop() {
             self.steps.set(self.steps.get() + 1);
             if self.spent().is_some() {
-                // Whoever began this looks whether it was given up.
+                // The caller checks whether it was given up.
                 return Err(Errno::NoSuchFile);
             }
             let here = *stack.last().unwrap_or(&ROOT);
@@ -489,7 +489,7 @@ impl<'p> UnpackedTree<'p> {
         if there {
             return self.resolve(parents).map_err(failed);
         }
-        // Each missing one is made where its parent leads; a dangling link on the way is in the way.
+        // Each missing one is made where its parent leads; a dangling link on the way is an obstacle.
         let mut here = ROOT;
         for (depth, name) in parents.iter().enumerate() {
             here = match self.children.get(&(here, *name)) {
@@ -547,7 +547,7 @@ impl<'p> UnpackedTree<'p> {
     ) -> Result<usize, Refusal> {
         // The usual case: every parent is a directory here, or missing below one that is.
         let mut here = ROOT;
-        // What no layer below has, none of them has anything in.
+        // A directory that no lower layer has is empty in all of them.
         let mut below = !lowers.trees.is_empty() || lowers.more.is_some();
         for (depth, name) in parents.iter().enumerate() {
             here = match self.children.get(&(here, *name)) {

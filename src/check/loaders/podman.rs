@@ -37,7 +37,7 @@ pub(super) enum Driver {
 }
 
 pub(super) fn load(facts: &Facts<'_>, driver: Driver, sheet: &mut Sheet) -> Outcome {
-    // Which member was wanted is said first.
+    // The member that was needed comes first.
     facts.outer().map_err(|refusal| refusal.within("…"))?;
     if facts.archive.has_trailing_data() {
         return Err(says(
@@ -177,12 +177,12 @@ fn for_host(below: &[Listed]) -> Result<&Listed, Refusal> {
     })
 }
 
-/// What is said where there is neither description.
+/// The message where there is neither description.
 pub(super) fn no_index() -> Refusal {
     says("loading index: open …/index.json: no such file or directory")
 }
 
-/// What is said of a blob that an index names and the archive lacks. What it was wanted for comes first.
+/// The message for a blob that an index names and the archive lacks. What it was needed for comes first.
 fn no_blob(descriptor: &Descriptor) -> Refusal {
     if !descriptor.urls.is_empty() {
         return because("a layer is to be fetched from elsewhere");
@@ -197,7 +197,7 @@ fn is_for_host(platform: &Platform) -> bool {
 }
 
 /// A manifest of something else is refused for its type. One with the config of an image and layers of a
-/// type that nobody knows is taken for an image.
+/// type that is unknown is taken for an image.
 fn oci_artifact(artifact: &Artifact, driver: Driver) -> Outcome {
     if driver == Driver::Copies {
         let missing = artifact.blobs.iter().find(|blob| blob.slice.is_none());
@@ -349,7 +349,7 @@ pub(super) fn apply(facts: &Facts<'_>, image: &Image, is_docker: bool, driver: D
     }
 }
 
-/// What is said before the words of the process that applies a layer, on vfs.
+/// What comes before the words of the process that applies a layer, on vfs.
 const APPLYING: &str = "writing blob: adding layer with blob …: ApplyLayer stdout: … stderr: ";
 /// The same on overlay.
 const UNPACKING: &str =

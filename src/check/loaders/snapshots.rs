@@ -17,7 +17,7 @@ use crate::image::{Image, Layer, oci_layout_version};
 use crate::source::{Compression, Span};
 use crate::tree::TreeFault;
 
-/// Trees that are there already.
+/// Trees that were made already.
 #[derive(Default)]
 struct Known<'f> {
     by_chain: HashMap<&'f ChainId, Lower<'f>>,
@@ -25,7 +25,7 @@ struct Known<'f> {
     alone: HashMap<SameLayer<'f>, Rc<UnpackedTree<'f>>>,
 }
 
-/// A layer that others may stand on.
+/// A layer below others.
 #[derive(Clone)]
 enum Lower<'f> {
     Tree(Rc<UnpackedTree<'f>>),

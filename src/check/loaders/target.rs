@@ -137,14 +137,14 @@ impl Verdict {
     }
 }
 
-/// What becomes of one image in an engine.
+/// What happens to one image in an engine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ImageFate {
     /// Whether it is there afterwards, and can be run.
     pub loaded: bool,
     /// What it is called there; `None` if it is not there, or only has its ID.
     pub name: Option<String>,
-    /// Why it is not there, or what is to be known of its name.
+    /// Why it is not there, or a remark about its name.
     pub reason: Option<Refusal>,
 }
 
@@ -193,7 +193,7 @@ impl Sheet {
         }
     }
 
-    /// The image is not loaded, for a reason that is no failure.
+    /// The image is not loaded, for a reason that is not a failure.
     pub(super) fn passed_over(&mut self, position: usize, why: &str) {
         if let Some(fate) = self.images.get_mut(position)
             && !fate.loaded
@@ -202,21 +202,21 @@ impl Sheet {
         }
     }
 
-    /// The engine has the image and cannot run it. `None` stands for what is none of the archive's images.
+    /// The engine has the image and cannot run it. `None` is for something that is not one of the archive's images.
     pub(super) fn broken(&mut self, position: Option<usize>, why: Refusal) {
         self.other = true;
         if let Some(fate) = position.and_then(|position| self.images.get_mut(position)) {
             fate.loaded = false;
             fate.reason = Some(why.clone());
         }
-        // What is known says more than what is not.
+        // A known reason counts more than an unknown one.
         let known = |why: &Refusal| !matches!(why, Refusal::Unpredicted(_));
         if !self.broken.as_ref().is_some_and(known) && (self.broken.is_none() || known(&why)) {
             self.broken = Some(why);
         }
     }
 
-    /// Something is loaded that is no image.
+    /// Something is loaded that is not an image.
     pub(super) fn other(&mut self) {
         self.other = true;
     }
@@ -278,7 +278,7 @@ impl Sheet {
     }
 }
 
-/// What an image is called in an engine, and what is to be known of that.
+/// What an image is called in an engine, and a remark about it.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Named {
     pub(super) name: Option<String>,

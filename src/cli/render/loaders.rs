@@ -106,7 +106,7 @@ fn left_out(out: &mut dyn Write, one: &Alike<'_>) -> io::Result<()> {
     const MOST: usize = 3;
     let all = &one.loader.images;
     let left_out: Vec<_> = all.iter().filter(|fate| !fate.loaded).collect();
-    // The other platforms of one image are no loss.
+    // Engines keep one platform of an image: the others are not missing.
     let told = left_out.iter().filter(|fate| fate.reason.is_some());
     for fate in told.take(MOST) {
         let id = fate.id.as_deref().map_or("an image", short);

@@ -8,7 +8,7 @@ use crate::archive::LookupError;
 use crate::base::problem::{Code, Problem};
 use crate::document::descriptor::{Descriptor, ManifestDocument};
 
-/// BuildKit's annotation on manifests that are no images (buildkit `util/attestation/types.go`).
+/// BuildKit's annotation on manifests that are not images (buildkit `util/attestation/types.go`).
 const REFERENCE_TYPE: &str = "vnd.docker.reference.type";
 const ATTESTATION: &str = "attestation-manifest";
 /// The manifest that an attestation is about.
@@ -81,7 +81,7 @@ impl Loader<'_> {
                 Ok(config) => return Ok(config.diff_ids().to_vec()),
                 Err(why) => why,
             },
-            // That it is missing is told with the other blobs.
+            // Its absence is reported with the other blobs.
             Err(Unreadable::Lookup(_)) => return Ok(Vec::new()),
             Err(Unreadable::Json(why)) => why,
         };
@@ -94,7 +94,7 @@ impl Loader<'_> {
     }
 }
 
-/// What a manifest is if it is no image.
+/// What a manifest is if it is not an image.
 ///
 /// An image has an image config and layers that are tars. Anything else is named by what gives it
 /// away: the annotation of attestations, the artifact type, the config's or a layer's media type.

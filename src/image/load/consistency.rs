@@ -109,7 +109,7 @@ fn platform(image: &Image, push: &mut impl FnMut(Problem)) {
 }
 
 impl Loader<'_> {
-    /// Tells which layers are not there. What was lost with the end of the archive has no problem of
+    /// Reports missing layers. What was lost with the end of the archive has no problem of
     /// its own.
     pub(super) fn missing_layers(&mut self, image: &Image) {
         for layer in &image.layers {

@@ -229,7 +229,7 @@ impl Loader<'_> {
         match parsed {
             Ok(Document::Index(descriptors)) => {
                 let index = Some(way.index.unwrap_or_else(|| descriptor.digest.clone()));
-                // Met before its own content, so that no index can contain itself.
+                // Noted before its content is read, so that no index can contain itself.
                 walk.met.insert(descriptor.digest, MetContent::Other);
                 let way = Way {
                     depth: way.depth + 1,

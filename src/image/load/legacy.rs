@@ -22,8 +22,8 @@ struct V1Node {
 }
 
 impl Loader<'_> {
-    /// Whether there are v1 images. Docker 1.10 to 24 wrote their files too, before `manifest.json`: what
-    /// has them, neither an end nor names for them was cut before it.
+    /// Whether there are v1 images. Docker 1.10 to 24 wrote their files too, before `manifest.json`: an
+    /// archive that has them, and neither an end nor names for them, was cut before it.
     pub(super) fn has_legacy(&self, roots: &[V1Root]) -> bool {
         let named = |root: &V1Root| {
             let repositories = root.directory.join(b"repositories");

@@ -1,8 +1,8 @@
-//! What descriptions say that no engine reads, and how they say it.
+//! Keys of descriptions that no engine reads, and their spelling.
 //!
-//! Nothing protects `manifest.json` and `index.json` by a digest, so a key that was damaged looks like
-//! one that somebody made up: engines ignore it and load something else than was meant, an image without
-//! its name for example.
+//! Nothing protects `manifest.json` and `index.json` by a digest, so a damaged key looks like
+//! an invented one: engines ignore it and load something else than was intended, for example an image without
+//! its name.
 
 use super::super::reference::Reference;
 use super::Loader;
@@ -32,7 +32,7 @@ const DESCRIPTOR: [&str; 8] = [
     "platform",
 ];
 
-/// The keys of an object that are none of `known`, in any case.
+/// The keys of an object that are not in `known`, in any case.
 pub(in crate::image) fn unknown_keys(node: &JsonNode<'_>, known: &[&str]) -> Vec<String> {
     let entries = node.entries().unwrap_or_default();
     let keys = entries.into_iter().map(|(key, _)| key);
@@ -47,7 +47,7 @@ impl Loader<'_> {
         self.problems.push(problem.in_member(member.as_bytes()));
     }
 
-    /// Engines read a replacement character where bytes are no UTF-8.
+    /// Engines read a replacement character where bytes are not UTF-8.
     pub(super) fn check_text(&mut self, member: &str, bytes: &[u8]) {
         if std::str::from_utf8(bytes).is_err() {
             let message = format!(

@@ -1,4 +1,4 @@
-//! Images of `manifest.json`: Docker 1.10 and later, and everybody who writes docker archives.
+//! Images of `manifest.json`: Docker 1.10 and later, and every other writer of docker archives.
 
 use std::collections::{HashMap, HashSet};
 

@@ -1,7 +1,7 @@
 //! Archives with two descriptions: `manifest.json` and `index.json`, and `repositories` beside them.
 //!
-//! Docker's graph-driver store, skopeo and crane go by `manifest.json`, containerd and Docker's
-//! containerd store by `index.json`, so one archive can be two different images to two readers.
+//! Docker's graph-driver store, skopeo and crane read `manifest.json`, containerd and Docker's
+//! containerd store `index.json`, so one archive can be two different images to two readers.
 
 use std::collections::{HashMap, HashSet};
 use std::fmt::Write as _;
@@ -15,7 +15,7 @@ use crate::archive::{Layout, LookupError};
 use crate::base::problem::{Code, Problem};
 
 impl Loader<'_> {
-    /// Lays both descriptions over each other. What both describe is one image; the images that
+    /// Merges both descriptions. What both describe is one image; the images that
     /// only the index has (other platforms) follow.
     pub(super) fn merge(&mut self, mut images: Vec<Image>, walk: IndexWalk) -> ImageSet {
         let mut matched = vec![false; images.len()];
@@ -174,8 +174,8 @@ impl Loader<'_> {
         self.problems.push(problem);
     }
 
-    /// Holds `repositories` against the images. Nothing reads it any more where there is a
-    /// `manifest.json`, so what it says otherwise is a warning.
+    /// Compares `repositories` with the images. Nothing reads it any more where there is a
+    /// `manifest.json`, so a disagreement is a warning.
     pub(super) fn check_repositories(&mut self, set: &ImageSet) -> Result<(), LoadError> {
         let document = match self.document(b"repositories")? {
             Ok(document) => document,

@@ -36,7 +36,7 @@ use crate::source::{SourceError, Span};
 /// Why no images can be read from an archive.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
-    /// It is no image archive.
+    /// It is not an image archive.
     #[error(transparent)]
     Archive(#[from] ArchiveError),
     /// The bytes could not be read.
@@ -52,12 +52,12 @@ pub enum LoadError {
         /// What is wrong with it.
         source: Unreadable,
     },
-    /// It describes more images, layers, build steps or manifests than an archive can have reason to.
+    /// It describes more images, layers, build steps or manifests than a limit allows.
     #[error("{path} describes more than any archive needs")]
     TooMuch {
         /// The archive.
         path: String,
-        /// The limit that it runs into.
+        /// The limit that it exceeds.
         #[source]
         exceeded: Exceeded,
     },
@@ -69,7 +69,7 @@ pub enum Unreadable {
     /// It is not there.
     #[error(transparent)]
     Lookup(#[from] LookupError),
-    /// It is not what its format asks for.
+    /// It does not have its format.
     #[error(transparent)]
     Json(#[from] JsonError),
 }
@@ -94,7 +94,7 @@ impl Archive {
 
 impl Contents {
     /// Reads the descriptions that are left of an archive, for `verify`: that it is cut or damaged is
-    /// one of the problems of the set. What is missing because of that has no problem of its own.
+    /// one of the problems of the set. What is missing because of that is not a problem of its own.
     ///
     /// # Errors
     ///
@@ -175,7 +175,7 @@ fn without_description(contents: &Contents) -> ArchiveError {
 
 /// Whether a tar without an end may have been an image archive. Nearly every writer puts its descriptions
 /// behind the blobs, so a cut takes them first; layers then look like archives that somebody bundled. What
-/// is recognised as something else is that none the less.
+/// is recognised as something else counts as that.
 fn may_be_cut(contents: &Contents, looks: &Looks) -> bool {
     match looks {
         Looks::Nothing | Looks::OciWithoutIndex | Looks::BlobsAlone | Looks::Other { .. } => true,
@@ -221,7 +221,7 @@ struct Loader<'a> {
     values: u64,
 }
 
-/// What reading may come to: a document, or the reason why not. Only the operating system's
+/// The outcome of reading: a document, or the reason why not. Only the operating system's
 /// failures end the whole load.
 type Read<T> = Result<Result<T, Unreadable>, LoadError>;
 
@@ -274,7 +274,7 @@ impl<'a> Loader<'a> {
             set.problems
                 .push(Problem::error(Code::MemberMissing, message));
         }
-        // What two descriptions say of one image is found twice.
+        // A problem that two descriptions share is found twice.
         let mut told = HashSet::new();
         set.problems.retain(|problem| told.insert(problem.clone()));
         set.containerd_reads = ContainerdReads::of(archive);
@@ -331,8 +331,8 @@ impl<'a> Loader<'a> {
         Ok(Some(set))
     }
 
-    /// Whether the member is missing because the archive ends before its end, and not because whoever
-    /// wrote it left it out.
+    /// Whether the member is missing because the archive ends before its end, and not because the writer left
+    /// it out.
     fn is_lost(&self, why: &LookupError) -> bool {
         match why {
             LookupError::Lost { .. } => true,
@@ -344,7 +344,7 @@ impl<'a> Loader<'a> {
     }
 
     /// Notes that a member which a description leads to was lost, if it was: then the end of the archive
-    /// is the problem, and nothing is to be said of the member.
+    /// is the problem, and the member is not reported.
     fn lose(&mut self, member: &[u8], why: &LookupError) -> bool {
         let lost = self.is_lost(why);
         if lost && self.lost.last().is_none_or(|last| last != member) {
@@ -353,13 +353,13 @@ impl<'a> Loader<'a> {
         lost
     }
 
-    /// Whether anything of the archive is lost, so that what descriptions have of each other is not to
-    /// be compared.
+    /// Whether anything of the archive is lost, so that descriptions cannot be
+    /// compared with each other.
     fn is_incomplete(&self) -> bool {
         self.archive.early_end().is_some() || !self.lost.is_empty()
     }
 
-    /// A description that was lost with the end of the archive is as good as none.
+    /// A description that was lost with the end of the archive counts as absent.
     fn unless_lost<T>(&self, read: Option<Result<T, Unreadable>>) -> Option<Result<T, Unreadable>> {
         read.filter(|read| match read {
             Err(Unreadable::Lookup(why)) => !self.is_lost(why),

@@ -44,7 +44,7 @@ impl NamedLayer {
 }
 
 impl ArchiveLayout {
-    /// Whether every reader of the layout can read layers of this compression. No media type stands
+    /// Whether every reader of the layout can read layers of this compression. There is no media type
     /// for bzip2 and xz, and Docker before 23 cannot read zstd.
     fn holds(self, compression: Compression) -> bool {
         match compression {
@@ -85,8 +85,8 @@ impl<'n> Alongside for Naming<'n> {
     }
 }
 
-/// Gives every layer of every image a blob that the layout can hold and the digest of it. Digests
-/// that nothing tells are computed and layers of other compressions decoded, on all cores.
+/// Gives every layer of every image a blob that the layout can hold, and its digest. Digests that are
+/// not known are computed, and layers of other compressions decoded, on all cores.
 pub(super) fn name(
     images: &[OutputImage],
     options: ArchiveOptions,
@@ -200,7 +200,7 @@ pub(super) fn claims<'c>(images: &[OutputImage], layers: &'c [Vec<NamedLayer>]) 
 }
 
 impl OutputImage {
-    /// What is claimed of the layers from `from` up. `opened` may know some of it.
+    /// What is claimed of the layers from `from` up; `opened` may have proven some of it.
     pub(in crate::output) fn claims(&self, from: usize, opened: &OpenLayers) -> Claims<'_> {
         let mut claims = Claims::none();
         let layers = self.layers.iter().enumerate().skip(from);

@@ -45,7 +45,7 @@ pub(super) fn current(
 }
 
 /// The layout of Docker 1.10 to 24 (moby v24 `image/tarexport/save.go`): a directory for each layer,
-/// named by its v1 image. A layer that is there already under another name becomes a symbolic link.
+/// named by its v1 image. A layer that the archive has already under another name becomes a symbolic link.
 pub(super) fn legacy(images: &[Described<'_>]) -> Result<ArchiveMembers, WriteError> {
     let mut members = ArchiveMembers::default();
     let mut stored: HashMap<&DiffId, String> = HashMap::new();

@@ -18,7 +18,7 @@ pub struct OutputImage {
     pub config: Vec<u8>,
     /// Its layers, base first.
     pub layers: Vec<OutputLayer>,
-    /// What the archive shall call it; none, or several. What is named by a digest is left out: the
+    /// Its names in the archive; none, or several. A name by digest is left out: the
     /// digest is that of another manifest.
     pub names: Vec<Name>,
     /// The image that it was built from; written only where that image goes into the archive too.
@@ -41,13 +41,13 @@ enum KnownDigests {
         diff_id: DiffId,
         digest: Option<BlobDigest>,
     },
-    /// What these very bytes came to.
+    /// What was computed from these very bytes.
     Proven(Proof),
 }
 
 impl OutputLayer {
-    /// A layer as an archive claims it to be. `digest` is that of the stored bytes, where something
-    /// tells it.
+    /// A layer as an archive claims it to be. `digest` is that of the stored bytes, if it
+    /// is claimed.
     pub fn claimed(
         diff_id: DiffId,
         blob: Slice,
@@ -107,7 +107,7 @@ impl OutputLayer {
 }
 
 impl OutputImage {
-    /// An image of an archive as it stands there: the same config bytes, layers and names.
+    /// An image of an archive, unchanged: the same config bytes, layers and names.
     ///
     /// An image from before Docker 1.10 gets the config that Docker makes of it when it loads it;
     /// for that its layers are read, on all cores.
@@ -170,7 +170,7 @@ impl OutputImage {
             .map_or_else(|| self.id().short().to_owned(), ToString::to_string)
     }
 
-    /// What its config says, if that is of these layers.
+    /// What its config says, if it describes these layers.
     pub(super) fn view(&self) -> Result<Config, WriteError> {
         let refuse = |why: String| WriteError::Image {
             image: self.display_name(),
@@ -213,7 +213,7 @@ fn present(image: &Image, layer: usize) -> Result<(&Slice, Compression), WriteEr
     })
 }
 
-/// The layers of an image that claims nothing of them.
+/// The layers of an image that claims no digests of them.
 fn computed_layers(
     image: &Image,
     jobs: Jobs,

@@ -29,7 +29,7 @@ struct Member {
 
 /// The members of an archive.
 ///
-/// A path that is there already stays as it is: content is named by its digest, so it is the same.
+/// A path that was added before stays as it is: its name is the digest of its content, so both are the same.
 #[derive(Debug, Default)]
 pub(super) struct ArchiveMembers(BTreeMap<Vec<u8>, Member>);
 
@@ -69,7 +69,7 @@ impl ArchiveMembers {
     }
 
     /// Writes the tar and returns its length in bytes. It ends with two blocks of zeros and is not
-    /// filled up to a record, as Docker leaves it.
+    /// padded to a record, as Docker leaves it.
     pub(super) fn write<W: Write>(
         &self,
         mut out: W,

@@ -12,7 +12,7 @@
 //! places they are used in. No body is held in memory. The bytes of an archive depend on its images
 //! alone: owners are 0, times come from the configs or are 0.
 //!
-//! Threats: a layer that is not what the config says would become an archive that lies; with
+//! Threats: a layer that is not what the config says would become an archive with false digests; with
 //! [`ArchiveOptions::verify`] every layer is verified against its digests before the output counts.
 
 mod blobs;
@@ -68,11 +68,11 @@ pub struct WrittenArchive {
     pub images: Vec<WrittenImage>,
     /// How many bytes the archive has.
     pub bytes: u64,
-    /// What is not right about it for every engine.
+    /// What not every engine accepts.
     pub warnings: Vec<ArchiveWarning>,
 }
 
-/// What an engine may not take as it was meant.
+/// What an engine may not read as intended.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ArchiveWarning {
@@ -106,7 +106,7 @@ pub struct WrittenImage {
     /// What Docker's graph-driver store, podman and skopeo call it.
     pub id: ImageId,
     /// What engines with a containerd store call it: the digest of its OCI manifest, or in
-    /// [`ArchiveLayout::DockerLegacy`] of the manifest that containerd makes; such a store calls it otherwise if
+    /// [`ArchiveLayout::DockerLegacy`] of the manifest that containerd makes; such a store gives it another ID if
     /// it holds one of the layers compressed already. `None` if it is not named by SHA-256 there.
     pub containerd: Option<ContainerdId>,
     /// The digest of its OCI manifest; `None` in [`ArchiveLayout::DockerLegacy`], which has none.
@@ -171,7 +171,7 @@ pub fn write_archive<W: Write>(
     })
 }
 
-/// What is not right about the images for every engine, and refusal of what is right for none.
+/// What not every engine accepts of the images; refuses what none does.
 fn warnings(
     images: &[Described<'_>],
     layout: ArchiveLayout,

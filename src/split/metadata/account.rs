@@ -1,8 +1,8 @@
 //! What putting an archive together may still decode.
 //!
 //! The same member of the metadata is read several times: for the tree, for what is lost, for the layer,
-//! and once more for each layer that shares it. A file of a few kilobytes can therefore ask for work
-//! without end although each of its members is small, so every byte that is decoded counts each time.
+//! and once more for each layer that shares it. A file of a few kilobytes can therefore ask for endless
+//! work although each of its members is small, so every byte that is decoded counts each time.
 
 use std::io::{self, BufReader, Read};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -29,7 +29,7 @@ impl Account {
         }
     }
 
-    /// What may be asked for.
+    /// The limits.
     pub(crate) fn limits(&self) -> &Limits {
         &self.limits
     }
@@ -40,7 +40,7 @@ impl Account {
     }
 
     /// Refuses an archive of so many bytes, layers put together on the way included, if metadata and flat
-    /// tar give no reason to expect it.
+    /// tar are too small for it.
     pub(crate) fn check_claim(&self, bytes: u64) -> Result<(), Exceeded> {
         if bytes > self.limits.expansion_of(self.stored) {
             return Err(self.limits.exceeded(Limit::Expanded));

@@ -1,4 +1,4 @@
-//! The blobs of an image: each once, whatever layers are of it.
+//! The blobs of an image: each once, however many layers share it.
 
 use super::collect::CollectOptions;
 use super::crc::{CRC64, Combine};

@@ -1,7 +1,7 @@
 //! From an archive and its merged tree to metadata.
 //!
-//! Bodies are read twice at most: once to be digested, on all cores, and once more those that the flat
-//! tar lacks, to be stored. What is held in memory is a record for each body and a path for each file
+//! Bodies are read at most twice: once for their digests, on all cores, and those that the flat tar lacks
+//! once more, to be stored. What is held in memory is a record for each body and a path for each file
 //! of the flat tar.
 
 use std::collections::HashSet;
@@ -31,7 +31,7 @@ use crate::image::{Image, ImageSet};
 use crate::source::{Compression, Slice, Span};
 use crate::tree::Tree;
 
-/// Of how many layers the streams are made before they are written.
+/// For how many layers streams are made before they are written.
 const BATCH: usize = 16;
 
 /// What goes into metadata.
@@ -147,7 +147,7 @@ pub fn collect<W: Write>(
     Ok(plan.collected)
 }
 
-/// The digest of each blob as it is stored; none where the archive was changed meanwhile.
+/// The digest of each blob as it is stored; none if the archive has changed meanwhile.
 fn stored_digests(outer: &Outer, sums: &[Sum], blobs: &[KeptBlob]) -> Vec<Option<[u8; 32]>> {
     // Every blob is a file of the archive, so each is a body of the outer tar unless it has no bytes.
     let of_nothing = |blob: &KeptBlob| blob.stored.is_empty().then(|| Sha256::digest([]).into());

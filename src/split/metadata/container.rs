@@ -1,4 +1,4 @@
-//! The tar that metadata is.
+//! Metadata as a tar: its members, written and read.
 
 use std::io::{self, Read, Write};
 use std::path::Path;
@@ -75,7 +75,7 @@ impl Container {
     ///
     /// # Errors
     ///
-    /// [`MetadataError`] if it is no metadata, of another version, or damaged.
+    /// [`MetadataError`] if it is not metadata, of another version, or damaged.
     pub fn open(input: Input) -> Result<Self, MetadataError> {
         let path = input.source().label();
         Self::read(input, &path).map_err(|error| error.in_file(&path))
@@ -117,7 +117,7 @@ impl Container {
         })
     }
 
-    /// What it says of itself.
+    /// Its description.
     pub fn description(&self) -> &Description {
         &self.description
     }
@@ -132,7 +132,7 @@ impl Container {
         self.archive.source().label()
     }
 
-    /// How much it may ask for.
+    /// The limits of what it may ask for.
     pub(crate) fn limits(&self) -> &Limits {
         self.archive.source().limits()
     }

@@ -1,5 +1,5 @@
 //! The checksum that tar-split keeps of bodies: CRC-64 as Go's `hash/crc64` has it for the polynomial of
-//! ISO 3309. It says whether a file is the wrong one, not whether somebody changed it.
+//! ISO 3309. It tells a wrong file from the right one, but not whether it was changed on purpose.
 
 use crc::{CRC_64_GO_ISO, Crc, Table};
 

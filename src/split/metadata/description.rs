@@ -12,7 +12,7 @@ pub const SCHEMA: &str = "imgtar/metadata/1";
 /// How many bytes of the store each of its members has, uncompressed; the last one may have fewer.
 pub(crate) const PACK: u64 = 4 << 20;
 
-/// What metadata says of itself.
+/// The description of the metadata.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Description {
@@ -136,7 +136,7 @@ pub(crate) mod names {
         format!("bytes/{number:08}.zst")
     }
 
-    /// The name of a document of the archive: its place, and what is harmless of its own name.
+    /// The name of a document of the archive: its place, and the harmless part of its own name.
     pub(crate) fn document(number: usize, name: &[u8]) -> String {
         let base = name.rsplit(|&b| b == b'/').next().unwrap_or_default();
         let base: String = base

@@ -14,7 +14,7 @@ pub enum MetadataError {
     /// The bytes cannot be read.
     #[error(transparent)]
     Source(#[from] SourceError),
-    /// The file is no tar, or one that is damaged.
+    /// The file is not a tar, or one that is damaged.
     #[error(transparent)]
     Archive(#[from] ArchiveError),
     /// A tar that does not begin with the description that metadata begins with.
@@ -37,7 +37,7 @@ pub enum MetadataError {
         /// What can be read.
         wanted: &'static str,
     },
-    /// A member that this version gives no meaning to.
+    /// A member that this version does not know.
     #[error("the metadata has a member `{member}` that this version of imgtar does not know")]
     Unknown {
         /// The member.
@@ -104,7 +104,7 @@ impl MetadataError {
 }
 
 impl From<TarError> for MetadataError {
-    /// Of a tar that was walked before without an error. A shrinking file is told by its own error.
+    /// Of a tar that was walked before without an error. A file that shrinks has an error of its own.
     fn from(error: TarError) -> Self {
         match error.fault {
             TarFault::Read(source) => match source.downcast::<SourceError>() {
@@ -125,7 +125,7 @@ pub enum StreamFault {
     /// It cannot be read, or its compression is damaged.
     #[error("it cannot be read")]
     Read(#[source] io::Error),
-    /// A line that means nothing, or is longer than any can be.
+    /// A line without a meaning, or a longer one than any can be.
     #[error("line {line}, at byte {offset} of what it expands to: {why}")]
     Invalid {
         /// The line's number, from 0.
@@ -138,10 +138,10 @@ pub enum StreamFault {
     /// It asks for more than a limit allows.
     #[error("it exceeds a limit")]
     Limit(#[source] Exceeded),
-    /// The tar that it describes is none, or is damaged.
+    /// What it describes is not a tar, or is damaged.
     #[error("the tar that it describes is damaged")]
     Tar(#[source] TarError),
-    /// It is not what other members say of it.
+    /// It contradicts other members.
     #[error("{0}")]
     Wrong(String),
 }

@@ -5,14 +5,14 @@
 //! for each body where its bytes are: in the flat tar under a path, or in a store of what the flat tar
 //! lacks, compressed.
 //!
-//! Threats, and what is done about them (the file may come from anybody):
+//! Threats, and what is done about them (the file may come from anywhere):
 //!
 //! - *Another version, another file*: the first member says what it is; versions, members and keys
 //!   that are not known are refused by name.
 //! - *Names*: members are found in the file's own table and are never made paths of a file system.
 //! - *Bombs*: lines and members of the store have limits and are read one at a time; everything that is
 //!   decoded counts, each time that it is (`account.rs`).
-//! - *Lies*: nothing here is believed to be what it claims. Layers are verified against diff IDs,
+//! - *Lies*: nothing here is trusted to be what it claims. Layers are verified against diff IDs,
 //!   everything else against SHA-256 sums, when they are put together.
 
 mod account;

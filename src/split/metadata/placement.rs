@@ -16,11 +16,11 @@ use crate::source::{Slice, SourceError};
 use crate::tree::{Body, InodeId, Tree};
 
 /// How large a body of the archive may be to become a member of its own; larger ones go to the store,
-/// where they are compressed. Documents become members up to [`Limit::Json`], which whoever rebuilds the
-/// archive goes by as well.
+/// where they are compressed. Documents become members up to [`Limit::Json`], which also
+/// holds when the archive is rebuilt.
 const SMALL: u64 = 1 << 20;
 
-/// The places, as they are given out.
+/// The places that were given out so far.
 pub(super) struct Placement {
     /// The path in the flat tar of every body that is in it as it is: by blob and offset.
     own: HashMap<(usize, u64), Box<[u8]>>,

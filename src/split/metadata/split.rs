@@ -7,7 +7,7 @@
 //! a raw stretch (tar-split stores expanded content, from which the layer cannot be restored), and a
 //! raw stretch is at most [`RAW_LIMIT`] bytes long.
 //!
-//! Threats: a line is at most [`LINE_LIMIT`] bytes; a line that says what this reader does not know is
+//! Threats: a line is at most [`LINE_LIMIT`] bytes; a line with anything that this reader does not know is
 //! refused; positions have to count up from 0.
 
 use std::borrow::Cow;
@@ -342,7 +342,7 @@ impl<R: Read> SplitReader<R> {
             let why = format!("the position is {}, it should be {number}", line.position);
             return Err(invalid(why));
         }
-        // Every entry has a header, so a stream of nothing but entries is an attack on patience.
+        // Every entry has a header, so a stream of entries alone is an attack on the reader's time.
         if number > 64 + self.bytes / 128 {
             return Err(invalid("there are more lines than headers".into()));
         }

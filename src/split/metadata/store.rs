@@ -1,7 +1,7 @@
 //! The bytes that the flat tar lacks: one long string, cut into members of [`PACK`] bytes, each
 //! compressed by zstd. `cat bytes/*.zst | zstd -d` gives the string.
 //!
-//! Threats: a member may expand to [`PACK`] bytes and not to one more.
+//! Threats: a member may expand to [`PACK`] bytes and no more.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::io::{self, Read, Write};
@@ -15,7 +15,7 @@ use crate::base::jobs::{self, Jobs};
 use crate::base::progress::Progress;
 use crate::source::{Compression, Scratch, Slice, Span};
 
-/// What zstd is asked for: most of what it can do is done at its default.
+/// The level of zstd: its default achieves most of what is possible.
 const LEVEL: i32 = 3;
 
 /// How many members are made before they are written.
@@ -118,16 +118,16 @@ const DECODER: u64 = 2 * PACK;
 
 /// A store that is read.
 ///
-/// A member is decoded when it is first wanted. The ones that were used last are held; one that is wanted
-/// again after it was given up goes to a temporary file, so that no member is decoded more than twice,
+/// A member is decoded when it is first needed. Those that were used last are kept; one that is needed
+/// again after it was dropped goes to a temporary file, so that no member is decoded more than twice,
 /// in whichever order its bytes are asked for.
 pub(crate) struct StoreReader<'m> {
     container: &'m Container,
     account: &'m Account,
     len: u64,
     state: Mutex<StoreState>,
-    /// Held while a member is decoded, by its number: two threads that want the same member must not both
-    /// decode it, and two that want different ones seldom wait for each other.
+    /// Held while a member is decoded, by its number: two threads that need the same member must not both
+    /// decode it, and two that need different ones seldom wait for each other.
     decoding: [Mutex<()>; 16],
 }
 
@@ -221,7 +221,7 @@ impl<'m> StoreReader<'m> {
     }
 
     fn state(&self) -> MutexGuard<'_, StoreState> {
-        // What is in it is right at any time, so it does not matter if a thread ended while it had it.
+        // It is consistent at any time, so it does not matter if a thread panicked while it held the lock.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -13,7 +13,7 @@ use crate::tree::nodes::{NodeId, Tree};
 const PODMAN_FILES: [&[&[u8]]; 1] = [&[b"run", b".containerenv"]];
 const PODMAN_DIRECTORIES: [&[&[u8]]; 1] = [&[b"run", b"secrets"]];
 
-/// Names of a container's tree that the engine made and nobody changed.
+/// Names of a container's tree that the engine made and that were not changed.
 #[derive(Clone, Debug, Default)]
 pub struct Additions {
     names: HashSet<NodeId>,
@@ -31,7 +31,7 @@ impl Additions {
     /// mounts files, `etc/mtab`, and directories that `base` lacks, with nothing of their own in
     /// them, where it mounts directories and at `working_dir`.
     ///
-    /// What is there and looks otherwise is the container's own. So are mount points of volumes: a
+    /// Whatever looks different is the container's own. So are mount points of volumes: a
     /// container has them only once it was started, and Docker commits them.
     pub fn find(container: &Tree, base: &Tree, working_dir: &[u8]) -> Self {
         let mut found = Self::default();

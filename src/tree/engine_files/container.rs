@@ -65,7 +65,7 @@ impl Tree {
         }
         add.put(MTAB, Body::Symlink(MTAB_TARGET.into()), 0o777);
         add.working_directory(working_dir);
-        // The empty files need bytes to point at, if only none.
+        // The empty files need a layer to point at, even one without bytes.
         if let Some(none) = self
             .layers
             .first()
