@@ -25,7 +25,7 @@
 //! ```
 //!
 //! The modules have the rest, and [`Options`] says how much an archive may ask for, how many threads work
-//! and who hears of progress.
+//! and where progress is reported.
 //!
 //! The modules stand in the order in which bytes flow through them; a module uses only those above
 //! it. `docs/architecture.md` says why each boundary is where it is.

@@ -1,7 +1,7 @@
-//! What stands in several rooms, once.
+//! What several rooms use, once.
 
-/// How many bytes are read, hashed, decoded or copied at a time: enough that a call of the system does not
-/// count, and few enough that they stay in the cache of a core.
+/// How many bytes are read, hashed, decoded or copied at a time: so many that a system call costs little
+/// in comparison, and few enough that they stay in the cache of a core.
 pub const BUFFER: usize = 256 << 10;
 
 /// What begins the name of a whiteout (image-spec `layer.md#whiteouts`).

@@ -1,7 +1,7 @@
 //! Text and names from archives, as people may see them.
 //!
-//! An archive is made by somebody else, and what it holds must not act on a terminal or deceive its
-//! reader. What would is escaped:
+//! Archives come from other people, and what they hold must not act on a terminal or deceive its
+//! reader. What would do so is escaped:
 //!
 //! | Shown | Stands for |
 //! |---|---|
@@ -13,7 +13,7 @@
 //! [`name`] escapes names, which are bytes. No two names look alike, and [`readings`] reads a name in
 //! this form again. [`text`] escapes text, which keeps its backslashes.
 //!
-//! Which characters are not visible is what Unicode says: the general categories `Cc`, `Cf`, `Zl` and
+//! Unicode decides which characters are not visible: the general categories `Cc`, `Cf`, `Zl` and
 //! `Zp`, and the property `Default_Ignorable_Code_Point`.
 
 use std::borrow::Cow;
@@ -149,8 +149,8 @@ fn write_char(out: &mut impl Write, c: char) -> fmt::Result {
     }
 }
 
-/// What a name that somebody has given may mean, the likeliest first: the name that is shown so, the
-/// bytes as they stand, and what its escapes stand for if it is not the form in which it is shown
+/// What a name on the command line may mean, the likeliest first: the name that is shown so, the
+/// bytes themselves, and what its escapes mean if it is not the form in which it is shown
 /// (`\xE4`, or `\344` as `tar` and `ls` show bytes).
 pub fn readings(given: &[u8]) -> impl Iterator<Item = Cow<'_, [u8]>> {
     let escapes = given.contains(&b'\\').then(|| unescaped(given)).flatten();
@@ -164,7 +164,7 @@ pub fn readings(given: &[u8]) -> impl Iterator<Item = Cow<'_, [u8]>> {
     all.into_iter().flatten()
 }
 
-/// What the escapes in `given` stand for; `None` if a backslash begins none.
+/// What the escapes in `given` mean; `None` if a backslash begins none.
 fn unescaped(given: &[u8]) -> Option<Vec<u8>> {
     let mut bytes = Vec::with_capacity(given.len());
     let mut rest = given;

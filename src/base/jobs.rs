@@ -19,7 +19,7 @@ const MOST: NonZeroUsize = NonZeroUsize::new(64).expect("64 is not zero");
 pub struct Jobs(NonZeroUsize);
 
 impl Jobs {
-    /// As many as are asked for, but not more than are of use: 64, or one for each core where there are
+    /// As many as are asked for, but not more than are useful: 64, or one for each core where there are
     /// more cores. What a thread does never depends on their number.
     pub fn new(count: NonZeroUsize) -> Self {
         Self(count.min(MOST.max(Self::all_cores().0)))
@@ -53,11 +53,11 @@ pub fn map<T: Sync, R: Send>(
     })
 }
 
-/// As [`map`], but each thread takes from the queue what it wants, and works at several items at
-/// once if it likes: `work` is called once by each thread, goes on until the queue is empty, and
+/// As [`map`], but each thread takes items from the queue by itself, and may work at several
+/// at once: `work` is called once by each thread, goes on until the queue is empty, and
 /// returns each result with the number that the queue gave its item.
 ///
-/// The calling thread is one of them. Where the system starts no more threads, those that there are do
+/// The calling thread is one of them. Where the system starts no more threads, the existing ones do
 /// all the work.
 pub fn share<'t, T: Sync, R: Send, C: Into<Cost>>(
     jobs: Jobs,

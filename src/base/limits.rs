@@ -1,10 +1,10 @@
-//! How much an archive may ask for, the whole list.
+//! How much an archive may use: the whole list.
 //!
-//! An archive is made by somebody else. Whatever it says, reading it costs no more than these limits
-//! allow: each stands far above what engines write and far below what hurts a machine. All are
+//! Archives come from other people. Whatever one says, reading it costs no more than these limits
+//! allow: each is far above what engines write and far below what harms a machine. All are
 //! counted per archive or per image, never per process, so that one archive cannot spend what
-//! another one needs. They travel with the opened [`Source`](crate::source::Source), and whoever
-//! trusts an archive may raise them. `docs/security.md` gives the reason of each.
+//! another one needs. They travel with the opened [`Source`](crate::source::Source), and users who
+//! trust an archive may raise them. `docs/security.md` gives the reason of each.
 //!
 //! What is not here cannot be raised, because engines have the same bound: 255 symbolic links for one
 //! path, 255 bytes for one name, 128 levels of JSON.
@@ -22,8 +22,8 @@ pub enum Limit {
     Ratio,
     /// Bytes of memory that one decoder may take: the dictionary of xz, the window of zstd.
     DecoderMemory,
-    /// Work of all decoders together beside the bytes that they give, in units of some four nanoseconds at
-    /// the worst.
+    /// Work of all decoders together beside the bytes that they give, in units of at most about
+    /// four nanoseconds.
     DecoderWork,
     /// Members of the outer tar.
     Members,
@@ -88,7 +88,7 @@ pub enum Unit {
 }
 
 /// How many units of work each stored byte may cost, once it is more than [`Limit::DecoderWork`]: twice
-/// what the slowest format needs at the worst, so that a large archive is not refused for its size.
+/// what the slowest format needs at worst, so that a large archive is not refused for its size.
 const WORK_RATIO: u64 = 512;
 
 #[derive(Clone, Copy)]
@@ -167,7 +167,7 @@ impl Limit {
         self.row().1
     }
 
-    /// What it is where nobody has said otherwise.
+    /// The default.
     pub fn default_value(self) -> u64 {
         self.row().2
     }
@@ -204,8 +204,8 @@ impl FromStr for Limit {
 pub struct Limits([u64; TABLE.len()]);
 
 impl Default for Limits {
-    /// Those that hold where nobody has said otherwise. Only who opens a file may fall back on them:
-    /// everything that reads goes by the limits of what it reads.
+    /// The defaults. Only code that opens a file may fall back on them: everything that reads uses the limits
+    /// of what it reads.
     fn default() -> Self {
         Self(TABLE.map(|row| row.2))
     }
@@ -217,7 +217,7 @@ impl Limits {
         self.0[limit as usize]
     }
 
-    /// Sets `limit`; [`u64::MAX`] is none at all.
+    /// Sets `limit`; [`u64::MAX`] means no limit.
     #[must_use]
     pub const fn with(mut self, limit: Limit, value: u64) -> Self {
         self.0[limit as usize] = value;

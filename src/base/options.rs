@@ -1,5 +1,5 @@
-//! What every entry of the library is told: how much an archive may ask for, how many threads work, and
-//! who hears of progress.
+//! What every entry point of the library takes: how much an archive may use, how many threads work, and
+//! where progress is reported.
 
 use super::jobs::Jobs;
 use super::limits::Limits;
@@ -7,7 +7,7 @@ use super::progress::{Progress, Silent};
 
 /// How to open an archive and how to work on it.
 ///
-/// The defaults are the limits of `docs/security.md`, one thread for each core, and nobody who hears of
+/// The defaults are the limits of `docs/security.md`, one thread for each core, and no report of
 /// progress. Limits count when an archive is opened: they travel with it, so that whatever is read
 /// from it later is bound by the limits that it was opened with.
 ///
@@ -24,11 +24,11 @@ use super::progress::{Progress, Silent};
 /// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Options<'p> {
-    /// How much the archive may ask for.
+    /// How much the archive may use.
     pub limits: Limits,
     /// How many threads work at once. No result depends on it.
     pub jobs: Jobs,
-    /// Who hears how far long work has come.
+    /// Where the progress of long work is reported.
     pub progress: &'p dyn Progress,
 }
 

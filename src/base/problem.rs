@@ -1,7 +1,7 @@
-//! Problems: claims of an archive that do not hold.
+//! Problems: claims of an archive that are not true.
 //!
 //! A problem is data, not an error: an archive with problems still opens, `verify` lists them all,
-//! and the reading commands show those that touch what they print. An error means that something
+//! and the reading commands show those that concern what they print. An error means that something
 //! could not be done at all.
 
 use std::fmt;
@@ -70,10 +70,10 @@ codes! {
     LayerCorrupt = "layer-corrupt",
     /// Bytes follow what should be the end.
     TrailingData = "trailing-data",
-    /// `manifest.json`, `index.json`, a manifest, `repositories` or `oci-layout` is not what its
-    /// format asks for.
+    /// `manifest.json`, `index.json`, a manifest, `repositories` or `oci-layout` does not have its
+    /// format.
     ManifestInvalid = "manifest-invalid",
-    /// A config is not what its format asks for.
+    /// A config does not have its format.
     ConfigInvalid = "config-invalid",
     /// `manifest.json`, `index.json` and `repositories` describe different images.
     DescriptionsDisagree = "descriptions-disagree",
@@ -131,14 +131,14 @@ impl fmt::Display for Code {
     }
 }
 
-/// One claim that does not hold, and where.
+/// One claim that is not true, and where.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Problem {
     /// How bad it is.
     pub severity: Severity,
     /// What kind it is.
     pub code: Code,
-    /// What it is and what follows from it, for people; a sentence without a full stop.
+    /// What it is and its consequences, for people; a sentence without a full stop.
     pub message: String,
     /// The position of the image in the archive that it is about.
     pub image: Option<usize>,

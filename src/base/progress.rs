@@ -1,12 +1,12 @@
-//! How far long work has come, told without knowing who listens.
+//! Progress of long work, reported without knowing to whom.
 //!
-//! The library reports through these traits; the command line draws bars, everybody else passes
+//! The library reports through these traits; the command line draws bars, other callers pass
 //! [`Silent`].
 
 use std::fmt::Debug;
 use std::io::{self, Read};
 
-/// Hears of pieces of work that take a while. Shared between the threads that do them.
+/// Receives reports of pieces of work that take a while. Shared between the threads that do them.
 pub trait Progress: Sync + Debug {
     /// A piece of work begins: what it is, for people, and how many bytes it will pass, where known.
     fn begin(&self, what: &str, total: Option<u64>) -> Box<dyn Task>;
@@ -18,7 +18,7 @@ pub trait Task: Send + Sync + Debug {
     fn advance(&self, bytes: u64);
 }
 
-/// Tells a [`Task`] of every byte that is read through it.
+/// Reports every byte that is read through it to a [`Task`].
 #[derive(Debug)]
 pub struct Watched<'t, R> {
     inner: R,
@@ -45,7 +45,7 @@ impl<R: Read> Read for Watched<'_, R> {
     }
 }
 
-/// Tells nobody.
+/// Reports nothing.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Silent;
 

@@ -1,5 +1,5 @@
 //! What commands that write an archive share: where it goes, how it is laid out, what its images are
-//! called and of which time new things are.
+//! called and what time new things have.
 
 use clap::{Args, ValueEnum};
 use imgtar::image::{Name, Reference};

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 /// How much is written at a time, in bytes: a multiple of the 10,240 that tar programs read at a time.
-/// Whoever reads a pipe then finds whole records in it.
+/// A program that reads the pipe then gets whole records.
 const BLOCK: usize = 32 * 10_240;
 
 /// Gathers what is written and passes it on in whole blocks; what is left at the end goes with

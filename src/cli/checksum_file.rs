@@ -101,13 +101,13 @@ impl Sums {
         self.destination.finish()
     }
 
-    /// What it would have been called.
+    /// The path that it was to have.
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 }
 
-/// For whoever gave something else for a checksum file.
+/// For a file that is not a checksum file.
 const WHAT_WRITES_ONE: &str =
     "`sha256sum ARCHIVE` and `imgtar verify --checksum FILE` write checksum files";
 

@@ -32,20 +32,20 @@ pub(crate) struct OutputArg {
 /// An open destination.
 #[derive(Debug)]
 pub(crate) enum Destination {
-    /// A temporary file beside the one that is wanted.
+    /// A temporary file beside the output.
     New {
         file: Unfinished,
         path: PathBuf,
         force: bool,
     },
-    /// Something that is there and no regular file, such as `/dev/null` or a named pipe.
+    /// Something that exists and is not a regular file, such as `/dev/null` or a named pipe.
     Special(Blocks<File>),
     /// Standard output.
     Stdout(Blocks<RawStdout>),
 }
 
 impl OutputArg {
-    /// Opens the destination, before any work is done that it could make useless. It is none of the
+    /// Opens the destination, before any work is done that it could make useless. It is not one of the
     /// command's inputs.
     pub(crate) fn open(&self, files: &Files) -> Result<Destination, Failure> {
         if self.output.is_none() && io::stdout().is_terminal() {
@@ -72,8 +72,8 @@ impl OutputArg {
 }
 
 impl Destination {
-    /// Opens a destination, `-` for standard output, that none of the command's inputs and other outputs
-    /// is, by whatever name.
+    /// Opens a destination, `-` for standard output, that is not one of the command's inputs or other
+    /// outputs, by whatever name.
     pub(crate) fn open(path: &Path, force: bool, files: &Files) -> Result<Self, Failure> {
         let failed = |e| Failure::environment(format!("cannot write to {}", path.display()), &e);
         if path.as_os_str() == "-" {
@@ -141,7 +141,7 @@ impl Destination {
                 .and_then(|()| file.place(&path, force))
                 .map_err(|e| Failure::environment(format!("cannot write {}", path.display()), &e)),
             Self::Special(_) | Self::Stdout(_) => match flushed {
-                // Whoever reads has had enough.
+                // The reader has closed the pipe.
                 Err(error) if is_closed(&error) => Ok(()),
                 flushed => flushed.map_err(|e| Failure::environment("cannot write the output", &e)),
             },
@@ -160,7 +160,7 @@ impl Write for Destination {
 
     fn flush(&mut self) -> io::Result<()> {
         match self {
-            // Nothing is held back.
+            // Nothing is buffered.
             Self::New { .. } => Ok(()),
             Self::Special(file) => file.flush(),
             Self::Stdout(stdout) => stdout.flush(),
@@ -168,7 +168,7 @@ impl Write for Destination {
     }
 }
 
-/// Refuses a symbolic link that leads to no file: at the end it would be in the way.
+/// Refuses a symbolic link that leads to no file: when the output is complete it could not get that name.
 fn refuse_link(path: &Path) -> Result<(), Failure> {
     let Ok(target) = path.read_link() else {
         return Ok(());

@@ -14,7 +14,7 @@ use super::advice::{Advice, size_limit};
 use super::exit::Exit;
 use super::output::Output;
 
-/// How many details stand below a message, candidates among them; an archive may have ten thousand.
+/// How many details are printed below a message, candidates among them; an archive may have ten thousand.
 const DETAILS_SHOWN: usize = 100;
 
 const ERROR: Style = AnsiColor::Red.on_default().bold();
@@ -44,7 +44,7 @@ impl Failure {
         }
     }
 
-    /// The command line cannot be meant.
+    /// The command line makes no sense.
     pub(crate) fn usage(message: impl Into<String>) -> Self {
         Self::new(Exit::Usage, message)
     }
@@ -102,7 +102,7 @@ impl Failure {
         self.exit
     }
 
-    /// Prints it as a warning: what was asked for is done all the same.
+    /// Prints it as a warning: the command goes on.
     pub(crate) fn warn(&self, output: Output) {
         self.print(output, WARNING, "warning");
     }
@@ -136,14 +136,14 @@ impl fmt::Display for Failure {
     }
 }
 
-/// Says something that does not keep the command from answering.
+/// Prints a warning: the command goes on.
 pub(crate) fn warn(output: Output, message: &str) {
     let mut text = String::new();
     line(&mut text, WARNING, "warning", message);
     output.complain(&text);
 }
 
-/// Says what was decided in place of the user.
+/// Prints a note on what was decided for the user.
 pub(crate) fn note(output: Output, message: &str) {
     let mut text = String::new();
     line(&mut text, HINT, "note", message);

@@ -7,11 +7,11 @@ use imgtar::Class;
 /// What the process ends with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Exit {
-    /// Done; or whoever read the answer has seen enough.
+    /// Done; or the reader of the answer has closed the pipe.
     Done,
     /// The answer is no: `verify` found an error.
     No,
-    /// The command line cannot be meant. clap uses the same code.
+    /// The command line makes no sense. clap uses the same code.
     Usage,
     /// The archive is invalid, unsupported, or lacks what was asked for.
     Input,

@@ -1,5 +1,5 @@
-//! The files that a command reads and writes. None is both: whatever a command is told to write over
-//! one of its inputs, by whichever name, is refused before anything is written.
+//! The files that a command reads and writes. None is both: an output that would overwrite
+//! an input, by whatever name, is refused before anything is written.
 //!
 //! Everything in this folder that is read from a file is opened here, and nothing is opened for writing
 //! without the [`Files`] of the command. So no command can forget to compare the two.
@@ -16,7 +16,7 @@ use imgtar::{Archive, Contents, Options};
 use super::error::Failure;
 use super::output;
 
-/// The files that one run of a command has to do with.
+/// The files that one run of a command reads and writes.
 #[derive(Debug, Default)]
 pub(crate) struct Files(Mutex<KnownFiles>);
 
@@ -36,9 +36,9 @@ struct NamedFile {
 /// What makes two files the same, however they are called.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum FilePlace {
-    /// A file that is there.
+    /// A file that exists.
     File(FileId),
-    /// A name that nothing has yet: the directory and the name in it.
+    /// A name that no file has yet: the directory and the name in it.
     Free(FileId, OsString),
 }
 
@@ -90,7 +90,7 @@ fn opened(file: impl std::os::fd::AsFd) -> Option<(FileId, u64)> {
     Some((FileId::of(&metadata)?, metadata.len()))
 }
 
-/// Nothing tells.
+/// Unknown on this system.
 #[cfg(not(unix))]
 fn opened<T>(_: T) -> Option<(FileId, u64)> {
     None
@@ -108,7 +108,7 @@ pub(crate) fn both_from_stdin(first: &str, second: &str) -> Failure {
     .hint("give one of the two by its path")
 }
 
-/// Why an output is refused that is an input too.
+/// Refuses an output that is an input too.
 fn same(output: &str, input: &str) -> Failure {
     Failure::usage(format!(
         "the output would destroy the input: {output} is the same file as {input}"
@@ -118,7 +118,7 @@ fn same(output: &str, input: &str) -> Failure {
 
 impl Files {
     fn known(&self) -> std::sync::MutexGuard<'_, KnownFiles> {
-        // What is noted is right at any moment.
+        // The notes are consistent at any moment.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -130,7 +130,7 @@ impl Files {
         } else {
             (FileId::at(path), path.display().to_string())
         };
-        // What is not there cannot be lost.
+        // A file that does not exist cannot be lost.
         let Some(id) = id else { return Ok(()) };
         if let Some((stdout, len)) = opened(io::stdout())
             && stdout == id
@@ -233,8 +233,8 @@ impl Files {
         Ok(true)
     }
 
-    /// Opens a file of another kind, compressed or not, or standard input for `-`; `what` is wanted on
-    /// it, such as "a rootfs tar".
+    /// Opens a file of another kind, compressed or not, or standard input for `-`; `what` is expected there,
+    /// such as "a rootfs tar".
     pub(crate) fn input(
         &self,
         path: &Path,

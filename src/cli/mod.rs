@@ -101,7 +101,7 @@ impl Command {
     }
 }
 
-/// The environment variable that makes a debug build panic, so that the tests see what becomes of a bug.
+/// The environment variable that makes a debug build panic, so that the tests see how a bug ends.
 const TEST_PANIC: &str = "IMGTAR_TEST_PANIC";
 
 /// Runs the program.

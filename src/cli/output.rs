@@ -47,8 +47,8 @@ impl Output {
         Self { color }
     }
 
-    /// Prints the answer as `print` makes it, so that it never stands in memory whole. A reader that
-    /// has gone away is not a failure.
+    /// Prints the answer as `print` makes it, so that the whole of it is never in memory. A closed
+    /// pipe is not a failure.
     #[expect(clippy::unused_self, reason = "only who was given an output prints")]
     pub(crate) fn answer(
         self,
@@ -57,7 +57,7 @@ impl Output {
         Self::print(io::stdout().lock(), print)
     }
 
-    /// The same for an answer with styles, which are left out where they are not wanted.
+    /// The same for an answer with styles, which are left out where they are turned off.
     pub(crate) fn styled_answer(
         self,
         print: impl FnOnce(&mut dyn Write) -> Result<(), Stop>,
@@ -82,7 +82,7 @@ impl Output {
         }
     }
 
-    /// Prints something other than the answer. If that fails there is nobody left to tell.
+    /// Prints something other than the answer. If that fails it cannot be reported.
     pub(crate) fn complain(self, text: &str) {
         let mut stderr = AutoStream::new(io::stderr().lock(), self.color);
         drop(stderr.write_all(text.as_bytes()));
@@ -106,7 +106,7 @@ pub(crate) fn stdin_is_terminal() -> bool {
     io::stdin().is_terminal()
 }
 
-/// Whether an output was closed by whoever reads it, who has had enough: that is not a failure.
+/// Whether the reader of an output has closed it: that is not a failure.
 pub(crate) fn is_closed(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::BrokenPipe
 }

@@ -18,7 +18,7 @@ const NAME_WIDTH: usize = 28;
 pub(crate) struct Bars(Option<MultiProgress>);
 
 impl Bars {
-    /// Bars, if standard error is a terminal and they are wanted.
+    /// Bars, if standard error is a terminal and they are not turned off.
     pub(crate) fn new(wanted: bool) -> Self {
         let shown = wanted && std::io::stderr().is_terminal();
         Self(

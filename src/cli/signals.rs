@@ -29,8 +29,8 @@ pub(crate) fn forget(path: &Path) {
     }
 }
 
-/// Makes a write beyond `ulimit -f` fail as any write can fail, instead of ending the process without a
-/// word.
+/// Makes a write beyond `ulimit -f` fail as any write can fail, instead of ending the process
+/// silently.
 pub(crate) fn survive_size_limits() {
     system::survive_size_limits();
 }
@@ -80,7 +80,7 @@ mod system {
             for path in unfinished.iter().flat_map(|paths| paths.iter()) {
                 _ = std::fs::remove_file(path);
             }
-            // Whoever waits for the process sees which signal has ended it.
+            // The parent process sees which signal has ended it.
             _ = emulate_default_handler(signal);
             std::process::exit(128 + signal);
         });
@@ -112,7 +112,7 @@ mod system {
         #[test]
         #[cfg(target_os = "linux")]
         fn what_is_ignored_is_known() {
-            // Every program in Rust ignores the one; nobody can ignore the other.
+            // Every program in Rust ignores the one; the other cannot be ignored.
             assert_ne!(super::ignored() & (1 << (SIGPIPE - 1)), 0);
             assert_eq!(super::ignored() & (1 << (SIGKILL - 1)), 0);
         }

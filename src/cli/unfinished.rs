@@ -1,4 +1,4 @@
-//! A file that is written and not yet what it is to be called.
+//! A file that is being written and does not have its name yet.
 
 use std::fs::File;
 use std::io;
@@ -8,13 +8,13 @@ use tempfile::NamedTempFile;
 
 use super::signals::{forget, remembered};
 
-/// A file that is not yet what it is to be called.
+/// A file that does not have its name yet.
 #[derive(Debug)]
 pub(crate) enum Unfinished {
     /// It has no name (`O_TMPFILE`): whatever ends the process, nothing is left.
     #[cfg(target_os = "linux")]
     Unnamed(File),
-    /// It has one of its own, where the file system knows no files without.
+    /// It has one of its own, where the file system has no files without a name.
     Named(NamedTempFile),
 }
 
@@ -27,8 +27,8 @@ impl Unfinished {
         }
     }
 
-    /// A new one. An error is the system's own, without the name of the temporary file, which means
-    /// nothing to anybody.
+    /// A new one. An error is the system's own, without the name of the temporary file, which would
+    /// not help.
     pub(crate) fn in_directory(directory: &Path) -> io::Result<Self> {
         #[cfg(target_os = "linux")]
         if let Some(file) = unnamed::open(directory) {

@@ -18,7 +18,7 @@ pub struct Config {
     pub created: Option<Created>,
     /// Who made it.
     pub author: String,
-    /// A remark of whoever made it.
+    /// A remark of its author.
     pub comment: String,
     /// The version of Docker that made it; engines stopped writing it in version 29.
     pub docker_version: String,

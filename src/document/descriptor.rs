@@ -25,7 +25,7 @@ pub struct Descriptor {
     pub artifact_type: Option<String>,
     /// Where else the blob may be fetched; foreign layers have these.
     pub urls: Vec<String>,
-    /// What its `data` comes to.
+    /// The state of its `data`.
     pub(crate) data: InlineData,
 }
 
@@ -35,7 +35,7 @@ pub(crate) enum InlineData {
     /// There is none.
     #[default]
     Absent,
-    /// It is not base64. Go cannot read the document that the descriptor stands in (`[]byte`).
+    /// It is not base64. Go cannot read the document that the descriptor is in (`[]byte`).
     NotBase64,
     /// It has the digest and the size that the descriptor claims. containerd takes it for the content.
     Fits,

@@ -1,6 +1,6 @@
 //! A config that is being written: a new one, or an existing one with some of it replaced.
 //!
-//! What is not replaced keeps its text and its place, fields that nobody here knows too: other tools
+//! What is not replaced keeps its text and its place, unknown fields too: other tools
 //! put theirs into configs and expect them back. White space between tokens is not kept, and what Go
 //! escapes is escaped.
 //!
@@ -94,7 +94,7 @@ impl ConfigDraft {
     }
 
     /// Starts a config of an image without layers and history, in the form that Docker 26.1 writes
-    /// for `docker import`, less `docker_version`.
+    /// for `docker import`, without `docker_version`.
     pub fn new(platform: &Platform, created: &Created) -> Self {
         let mut draft = Self {
             members: ObjectMembers::default(),
@@ -162,13 +162,13 @@ impl ConfigDraft {
         self.view.created = Some(created.clone());
     }
 
-    /// Sets who made it; nobody if `author` is empty.
+    /// Sets its author; none if `author` is empty.
     pub fn set_author(&mut self, author: &str) {
         self.put_text("author", author);
         author.clone_into(&mut self.view.author);
     }
 
-    /// Sets the remark of whoever made it; none if `comment` is empty.
+    /// Sets the remark of its author; none if `comment` is empty.
     pub fn set_comment(&mut self, comment: &str) {
         self.put_text("comment", comment);
         comment.clone_into(&mut self.view.comment);
@@ -251,7 +251,7 @@ impl ConfigDraft {
         self.view.history.truncate(index);
     }
 
-    /// Takes a field of the config itself out, whatever case its name has: for what is true of the
+    /// Takes a field of the config itself out, whatever case its name has: for what holds for the
     /// original only, such as `container`, `docker_version` or `moby.buildkit.cache.v0`.
     pub fn remove(&mut self, field: &str) {
         self.members.remove(field);

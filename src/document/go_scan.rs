@@ -1,17 +1,17 @@
 //! JSON that Go takes and `serde_json` does not.
 //!
 //! Go nests 10,000 deep (`encoding/json` `maxNestingDepth`), reads numbers of any size where nothing
-//! wants them as numbers, and takes half of a surrogate pair for U+FFFD. This reader is asked only where
-//! the other has failed, so what both refuse is told in the other's words.
+//! needs them as numbers, and takes half of a surrogate pair for U+FFFD. This reader is asked only where
+//! the other has failed, so what both refuse has the other's message.
 //!
 //! Threats: nothing here recurses. What lies deeper than [`KEPT`] is checked and not kept, since no engine
-//! looks there: a document of brackets alone takes no memory but a byte for each open one.
+//! looks there: a document of brackets alone takes no more memory than a byte for each open one.
 
 use super::json::Json;
 
 /// How deep Go reads.
 const DEPTH: usize = 10_000;
-/// How deep values are kept: deeper than any field that somebody reads.
+/// How deep values are kept: deeper than any field that is read.
 const KEPT: usize = 100;
 
 /// Reads the first value of `text`, as Go does, and says where it ends; nothing if Go takes it for a
@@ -229,7 +229,7 @@ impl Scan<'_> {
                 let pair = 0x1_0000 + ((first - 0xd800) << 10) + (second - 0xdc00);
                 return char::from_u32(pair);
             }
-            // The second stands for itself.
+            // The second is a character of its own.
             self.at = behind;
         }
         Some(char::REPLACEMENT_CHARACTER)

@@ -18,7 +18,7 @@ pub struct BuildStep<'h> {
 pub struct Pairing<'h> {
     /// The steps, oldest first.
     pub steps: Vec<BuildStep<'h>>,
-    /// How many entries want a layer although none is left. Docker refuses such an image: "too many
+    /// How many entries need a layer although none is left. Docker refuses such an image: "too many
     /// non-empty layers in History section".
     pub missing_layers: usize,
     /// How many layers no entry made. Docker does not show them. Always 0 without any history,

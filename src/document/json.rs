@@ -42,30 +42,30 @@ pub enum JsonError {
     /// It is text in another encoding than UTF-8, or UTF-8 with a mark that JSON does not have.
     #[error("{0}")]
     Encoding(JsonEncoding),
-    /// Larger than a description of images has reason to be, alone or with those before it.
+    /// Larger than a limit allows, alone or with those before it.
     #[error("it has too much JSON, {size} bytes: {exceeded}")]
     TooLarge {
         /// Its size in bytes.
         size: u64,
-        /// The limit that it runs into.
+        /// The limit that it exceeds.
         exceeded: Exceeded,
     },
-    /// A value has another type than its format asks for.
+    /// A value has another type than its format requires.
     #[error("`{at}` should be {wanted}, it is {found}")]
     Type {
         /// Which value, as a path through the document.
         at: String,
-        /// What the format asks for.
+        /// What the format requires.
         wanted: &'static str,
-        /// What stands there.
+        /// What is there.
         found: String,
     },
-    /// A document is `null`: Go reads nothing from it, and each engine makes something else of that.
+    /// A document is `null`: Go reads nothing from it, and each engine treats that differently.
     #[error("`{at}`: it is null, not {wanted}")]
     Null {
         /// Which value, as a path through the document.
         at: String,
-        /// What the format asks for.
+        /// What the format requires.
         wanted: &'static str,
     },
     /// A value has the right type but breaks its own grammar.

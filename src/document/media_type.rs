@@ -22,7 +22,7 @@ pub(crate) const DOCKER_CONFIG: &str = "application/vnd.docker.container.image.v
 pub(crate) const DOCKER_LAYER: &str = "application/vnd.docker.image.rootfs.diff.tar";
 pub(crate) const DOCKER_LAYER_GZIP: &str = "application/vnd.docker.image.rootfs.diff.tar.gzip";
 
-/// What a blob is, as its descriptor says. Claims are not believed where bytes can be looked at:
+/// What a blob is, as its descriptor says. Claims do not count where bytes can be looked at:
 /// whether a layer is compressed is decided by its first bytes.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum MediaType {

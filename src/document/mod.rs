@@ -2,7 +2,7 @@
 //!
 //! Nothing here knows an archive: a document is bytes that came from somewhere. The reader mirrors Go's
 //! (keys in any case, the last one wins, `null` is absent), because that decides what an engine sees.
-//! Documents are edited as text, so that what nobody here knows survives.
+//! Documents are edited as text, so that unknown fields survive.
 
 mod config;
 pub(crate) mod descriptor;

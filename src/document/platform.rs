@@ -12,14 +12,14 @@ pub struct Platform {
     pub architecture: String,
     /// `v7`, `v8`, …
     pub variant: String,
-    /// The version of Windows that a Windows image wants.
+    /// The version of Windows that a Windows image needs.
     pub os_version: String,
 }
 
 /// Why a text is not a platform.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PlatformError {
-    /// It has another form, or names an architecture that nobody knows.
+    /// It has another form, or names an unknown architecture.
     #[error(
         "`{0}` is not a platform: write os/architecture or os/architecture/variant, such as linux/arm64 or linux/arm/v7, or the architecture alone"
     )]
@@ -29,7 +29,7 @@ pub enum PlatformError {
     SystemAlone(String),
 }
 
-/// A platform that is asked for: `os/architecture[/variant]`, or `architecture[/variant]` for whatever
+/// A platform that is asked for: `os/architecture[/variant]`, or `architecture[/variant]` for any
 /// operating system. Other names of an architecture become Go's, as in containerd's `platforms`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct WantedPlatform {
@@ -136,7 +136,7 @@ impl Platform {
         }
     }
 
-    /// The platform of new images that nobody asked another for: Linux, as it is with engines on other
+    /// The default platform of new images: Linux, as it is with engines on other
     /// systems too, and the architecture that this program runs on.
     pub fn of_new_images() -> Self {
         Self {

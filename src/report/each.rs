@@ -7,7 +7,7 @@ use serde::{Serialize, Serializer};
 use crate::image::Image;
 
 /// Images of an answer, each described when it is its turn: ten thousand images may share one large
-/// config, and their descriptions never stand in memory together. A list in JSON.
+/// config, and their descriptions are never in memory together. A list in JSON.
 pub struct Each<'a, T> {
     images: &'a [&'a Image],
     describe: Describe<'a, T>,

@@ -118,8 +118,8 @@ pub struct Images<'a> {
 }
 
 impl<'a> Images<'a> {
-    /// Describes some images of an archive. Their `containerd_id` is what `set` knows: whoever wants it of
-    /// compressed layers has called [`crate::layer::hash_members`].
+    /// Describes some images of an archive. Their `containerd_id` is what `set` knows: for compressed
+    /// layers [`crate::layer::hash_members`] has to be called before.
     pub fn new(
         archive: &Contents,
         set: &'a ImageSet,

@@ -31,7 +31,7 @@ pub struct Inspect<'a> {
     pub artifacts: Vec<InspectArtifact>,
     /// Manifests that an index names and the archive does not hold.
     pub absent: Vec<InspectAbsent>,
-    /// What the archive claims and what did not hold while its descriptions were read. No layer
+    /// The problems that were found while the archive's descriptions were read. No layer
     /// was hashed for this; `verify` does.
     pub problems: Vec<ProblemRow>,
 }
@@ -94,7 +94,7 @@ pub struct InspectAbsent {
 
 impl<'a> Inspect<'a> {
     /// Describes some images of an archive, and what else it holds. Their `containerd_id` is what `set` knows:
-    /// whoever wants it of compressed layers has called [`crate::layer::hash_members`].
+    /// for compressed layers [`crate::layer::hash_members`] has to be called before.
     pub fn new(
         archive: &Contents,
         set: &'a ImageSet,

@@ -72,8 +72,8 @@ pub struct LayerRow {
 
 impl<'a> Layers<'a> {
     /// Describes the layers of some images. `computed` holds, for each image in order, the diff IDs of
-    /// the layers that claim none; `driver` is that of a store of Docker's, if it is to be said where it
-    /// keeps each layer.
+    /// the layers that claim none; `driver` is that of a store of Docker's, to say where it keeps each
+    /// layer.
     pub fn new(
         picked: &'a [&'a Image],
         measures: &'a Measures,

@@ -14,7 +14,7 @@ use crate::image::Layer;
 use crate::layer::{LayerError, walk_layer};
 use crate::tree::{Body, InodeId, LayerPath, NodeId, Tree};
 
-/// What is shown a file; it may break the listing off.
+/// A callback that is shown a file; it may end the listing.
 pub type See<'s> = &'s mut dyn FnMut(&LsEntry, ListingPlace) -> ControlFlow<()>;
 
 /// Files that can be listed, as often as they are asked for.
@@ -27,7 +27,7 @@ pub trait Listing {
     fn each(&self, see: See<'_>) -> Result<(), LayerError>;
 }
 
-/// Where a file stands in a drawing of the tree.
+/// Where a file is in a drawing of the tree.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ListingPlace {
     /// How deep: 0 for what was asked for.
@@ -93,7 +93,7 @@ struct Start {
 }
 
 impl<'t> TreeListing<'t> {
-    /// Lists what `starts` are and lead to, each with the path that it shall be called by, and what is
+    /// Lists what `starts` are and lead to, each with the path to show for it, and what is
     /// up to `depth` directories below them. The root itself is not shown.
     pub fn new<'p>(
         tree: &'t Tree,
@@ -143,7 +143,7 @@ impl<'t> TreeListing<'t> {
         let mut trails = Vec::with_capacity(self.starts.len());
         for start in 0..self.starts.len() {
             let mut trail = Trail::default();
-            // Nothing breaks it off.
+            // Nothing ends it early.
             _ = self.tour(start, &mut trail, &mut |met, trail| {
                 kept.push(SortedFile {
                     size: met.size,
@@ -335,7 +335,7 @@ struct ShortName<'t> {
 struct Trail<'t> {
     /// Number of the directory above, and name.
     directories: Vec<(u32, &'t [u8])>,
-    /// Those that the way leads through right now; numbered once a name in them is wanted.
+    /// Those that the way leads through right now; numbered once a name in them is needed.
     open: Vec<(u32, &'t [u8])>,
     /// The first names of files that have several.
     firsts: HashMap<InodeId, ShortName<'t>>,
@@ -358,7 +358,7 @@ impl<'t> Trail<'t> {
         }
     }
 
-    /// Appends the path that a name stands for to that of the start.
+    /// Appends the full path of a name to that of the start.
     fn append_path(&self, name: ShortName<'t>, path: &mut Vec<u8>) {
         let Some(last) = name.name else { return };
         let mut parts = vec![last];

@@ -23,7 +23,7 @@ impl Serialize for Text {
     }
 }
 
-/// A JSON document from an archive, printed as it stands there.
+/// A JSON document from an archive, printed verbatim.
 #[derive(Clone, Debug)]
 pub struct Raw(Box<RawValue>);
 

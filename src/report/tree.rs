@@ -41,7 +41,7 @@ pub struct TreeNode {
     pub children: Vec<Self>,
 }
 
-/// What a node is found by: layers are shared by chain ID, or by name where there are no digests.
+/// How a node is found: layers are shared by chain ID, or by name where there are no digests.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Key {
     Chain(String),
@@ -59,7 +59,7 @@ struct Entry {
     images: Vec<String>,
     containerd_ids: Vec<String>,
     children: Vec<usize>,
-    /// What stands in the lists.
+    /// What the lists hold.
     known: HashSet<String>,
 }
 

@@ -1,4 +1,4 @@
-//! `verify`: what holds and what does not.
+//! `verify`: what is true of an archive and what is not.
 
 use serde::Serialize;
 
@@ -31,7 +31,7 @@ impl Verify {
     }
 }
 
-/// What became of one archive.
+/// The outcome for one archive.
 #[derive(Clone, Debug, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct VerifyArchive {
@@ -51,7 +51,7 @@ pub struct VerifyArchive {
     pub images: Vec<VerifyImage>,
     /// Its artifacts.
     pub artifacts: Vec<VerifyArtifact>,
-    /// Everything that does not hold, errors first.
+    /// All problems, errors first.
     pub problems: Vec<ProblemRow>,
     /// What engines would make of it; `null` if it could not be opened at all.
     pub loaders: Option<Vec<VerifyLoader>>,
@@ -77,7 +77,7 @@ pub struct VerifyLoader {
     pub verdict: &'static str,
     /// Why, where it does not simply load.
     pub reason: Option<String>,
-    /// Whether `reason` is what the engine itself says, with `…` for what the archive does not decide, such
+    /// Whether `reason` is what the engine itself says, with `…` for what does not depend on the archive, such
     /// as the name of a temporary directory. Otherwise it is in the words of imgtar.
     pub quoted: bool,
     /// What becomes of each image, in the order of the archive's images.
@@ -131,14 +131,14 @@ impl VerifyLoader {
     }
 }
 
-/// What became of one image.
+/// The outcome for one image.
 #[derive(Clone, Debug, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct VerifyImage {
     /// The image ID.
     pub id: Option<String>,
     /// The image ID that engines with a containerd store print after loading, computed from the bytes of the
-    /// layers where containerd makes a manifest of them; `null` where it cannot be told.
+    /// layers where containerd makes a manifest of them; `null` where it is not known.
     pub containerd_id: Option<String>,
     /// What the archive calls it.
     pub references: Vec<String>,
@@ -146,7 +146,7 @@ pub struct VerifyImage {
     pub layers: Vec<VerifyLayer>,
 }
 
-/// What became of one layer.
+/// The outcome for one layer.
 #[derive(Clone, Debug, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct VerifyLayer {
@@ -162,7 +162,7 @@ pub struct VerifyLayer {
     pub member: Text,
 }
 
-/// What became of one artifact.
+/// The outcome for one artifact.
 #[derive(Clone, Debug, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct VerifyArtifact {
@@ -175,7 +175,7 @@ pub struct VerifyArtifact {
     pub blobs: Vec<VerifyBlob>,
 }
 
-/// What became of one blob of an artifact.
+/// The outcome for one blob of an artifact.
 #[derive(Clone, Debug, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct VerifyBlob {
@@ -189,7 +189,7 @@ pub struct VerifyBlob {
     pub member: Text,
 }
 
-/// One claim that does not hold.
+/// One claim that is not true.
 #[derive(Clone, Debug, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ProblemRow {
@@ -197,7 +197,7 @@ pub struct ProblemRow {
     pub severity: Severity,
     /// What kind it is.
     pub code: Code,
-    /// What it is and what follows from it.
+    /// What it is and its consequences.
     pub message: String,
     /// The ID of the image that it is about.
     pub image: Option<String>,
@@ -245,7 +245,7 @@ impl ProblemRow {
 }
 
 impl VerifyArchive {
-    /// Describes what became of an archive, and judges it by `demands`. `audit` has what was found in each
+    /// Describes the outcome for an archive, and judges it by `demands`. `audit` has what was found in each
     /// image, if that was asked for.
     pub fn new(
         archive: &Contents,

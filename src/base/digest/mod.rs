@@ -21,7 +21,7 @@
 //! wants_image(&diff);
 //! ```
 //!
-//! Nothing here reads files or knows archives.
+//! Nothing here reads files or depends on archives.
 
 mod hashing;
 mod ids;

@@ -1,12 +1,12 @@
 //! The blocks of two SHA-256 streams, compressed at once.
 //!
 //! The one place of the crate with unsafe code, and there is one call of it: into a function that is
-//! compiled for instructions which not every processor has. Nothing in that function is unsafe; it
+//! compiled for instructions that not every processor has. Nothing in that function is unsafe; it
 //! reads and writes by checked references alone, and what it computes is checked against the crate
 //! `sha2` by the tests of [`super::sha256`].
 
 /// Takes the blocks of two streams, of which there are equally many, into their states; `false`, and nothing was
-/// done, where this processor does not do it faster than one after the other.
+/// done, where this processor is not faster at it than one after the other.
 #[cfg(target_arch = "x86_64")]
 pub(super) fn compress(states: [&mut [u32; 8]; 2], blocks: [&[[u8; 64]]; 2]) -> bool {
     // Without optimisation it is far slower than `sha2`, which is always compiled with it.

@@ -3,8 +3,8 @@
 //! The rounds of SHA-256 wait for each other, so a core that has instructions for them is idle for
 //! much of the time. Two streams that know nothing of each other fill each other's gaps: measured on
 //! such a core, two are hashed in 1.35 times the time of one. That needs the state between two
-//! blocks, which is why the blocks are put together here (by the crate `block-buffer`, as `sha2` does it); single streams are compressed by the
-//! crate `sha2`, as everything is where the processor has no such instructions.
+//! blocks, which is why the blocks are put together here (by the crate `block-buffer`, as in `sha2`). The crate `sha2`
+//! compresses single streams, and everything where the processor has no such instructions.
 
 use block_buffer::EagerBuffer;
 use block_buffer::array::Array;
@@ -124,7 +124,7 @@ mod tests {
     }
 
     proptest! {
-        /// However the streams are cut into pieces, both sums are what they are alone.
+        /// However the streams are cut into pieces, both sums are the same as alone.
         #[test]
         fn two_streams_do_not_touch_each_other(
             pieces in proptest::collection::vec((0_usize..700, 0_usize..700), 0..12),

@@ -20,7 +20,7 @@ pub enum Algorithm {
 }
 
 impl Algorithm {
-    /// The name that stands before the colon.
+    /// The name before the colon.
     pub fn name(&self) -> &str {
         match self {
             Self::Sha256 => "sha256",
@@ -54,9 +54,9 @@ pub enum DigestError {
     Encoded {
         /// The algorithm's name.
         algorithm: String,
-        /// What stood after the colon.
+        /// The part after the colon.
         encoded: String,
-        /// How many characters the algorithm wants.
+        /// How many characters the algorithm requires.
         wanted: usize,
     },
 }
@@ -64,7 +64,7 @@ pub enum DigestError {
 /// Identifies bytes by `algorithm:encoded`, as the OCI image specification writes it.
 ///
 /// Validated when it is made: a registered algorithm has lower-case hex of its exact length, so a
-/// digest can be used as a path component without a second look (CVE-2024-3727).
+/// digest can be used as a path component without another check (CVE-2024-3727).
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Digest {
     algorithm: Algorithm,
@@ -148,7 +148,7 @@ impl FromStr for Digest {
     fn from_str(text: &str) -> Result<Self, DigestError> {
         let form = || DigestError::Form(text.chars().take(LONGEST).collect());
         let (name, encoded) = text.split_once(':').ok_or_else(form)?;
-        // No file could be named by a longer one.
+        // No file name can be longer.
         if encoded.is_empty() || text.len() > LONGEST || !encoded.bytes().all(is_encoded_byte) {
             return Err(form());
         }

@@ -42,11 +42,11 @@ fn on_open(path: &str, source: &io::Error) -> Advice {
             "imgtar reads files, not registries or engines; an engine writes one with: docker save -o app.tar {path}"
         ));
     }
-    // What the system says (no such file, permission denied) names the cure.
+    // What the system says (no such file, permission denied) tells what to do.
     Advice::none()
 }
 
-/// `nginx:1.12` is not a path that anybody wrote by mistake.
+/// `nginx:1.12` is hardly a mistyped path.
 fn looks_like_reference(path: &str) -> bool {
     !path.starts_with(['.', '/'])
         && path.contains(':')

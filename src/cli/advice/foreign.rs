@@ -38,7 +38,7 @@ impl File<'_> {
         self.path == "standard input"
     }
 
-    /// Its name for programs that want one.
+    /// Its name for programs that need one.
     fn name(&self) -> String {
         if self.is_stdin() {
             return "FILE".to_owned();
@@ -46,7 +46,7 @@ impl File<'_> {
         word(self.path)
     }
 
-    /// A program that reads it from standard input, less the compression around it.
+    /// A program that reads it from standard input, without the compression around it.
     fn into(&self, program: &str) -> String {
         let undo = match self.compression {
             Compression::None => None,
@@ -84,7 +84,7 @@ impl File<'_> {
         }
     }
 
-    /// The file once more, this time as it should be.
+    /// How to write the file again, as it should be.
     fn anew(&self) -> String {
         match self.wanted {
             WantedFile::Images => format!("docker save -o {} IMAGE", self.name()),

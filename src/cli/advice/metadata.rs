@@ -19,7 +19,7 @@ pub(super) fn on_metadata(error: &MetadataError) -> Advice {
         MetadataError::Version { .. } | MetadataError::Unknown { .. } => Advice::hint(
             "it was written by another version of imgtar; docs/metadata.md describes the format of this one",
         ),
-        // What to raise is said below; the file may be as sound as it is large.
+        // The hint of the limit follows; the file may be sound, and only large.
         MetadataError::Member {
             fault: StreamFault::Limit(_),
             ..

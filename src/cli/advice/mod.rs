@@ -1,7 +1,7 @@
-//! What to do about an error: a hint for whoever reads the message, or the decision that there is none.
+//! What to do about an error: a hint for the reader of the message, or the decision that there is none.
 //!
 //! One file for each group of error enums. No match in here has a `_` arm, and `tests/it/architecture.rs`
-//! sees to that: a new variant does not compile until somebody has decided what a person should do next.
+//! sees to that: a new variant does not compile until it is decided what a person should do next.
 
 mod archive;
 mod foreign;
@@ -20,7 +20,7 @@ use imgtar::base::limits::Exceeded;
 
 use foreign::WantedFile;
 
-/// What stands below an error's message and its causes.
+/// What is printed below an error's message and its causes.
 #[derive(Debug, Default)]
 pub(super) struct Advice {
     /// Lines of their own, such as candidates.
@@ -62,12 +62,12 @@ impl Advice {
         }
     }
 
-    /// The advice on a tar that nobody makes a root file system of on purpose.
+    /// The advice on a tar that is hardly meant to be a root file system.
     pub(super) fn on_looks(path: &str, looks: &Looks) -> Self {
         foreign::on_looks(path, looks)
     }
 
-    /// The message and its causes say everything: nothing is left to be added.
+    /// No hint: the message and its causes say everything.
     fn none() -> Self {
         Self::default()
     }
@@ -95,19 +95,19 @@ impl Advice {
 /// For damage inside the archive.
 const VERIFY: &str = "`imgtar verify` reports everything that is wrong with the archive";
 
-/// For whoever took something else for an image archive.
+/// For a file that was taken for an image archive and is something else.
 const WHAT_WRITES_ONE: &str =
     "an image archive is what `docker save`, `podman save` or `skopeo copy` writes";
 
-/// For whoever took something else for the tar of a root file system.
+/// For a file that was taken for the tar of a root file system and is something else.
 const EXPORTS: &str =
     "`docker export` writes the tar of a container's files, `imgtar flatten` that of an image's";
 
-/// For a file that could be opened and then not be read.
+/// For a file that could be opened but not read.
 const READ_FAILED: &str =
     "the disk or the network under the file failed; copy the file to another disk and try again";
 
-/// For a limit that was met.
+/// For a limit that was exceeded.
 fn allow(exceeded: &Exceeded) -> String {
     format!(
         "if you trust the archive, --limit {}=VALUE raises the limit",

@@ -33,7 +33,7 @@ fn on_change(error: &ChangeError) -> Advice {
         RefusedChange::Instruction => Advice::hint(
             "CMD, ENTRYPOINT, ENV, EXPOSE, HEALTHCHECK, LABEL, ONBUILD, STOPSIGNAL, USER, VOLUME and WORKDIR can change a config",
         ),
-        // Docker's words say what it wants instead.
+        // Docker's message says what it expects instead.
         RefusedChange::Syntax | RefusedChange::Value => Advice::none(),
     }
 }

@@ -166,7 +166,7 @@ impl Args {
         let flattened = match flattened {
             Ok(flattened) => flattened,
             Err(WriteError::Write(error)) if is_closed(&error) => {
-                // Whoever reads has had enough, which is not an error; a file that was asked for and is not
+                // The reader has closed the pipe, which is not an error; a file that was asked for and is not
                 // there is one.
                 if metadata.is_some() {
                     let message = "the output was closed before it was complete, so the metadata was not written";

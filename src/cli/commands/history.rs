@@ -170,7 +170,7 @@ impl Args {
     }
 }
 
-/// An age in words; none for times that nobody can have meant.
+/// An age in words; none for times that cannot be real.
 fn ago(time: Timestamp, now: Timestamp) -> String {
     if time.as_second() <= OLDEST {
         return "N/A".to_owned();

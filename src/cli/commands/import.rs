@@ -133,8 +133,8 @@ fn more(count: usize) -> String {
     }
 }
 
-/// Refuses an image archive: as a layer it would be a directory of blobs, which nobody wants. What only
-/// holds image archives may be wanted as a layer, so that is a warning.
+/// Refuses an image archive: as a layer it would be a directory of blobs, which is of no use. A tar that
+/// contains image archives may be meant as a layer, so that is a warning.
 fn refuse_images(input: &Input, path: &Path, context: &Context) -> Result<(), Failure> {
     // What has more members than any archive is left to the import itself.
     let Ok(archive) = Contents::index(input.clone()) else {

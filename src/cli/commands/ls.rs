@@ -101,7 +101,7 @@ impl Args {
             context.warn_of_problems(loaded);
             return self.print(&sorted, context);
         }
-        // Nothing is printed of a layer that is damaged further on.
+        // Nothing is printed of a layer that has damage further on.
         listing.each(&mut |_, _| ControlFlow::Continue(()))?;
         context.warn_of_problems(loaded);
         self.print(&listing, context)
@@ -181,7 +181,7 @@ pub(super) fn find(
     })
 }
 
-/// A path that names one file as `ls` prints it and another one as it stands means the former.
+/// A path that names one file in the spelling of `ls` and another one byte for byte means the former.
 fn warn_of_namesake(path: &[u8], meant: &[u8], context: &Context) {
     let (path, meant) = (escape::name(path), escape::name(meant));
     let message = format!(
@@ -208,7 +208,7 @@ fn layer(image: &Image, index: usize) -> Result<&Layer, Failure> {
     })
 }
 
-/// The entries of a layer, the largest first. They have to stand in memory for it, so they are counted.
+/// The entries of a layer, the largest first. They have to be in memory for that, so they are counted.
 struct Sorted(Vec<LsEntry>);
 
 impl Sorted {

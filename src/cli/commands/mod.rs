@@ -60,7 +60,7 @@ impl Context {
         }
     }
 
-    /// What the library is told.
+    /// The options for the library.
     pub(super) fn options(&self) -> Options<'_> {
         Options {
             limits: self.limits,
@@ -74,7 +74,7 @@ impl Context {
         Ok(self.files.archive(path, &self.options())??)
     }
 
-    /// Opens what can be read of an archive, for a caller to whom the library's error means something.
+    /// Opens what can be read of an archive, for a caller that handles the library's error itself.
     pub(super) fn open_damaged(
         &self,
         path: &Path,
@@ -82,7 +82,7 @@ impl Context {
         self.files.contents(path, &self.options())
     }
 
-    /// Opens a rootfs tar, compressed or not, or standard input for `-`; `what` is wanted there, such as
+    /// Opens a rootfs tar, compressed or not, or standard input for `-`; `what` is expected there, such as
     /// "the flat tar".
     pub(super) fn open_rootfs(&self, path: &Path, what: &str) -> Result<Input, Failure> {
         let files = &self.files;
@@ -121,12 +121,12 @@ impl Context {
         Ok(hash_members(set, images, self.jobs, &self.progress)?)
     }
 
-    /// Says what does not hold about an answer, a few lines at the most.
+    /// Warns of problems with an answer, in a few lines at most.
     pub(super) fn warn_of_problems(&self, loaded: &Loaded) {
         self.warn_of(loaded, |_| true);
     }
 
-    /// Says what does not hold about an image that was worked on, or about the archive as a whole.
+    /// Warns of problems with the image that was worked on, or with the archive as a whole.
     pub(super) fn warn_of_image(&self, loaded: &Loaded, image: &Image) {
         let of_image = |problem: &Problem| problem.image.is_none_or(|i| i == image.position);
         self.warn_of(loaded, of_image);
@@ -158,7 +158,7 @@ impl Context {
         }
     }
 
-    /// Says what engines would show otherwise of a merged tree.
+    /// Warns of what engines would show differently in a merged tree.
     pub(super) fn warn_of_tree(&self, warnings: &[Warning]) {
         for warning in warnings {
             let path = escape::name(&warning.path);
@@ -208,7 +208,7 @@ pub(super) struct Loaded {
 
 impl Loaded {
     /// The images to show. Of one image for several platforms that of this machine is shown; `output`
-    /// hears of it.
+    /// says so.
     pub(super) fn pick(
         &self,
         arg: &ImageArg,

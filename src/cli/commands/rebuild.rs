@@ -144,7 +144,7 @@ impl Args {
     }
 }
 
-/// Writes the archive as it was, or says what keeps it from coming back.
+/// Writes the archive as it was, or reports why it cannot be restored.
 fn exact(
     metadata: &Container,
     flat: &Input,
@@ -183,7 +183,7 @@ fn note(context: &Context, text: &str) {
         .complain(&format!("{}\n", escape::text(text)));
 }
 
-/// Says what is not as it was; nothing, if all is.
+/// Reports what has changed; nothing, if all is as it was.
 fn report(context: &Context, metadata: &Container, rebuilt: &Rebuilt) {
     report_layers(context, metadata, rebuilt);
     if rebuilt.exact {
@@ -196,7 +196,7 @@ fn report(context: &Context, metadata: &Container, rebuilt: &Rebuilt) {
     }
 }
 
-/// Says which layers are not as they were.
+/// Reports which layers have changed.
 fn report_layers(context: &Context, metadata: &Container, rebuilt: &Rebuilt) {
     let compression = metadata.description().archive.compression;
     if compression != Compression::None {

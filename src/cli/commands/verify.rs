@@ -135,7 +135,7 @@ impl Args {
                 Err(refused) => {
                     let Refused { failure, loaders } = *refused;
                     exit = exit.max(failure.report(context.output));
-                    // Said on standard error already; programs want it in their document.
+                    // Standard error has it already; programs need it in their document.
                     if self.json.json {
                         let problem = unreadable(&failure.to_string());
                         let path = escape::path(path);

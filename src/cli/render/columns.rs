@@ -5,7 +5,7 @@
 //! inside a cell ends the columns to its right, and `docker history` does print line breaks inside
 //! cells. Scripts compare such output, so it is reproduced to the character.
 //!
-//! How wide a column is can be known only at its end, and the rows may be more than should stand in
+//! How wide a column is can be known only at its end, and there may be more rows than should be in
 //! memory. So they are made twice: once to be measured, once to be written.
 
 use std::io::{self, Write};

@@ -8,8 +8,8 @@ use serde_json::ser::{Formatter, Serializer};
 
 use crate::cli::output::Stop;
 
-/// How deep JSON is indented: a tree of layers may be a thousand steps high, and white space would come
-/// to the square of that.
+/// How deep JSON is indented: a tree of layers may be a thousand steps high, and white space would grow
+/// with the square of that.
 const DEEPEST: usize = 64;
 
 /// Writes pretty JSON with a line end, nothing in it that acts on a terminal.
@@ -20,7 +20,7 @@ pub(crate) fn json<T: Serialize + ?Sized>(out: &mut dyn Write, report: &T) -> Re
     write(out, report, true)
 }
 
-/// Writes pretty JSON with a line end, documents of the archive as they stand there.
+/// Writes pretty JSON with a line end, documents of the archive verbatim.
 pub(crate) fn verbatim_json<T: Serialize + ?Sized>(
     out: &mut dyn Write,
     report: &T,

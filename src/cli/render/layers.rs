@@ -61,7 +61,7 @@ pub(crate) struct Form<'l> {
     pub(crate) limits: &'l Limits,
 }
 
-/// One image's layers, base first. On a narrow terminal the columns that people can do without are
+/// One image's layers, base first. On a narrow terminal the less important columns are
 /// left out, the last of [`EXPENDABLE`] last, and then the last column is wrapped.
 pub(super) fn table(out: &mut dyn Write, rows: &[LayerRow], form: Form<'_>) -> Result<(), Stop> {
     let mut table = LayerTable::of(rows, form.columns);
@@ -325,7 +325,7 @@ fn media_type(row: &LayerRow, columns: LayerColumns) -> String {
     cut(end.filter(|_| !columns.whole).unwrap_or(&text), 60, columns)
 }
 
-/// Cuts text to `max` characters unless all of it is wanted.
+/// Cuts text to `max` characters unless all of it is to be shown.
 fn cut(text: &str, max: usize, columns: LayerColumns) -> String {
     // A text may have a megabyte, and be looked at for each of many rows.
     if columns.whole || text.chars().take(max + 1).count() <= max {

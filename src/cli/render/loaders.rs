@@ -8,7 +8,7 @@ use imgtar::report::{VerifyArchive, VerifyLoader};
 use super::layers::short;
 use super::verify::BAD;
 
-/// Several versions of one engine that make the same of an archive.
+/// Several versions of one engine that treat an archive alike.
 struct Alike<'l> {
     loader: &'l VerifyLoader,
     versions: Vec<&'l str>,
@@ -79,7 +79,7 @@ pub(super) fn loaders(out: &mut dyn Write, loaders: &[VerifyLoader]) -> io::Resu
             _ => continue,
         };
         let reason = escape::text(one.loader.reason.as_deref().unwrap_or_default());
-        // Quotation marks stand around what the engine itself says, and nothing else.
+        // Quotation marks enclose what the engine itself says, and nothing else.
         let (open, close) = if one.loader.quoted {
             ("“", "”")
         } else {
@@ -116,7 +116,7 @@ fn left_out(out: &mut dyn Write, one: &Alike<'_>) -> io::Result<()> {
     Ok(())
 }
 
-/// The last word on engines: who does not load it.
+/// The end of the last line: which engines do not load it.
 pub(super) fn refusing(archive: &VerifyArchive) -> String {
     let loaders = archive.loaders.as_deref().unwrap_or_default();
     let all = alike(loaders);

@@ -23,8 +23,8 @@ pub(super) const BAD: Style = AnsiColor::Red.on_default().bold();
 const MIN_WIDTH: u16 = 10;
 const PADDING: u16 = 3;
 
-/// Of one archive a line a layer and a few a problem; of several a line each, and below them what is
-/// wrong with those that something is wrong with. With `quiet` only the latter.
+/// Of one archive a line a layer and a few a problem; of several a line each, and below them the
+/// problems of those that have some. With `quiet` only the latter.
 pub(crate) fn verify(
     out: &mut dyn Write,
     report: &Verify,
@@ -188,7 +188,7 @@ fn one(out: &mut dyn Write, archive: &VerifyArchive, quiet: bool) -> io::Result<
     } else {
         (BAD, "FAILED")
     };
-    // Errors are counted already; what else fails the archive is said.
+    // Errors are counted already; other reasons are named.
     let reasons: Vec<String> = archive
         .failed
         .iter()

@@ -112,7 +112,7 @@ impl<'r> ConfigState<'r> {
         Ok(())
     }
 
-    /// The words to run, behind the shell's own if a shell is to read them.
+    /// The words to run, behind those of the shell if a shell reads them.
     fn command_line(&self, command: &Command) -> Vec<String> {
         let mut line = Vec::new();
         if command.shell {

@@ -119,7 +119,7 @@ impl Instruction {
                 check_trigger(trigger)?;
                 Ok(Self::OnBuild(trigger_text(&node)))
             }
-            // The only one whose flags nobody looks at.
+            // The only one whose flags are not looked at.
             "stopsignal" => one("STOPSIGNAL").map(Self::StopSignal),
             "user" => {
                 let user = one("USER")?;

@@ -8,7 +8,7 @@ use super::words::{Arguments, arguments, split};
 /// How long a line may be, in bytes, as BuildKit's reader has it.
 const LINE_LIMIT: usize = 65_535;
 
-/// An instruction as it stands in the text.
+/// An instruction as written in the text.
 #[derive(Debug)]
 pub(super) struct ParsedLine {
     /// Its name as written.

@@ -3,8 +3,8 @@
 //! All values are joined by newlines and parsed as one Dockerfile: comments, `\` at the end of a line
 //! and `# escape=` work, and an instruction may reach from one value into the next. What is
 //! understood, what is refused and in which words is Docker's (moby
-//! `builder/dockerfile/builder.go` `BuildFromConfig` and BuildKit's `frontend/dockerfile`), held
-//! against Docker 26.1 by `tests/it/change.rs`. `docs/changes.md` describes the instructions.
+//! `builder/dockerfile/builder.go` `BuildFromConfig` and BuildKit's `frontend/dockerfile`), compared
+//! with Docker 26.1 by `tests/it/change.rs`. `docs/changes.md` describes the instructions.
 //!
 //! As in Docker, everything is parsed before anything is applied, and in this order: lines, then
 //! names of instructions, then their arguments; so of several faults the same one is reported.
@@ -36,7 +36,7 @@ pub struct ConfigChanges {
     escape: char,
 }
 
-/// Something that Docker takes without a word and that was hardly meant so.
+/// Something that Docker accepts silently and that was hardly intended.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{place}: {name} {what}")]
 pub struct ChangeDoubt {
@@ -45,7 +45,7 @@ pub struct ChangeDoubt {
     what: &'static str,
 }
 
-/// Where an instruction stands.
+/// Where an instruction is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct LinePlace {
     /// Which of the given changes, from 1.
@@ -68,9 +68,9 @@ pub struct ChangeError {
 /// What about a change is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RefusedChange {
-    /// Its instruction is none that changes a config.
+    /// Its instruction cannot change a config.
     Instruction,
-    /// What stands around or behind the instruction: quotes, words, their number.
+    /// What is around or behind the instruction: quotes, words, their number.
     Syntax,
     /// A value, once its variables are expanded.
     Value,
@@ -176,7 +176,7 @@ impl ConfigChanges {
         })
     }
 
-    /// What Docker takes without a word and was hardly meant so, for people.
+    /// What Docker accepts silently and was hardly intended, for people.
     pub fn doubts(&self) -> &[ChangeDoubt] {
         &self.doubts
     }

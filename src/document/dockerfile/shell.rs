@@ -7,10 +7,10 @@ use std::cell::Cell;
 use super::go::quote;
 use super::pattern::{replace, trim_prefix, trim_suffix};
 
-/// How deep `${…}` may stand in each other.
+/// How deep `${…}` may be nested.
 const DEPTH_LIMIT: usize = 100;
 
-/// How many bytes the words of one set of changes may come to once variables are expanded.
+/// How many bytes the words of one set of changes may have once variables are expanded.
 const EXPANSION_LIMIT: usize = 16 << 20;
 
 /// The variables that can be expanded, and how much of the limit is used up.
@@ -255,7 +255,7 @@ impl Run<'_, '_> {
                     }
                     match self.peek() {
                         None => {}
-                        // These can be escaped; before anything else the escape stands for itself.
+                        // These can be escaped; before anything else the escape character means itself.
                         Some(next) if matches!(next, '"' | '$') || next == c => {
                             self.next();
                             result.push(next);
@@ -311,7 +311,7 @@ impl Run<'_, '_> {
     /// What stands between the braces.
     fn substitution(&mut self) -> Result<String, String> {
         let name = self.name();
-        // Go shows the end of the text as a character that is none.
+        // Go shows the end of the text as a character that does not exist.
         let end = '\u{fffd}';
         let mut operator = self.next().unwrap_or(end);
         let mut written = operator.to_string();

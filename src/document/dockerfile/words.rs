@@ -13,7 +13,7 @@ fn is_blank(c: char) -> bool {
     matches!(c, '\t' | '\u{b}' | '\u{c}' | '\r' | ' ')
 }
 
-/// What people write who mean a JSON array, and what becomes of it.
+/// What people write who mean a JSON array, and how it is read.
 const NO_ARRAY: &str = "begins like a JSON array but is not one, so it is taken as plain text";
 const BEHIND: &str = "has something after its JSON array, which is ignored";
 
@@ -31,7 +31,7 @@ pub(super) struct Arguments {
     pub(super) words: Vec<String>,
     /// Whether they were a JSON array.
     pub(super) json: bool,
-    /// What was hardly meant so.
+    /// What was hardly intended.
     pub(super) doubt: Option<&'static str>,
     /// For `ONBUILD`: whether here-documents of the inner instruction follow.
     pub(super) here_documents: bool,
