@@ -37,7 +37,7 @@ say() { printf 'engines: %s\n' "$*" >&2; }
 die() { say "$*"; exit 1; }
 
 answers() { # URL of a docker host
-    DOCKER_HOST=$1 timeout 10 docker info >/dev/null 2>&1
+    DOCKER_HOST=$1 timeout 30 docker version >/dev/null 2>&1
 }
 
 mounted() { # directory

@@ -204,6 +204,18 @@ impl Config {
         })
     }
 
+    /// What containerd 2 reads of a config to unpack an image: the platform. The layers have to be named too.
+    ///
+    /// # Errors
+    ///
+    /// [`JsonError`] as from [`Self::read`], of these fields alone.
+    pub(crate) fn platform_of(bytes: &[u8]) -> Result<Platform, JsonError> {
+        let json = Json::parse(bytes)?;
+        let root = JsonNode::root(&json, "config");
+        read_rootfs(&root.field("rootfs")?)?;
+        read_platform(&root)
+    }
+
     /// The diff IDs, base first; none if there is no `rootfs`.
     pub fn diff_ids(&self) -> &[DiffId] {
         self.rootfs.as_ref().map_or(&[], |rootfs| &rootfs.diff_ids)

@@ -83,7 +83,7 @@ fn assert_exported(image: &Listing, export: BTreeMap<String, String>, what: &str
 // --- stored exports -------------------------------------------------------------------------------
 
 /// Archives of `testdata/engines` with one image, `app:1`.
-const ONE: [&str; 13] = [
+const ONE: [&str; 20] = [
     "docker20-one.tar",
     "docker20-one.tar.bz2",
     "docker20-one.tar.gz",
@@ -92,28 +92,46 @@ const ONE: [&str; 13] = [
     "docker20-untagged.tar",
     "docker26-one.tar",
     "docker26c-one.tar",
+    "docker28-one.tar",
+    "docker28c-one.tar",
     "podman-docker.tar",
     "podman-oci.tar",
+    "podman58-docker.tar",
+    "podman58-oci.tar",
     "skopeo-docker.tar",
     "skopeo-oci-zstd.tar",
     "skopeo-oci.tar",
+    "skopeo122-docker.tar",
+    "skopeo122-oci-zstd.tar",
+    "skopeo122-oci.tar",
 ];
 
 /// Archives of `testdata/engines` with all images.
-const MULTI: [&str; 4] = [
+const MULTI: [&str; 6] = [
     "docker20-multi.tar",
     "docker26-multi.tar",
     "docker26c-multi.tar",
+    "docker28-multi.tar",
+    "docker28c-multi.tar",
     "v1.tar",
 ];
 
 /// Archives of `testdata/engines` of which no export is stored.
-const WITHOUT: [&str; 8] = [
+const WITHOUT: [&str; 17] = [
     "buildkit-platforms.tar",
+    "buildkit28-artifacts.tar",
+    "buildkit28-docker-zstd.tar",
+    "buildkit28-platforms.tar",
+    "buildkit28-zstd.tar",
     "docker20-export.tar",
     "docker26-heredoc.tar",
     "docker26c-platforms.tar",
+    "docker28c-platform.tar",
+    "docker28c-platforms.tar",
+    "docker28c-pulled.tar",
     "podman-platforms.tar",
+    "podman58-multi.tar",
+    "skopeo122-platforms.tar",
     "tiny-oci.tar",
     "tiny20.tar",
     "tiny26.tar",

@@ -43,6 +43,7 @@ mod properties;
 mod rebuild;
 mod squash;
 mod support;
+mod today;
 mod verify;
 mod whole;
 mod work;

@@ -8,14 +8,14 @@
 //!
 //! Long: one engine's rules, in the order in which it comes to them.
 
-use super::docker::{ConfigFault, config_fault, grammar};
-use super::snapshots::stacks;
+use super::docker::grammar;
+use super::state::{UnpackState, Unread, state, unread_config};
 use super::target::{Named, Sheet};
 use super::{Facts, Outcome, Refusal, because, names, says, shown};
 use crate::archive::{MemberKind, MemberName};
 use crate::base::digest::Digest;
 use crate::base::problem::Code;
-use crate::document::{Descriptor, InlineData, MediaType, Platform};
+use crate::document::{Descriptor, InlineData, Platform};
 use crate::image::{Image, Leads, Listed, TagFault, oci_layout_version};
 
 /// The message where no description is found.
@@ -156,7 +156,7 @@ fn layout(facts: &Facts<'_>, version: StoreVersion, sheet: &mut Sheet) -> Outcom
                 "error walking manifest for …@{}: descriptor is neither a manifest or index",
                 entry.descriptor.digest
             ));
-            failed(version, sheet, None, why)?;
+            failed(version, sheet, None, &Named::default(), why)?;
             continue;
         }
         let named = names::containerd_store(&entry.descriptor);
@@ -197,9 +197,9 @@ fn entry_of_layout(
             let why = missing(descriptor, "manifest");
             // Read from the descriptor, and not found when it is to be unpacked.
             if descriptor.data == InlineData::Fits {
-                failed(version, sheet, None, not_found(&descriptor.digest))
+                failed(version, sheet, None, named, not_found(&descriptor.digest))
             } else {
-                sheet.broken(None, why);
+                sheet.broken(None, named, why);
                 Ok(())
             }
         }
@@ -208,23 +208,30 @@ fn entry_of_layout(
                 return Ok(());
             };
             if !is_there(facts, &descriptor.digest) {
-                sheet.broken(Some(*position), missing(descriptor, "manifest"));
+                sheet.broken(Some(*position), named, missing(descriptor, "manifest"));
                 return Ok(());
             }
             match state(facts, image, version == StoreVersion::V26) {
                 UnpackState::Sound => sheet.loaded(*position, named.clone()),
                 UnpackState::NoConfig => {
-                    let why = "the archive lacks its config: nothing is said, and no container can be made";
-                    sheet.broken(Some(*position), because(why));
+                    let why = because(
+                        "the archive lacks its config: nothing is said, and no container can be made",
+                    );
+                    if is_for_another(descriptor) {
+                        sheet.lost(*position, named, why);
+                    } else {
+                        sheet.broken(Some(*position), named, why);
+                    }
                 }
-                UnpackState::NoLayers(why) => sheet.broken(Some(*position), why),
+                UnpackState::NoLayers(why) => sheet.broken(Some(*position), named, why),
+                UnpackState::OnlyUnpacked(why) => not_created(*position, named, &why, sheet),
                 // Only what is for this machine is unpacked (28.5, 29.7).
                 UnpackState::Stuck(_)
                     if version == StoreVersion::V29 && is_for_another(descriptor) =>
                 {
                     sheet.loaded(*position, named.clone());
                 }
-                UnpackState::Stuck(why) => failed(version, sheet, Some(*position), why)?,
+                UnpackState::Stuck(why) => failed(version, sheet, Some(*position), named, why)?,
             }
             Ok(())
         }
@@ -273,15 +280,22 @@ fn failed(
     version: StoreVersion,
     sheet: &mut Sheet,
     position: Option<usize>,
+    named: &Named,
     why: Refusal,
 ) -> Outcome {
     match version {
         StoreVersion::V26 => Err(why.within("failed to unpack loaded image: ")),
         StoreVersion::V29 => {
-            sheet.broken(position, why.within("Error unpacking image …: …"));
+            sheet.broken(position, named, why.within("Error unpacking image …: …"));
             Ok(())
         }
     }
+}
+
+/// An image that is loaded and unpacked in silence; only making a container fails.
+fn not_created(position: usize, named: &Named, why: &str, sheet: &mut Sheet) {
+    let why = because(format!("no container can be made: {why}"));
+    sheet.broken(Some(position), named, why);
 }
 
 /// Whether the archive holds these bytes, whatever their member is called.
@@ -316,94 +330,30 @@ pub(super) fn lies_elsewhere(facts: &Facts<'_>, digest: &Digest, size: Option<u6
     digests.any(|computed| computed == *digest)
 }
 
-/// What becomes of an image of an OCI layout.
-pub(super) enum UnpackState {
-    Sound,
-    /// Its config is not there.
-    NoConfig,
-    /// None of its layers is a layer: it is not unpacked, and cannot be run.
-    NoLayers(Refusal),
-    /// It cannot be unpacked.
-    Stuck(Refusal),
-}
-
-/// The message for layers that are not layers.
-pub(super) const MISMATCHED: &str = "mismatched image rootfs and manifest layers";
-
-/// What becomes of an image when it is unpacked. `old` is containerd 1.7.
-pub(super) fn state(facts: &Facts<'_>, image: &Image, old: bool) -> UnpackState {
-    let lies = facts.set.is_ok_and(|set| {
-        set.problems.iter().any(|problem| {
-            problem.code == Code::ConfigDigestMismatch && problem.image == Some(image.position)
-        })
-    });
-    if let Some(manifest) = &image.manifest {
-        let config = &manifest.config;
-        let there = image.config.is_some() && !lies;
-        if !there && !is_there(facts, &config.digest) {
-            return match config.data {
-                InlineData::Fits => UnpackState::Stuck(not_found(&config.digest)),
-                InlineData::Absent | InlineData::NotBase64 | InlineData::Differs => {
-                    UnpackState::NoConfig
-                }
-            };
-        }
-        let layers = image
-            .layers
-            .iter()
-            .filter_map(|layer| layer.media_type.as_ref());
-        let known = layers.clone().filter(|known| is_layer(known, old)).count();
-        let all = layers.count();
-        if known == 0 && all > 0 {
-            return UnpackState::NoLayers(says(format!("…{MISMATCHED}")));
-        }
-        if known < all {
-            return UnpackState::Stuck(says(MISMATCHED));
-        }
-    }
-    if image.config.is_none() {
-        return UnpackState::Stuck(match config_fault(facts, image) {
-            ConfigFault::Missing(_) => because("its config cannot be found"),
-            ConfigFault::Unreadable(why) => because(why),
-        });
-    }
-    if let Some(why) = image.view().and_then(|view| view.refused_as_oci.as_ref()) {
-        return UnpackState::Stuck(because(format!("engines cannot read the config: {why}")));
-    }
-    let stacks = facts.stacks.get_or_init(|| stacks(facts));
-    match stacks.get(image.position) {
-        Some(Err(why)) => UnpackState::Stuck(why.clone()),
-        Some(Ok(())) | None => UnpackState::Sound,
-    }
-}
-
-/// Whether containerd takes blobs of a media type for layers (`core/images/mediatypes.go` `IsLayerType`).
-fn is_layer(media_type: &MediaType, old: bool) -> bool {
-    let name = media_type.as_str();
-    let zstd = name.ends_with(".diff.tar.zstd");
-    media_type.is_layer() && !(old && zstd)
-}
-
-fn not_found(digest: &Digest) -> Refusal {
+/// The message for content that is not there.
+pub(super) fn not_found(digest: &Digest) -> Refusal {
     says(format!("content digest {digest}: not found"))
 }
 
 /// A docker archive in Docker's store.
 fn docker(facts: &Facts<'_>, version: StoreVersion, sheet: &mut Sheet) -> Outcome {
-    for image in docker_images(facts)? {
-        match state(facts, image, version == StoreVersion::V26) {
-            UnpackState::Sound => sheet.loaded(image.position, names::familiar(image)),
+    let old = version == StoreVersion::V26;
+    for image in docker_images(facts, old)? {
+        let named = names::containerd_of_manifest_json(image);
+        match state(facts, image, old) {
+            UnpackState::Sound => sheet.loaded(image.position, named),
             UnpackState::NoConfig => {}
+            UnpackState::OnlyUnpacked(why) => not_created(image.position, &named, &why, sheet),
             UnpackState::NoLayers(why) | UnpackState::Stuck(why) => {
-                failed(version, sheet, Some(image.position), why)?;
+                failed(version, sheet, Some(image.position), &named, why)?;
             }
         }
     }
     Ok(())
 }
 
-/// The images of a docker archive, once their parts are found.
-pub(super) fn docker_images<'f>(facts: &Facts<'f>) -> Result<&'f [Image], Refusal> {
+/// The images of a docker archive, once their parts are found. `old` is containerd 1.7.
+pub(super) fn docker_images<'f>(facts: &Facts<'f>, old: bool) -> Result<&'f [Image], Refusal> {
     // Every symbolic link is taken for one to a layer; one step, by name.
     for member in facts.archive.members() {
         if let MemberKind::Symlink(target) = &member.kind {
@@ -424,20 +374,18 @@ pub(super) fn docker_images<'f>(facts: &Facts<'f>) -> Result<&'f [Image], Refusa
     for image in images {
         let config = image.config.as_ref().map(|config| &config.member);
         let found = config.is_none_or(|name| stored(facts, name));
-        if image.config.is_none() || !found {
-            return Err(match (config, config_fault(facts, image)) {
-                // A link that other readers follow, or a name that they clean.
-                (Some(name), _) => says(format!("image config {:?} not found", shown(name))),
-                (None, ConfigFault::Missing(name)) => {
-                    says(format!("image config {name:?} not found"))
-                }
-                (None, ConfigFault::Unreadable(why)) => because(why),
-            });
+        let not_found = |name: &str| Err(says(format!("image config {name:?} not found")));
+        if let Some(name) = config.filter(|_| !found) {
+            // A link that other readers follow, or a name that they clean.
+            return not_found(&shown(name));
         }
-        if let Some(why) = image.view().and_then(|view| view.refused_as_oci.as_ref()) {
-            return Err(because(format!(
-                "unable to resolve platform: engines cannot read the config: {why}"
-            )));
+        match unread_config(facts, image, old) {
+            None | Some(Unread::Beyond(_)) => {}
+            Some(Unread::Missing(name)) => return not_found(&name),
+            Some(Unread::AtAll(why)) if config.is_some() => {
+                return Err(because(format!("unable to resolve platform: {why}")));
+            }
+            Some(Unread::AtAll(why)) => return Err(because(why)),
         }
         for layer in &image.layers {
             if !stored(facts, &layer.member) {

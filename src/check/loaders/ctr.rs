@@ -6,9 +6,9 @@
 //! From 2.0 on it goes another way than before, which is `--local` since.
 
 use super::containerd::{
-    DescribedBy, FILTERED, UnpackState, described, docker_images, is_exactly_for_host, is_there,
-    listed, state,
+    DescribedBy, FILTERED, described, docker_images, is_exactly_for_host, is_there, listed,
 };
+use super::state::{UnpackState, platform_given, state};
 use super::target::{Named, Sheet};
 use super::{Facts, Outcome, Refusal, because, names, says};
 use crate::base::digest::Digest;
@@ -49,9 +49,9 @@ pub(super) fn import(facts: &Facts<'_>, way: CtrWay, sheet: &mut Sheet) -> Outco
 
 fn docker(facts: &Facts<'_>, way: CtrWay, sheet: &mut Sheet) -> Outcome {
     let mut kept = 0;
-    for image in docker_images(facts)? {
+    for image in docker_images(facts, way.local)? {
         // containerd gives the manifest that it makes the platform of the config.
-        if !way.all && !is_exactly_for_host(&image.platform) {
+        if !way.all && !is_exactly_for_host(&platform_given(facts, image)) {
             sheet.passed_over(image.position, "it is for another platform");
             continue;
         }
@@ -75,6 +75,10 @@ fn layout(facts: &Facts<'_>, way: CtrWay, sheet: &mut Sheet) -> Outcome {
         kept += 1;
         let known = &entry.descriptor.media_type;
         if !known.is_manifest() && !known.is_index() {
+            // Later versions ignore it.
+            if !way.local {
+                continue;
+            }
             return Err(because(format!(
                 "index.json lists something of the type `{known}`, which is not an image"
             )));
@@ -107,7 +111,8 @@ fn entry(
     match &entry.leads {
         Leads::Index(below) => {
             let kept = below.iter().filter(|entry| !way.filters(&entry.descriptor));
-            if !way.all && kept.clone().next().is_none() {
+            // Measured: later versions accept an index that is not filtered itself.
+            if way.local && !way.all && kept.clone().next().is_none() {
                 return Err(says(FILTERED));
             }
             for entry in kept {
@@ -115,6 +120,9 @@ fn entry(
             }
             for left_out in below.iter().filter(|entry| way.filters(&entry.descriptor)) {
                 pass_over(left_out, sheet);
+            }
+            if name.is_some() {
+                sheet.other();
             }
             Ok(())
         }
@@ -156,7 +164,7 @@ fn not_found(digest: &Digest) -> Refusal {
 /// Fails where anything of an image is missing or cannot be unpacked.
 fn unpacked(facts: &Facts<'_>, image: &Image, way: CtrWay) -> Outcome {
     match state(facts, image, way.local) {
-        UnpackState::Sound => Ok(()),
+        UnpackState::Sound | UnpackState::OnlyUnpacked(_) => Ok(()),
         UnpackState::NoConfig => {
             let config = image.manifest.as_ref().map(|manifest| &manifest.config);
             Err(config.map_or_else(

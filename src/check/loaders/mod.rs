@@ -22,6 +22,7 @@ mod names;
 mod overlay;
 mod podman;
 mod snapshots;
+mod state;
 mod target;
 
 use std::collections::HashMap;

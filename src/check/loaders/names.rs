@@ -12,12 +12,28 @@ pub(super) fn annotated(descriptor: &Descriptor) -> Option<(&str, bool)> {
     of(IMAGE_NAME, true).or_else(|| of(REF_NAME, false))
 }
 
-/// Docker's own store, and its containerd store where `manifest.json` counts: names are normalised.
+/// Docker's own store: names are normalised.
 pub(super) fn familiar(image: &Image) -> Named {
     let reference = image.names.iter().find_map(Name::reference);
     reference.map_or_else(Named::default, |reference| {
         reference.clone().or_latest().to_string().into()
     })
+}
+
+/// Docker's containerd store where `manifest.json` counts: beside a digest the tag goes.
+pub(super) fn containerd_of_manifest_json(image: &Image) -> Named {
+    let reference = image.names.iter().find_map(Name::reference);
+    reference.map_or_else(Named::default, |reference| {
+        without_tag(&reference.clone().or_latest().to_string()).into()
+    })
+}
+
+/// A name without its tag where it has a digest too.
+fn without_tag(text: &str) -> String {
+    match text.split_once('@') {
+        Some((name, digest)) => format!("{}@{digest}", split_tag(name).0),
+        None => text.to_owned(),
+    }
 }
 
 /// Docker's containerd store with an `index.json`: names are kept as they are, and looked up in full.
@@ -58,7 +74,7 @@ pub(super) fn ctr(descriptor: &Descriptor, local: bool) -> Option<Named> {
 /// `ctr` where `manifest.json` counts.
 pub(super) fn ctr_of_manifest_json(image: &Image) -> Option<Named> {
     let reference = image.names.iter().find_map(Name::reference)?;
-    Some(full(&reference.clone().or_latest()).into())
+    Some(without_tag(&full(&reference.clone().or_latest())).into())
 }
 
 /// `podman load`, of a name as written.
@@ -69,14 +85,10 @@ pub(super) fn podman(text: Option<&str>, image: &Image) -> Named {
             crate::image::Identity::Legacy(_) | crate::image::Identity::Unknown => Named::default(),
         };
     };
-    let text = match text.split_once('@') {
-        // A digest stays, the tag beside it goes.
-        Some((name, digest)) => {
-            let (repository, _) = split_tag(name);
-            format!("{repository}@{digest}")
-        }
-        None if split_tag(text).1.is_none() => format!("{text}:latest"),
-        None => text.to_owned(),
+    let text = match text.contains('@') {
+        true => without_tag(text),
+        false if split_tag(text).1.is_none() => format!("{text}:latest"),
+        false => text.to_owned(),
     };
     if has_domain(&text) {
         text.into()

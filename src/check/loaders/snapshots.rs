@@ -4,8 +4,9 @@
 use std::collections::HashMap;
 use std::rc::Rc;
 
-use super::containerd::{MISMATCHED, lies_elsewhere};
+use super::containerd::lies_elsewhere;
 use super::overlay::{LowerLayers, Rules, UnpackedTree, Unpacker, unpack_onto};
+use super::state::MISMATCHED;
 use super::{
     Facts, Outcome, Refusal, attributes, because, layer_message, pieces, says, wrong_diff_id,
 };

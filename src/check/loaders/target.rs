@@ -142,7 +142,7 @@ impl Verdict {
 pub struct ImageFate {
     /// Whether it is there afterwards, and can be run.
     pub loaded: bool,
-    /// What it is called there; `None` if it is not there, or only has its ID.
+    /// What it is called there, if only to be removed; `None` if it is not there, or only has its ID.
     pub name: Option<String>,
     /// Why it is not there, or a remark about its name.
     pub reason: Option<Refusal>,
@@ -163,6 +163,8 @@ pub struct Loader {
 pub(super) struct Sheet {
     images: Vec<ImageFate>,
     broken: Option<Refusal>,
+    /// Why an image for another platform cannot be run, which counts where no other can.
+    lost: Option<Refusal>,
     /// Whether something is there afterwards that is not an image.
     other: bool,
 }
@@ -177,6 +179,7 @@ impl Sheet {
         Self {
             images: vec![unknown; images],
             broken: None,
+            lost: None,
             other: false,
         }
     }
@@ -202,13 +205,27 @@ impl Sheet {
         }
     }
 
-    /// The engine has the image and cannot run it. `None` is for something that is not one of the archive's images.
-    pub(super) fn broken(&mut self, position: Option<usize>, why: Refusal) {
+    /// The engine has an image for another platform than ours and cannot run it, which matters only if there is
+    /// none for ours.
+    pub(super) fn lost(&mut self, position: usize, named: &Named, why: Refusal) {
         self.other = true;
+        self.unusable(Some(position), named, &why);
+        self.lost.get_or_insert(why);
+    }
+
+    fn unusable(&mut self, position: Option<usize>, named: &Named, why: &Refusal) {
         if let Some(fate) = position.and_then(|position| self.images.get_mut(position)) {
             fate.loaded = false;
+            fate.name.clone_from(&named.name);
             fate.reason = Some(why.clone());
         }
+    }
+
+    /// The engine has the image under this name and cannot run it. `None` is for something that is not one of
+    /// the archive's images.
+    pub(super) fn broken(&mut self, position: Option<usize>, named: &Named, why: Refusal) {
+        self.other = true;
+        self.unusable(position, named, &why);
         // A known reason counts more than an unknown one.
         let known = |why: &Refusal| !matches!(why, Refusal::Unpredicted(_));
         if !self.broken.as_ref().is_some_and(known) && (self.broken.is_none() || known(&why)) {
@@ -250,8 +267,10 @@ impl Sheet {
 
     /// The verdict, once the rules have been gone through.
     pub(super) fn close(mut self, target: LoaderTarget, outcome: super::Outcome) -> Loader {
-        let something = self.other || self.images.iter().any(|fate| fate.loaded);
-        let verdict = match (outcome, self.broken) {
+        let runs = self.images.iter().any(|fate| fate.loaded);
+        let something = self.other || runs;
+        let lost = self.lost.filter(|_| !runs);
+        let verdict = match (outcome, self.broken.or(lost)) {
             (Err(why), _) => {
                 // The same words for each, but not for very many.
                 const MOST: usize = 1_000;
