@@ -10,14 +10,14 @@ use crate::source::{Compression, Decoder, Slice, SliceReader};
 /// How many stored bytes are read at a time.
 const BUFFER: usize = 128 * 1024;
 
-/// Who hears how many stored bytes were read.
+/// Where the number of stored bytes read is reported.
 #[derive(Debug)]
 pub(super) enum Told<'t> {
     /// A task of this layer alone.
     Own(Box<dyn Task>),
     /// A task of several.
     Shared(&'t dyn Task),
-    /// Nobody.
+    /// Nowhere.
     Nobody,
 }
 
@@ -40,7 +40,7 @@ pub(super) struct Decoded<'t> {
     len: u64,
     decoder: Decoder<BufReader<Tee>>,
     told: Told<'t>,
-    /// How many stored bytes it was told of.
+    /// How many stored bytes were reported.
     told_of: u64,
 }
 
@@ -88,7 +88,7 @@ impl<'t> Decoded<'t> {
         LayerError::from_read(error, self.compression, self.position(), self.len)
     }
 
-    /// Fills `buf` with the next bytes, or a part of it; none at the end alone.
+    /// Fills `buf` with the next bytes, or a part of it; returns 0 only at the end.
     pub(super) fn next(&mut self, buf: &mut [u8]) -> Result<usize, LayerError> {
         loop {
             match self.read(buf) {
@@ -125,13 +125,13 @@ impl Read for Decoded<'_> {
 /// What is known when the stored bytes were read to their end.
 #[derive(Debug)]
 pub(super) struct Rest {
-    /// The digest of the stored bytes, if it was wanted.
+    /// The digest of the stored bytes, if it was asked for.
     pub(super) stored: Option<Digest>,
     /// Whether bytes that are not part of the compressed data follow it.
     pub(super) trailing: bool,
 }
 
-/// Digests what is read through it, if a digest is wanted.
+/// Digests what is read through it, if a digest is asked for.
 #[derive(Debug)]
 struct Tee {
     inner: SliceReader,

@@ -55,7 +55,7 @@ impl NewLayer {
     ///
     /// # Errors
     ///
-    /// What the system says of the temporary file.
+    /// An error of the temporary file.
     pub fn new(limits: &Limits) -> io::Result<Self> {
         Ok(Self {
             spool: BufWriter::with_capacity(BUFFER, Spool::new()?),
@@ -68,7 +68,7 @@ impl NewLayer {
     ///
     /// # Errors
     ///
-    /// What the system says of the temporary file.
+    /// An error of the temporary file.
     pub fn finish(self) -> io::Result<(LayerTar, Proof)> {
         let spool = self.spool.into_inner();
         let Spool { file, len } = spool.map_err(io::IntoInnerError::into_error)?;

@@ -1,7 +1,7 @@
 //! Bodies copied from layers to their places in a file, beside a layer's hashing or on their own.
 //!
 //! Systems let one thread at a time write to a file. A thread that hashes a layer does not wait for that:
-//! what it has to write waits, and it goes on hashing.
+//! its output waits, and it goes on hashing.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -16,9 +16,9 @@ use crate::source::{Slice, SourceError, Span};
 use crate::source::{is_copied_to_in_kernel, write_at};
 use crate::tree::TreeError;
 
-/// How many bytes of a layer that is hashed wait in memory at the most while another thread writes.
+/// How many bytes of a layer that is hashed wait in memory at most while another thread writes.
 const WAITING: usize = 1 << 20;
-/// How much the kernel is asked to copy at a time, in bytes: little enough for a bar to move.
+/// How much the kernel is asked to copy at a time, in bytes: few enough for a progress bar to move.
 const KERNEL: u64 = 4 << 20;
 
 /// A stretch of a layer that belongs in the tar.
@@ -33,9 +33,9 @@ pub(super) struct Move {
 /// Whether bytes of a layer are needed after they were written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Afterwards {
-    /// Somebody else reads them.
+    /// Other code reads them.
     Kept,
-    /// Nobody does. If they are in a temporary file, their room goes back to the system, which uses the
+    /// They are not. If they are in a temporary file, their room goes back to the system, which uses the
     /// same pages for the output while they are warm.
     GivenBack,
 }
@@ -50,7 +50,7 @@ impl Afterwards {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct SharedFile<'w> {
     pub(super) file: &'w File,
-    /// Systems let one thread at a time write to a file, and the others wait. Whoever has something else
+    /// Systems let one thread at a time write to a file, and the others wait. A thread that has something else
     /// to do asks for the turn here first.
     pub(super) turn: &'w Mutex<()>,
     pub(super) task: &'w dyn Task,
@@ -59,11 +59,11 @@ pub(super) struct SharedFile<'w> {
 impl SharedFile<'_> {
     /// Waits for the turn.
     fn wait(&self) -> MutexGuard<'_, ()> {
-        // Nothing is in it, so nothing can be wrong with it.
+        // It protects nothing that could be inconsistent.
         self.turn.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes the turn if nobody has it.
+    /// Takes the turn if it is free.
     fn take(&self) -> Option<MutexGuard<'_, ()>> {
         match self.turn.try_lock() {
             Ok(turn) => Some(turn),
@@ -76,7 +76,7 @@ impl SharedFile<'_> {
 /// What belongs in the tar of a layer that is read for its digest.
 #[derive(Debug)]
 pub(super) struct Copying<'w> {
-    /// The number of the digest that is wanted.
+    /// The number of the digest to compute.
     pub(super) number: usize,
     pub(super) layer: &'w Slice,
     pub(super) moves: Vec<Move>,
@@ -206,7 +206,7 @@ pub(super) fn copy_bodies(
             if in_kernel {
                 let _turn = output.wait();
                 copied = rest.copy_in_kernel(file, to + offset);
-                // What goes wrong is found out once more by reading and writing, and told there.
+                // An error occurs again when the bytes are read and written, and is reported there.
                 in_kernel = copied > 0;
             }
             if copied == 0 {

@@ -21,7 +21,7 @@ use crate::tree::{Inode, Tree, TreeError, Warning};
 pub struct FlattenOptions {
     /// Whether every layer is verified against its diff ID on the way.
     pub verify: bool,
-    /// Whether what a created container adds is added, and of which time it is.
+    /// Whether what a created container adds is added, and what time it has.
     pub as_container: Option<Mtime>,
     /// How many threads work at once.
     pub jobs: Jobs,
@@ -34,16 +34,16 @@ pub struct Flattened {
     pub entries: u64,
     /// How many bytes.
     pub bytes: u64,
-    /// What engines would show otherwise.
+    /// What engines would show differently.
     pub warnings: Vec<Warning>,
 }
 
-/// Writes the merged tree of `image` to `out`, a byte after the other.
+/// Writes the merged tree of `image` to `out`, in order.
 ///
 /// # Errors
 ///
 /// [`WriteError`]. What was written until then is worthless: a layer that is not what its diff ID
-/// says is known only at the end.
+/// says is found only at the end.
 pub fn flatten<W: Write>(
     image: &Image,
     out: W,
@@ -68,7 +68,7 @@ pub fn flatten_to_file(
     MergedImage::for_file(image, options, progress)?.write_to_file(file, progress)
 }
 
-/// An image that was merged and not written yet, for those who want to see the tree first.
+/// An image that was merged and not written yet, for callers that need to see the tree first.
 #[derive(Debug)]
 pub struct MergedImage<'i> {
     options: FlattenOptions,
@@ -139,7 +139,7 @@ impl<'i> MergedImage<'i> {
         &self.tree
     }
 
-    /// Writes it to `out`, a byte after the other.
+    /// Writes it to `out`, in order.
     ///
     /// # Errors
     ///
@@ -167,7 +167,7 @@ impl<'i> MergedImage<'i> {
         progress: &dyn Progress,
     ) -> Result<Flattened, WriteError> {
         let (options, tree, mut claims) = (self.options, self.tree, self.claims);
-        // Afterwards the bytes of layers may be gone: what is to be known of them is computed alongside.
+        // Afterwards the bytes of layers may be gone, so digests are computed alongside.
         let wanted: Vec<(usize, Wanted)> = claims
             .open()
             .map(|(layer, wanted)| (layer, wanted.clone()))
@@ -190,7 +190,7 @@ impl<'i> MergedImage<'i> {
     }
 }
 
-/// Refuses an image whose layers nothing vouches for.
+/// Refuses an image whose layers have no diff IDs to verify them against.
 fn require_claims(image: &Image) -> Result<(), TreeError> {
     if matches!(image.identity, Identity::Legacy(_)) {
         return Ok(());

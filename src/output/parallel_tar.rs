@@ -1,8 +1,8 @@
 //! A tar written at known places by several threads at once.
 //!
-//! A walk over the tree says where everything will stand before anything is written. Then one piece of
-//! work writes the headers and the small bodies, in order, and the large bodies are written where they
-//! belong by whoever reads their layer: each layer is read once, for its digest and for its bodies.
+//! A walk over the tree computes all offsets before anything is written. Then one piece of
+//! work writes the headers and the small bodies, in order, and each large body is written to its place
+//! by the thread that reads its layer: each layer is read once, for its digest and for its bodies.
 
 use std::fs::File;
 use std::sync::Mutex;
@@ -18,7 +18,7 @@ use crate::layer::LayerTar;
 use crate::layer::digest::{Outcome, Proof, Request, Wanted, Work, run};
 use crate::source::{ByPlace, Compression, Span};
 
-/// Bodies from this size on, in bytes, are written by whoever reads their layer. Below it a system
+/// Bodies from this size on, in bytes, are written by the thread that reads their layer. Below it a system
 /// call for each costs more than reading the bytes a second time.
 const LARGE: u64 = 32 << 10;
 /// How much of what needs no hash one piece of work copies, in bytes.
@@ -100,8 +100,8 @@ pub(super) struct Placed {
     pub(super) proofs: Vec<Proof>,
 }
 
-/// Writes `entries`, whose bodies are in `layers`, to `file`, which is empty; of the layers that are
-/// `wanted` the digests are computed.
+/// Writes `entries`, whose bodies are in `layers`, to `file`, which is empty; the digests of the layers
+/// in `wanted` are computed.
 pub(super) fn write(
     entries: &Entries<'_>,
     layers: &[LayerTar],

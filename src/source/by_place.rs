@@ -1,4 +1,4 @@
-//! Stretches of bytes that many things share, told apart.
+//! Stretches of bytes that several users share, each once.
 
 use std::collections::HashMap;
 
@@ -6,7 +6,7 @@ use super::Slice;
 use super::file::Place;
 
 /// One thing for each stretch of bytes, in the order in which they came: layers and images share blobs,
-/// and what is done with a blob is to be done once.
+/// and work on a blob is done once.
 #[derive(Clone, Debug)]
 pub(crate) struct ByPlace<T> {
     all: Vec<T>,

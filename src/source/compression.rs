@@ -40,15 +40,15 @@ impl fmt::Display for Compression {
     }
 }
 
-/// How many bytes [`sniff`] wants to see.
+/// How many bytes [`sniff`] needs.
 pub(crate) const MAGIC_LEN: usize = 10;
 
-/// Recognises a compression by its first bytes; names and media types are not asked, because both
-/// lie in the wild.
+/// Recognises a compression by its first bytes; names and media types do not count, because both
+/// are often wrong.
 ///
 /// The magics are those that Docker and containerd test (go-archive
-/// `compression_detect.go`, containerd `core/images/mediatypes.go`). Gzip wants its method byte too,
-/// and bzip2 the level and the block magic, because their short magics could begin a file name in a
+/// `compression_detect.go`, containerd `core/images/mediatypes.go`). For gzip its method byte is needed too,
+/// for bzip2 the level and the block magic, because their short magics could begin a file name in a
 /// tar header.
 pub fn sniff(head: &[u8]) -> Compression {
     if head.starts_with(&[0x1f, 0x8b, 0x08]) {

@@ -16,7 +16,7 @@ pub enum SourceError {
         /// What the system said.
         source: io::Error,
     },
-    /// A directory was given where a file was wanted.
+    /// A directory was given instead of a file.
     #[error("{path} is a directory, not an archive{}", holding(*looks))]
     Directory {
         /// The directory.
@@ -59,7 +59,7 @@ pub enum SourceError {
         path: String,
         /// Which compression.
         compression: Compression,
-        /// How far into the compressed file the decoder had come, in bytes.
+        /// How many bytes of the compressed file the decoder had read.
         offset: u64,
         /// What the decoder said.
         source: io::Error,
@@ -74,7 +74,7 @@ pub enum SourceError {
         /// The compression found inside.
         inner: Compression,
     },
-    /// The outer compression expands beyond all reason: a bomb, or something that should be
+    /// The outer compression expands too far: a bomb, or something that should be
     /// decompressed by hand.
     #[error(
         "{path} cannot be decompressed: its {stored} bytes of {compression} expand beyond a limit"
@@ -86,7 +86,7 @@ pub enum SourceError {
         compression: Compression,
         /// The size of the compressed file, in bytes.
         stored: u64,
-        /// The limit that it runs into.
+        /// The limit that it exceeds.
         #[source]
         exceeded: Exceeded,
     },
@@ -127,7 +127,7 @@ fn damage(error: &io::Error, offset: u64) -> String {
 }
 
 impl SourceError {
-    /// Whether the surroundings failed (the system, the disk) rather than the archive's own bytes.
+    /// Whether the system or the disk failed, and not the archive's own bytes.
     pub fn is_environment(&self) -> bool {
         match self {
             Self::Open { .. } | Self::Read { .. } | Self::Shrank { .. } | Self::Spool { .. } => {

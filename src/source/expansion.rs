@@ -12,8 +12,8 @@ use crate::base::limits::{Exceeded, Limit, Limits};
 /// together stay near the limit.
 const STEP: u64 = 1 << 20;
 
-/// What decoding costs in one format, at the worst, in units of work. A unit is what a fast decoder needs
-/// for one byte that it gives, some four nanoseconds.
+/// What decoding costs in one format at worst, in units of work. A unit is what a fast decoder needs
+/// for one byte that it gives, about four nanoseconds.
 ///
 /// Bytes that come out are counted by themselves, but they are not the whole work. A member can be empty, a
 /// block of deflate can hold nothing but the description of its codes, a chunk of LZMA2 can reset the
@@ -26,7 +26,7 @@ pub(super) struct DecoderCost {
     pub(super) read: u64,
     /// For each byte that is given, more than a fast decoder needs.
     pub(super) given: u64,
-    /// The most that this comes to for each byte that was read.
+    /// The most that this is for each byte that was read.
     pub(super) given_for_read: u64,
 }
 
@@ -48,7 +48,7 @@ struct Parts {
     total: Spent,
 }
 
-/// What decoding came to.
+/// What decoding has cost.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Spent {
     expanded: u64,

@@ -21,7 +21,7 @@ struct Inner {
     base: u64,
     len: u64,
     path: String,
-    /// Whether nobody but this process has the file.
+    /// Whether only this process has the file.
     temporary: bool,
     ledger: Arc<Ledger>,
 }
@@ -30,7 +30,7 @@ struct Inner {
 enum Bytes {
     /// A file of the system.
     File(File),
-    /// What the caller of the library has.
+    /// Bytes of the caller of the library.
     Given(Box<dyn ReadAt>),
 }
 
@@ -125,7 +125,7 @@ impl Source {
         }))
     }
 
-    /// How much the archive may ask for.
+    /// How much the archive may use.
     pub fn limits(&self) -> &Limits {
         self.0.ledger.limits()
     }
@@ -363,7 +363,7 @@ impl Read for SliceReader {
     }
 }
 
-/// A path for messages: `-` means nothing to somebody who reads only the message.
+/// A path for messages: `-` means nothing in a message.
 pub(super) fn label(path: &str) -> String {
     if path == "-" {
         return "standard input".to_owned();
@@ -408,7 +408,7 @@ pub(crate) fn is_copied_to_in_kernel(_: &File) -> bool {
     false
 }
 
-/// Only a hint: where it fails nothing is lost but room.
+/// Only a hint: where it fails only room is lost.
 #[cfg(target_os = "linux")]
 fn discard(file: &File, span: Span) {
     use rustix::fs::{FallocateFlags, fallocate};

@@ -13,7 +13,7 @@ use crate::base::limits::Exceeded;
 use crate::base::options::Options;
 use crate::base::progress::{Progress, Task};
 
-/// An opened archive file: its plain bytes, and what was around them.
+/// An opened archive file: its plain bytes, and the compression around them.
 #[derive(Clone, Debug)]
 pub struct Input {
     source: Source,
@@ -29,7 +29,7 @@ impl Input {
     ///
     /// # Errors
     ///
-    /// [`SourceError`], whichever its variants say.
+    /// [`SourceError`], as its variants say.
     pub fn open(path: &Path, options: &Options<'_>) -> Result<Self, SourceError> {
         let name = escape::path(path);
         let open = |source| SourceError::Open {
@@ -44,7 +44,7 @@ impl Input {
     ///
     /// # Errors
     ///
-    /// [`SourceError`], whichever its variants say.
+    /// [`SourceError`], as its variants say.
     pub fn from_reader(
         bytes: impl ReadAt + 'static,
         name: &str,
@@ -77,7 +77,7 @@ impl Input {
     ///
     /// # Errors
     ///
-    /// [`SourceError`], whichever its variants say.
+    /// [`SourceError`], as its variants say.
     #[cfg(unix)]
     pub fn stdin(options: &Options<'_>) -> Result<Self, SourceError> {
         use std::os::fd::AsFd;
@@ -93,7 +93,7 @@ impl Input {
     ///
     /// # Errors
     ///
-    /// [`SourceError`], whichever its variants say.
+    /// [`SourceError`], as its variants say.
     #[cfg(not(unix))]
     pub fn stdin(options: &Options<'_>) -> Result<Self, SourceError> {
         let task = options.progress.begin("reading standard input", None);

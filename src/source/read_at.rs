@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use super::file::positioned_read;
 
-/// Bytes of a fixed number that any thread may read at any position: where an archive is that is no file
-/// of this system and is not to be copied into one. Implemented for files and for bytes in memory; a
+/// Bytes of a fixed number that any thread may read at any position: for an archive that is not a file
+/// of this system and should not be copied into one. Implemented for files and for bytes in memory; a
 /// program implements it for what it has, such as an object in a store that serves ranges.
 ///
 /// ```
@@ -39,15 +39,15 @@ pub trait ReadAt: Send + Sync {
     ///
     /// # Errors
     ///
-    /// Whatever keeps it from knowing.
+    /// Whatever error its implementation has.
     fn size(&self) -> io::Result<u64>;
 
-    /// Reads into `buf` from `offset` bytes on, and returns how many bytes were read: fewer than `buf` takes
-    /// if it likes, and none only at the end.
+    /// Reads into `buf` from `offset` bytes on, and returns how many bytes were read: possibly fewer than `buf`
+    /// holds, and 0 only at the end.
     ///
     /// # Errors
     ///
-    /// Whatever keeps it from reading. [`io::ErrorKind::Interrupted`] means that it is to be asked again.
+    /// Whatever error its implementation has. [`io::ErrorKind::Interrupted`] means: call it again.
     fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize>;
 }
 

@@ -1,4 +1,4 @@
-//! Taking turns at what would hurt if many did it at once.
+//! Taking turns at work that must not be done by many threads at once.
 
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::{self, ThreadId};

@@ -14,17 +14,17 @@ pub trait Cursor {
     ///
     /// # Errors
     ///
-    /// What the reader below says.
+    /// The error of the reader below.
     fn fill(&mut self, buf: &mut [u8]) -> io::Result<usize>;
 
-    /// Goes `count` bytes further, or to the end; returns how far it went.
+    /// Skips `count` bytes, or to the end; returns how many it skipped.
     ///
     /// # Errors
     ///
-    /// What the reader below says.
+    /// The error of the reader below.
     fn skip(&mut self, count: u64) -> io::Result<u64>;
 
-    /// What the tar may ask for: how large a header may be, how many spans a sparse file may have. A
+    /// How much the tar may use: how large a header may be, how many spans a sparse file may have. A
     /// tar is read within the limits of the file that it came from, so there is no default.
     fn limits(&self) -> &Limits;
 }
@@ -48,7 +48,7 @@ impl<C: Cursor> Cursor for &mut C {
 }
 
 /// How much is read at once around a header. Most files are smaller than this, so one read often
-/// serves several headers; much more would copy bodies that nobody asked for.
+/// serves several headers; much more would copy bodies for nothing.
 const WINDOW: usize = 4 * 1024;
 
 /// Walks an uncompressed stretch by position: bodies are never read, a walk costs O(entries).
@@ -74,7 +74,7 @@ impl Positioned {
         }
     }
 
-    /// Begins `position` bytes into `slice`, where a header stands.
+    /// Begins `position` bytes into `slice`, where a header begins.
     pub fn at(slice: Slice, position: u64) -> Self {
         Self {
             position,
@@ -139,7 +139,7 @@ pub struct Streamed<R> {
 }
 
 impl<R: Read> Streamed<R> {
-    /// Begins where `inner` stands. The tar may ask for what `limits` allow.
+    /// Begins at the position of `inner`. The tar may use what `limits` allow.
     pub fn new(inner: R, limits: &Limits) -> Self {
         Self {
             inner,
@@ -154,7 +154,7 @@ impl<R: Read> Streamed<R> {
     ///
     /// # Errors
     ///
-    /// What the reader below says.
+    /// The error of the reader below.
     pub fn drain(&mut self) -> io::Result<u64> {
         self.skip(u64::MAX)?;
         Ok(self.position)

@@ -1,4 +1,4 @@
-//! What makes bytes no tar.
+//! Why bytes are not a tar.
 
 use std::error::Error;
 use std::{fmt, io};
@@ -59,10 +59,10 @@ pub enum TarFault {
         /// The unsigned sum.
         computed: u32,
     },
-    /// One block of zeros with something other behind it: neither the end nor a header.
+    /// One block of zeros with something else behind it: neither the end nor a header.
     #[error("a single block of zeros is between headers")]
     StrayZeroBlock,
-    /// A numeric field holds no number, or one that is too large.
+    /// A numeric field does not hold a number, or one that is too large.
     #[error("the {field} field is not a usable number")]
     Number {
         /// The field.
@@ -80,7 +80,7 @@ pub enum TarFault {
         /// Where the record begins inside the extended header, in bytes.
         at: usize,
     },
-    /// A PAX record whose value is not a number or time although its key wants one.
+    /// A PAX record whose value is not a number or time although its key requires one.
     #[error("the PAX record `{key}` has an unusable value: `{value}`")]
     PaxValue {
         /// The key.

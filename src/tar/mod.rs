@@ -4,7 +4,7 @@
 //! `archive/tar`, which Docker, containerd, podman and skopeo all link: what Go ignores is ignored
 //! (sizes on links and directories, odd octal, signed checksums, missing padding at the end), what
 //! Go refuses is refused. The `tar` crate is stricter in some of these places and laxer in others,
-//! and each such place is a layer that an engine loads and imgtar would misread; so the crate lends
+//! and in each such place imgtar would misread a layer that an engine loads; so the crate provides
 //! the layout of the block ([`tar::Header`]) and the walk is ours.
 //!
 //! Threats, and what is done about them:
@@ -20,7 +20,7 @@
 //!   (POSIX would apply them; crane re-owns whole images that way).
 //! - *Bytes that are not text*: names, link targets and xattrs stay bytes.
 //!
-//! Nothing here interprets names: `../x` is a name like any other until a layer or an archive asks.
+//! Nothing here interprets names: `../x` is a name like any other until a layer or an archive resolves it.
 
 mod attributes;
 mod block;

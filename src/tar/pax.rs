@@ -8,7 +8,7 @@ use super::walk::Mtime;
 /// The prefix under which engines read extended attributes; no other spelling is read by Go.
 const XATTR: &[u8] = b"SCHILY.xattr.";
 
-/// The records that matter here, each as its last value said.
+/// The records that matter here, each with its last value.
 #[derive(Debug, Default)]
 pub(super) struct Pax {
     pub(super) path: Option<Vec<u8>>,
@@ -51,7 +51,7 @@ impl Pax {
         Ok(pax)
     }
 
-    /// Checks the body of a `g` header. Its values mean nothing, as nothing is done with them.
+    /// Checks the body of a `g` header. Its values are not used.
     pub(super) fn check(bytes: &[u8]) -> Result<(), TarFault> {
         Self::default().records(bytes).map(drop)
     }

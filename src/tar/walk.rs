@@ -17,7 +17,7 @@ const META_PIECE: usize = 1 << 20;
 pub enum Kind {
     /// A regular file (`0`, NUL, GNU sparse `S`).
     File,
-    /// Another name of a file that stands elsewhere (`1`).
+    /// Another name of a file that is elsewhere in the tar (`1`).
     Hardlink,
     /// A symbolic link (`2`).
     Symlink,
@@ -29,7 +29,7 @@ pub enum Kind {
     Directory,
     /// A named pipe (`6`).
     Fifo,
-    /// A PAX global header (`g`); it says nothing of what follows.
+    /// A PAX global header (`g`); it does not apply to what follows.
     Global,
     /// Any other typeflag; engines refuse these in layers.
     Other(u8),
@@ -63,7 +63,7 @@ pub struct Entry {
     pub typeflag: u8,
     /// The name as written.
     pub path: Vec<u8>,
-    /// The link target as written; meaningless unless it is a link, engines leave rubbish there.
+    /// The link target as written; meaningless unless it is a link, some writers leave rubbish there.
     pub link: Vec<u8>,
     /// Permission bits, and whatever else the field holds.
     pub mode: i64,
@@ -118,7 +118,7 @@ impl<C: Cursor> Walker<C> {
         }
     }
 
-    /// The cursor, which stands behind the last header read (or further, if a body was read).
+    /// The cursor, which is behind the last header read (or further, if a body was read).
     pub fn into_cursor(self) -> C {
         self.cursor
     }
@@ -420,7 +420,7 @@ fn plain_entry(header: &Block, header_offset: u64, data_offset: u64) -> Result<E
     })
 }
 
-/// What stands where USTAR has its prefix. GNU headers have times there, but Go before 1.8 wrote a
+/// What is in the place of USTAR's prefix. GNU headers have times there, but Go before 1.8 wrote a
 /// prefix all the same; where the times are none and the text is ASCII, Go reads it as one.
 fn gnu_prefix(header: &Block) -> &[u8] {
     let broken = |field| !header.text(field).is_empty() && header.number(field).is_err();

@@ -49,7 +49,7 @@ impl Claim<'_> {
     }
 }
 
-/// Why a claim does not hold, or cannot be verified.
+/// Why a claim is false, or cannot be verified.
 #[derive(Debug)]
 pub(crate) enum ClaimError {
     /// The bytes are not what is claimed.
@@ -95,7 +95,7 @@ pub(crate) struct Claims<'c> {
 }
 
 impl<'c> Claims<'c> {
-    /// No claim at all.
+    /// Without claims.
     pub(crate) fn none() -> Self {
         Self {
             made: Vec::new(),
@@ -130,7 +130,7 @@ impl<'c> Claims<'c> {
         self.made.push((claim, n));
     }
 
-    /// The layers, by index, whose bytes are still to be read, and what is wanted of them; layers that
+    /// The layers, by index, whose bytes are still to be read, and the digests to compute; layers that
     /// share bytes are reported once.
     pub(crate) fn open(&self) -> impl Iterator<Item = (usize, &Wanted)> {
         let first = |n: usize| self.made.iter().find(move |(_, reading)| *reading == n);
@@ -139,7 +139,7 @@ impl<'c> Claims<'c> {
         readings.filter_map(move |(n, reading)| Some((first(n)?.0.name.layer, &reading.wanted)))
     }
 
-    /// Takes what was proven by whoever read the layers that are [open](Self::open), in their order.
+    /// Takes what was proven of the layers that are [open](Self::open), in their order.
     pub(crate) fn settle(&mut self, proofs: impl IntoIterator<Item = Proof>) {
         let open = self.readings.iter_mut();
         let open = open.filter(|reading| reading.read.is_none());
@@ -152,7 +152,7 @@ impl<'c> Claims<'c> {
     ///
     /// # Errors
     ///
-    /// [`ClaimError`], for the first claim that does not hold or cannot be verified.
+    /// [`ClaimError`], for the first claim that is false or cannot be verified.
     pub(crate) fn check(mut self, jobs: Jobs, progress: &dyn Progress) -> Result<(), ClaimError> {
         let open = |reading: &&Reading<'_>| reading.read.is_none();
         let requests = self.readings.iter().filter(open).map(|reading| Request {
@@ -182,7 +182,7 @@ impl<'c> Claims<'c> {
                     let name = claim.name.clone();
                     return Err(ClaimError::Unread { name, source });
                 }
-                // A reading without an answer is of nobody's.
+                // A reading without an answer has no claim.
                 None => {}
             }
         }

@@ -12,10 +12,10 @@ pub(super) trait Pass {
     /// How many bytes are to come.
     fn left(&self) -> u64;
 
-    /// Reads the next bytes: none at the end alone.
+    /// Reads the next bytes; returns 0 only at the end.
     fn read(&mut self, buf: &mut [u8]) -> Result<usize, Self::Error>;
 
-    /// Whether it takes so much memory by now that no other stream may go on beside it in this thread
+    /// Whether it takes so much memory by now that no other stream may run beside it in this thread
     /// until it has ended.
     fn is_alone(&self) -> bool {
         false
@@ -25,7 +25,7 @@ pub(super) trait Pass {
     fn hashed(&mut self, bytes: &[u8]) -> Result<(), Self::Error>;
 }
 
-/// How work at an item begins.
+/// How work on an item begins.
 pub(super) enum Begun<P, R> {
     /// It is a stream to be digested.
     Pass(P, Hasher),
@@ -49,7 +49,7 @@ pub(super) trait LaneWork<'t, T> {
     /// What reading and hashing so many bytes costs, in the unit of the queue.
     fn cost(&self, bytes: u64) -> u64;
 
-    /// Begins an item, or does it if it is no stream.
+    /// Begins an item, or does it if it is not a stream.
     fn begin(&self, item: &'t T) -> Begun<Self::Pass, Self::Done>;
 
     /// Ends a stream.
@@ -78,7 +78,7 @@ impl<'t, T, P: Pass> Lane<'t, T, P> {
 /// Does `work` with every item on some threads and returns the results in the items' order. Items with
 /// the greatest `cost` are begun first.
 ///
-/// A thread works at two streams at a time, whose bytes are hashed together, which is faster than one
+/// A thread works on two streams at a time, whose bytes are hashed together, which is faster than one
 /// after the other.
 pub(super) fn map<'t, T: Sync, W, C: Into<Cost>>(
     jobs: Jobs,
@@ -197,7 +197,7 @@ mod tests {
         step: usize,
         read_fails: usize,
         use_fails: usize,
-        /// After how many bytes no other stream may go on beside it.
+        /// After how many bytes no other stream may run beside it.
         alone_from: usize,
     }
 
@@ -236,7 +236,7 @@ mod tests {
             if self.offset >= self.from.read_fails {
                 return Err("read");
             }
-            // None but this one goes on, if it wants to be alone.
+            // Only this one goes on, if it has to be alone.
             let now = ALONE.get();
             assert!(now.is_none_or(|from| std::ptr::eq(from, self.from)));
             if self.is_alone() {

@@ -1,15 +1,15 @@
-//! What is proven of bytes, and what is not what it was claimed to be.
+//! What is proven of bytes, and bytes that do not match a claim.
 
 use std::fmt;
 
 use crate::base::digest::{Algorithm, BlobDigest, DiffId, Digest, Hasher};
 
-/// Which digests of a layer's bytes are wanted.
+/// Which digests of a layer's bytes to compute.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Wanted {
     /// The algorithm for the uncompressed bytes. SHA-256 takes the place of one that cannot be computed.
     pub tar: Algorithm,
-    /// The algorithm for the stored bytes, if their digest is wanted. One that cannot be computed is
+    /// The algorithm for the stored bytes, if their digest is needed. One that cannot be computed is
     /// left out.
     pub stored: Option<Algorithm>,
 }
@@ -42,7 +42,7 @@ impl Wanted {
 
 /// The digests of bytes that were read, or written, from the first to the last.
 ///
-/// Only what reads bytes to their end makes one, so whoever has it need not ask whether that was done.
+/// Only what reads bytes to their end makes one, so its holder need not ask whether that was done.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Proof {
     diff_id: DiffId,
@@ -64,7 +64,7 @@ impl Proof {
         &self.diff_id
     }
 
-    /// The digest of the stored bytes, if it was wanted.
+    /// The digest of the stored bytes, if it was asked for.
     pub fn stored(&self) -> Option<&BlobDigest> {
         self.stored.as_ref()
     }
@@ -131,7 +131,7 @@ impl fmt::Display for Claimed {
 /// Which layer it is, for messages.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LayerName {
-    /// The image, for people, where it is not clear which one is meant.
+    /// The image, for people, where there are several.
     pub image: Option<String>,
     /// The layer's index, base first.
     pub layer: usize,
@@ -162,7 +162,7 @@ pub struct Mismatch {
 }
 
 impl Mismatch {
-    /// Compares a claim with what was computed. Digests by two algorithms cannot be compared, and are no
+    /// Compares a claim with what was computed. Digests by two algorithms cannot be compared, and are not a
     /// mismatch.
     pub(crate) fn between(
         name: &LayerName,

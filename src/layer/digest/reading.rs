@@ -12,7 +12,7 @@ use crate::layer::{Allowance, Inventory, LayerError};
 use crate::source::{Compression, Slice, SourceError};
 use crate::tar::{Cursor, Positioned, Streamed, TarError, Walker};
 
-/// What the bytes of a blob came to that should be a layer.
+/// The outcome of reading a blob that should be a layer.
 #[derive(Debug)]
 pub struct LayerReading {
     /// Its digests.
@@ -30,11 +30,11 @@ pub struct LayerReading {
 pub enum Digests {
     /// All of it was read.
     Whole(Proof),
-    /// The compression is damaged behind the end of the tar. Docker does not read that far, others do.
+    /// The compression is damaged behind the end of the tar. Docker does not read that far, other engines do.
     UpToDamage {
         /// The diff ID of what could be decoded, which proves nothing.
         diff_id: DiffId,
-        /// The digest of the stored bytes, if it was wanted.
+        /// The digest of the stored bytes, if it was asked for.
         stored: Option<Digest>,
         /// What is wrong behind the end of the tar.
         fault: LayerError,
@@ -69,7 +69,7 @@ impl LayerReading {
         matches!(&self.digests, Digests::Whole(proof) if proof.size() == 0)
     }
 
-    /// The digest of the stored bytes, if it was wanted.
+    /// The digest of the stored bytes, if it was asked for.
     pub fn stored(&self) -> Option<&Digest> {
         match &self.digests {
             Digests::Whole(proof) => proof.stored().map(BlobDigest::digest),

@@ -16,7 +16,7 @@ use crate::source::{Compression, Slice, SourceError};
 pub(crate) trait Alongside: Sync {
     /// What it remembers from one piece to the next.
     type State;
-    /// What comes of it.
+    /// Its result.
     type Made: Send;
     /// Why it cannot be done, or why the bytes cannot be read.
     type Error: Send;
@@ -67,9 +67,9 @@ pub(crate) struct Request<'r, A = Nothing> {
     pub(crate) bytes: &'r Slice,
     /// How they are compressed.
     pub(crate) compression: Compression,
-    /// Which digests are wanted.
+    /// Which digests to compute.
     pub(crate) wanted: Wanted,
-    /// What it is called while it is under way; none if nobody is to hear of it.
+    /// What progress calls it; none if it is not reported.
     pub(crate) task: Option<String>,
     /// What else is done with the uncompressed bytes.
     pub(crate) alongside: A,
@@ -93,7 +93,7 @@ impl<A: Alongside> Request<'_, A> {
     }
 }
 
-/// What came of a request: a proof and what was made alongside.
+/// The answer to a request: a proof and what was made alongside.
 pub(crate) type Answer<A> = Result<(Proof, <A as Alongside>::Made), <A as Alongside>::Error>;
 
 /// Work for some threads: requests, and what else they have to do.
@@ -104,7 +104,7 @@ pub(crate) enum Work<'r, A, O> {
     Other(O),
 }
 
-/// What came of a piece of [`Work`].
+/// The result of a piece of [`Work`].
 pub(crate) enum Outcome<A: Alongside, D> {
     /// Bytes were read.
     Read(Answer<A>),
@@ -134,7 +134,7 @@ pub(crate) fn prove<'r, A: Alongside + 'r>(
 }
 
 /// Does `work` on several threads, the costliest first, and returns what came of each piece in their
-/// order; `other` does what is no request, and reading and hashing a byte costs `byte`.
+/// order; `other` does what is not a request, and reading and hashing a byte costs `byte`.
 pub(crate) fn run<'t, 'r: 't, A, O, D, C>(
     jobs: Jobs,
     work: &'t [Work<'r, A, O>],
@@ -157,7 +157,7 @@ where
     lanes::map(jobs, work, cost, &queue)
 }
 
-/// How a queue of [`Work`] is worked at.
+/// How a queue of [`Work`] is processed.
 struct Queue<'q, 't, O, D> {
     byte: u64,
     other: &'q (dyn Fn(&'t O) -> D + Sync),

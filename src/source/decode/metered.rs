@@ -18,7 +18,7 @@ pub(super) const SMALL: u64 = 16 << 20;
 pub(super) struct Metered<R> {
     inner: R,
     limits: Limits,
-    /// None where nobody counts.
+    /// None where nothing is counted.
     bound: Option<Bound>,
     turn: Option<Turn>,
 }
@@ -49,7 +49,7 @@ impl<R> Metered<R> {
         self.inner
     }
 
-    /// From here on another price holds.
+    /// From here on bytes have another cost.
     pub(super) fn set_cost(&mut self, cost: DecoderCost) {
         if let Some(bound) = &mut self.bound {
             bound.set_cost(cost);
@@ -93,7 +93,7 @@ impl<R> Metered<R> {
         Ok(())
     }
 
-    /// The error of a decoder that wants more memory than it may have.
+    /// The error of a decoder that needs more memory than it may have.
     pub(super) fn too_much_memory(&self) -> io::Error {
         io::Error::other(self.limits.exceeded(Limit::DecoderMemory))
     }
@@ -128,7 +128,7 @@ impl<R: BufRead> Read for Metered<R> {
     }
 }
 
-/// Reads the first bytes of a member: `wanted` is told what is there and says how many there should be.
+/// Reads the first bytes of a member: `wanted` is given what was read and says how many there should be.
 /// There are fewer where the data ends.
 pub(super) fn read_head<R: BufRead>(
     inner: &mut R,

@@ -58,7 +58,7 @@ fn cost(compression: Compression) -> DecoderCost {
 impl<R: BufRead> Decoder<R> {
     /// Decodes `inner`, which holds `compression` data. It takes no more memory than
     /// [`Limit::DecoderMemory`](crate::Limit::DecoderMemory) allows by default, and gives as much as there
-    /// is: a caller who keeps it goes by [`Slice::decode`](super::Slice::decode).
+    /// is: a caller that has limits uses [`Slice::decode`](super::Slice::decode).
     ///
     /// # Errors
     ///
@@ -93,7 +93,7 @@ impl<R: BufRead> Decoder<R> {
         Ok(Self { kind })
     }
 
-    /// Whether bytes that are no further gzip member follow the last one. Only known once the
+    /// Whether bytes that are not another gzip member follow the last one. Only known once the
     /// decoder was read to its end; always false for other formats.
     ///
     /// Docker 20.10 and 26.1 take such layers, containerd, skopeo and podman refuse them.

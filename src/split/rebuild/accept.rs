@@ -35,18 +35,18 @@ pub struct AcceptOptions<'o> {
     pub created: Timestamp,
     /// A remark for the history; may be empty.
     pub message: &'o str,
-    /// What the new image shall be called; `None` for what the old one is called.
+    /// The names of the new image; `None` for those of the old one.
     pub names: Option<&'o [Name]>,
     /// How many threads work at once.
     pub jobs: Jobs,
 }
 
-/// What became of a flat tar that may have been changed.
+/// The outcome for a flat tar that may have been changed.
 #[derive(Debug)]
 pub enum Accepted {
     /// It was not: [`super::rebuild`] gives the archive.
     Unchanged,
-    /// It is another one and means the same, such as an export, which lacks extended attributes. The
+    /// It has other bytes and the same meaning, such as an export, which lacks extended attributes. The
     /// archive as it was, in a temporary file.
     Equal(Slice, Rebuilt),
     /// The image has one more layer.
@@ -58,7 +58,7 @@ pub enum Accepted {
 pub struct Extended {
     /// The image to write, and what was changed.
     pub committed: Committed,
-    /// What became of the layers below.
+    /// The outcome for the layers below.
     pub rebuilt: Rebuilt,
     /// How many images the archive had; only the changed one is left.
     pub images: usize,

@@ -38,7 +38,7 @@ pub(super) struct RebuiltBlob<'l> {
 
 /// Where the bytes of a blob are.
 enum Bytes {
-    /// They are the plain layer, which is put together when they are wanted.
+    /// They are the plain layer, which is put together when they are needed.
     Plain,
     /// In a temporary file.
     There(Slice),
@@ -130,7 +130,7 @@ fn blob<'l>(
         bytes: Bytes::Plain,
     };
     if !lost.is_empty() {
-        // No diff ID vouches for what is left, so every file is verified against its own sum.
+        // No diff ID covers what is left, so every file is verified against its own sum.
         let mut changes = FlatChanges::default();
         parts.contents(layer, &mut changes)?;
         changes.refuse(parts.flat)?;
@@ -229,13 +229,13 @@ impl<W: Write> Encoder<W> {
     }
 }
 
-/// The encoder of `xz -6`. Its tables are as large as what it may look back on, so that is no more than
-/// there is to look back on: otherwise a thousand layers of a kilobyte cost eight gigabytes of zeroed memory.
+/// The encoder of `xz -6`. Its tables are as large as its dictionary, so the dictionary is no larger than
+/// the data: otherwise a thousand layers of a kilobyte cost eight gigabytes of zeroed memory.
 fn xz(size: u64) -> Result<liblzma::stream::Stream, liblzma::stream::Error> {
     const PRESET: u32 = 6;
-    /// What the preset looks back on, in bytes.
+    /// The dictionary of the preset, in bytes.
     const MOST: u32 = 8 << 20;
-    /// What the format takes at least.
+    /// The smallest dictionary of the format.
     const LEAST: u32 = 4 << 10;
     let dictionary = u32::try_from(size).unwrap_or(MOST).clamp(LEAST, MOST);
     let mut options = liblzma::stream::LzmaOptions::new_preset(PRESET)?;

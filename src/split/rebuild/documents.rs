@@ -1,7 +1,7 @@
-//! Documents that refer to what got another digest: changed in these places alone, never written anew.
+//! Documents that refer to something with a new digest: only these places change; they are never written anew.
 //!
-//! A digest is 64 hex digits wherever it stands (a descriptor, a diff ID, a path in `manifest.json`,
-//! the name of a member), so it can be exchanged in the text; the size beside it in a descriptor is
+//! A digest is 64 hex digits wherever it occurs (a descriptor, a diff ID, a path in `manifest.json`,
+//! the name of a member), so it can be replaced in the text; the size beside it in a descriptor is
 //! found by reading the text as JSON.
 
 use std::borrow::Cow;
@@ -14,7 +14,7 @@ use serde_json::value::RawValue;
 
 use crate::base::digest::Digest;
 
-/// Digests that became others, in hex, and the new sizes.
+/// Digests that changed, in hex, and the new sizes.
 #[derive(Debug, Default)]
 pub(super) struct Renames {
     new: HashMap<String, String>,
@@ -22,7 +22,7 @@ pub(super) struct Renames {
     sizes: HashMap<String, u64>,
 }
 
-/// Documents that refer to each other in a circle, which takes a digest that nobody can make.
+/// Documents that refer to each other in a circle, which no real digests can do.
 #[derive(Debug)]
 pub(super) struct Circle;
 
@@ -38,7 +38,7 @@ impl Renames {
         self.new.get(old).map(|new| &**new)
     }
 
-    /// A text with every digest exchanged that became another.
+    /// A text with every changed digest replaced.
     pub(super) fn apply(&self, text: &[u8]) -> Vec<u8> {
         let mut out = text.to_vec();
         for at in digests(text) {
@@ -101,7 +101,7 @@ fn is_hex(b: u8) -> bool {
 /// How many hex digits a digest has.
 const HEX: usize = 64;
 
-/// Where digests stand in a text: hex digits, exactly as many as a digest has.
+/// Where digests are in a text: hex digits, exactly as many as a digest has.
 fn digests(text: &[u8]) -> impl Iterator<Item = usize> + '_ {
     let mut from = 0;
     std::iter::from_fn(move || {
@@ -172,7 +172,7 @@ pub(super) fn is_description(text: &[u8]) -> bool {
     sound && (known || (tags && any))
 }
 
-/// Whether a value is an object of tags, each with the hex digits of what it stands for: since Docker 25
+/// Whether a value is an object of tags, each with the hex digits of what it names: since Docker 25
 /// that is the diff ID of the image's top layer. `repositories` has such values alone.
 fn is_tags(value: &str) -> bool {
     let (mut ids, mut any) = (true, false);
@@ -209,7 +209,7 @@ fn each_member<'t>(text: &'t str, see: impl FnMut(&str, &'t str)) -> bool {
     json.deserialize_map(Members(see)).is_ok() && json.end().is_ok()
 }
 
-/// A number that becomes another.
+/// A number to be replaced.
 struct Edit {
     from: usize,
     to: usize,

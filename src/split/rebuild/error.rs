@@ -23,7 +23,7 @@ pub enum RebuildError {
     /// The flat tar cannot be read.
     #[error(transparent)]
     Source(#[from] SourceError),
-    /// The flat tar is none.
+    /// The flat tar is not a tar.
     #[error("{path} is not a valid tar")]
     Flat {
         /// The file.
@@ -40,7 +40,7 @@ pub enum RebuildError {
         entry: Vec<u8>,
         /// Where its header begins, in bytes.
         offset: u64,
-        /// The limit that it runs into.
+        /// The limit that it exceeds.
         #[source]
         exceeded: Exceeded,
     },
@@ -56,7 +56,7 @@ pub enum RebuildError {
     Changed {
         /// The flat tar.
         path: String,
-        /// The first things that differ; never empty.
+        /// The first differences; never empty.
         changes: Vec<FlatChange>,
         /// How many differ in all.
         count: u64,
@@ -71,7 +71,7 @@ pub enum RebuildError {
         /// How many there are in all.
         count: u64,
     },
-    /// A layer does not come out as it was, although every file has the bytes it should have.
+    /// A layer is not restored as it was, although every file has the bytes it should have.
     #[error(transparent)]
     Mismatch(#[from] Box<Mismatch>),
     /// The metadata describes more than its own size and that of the flat tar may expand to.
@@ -85,7 +85,7 @@ pub enum RebuildError {
         claimed: u64,
         /// How many bytes both files have.
         stored: u64,
-        /// The limit that it runs into.
+        /// The limit that it exceeds.
         #[source]
         exceeded: Exceeded,
     },
@@ -95,7 +95,7 @@ pub enum RebuildError {
     /// The archive could not be put together, before its image gets one more layer.
     #[error("the archive cannot be put together in {}", std::env::temp_dir().display())]
     SpoolArchive(#[source] io::Error),
-    /// What was put together is no archive.
+    /// What was put together is not an archive.
     #[error(transparent)]
     Archive(#[from] ArchiveError),
     /// What was put together describes no images.
@@ -134,16 +134,16 @@ fn lost(path: &str, bodies: &[LostBody]) -> String {
     )
 }
 
-/// Something that the flat tar has otherwise than it should.
+/// A difference between the flat tar and what it should be.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FlatChange {
     /// The path.
     pub path: Vec<u8>,
-    /// What is otherwise.
+    /// The difference.
     pub what: FlatChangeKind,
 }
 
-/// What is otherwise about a path.
+/// How a path differs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum FlatChangeKind {
@@ -155,7 +155,7 @@ pub enum FlatChangeKind {
     Twice,
     /// It is something else than it should be.
     Type,
-    /// Its content is another.
+    /// Its content differs.
     Content,
     /// Another size, in bytes: what it should be and what it is.
     Size(u64, u64),

@@ -1,4 +1,4 @@
-//! The flat tar: where its bodies are, and whether it is the one that it should be.
+//! The flat tar: where its bodies are, and whether it is the right one.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
@@ -19,13 +19,13 @@ const NAMED: usize = 10;
 /// How many bytes a thread digests before it takes the next ones, unless one body has more.
 const SHARE: u64 = 8 << 20;
 
-/// Stands for a path: the first half of its SHA-256. A flat tar can have names of half a gigabyte, and no
-/// two of them have the same half unless somebody can find that, which nobody can.
+/// A short form of a path: the first half of its SHA-256. A flat tar can have names of half a gigabyte, and no
+/// two of them have the same half: nobody can construct such names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct PathKey([u8; 16]);
 
 impl PathKey {
-    /// That of a path, which has no slash too many.
+    /// That of a path without superfluous slashes.
     pub(super) fn of(path: &[u8]) -> Self {
         let sum: [u8; 32] = Sha256::digest(path).into();
         Self(*sum.first_chunk().expect("16 of 32 bytes"))
@@ -151,7 +151,7 @@ impl FlatTar {
         self.body_at(PathKey::of(path))
     }
 
-    /// The content of the file at the path that `key` stands for.
+    /// The content of the file at the path of `key`.
     pub(super) fn body_at(&self, key: PathKey) -> Option<Slice> {
         let span = self.bodies.get(&key);
         span.map(|&span| self.source.slice(span))
@@ -165,7 +165,7 @@ impl FlatTar {
         }
     }
 
-    /// The bodies of these lengths, wherever they stand, each once and in the tar's order.
+    /// The bodies of these lengths, wherever they are, each once and in the tar's order.
     pub(super) fn of_lengths(&self, lengths: &HashSet<u64>) -> Vec<Slice> {
         let spans = self.bodies.values().chain(&self.hidden);
         let spans: BTreeSet<Span> = spans
@@ -185,7 +185,7 @@ impl FlatTar {
         self.source.label()
     }
 
-    /// Holds names and attributes against those of `tree`. Content is not read here, except that of
+    /// Compares names and attributes with those of `tree`. Content is not read here, except that of
     /// nothing: every file's bytes become part of a layer, and layers are verified against diff IDs.
     pub(super) fn compare(&self, tree: &Tree) -> Result<FlatChanges, RebuildError> {
         let mut changes = FlatChanges::default();
@@ -196,7 +196,7 @@ impl FlatTar {
             if path.is_empty() {
                 return Ok(());
             }
-            // Symbolic links on the way are not followed into what the path does not mean: where the
+            // Symbolic links on the way are not followed: where the
             // tree has one, the entry for it is compared, and what lies below is new.
             let node = tree.at(&path);
             let Some(node) = node else {
@@ -288,7 +288,7 @@ fn clean(path: &[u8]) -> Vec<u8> {
     LayerPath::new(path).components().join(&b'/')
 }
 
-/// What an entry has otherwise than `wanted`, if anything.
+/// How an entry differs from `wanted`, if it does.
 fn difference(wanted: &Inode, entry: &Entry) -> Option<FlatChangeKind> {
     let number = |n: i64| u64::try_from(n).ok();
     let same_type = match (&wanted.body, entry.kind) {

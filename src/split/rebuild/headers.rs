@@ -1,4 +1,4 @@
-//! The headers of a tar that was taken apart, as something that a walk can go over.
+//! The headers of a tar that was taken apart, in a form for a walk.
 
 use std::io;
 
@@ -10,7 +10,7 @@ use crate::split::metadata::{
 use crate::tar::{Cursor, TarError, TarFault};
 use crate::tree::LayerHeaders;
 
-/// A tar-split stream that can be gone over as often as it is asked for.
+/// A tar-split stream that can be read as often as needed.
 pub(super) struct Stream<'a> {
     /// The member of the metadata.
     pub(super) member: String,
@@ -44,7 +44,7 @@ pub(super) struct Headers<'a> {
     /// How much of a body is ahead, once the raw stretch is used up.
     body: u64,
     position: u64,
-    /// How long the tar is said to be; what goes on behind it is refused.
+    /// How long the tar is said to be; anything behind that is refused.
     len: u64,
 }
 

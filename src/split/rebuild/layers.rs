@@ -28,7 +28,7 @@ impl From<SinkError> for RebuildError {
     }
 }
 
-/// A member of the metadata that is not what others say of it.
+/// A member of the metadata that contradicts others.
 fn wrong(member: &str, why: String) -> RebuildError {
     StreamFault::Wrong(why).of(member).into()
 }
@@ -192,7 +192,7 @@ impl<'p> Parts<'p> {
         let mut round = 0;
         loop {
             let mut gone = HashSet::new();
-            // What a blob lacks it lacks wherever it is used.
+            // What a blob lacks is lacking wherever it is used.
             let mut by_folder: HashMap<usize, BTreeMap<u64, Lost>> = HashMap::new();
             for layer in layers.iter().filter(|layer| !layer.kept) {
                 let dangling = dangling.get(&layer.folder).unwrap_or(&none);
@@ -262,7 +262,7 @@ impl<'p> Parts<'p> {
             }
             let is_body = entry.kind == Kind::File && entry.sparse.is_none();
             let body = bodies.next_if(|body| body.0 == entry.data_offset);
-            // What is written goes by the lines and what is left out by the headers, so both must say
+            // The lines decide what is written and the headers what is left out, so both must say
             // the same.
             let size = if is_body { entry.stored_size } else { 0 };
             if size != body.map_or(0, |body| body.1) {
@@ -345,7 +345,7 @@ impl<'p> Parts<'p> {
         sink.finish().map_err(RebuildError::Write)
     }
 
-    /// Appends a body that is no layer.
+    /// Appends a body that is not a layer.
     pub(super) fn body(
         &self,
         body: &BodyRecord,
@@ -394,8 +394,8 @@ impl<'p> Parts<'p> {
         }
     }
 
-    /// Verifies a layer that was put together against the diff ID that it should have. If it is not what it was, files of the
-    /// flat tar with other content are to blame, and the error names them.
+    /// Verifies a layer that was put together against its diff ID. If it does not match, files of the flat tar with
+    /// other content are the cause, and the error names them.
     pub(super) fn verify(
         &self,
         index: usize,

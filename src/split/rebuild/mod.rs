@@ -1,28 +1,28 @@
 //! An archive again, from a flat tar and its metadata.
 //!
 //! First the flat tar is compared with the tree that the layers' headers give: names and attributes.
-//! Then the archive is written, every layer digested while it is put together; what does not come out
-//! as its diff ID says is an error that names the files to blame. So nothing of the flat tar is
-//! unchecked, and nothing is read only to be checked.
+//! Then the archive is written, every layer digested while it is put together; a layer that does not
+//! match its diff ID is an error that names the files that caused it. So everything in the flat tar is
+//! checked, and nothing is read only for that.
 //!
 //! Where every blob can be made as it was, the archive comes back byte for byte (`exact.rs`). Where
 //! blobs were compressed and not kept, or bytes were left out, blobs get other digests, and what refers
 //! to them is changed with them (`rewrite.rs`).
 //!
 //! A flat tar that was changed is refused, or becomes one more layer (`accept.rs`). For that bodies that
-//! are not where they were are looked for by their sums (`moved.rs`).
+//! are not where they were are looked for by their sums (`relocate.rs`).
 //!
-//! Threats, and what is done about them (metadata and flat tar may come from anybody):
+//! Threats, and what is done about them (metadata and flat tar may come from anywhere):
 //!
-//! - *Bombs*: what the metadata describes, and what is decoded for that, each time that it is, may come to
+//! - *Bombs*: what the metadata describes, and what is decoded for that, every time, may take
 //!   [`Limit::Expanded`](crate::Limit::Expanded) or [`Limit::Ratio`](crate::Limit::Ratio) times the size
-//!   of both inputs, whichever is more; a layer or an archive that outgrows its own claim is refused on
-//!   the way.
+//!   of both inputs, whichever is more; a layer or an archive that outgrows its own claim is refused
+//!   early.
 //! - *Memory*: bodies are read a piece at a time, those that wait to be written a few thousand at a time;
 //!   paths of the flat tar are held as short digests, documents only if they are changed.
 //! - *Bytes from elsewhere*: a body comes from the flat tar or the metadata and has a sum; documents
 //!   and stored blobs are verified against it, layers against their diff IDs.
-//! - *Loops of documents*: what refers to what is followed so many times only.
+//! - *Loops of documents*: references are followed a limited number of times.
 
 mod accept;
 mod blobs;
@@ -60,18 +60,18 @@ pub struct Rebuilt {
     pub exact: bool,
     /// How many bytes were written.
     pub bytes: u64,
-    /// What became of each layer, base first.
+    /// The outcome for each layer, base first.
     pub layers: Vec<RebuiltLayer>,
-    /// The image's ID, if it is another one now: what it was and what it is.
+    /// The image's ID, if it has changed: the old and the new one.
     pub image_id: Option<(ImageId, ImageId)>,
 }
 
-/// What became of a layer.
+/// The outcome for a layer.
 #[derive(Clone, Debug)]
 pub struct RebuiltLayer {
     /// The diff ID that it had.
     pub diff_id: DiffId,
-    /// The diff ID that it has, if that is another one.
+    /// The diff ID that it has now, if that has changed.
     pub new_diff_id: Option<DiffId>,
     /// How many entries are left out of it.
     pub lost: usize,

@@ -15,8 +15,8 @@ const SMALL: u64 = 64 << 10;
 /// How many larger ones wait until all threads write them: an archive may claim a million.
 const WAITING: usize = 4096;
 
-/// Bytes and bodies of one archive. Into a file, large bodies are written by all threads at once. `P` puts a
-/// body where it is told to.
+/// Bytes and bodies of one archive. Into a file, large bodies are written by all threads at once. `P` writes a
+/// body to a given place.
 pub(super) struct Places<'t, B, P> {
     inner: Inner<'t, B>,
     jobs: Jobs,
@@ -76,7 +76,7 @@ impl<'t, B: Sync, P: Fn(&B, Out<'_>) -> Result<(), RebuildError> + Sync> Places<
         written.map_err(RebuildError::Write)
     }
 
-    /// Appends a body of `len` bytes. One that is `dear` takes more work than its length shows.
+    /// Appends a body of `len` bytes. One that is `dear` takes more work than its length suggests.
     pub(super) fn body(&mut self, body: B, len: u64, dear: bool) -> Result<(), RebuildError> {
         let offset = self.position;
         self.position += len;
@@ -125,7 +125,7 @@ struct Near<'t> {
 }
 
 impl Near<'_> {
-    /// Goes on at `offset`.
+    /// Continues at `offset`.
     fn at(&mut self, offset: u64) -> io::Result<&mut Self> {
         if self.at + self.gathered.len() as u64 != offset {
             self.flush()?;

@@ -13,12 +13,12 @@ use crate::split::metadata::Where;
 /// How many lost bodies are named.
 const NAMED: usize = 10;
 
-/// What became of the bodies that are not where the metadata says.
+/// The outcome for the bodies that are not where the metadata says.
 #[derive(Debug, Default)]
 pub(super) struct Moved {
     found: HashMap<[u8; 32], Slice>,
     gone: HashSet<[u8; 32]>,
-    /// The first of those that layers cannot do without.
+    /// The first of those that layers need.
     named: Vec<LostBody>,
     count: u64,
 }
@@ -33,7 +33,7 @@ struct Wanted {
 }
 
 impl Moved {
-    /// Holds every body that should be in the flat tar against its sum, and looks for those that are not
+    /// Compares every body that should be in the flat tar with its sum, and looks for those that are not
     /// where they should be. Only what is as long as one of these is read for that.
     pub(super) fn find(
         parts: &Parts<'_>,
@@ -102,7 +102,7 @@ impl Moved {
         self.found.contains_key(sha256) || self.is_gone(sha256)
     }
 
-    /// An error, if layers cannot do without what is gone.
+    /// An error, if layers need what is gone.
     pub(super) fn refuse(&self, parts: &Parts<'_>) -> Result<(), RebuildError> {
         if self.count == 0 {
             return Ok(());

@@ -1,4 +1,4 @@
-//! The archive with blobs that are not the ones it had: recompressed, or without what is lost. Members
+//! The archive with other blobs than it had: recompressed, or without what is lost. Members
 //! keep their order and attributes; names, documents and sizes follow the new digests.
 
 use std::collections::HashMap;
@@ -20,7 +20,7 @@ use crate::output::{HeaderFields, encode_header};
 use crate::split::metadata::{BodyRecord, MetadataError, StreamFault, Where, names};
 use crate::tar::{Entry, Kind, Walker};
 
-/// What a member has for a body.
+/// The body of a member.
 enum Content<'c> {
     Layer(&'c RebuiltBlob<'c>),
     Bytes(&'c [u8]),
@@ -37,7 +37,7 @@ impl Content<'_> {
     }
 }
 
-/// The documents that are others now, by the member of the metadata that they were.
+/// The documents that have changed, by their member of the metadata.
 type Documents = HashMap<String, Vec<u8>>;
 
 pub(super) fn write(
@@ -93,7 +93,7 @@ pub(super) fn write(
     })
 }
 
-/// Reads the documents that describe images, and says what those are now that are not what they were.
+/// Reads the documents that describe images, and returns those that change.
 fn documents(parts: &Parts<'_>, renames: &mut Renames) -> Result<Documents, RebuildError> {
     let limits = parts.account.limits();
     let mut sums: HashMap<String, Option<Digest>> = HashMap::new();

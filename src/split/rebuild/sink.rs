@@ -48,7 +48,7 @@ impl<'o> Sink<'o> {
         Self::sized(out, BUFFER as u64)
     }
 
-    /// For a stretch of `len` bytes, for which less room may do.
+    /// For a stretch of `len` bytes, which may need less room.
     pub(super) fn sized(out: Out<'o>, len: u64) -> Self {
         let room = usize::try_from(len).unwrap_or(BUFFER).min(BUFFER);
         Self {
@@ -117,7 +117,7 @@ impl<'o> Sink<'o> {
         Ok(())
     }
 
-    /// Writes what is gathered; what everything came to.
+    /// Writes what is gathered; returns the digest of everything.
     pub(super) fn finish(mut self) -> io::Result<Proof> {
         self.flush()?;
         Ok(self.prover.finish())
