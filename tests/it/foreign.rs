@@ -176,16 +176,34 @@ fn what_went_through_a_pipe_for_text_is_named() {
     refused(&work, "text", &text, &["it is UTF-16 text"]);
 }
 
-type Row = (&'static str, String, &'static [&'static str]);
+/// The name of a case, its text, what it is called in the error, and the hint.
+type Row = (&'static str, String, &'static str, &'static str);
 
-/// Text is refused with these words, whether or not it is shorter than a header.
+const AGAIN: &str = "a download may end in a sign-in or an error page: look at FILE with a browser or an editor, and download again with what it asks for";
+const WRITERS: &str =
+    "an image archive is what `docker save`, `podman save` or `skopeo copy` writes";
+
+/// Every command says exactly this; `FILE` is the file's path in `hint`.
+#[track_caller]
+fn refused_as(work: &Work, name: &str, bytes: &[u8], what: &str, hint: &str) {
+    let path = work.put(name, bytes);
+    let hint = hint.replace("FILE", &path);
+    let said =
+        format!("error: {path} cannot be read as a tar archive: it is {what}\nhint: {hint}\n");
+    for command in ["images", "layers", "verify"] {
+        let run = imgtar(&[command, &path]).exits(3);
+        assert_eq!(run.err(), said, "{command}");
+    }
+}
+
+/// Text is refused as these rows say, whether or not it is shorter than a header.
 #[track_caller]
 fn text_refused(table: &[Row]) {
     let work = Work::new();
-    for (name, text, words) in table {
-        refused(&work, name, text.as_bytes(), words);
+    for (name, text, what, hint) in table {
+        refused_as(&work, name, text.as_bytes(), what, hint);
         let longer = [text.as_bytes(), b"\n".repeat(600).as_slice()].concat();
-        refused(&work, name, &longer, words);
+        refused_as(&work, name, &longer, what, hint);
     }
 }
 
@@ -195,49 +213,58 @@ fn answers_of_servers_are_named() {
         (
             "html",
             "\n<!DOCTYPE html>\n<html><head><title>Sign\n in</title>".into(),
-            &["a web page (HTML): `Sign in`", "download again"],
+            "a web page (HTML): `Sign in`",
+            AGAIN,
         ),
         (
             "html-comment",
             "<!-- a --><HTML><body>x".into(),
-            &["a web page (HTML)", "download again"],
+            "a web page (HTML)",
+            AGAIN,
         ),
         (
             "html-bom",
             "\u{feff}<html><title>Gone</title>".into(),
-            &["a web page (HTML): `Gone`"],
+            "a web page (HTML): `Gone`",
+            AGAIN,
         ),
         (
             "s3",
             "<?xml version=\"1.0\"?>\n<Error><Code>A</Code><Message>Access Denied</Message></Error>".into(),
-            &["`Access Denied`", "download again"],
+            "a web page (HTML): `Access Denied`",
+            AGAIN,
         ),
         (
             "registry-error",
             r#"{"errors":[{"code":"UNAUTHORIZED","message":"authentication required"}]}"#.into(),
-            &["an error message (JSON): `authentication required`", "download again"],
+            "an error message (JSON): `authentication required`",
+            AGAIN,
         ),
         (
             "engine-error",
             "{\"message\":\"No such image: app\"}\n".into(),
-            &["an error message (JSON): `No such image: app`"],
+            "an error message (JSON): `No such image: app`",
+            AGAIN,
         ),
         (
             "manifest",
             r#"{"schemaVersion":2,"config":{},"layers":[]}"#.into(),
-            &["the manifest of an image (JSON)", "skopeo copy docker://"],
+            "the manifest of an image (JSON), as a registry sends it, without the layers",
+            "skopeo fetches the layers as well: skopeo copy docker://NAME:TAG docker-archive:image.tar:NAME:TAG",
         ),
         (
             "manifest.json",
             r#"[{"Config":"c.json","RepoTags":null,"Layers":["a/layer.tar"]}]"#.into(),
-            &["the manifest.json of an image archive alone", "whole archive"],
+            "the manifest.json of an image archive alone, without the layers",
+            "give the whole archive that it comes from",
         ),
         (
             "config",
             r#"{"architecture":"amd64","rootfs":{"type":"layers","diff_ids":[]}}"#.into(),
-            &["the config of an image", "whole archive"],
+            "the config of an image (JSON), without the layers",
+            "give the whole archive that it comes from",
         ),
-        ("json", "{\"a\": [1, 2]}".into(), &["it is JSON", "docker save"]),
+        ("json", "{\"a\": [1, 2]}".into(), "JSON", WRITERS),
     ]);
 }
 
@@ -248,27 +275,32 @@ fn lists_of_files_are_named() {
         (
             "long-listing",
             "drwxr-xr-x 0/0 0 2023-11-14 22:13 a/\n-rw-r--r-- 0/0 281 2023-11-14 22:13 manifest.json\n".into(),
-            &["a list of files", "imgtar verify ARCHIVE.tar"],
+            "a list of files, as `tar -tv` and `tar -xv` print it",
+            "give the archive itself, not the list of what is in it: imgtar verify ARCHIVE.tar",
         ),
         (
             "names",
             format!("{hex}/\n{hex}/VERSION\n{hex}/json\n{hex}/layer.tar\nmanifest.json\n"),
-            &["a list of files"],
+            "a list of files, as `tar -tv` and `tar -xv` print it",
+            "give the archive itself, not the list of what is in it: imgtar verify ARCHIVE.tar",
         ),
         (
             "blobs",
             format!("x blobs/\nx blobs/sha256/\nx blobs/sha256/{hex}\nx index.json\nx oci-layout\n"),
-            &["a list of files"],
+            "a list of files, as `tar -tv` and `tar -xv` print it",
+            "give the archive itself, not the list of what is in it: imgtar verify ARCHIVE.tar",
         ),
         (
             "rootfs-names",
             ".dockerenv\nbin/\nbin/sh\netc/\netc/motd\n".into(),
-            &["a list of files"],
+            "a list of files, as `tar -tv` and `tar -xv` print it",
+            "give the archive itself, not the list of what is in it: imgtar verify ARCHIVE.tar",
         ),
         (
             "checksums",
             format!("{hex}  app.tar\n{hex} *b.tar\n"),
-            &["a list of checksums", "imgtar verify --check"],
+            "a list of checksums, as `sha256sum` prints it",
+            "imgtar verify --check FILE checks the archives that it names",
         ),
     ]);
 }
@@ -280,61 +312,64 @@ fn other_text_is_named() {
         (
             "lfs",
             format!("version https://git-lfs.github.com/spec/v1\noid sha256:{hex}\nsize 12345\n"),
-            &[
-                "a Git LFS pointer, not the file of 12345 bytes",
-                "git lfs pull --include",
-            ],
+            "a Git LFS pointer, not the file of 12345 bytes itself",
+            "fetch the file itself, in the repository: git lfs pull --include FILE",
         ),
         (
             "annex",
             format!("/annex/objects/SHA256E-s1--{hex}.tar\n"),
-            &["a git-annex pointer", "git annex get"],
+            "a git-annex pointer, not the file itself",
+            "fetch the file itself, in the repository: git annex get FILE",
         ),
         (
             "annex-link",
             format!("../.git/annex/objects/aa/bb/SHA256E-s1--{hex}.tar/x"),
-            &["a git-annex pointer"],
+            "a git-annex pointer, not the file itself",
+            "fetch the file itself, in the repository: git annex get FILE",
         ),
         (
             "script",
             "#!/bin/sh\necho no\n".into(),
-            &["a script for /bin/sh"],
+            "a script for /bin/sh",
+            "if it carries an archive, its text says how to take that out",
         ),
         (
             "http",
             "HTTP/1.1 302 Found\r\nLocation: /login\r\n\r\n".into(),
-            &[
-                "a web server's response",
-                "`HTTP/1.1 302 Found`",
-                "curl -fL -o",
-            ],
+            "a web server's response with its headers: `HTTP/1.1 302 Found`",
+            "download again without the headers: curl -fL -o FILE URL",
         ),
         (
             "text",
             "Error response from daemon: reference does not exist\n".into(),
-            &["it is text: `Error response from daemon: reference does not exist`"],
+            "text: `Error response from daemon: reference does not exist`",
+            WRITERS,
         ),
         (
             "xxd",
             "00000000: 3064 6565 6334 3232 3837 3739 3036 3337  0deec42287790637\n".into(),
-            &["the hex dump by xxd", "xxd -r <"],
+            "the hex dump by xxd",
+            "turn it back into bytes: xxd -r < FILE | imgtar verify -",
         ),
         (
             "hexdump",
             "00000000  30 64 65 65 63 34 32 32  38 37 37 39 30 36 33 37  |0deec42287790637|\n"
                 .into(),
-            &["the dump by hexdump or od", "hint: give the file itself"],
+            "the dump by hexdump or od",
+            "give the file itself that was dumped",
         ),
         (
             "uuencode",
             "begin 644 app.tar\nM,&1E96,T,C(X-S<Y,#8S-S$T93,P8F)E96$S,V(R-SEE,3$U\n".into(),
-            &["the uuencoded text", "uudecode"],
+            "the uuencoded text",
+            "turn it back into bytes: uudecode -o /dev/stdout < FILE | imgtar verify -",
         ),
         (
             "certificate",
             "-----BEGIN CERTIFICATE-----\nMIIBszCCAVmgAwIBAgIUQ\n-----END CERTIFICATE-----\n"
                 .into(),
-            &["Base64", "docker save"],
+            "the Base64 text between dashes (PEM)",
+            WRITERS,
         ),
     ]);
 }
@@ -380,10 +415,10 @@ fn magic(at: usize, magic: &[u8]) -> Vec<u8> {
 }
 
 #[track_caller]
-fn formats_refused(table: &[(&str, Vec<u8>, &[&str])]) {
+fn formats_refused(table: &[(&str, Vec<u8>, &str, &str)]) {
     let work = Work::new();
-    for (name, bytes, words) in table {
-        refused(&work, name, bytes, words);
+    for (name, bytes, what, hint) in table {
+        refused_as(&work, name, bytes, what, hint);
     }
 }
 
@@ -395,63 +430,80 @@ fn compressions_and_archives_are_named_with_the_program_that_reads_them() {
         (
             "lz4",
             magic(0, b"\x04\x22\x4d\x18"),
-            &["lz4 data", "lz4 -dc <", "| imgtar verify -"],
+            "lz4 data",
+            "decompress it first: lz4 -dc < FILE | imgtar verify -",
         ),
-        ("lzip", magic(0, b"LZIP\x01"), &["lzip data", "lzip -dc"]),
+        (
+            "lzip",
+            magic(0, b"LZIP\x01"),
+            "lzip data",
+            "decompress it first: lzip -dc < FILE | imgtar verify -",
+        ),
         (
             "lzma",
             magic(0, &lzma),
-            &["lzma data", "xz --format=lzma -dc"],
+            "lzma data",
+            "decompress it first: xz --format=lzma -dc < FILE | imgtar verify -",
         ),
         (
             "lzop",
             magic(0, b"\x89LZO\0\r\n\x1a\n"),
-            &["lzop data", "lzop -dc"],
+            "lzop data",
+            "decompress it first: lzop -dc < FILE | imgtar verify -",
         ),
         (
             "z",
             magic(0, b"\x1f\x9d\x90"),
-            &["compress (.Z) data", "gzip -dc"],
+            "compress (.Z) data",
+            "decompress it first: gzip -dc < FILE | imgtar verify -",
         ),
         (
             "snappy",
             magic(0, b"\xff\x06\0\0sNaPpY"),
-            &["Snappy data", "snzip -dc"],
+            "Snappy data",
+            "decompress it first: snzip -dc < FILE | imgtar verify -",
         ),
         (
             "7z",
             magic(0, b"7z\xbc\xaf\x27\x1c"),
-            &["a 7z archive", "7z e -so"],
+            "a 7z archive",
+            "if there is an archive in it, `7z l FILE` shows its name and `7z e -so FILE NAME | imgtar verify -` reads it",
         ),
         (
             "rar",
             magic(0, b"Rar!\x1a\x07\x01\0"),
-            &["a RAR archive", "unrar p"],
+            "a RAR archive",
+            "if there is an archive in it, `unrar l FILE` shows its name and `unrar p -inul FILE NAME | imgtar verify -` reads it",
         ),
         (
             "cpio",
             magic(0, cpio.as_bytes()),
-            &["a cpio archive", "bsdtar -cf - @-", "imgtar import -"],
+            "a cpio archive",
+            "bsdtar -cf - @- < FILE | imgtar import - -o image.tar",
         ),
         (
             "deb",
             magic(0, b"!<arch>\ndebian-binary   "),
-            &["a Debian package", "dpkg-deb --fsys-tarfile"],
+            "a Debian package (ar archive)",
+            "dpkg-deb --fsys-tarfile FILE | imgtar import - -o image.tar",
         ),
         (
             "ar",
             magic(0, b"!<arch>\nlib.o/          "),
-            &["an ar archive", "ar p"],
+            "an ar archive",
+            "if there is an archive in it, `ar t FILE` shows its name and `ar p FILE NAME | imgtar verify -` reads it",
         ),
         (
             "rpm",
             magic(0, b"\xed\xab\xee\xdb\x03"),
-            &["an RPM package", "rpm2cpio"],
+            "an RPM package",
+            "rpm2cpio FILE | bsdtar -cf - @- | imgtar import - -o image.tar",
         ),
         (
             "cab",
             magic(0, b"MSCF\0\0\0\0"),
-            &["CAB archive", "cabextract"],
+            "a Windows cabinet (CAB archive)",
+            "if there is an archive in it, `cabextract -l FILE` shows its name and `cabextract -p -F NAME FILE | imgtar verify -` reads it",
         ),
     ]);
 }
@@ -462,9 +514,15 @@ fn disks_and_other_files_are_named() {
         (
             "squashfs",
             magic(0, b"hsqs"),
-            &["a squashfs file system", "sqfs2tar"],
+            "a squashfs file system",
+            "sqfs2tar FILE | imgtar import - -o image.tar",
         ),
-        ("iso", magic(32769, b"CD001"), &["ISO 9660", "bsdtar -xOf"]),
+        (
+            "iso",
+            magic(32769, b"CD001"),
+            "the image of a CD or DVD (ISO 9660)",
+            "if there is an archive in it, `bsdtar -tf FILE` shows its name and `bsdtar -xOf FILE NAME | imgtar verify -` reads it",
+        ),
         (
             "sif",
             [
@@ -472,33 +530,44 @@ fn disks_and_other_files_are_named() {
                 &*magic(0, b"SIF_MAGIC\0"),
             ]
             .concat(),
-            &["(SIF)", "apptainer build --sandbox"],
+            "a Singularity or Apptainer image (SIF)",
+            "unpack it, and make an image of its files: apptainer build --sandbox rootfs FILE && tar -C rootfs -cf - --numeric-owner . | imgtar import - -o image.tar",
         ),
         (
             "qcow2",
             magic(0, b"QFI\xfb\0\0\0\x03"),
-            &["a virtual machine (qcow)", "virt-tar-out -a"],
+            "a disk of a virtual machine (qcow)",
+            "virt-tar-out -a FILE / - | imgtar import - -o image.tar",
         ),
         (
             "vmdk",
             magic(0, b"KDMV\x01\0\0\0"),
-            &["(VMDK)", "virt-tar-out -a"],
+            "a disk of a virtual machine (VMDK)",
+            "virt-tar-out -a FILE / - | imgtar import - -o image.tar",
         ),
-        ("vhd", magic(0, b"conectix"), &["(VHD)", "virt-tar-out -a"]),
+        (
+            "vhd",
+            magic(0, b"conectix"),
+            "a disk of a virtual machine (VHD)",
+            "virt-tar-out -a FILE / - | imgtar import - -o image.tar",
+        ),
         (
             "vhdx",
             magic(0, b"vhdxfile"),
-            &["(VHDX)", "virt-tar-out -a"],
+            "a disk of a virtual machine (VHDX)",
+            "virt-tar-out -a FILE / - | imgtar import - -o image.tar",
         ),
         (
             "ext4",
             [vec![0; 0x438], magic(0, b"\x53\xef\x01\0\x01\0")].concat(),
-            &["a file system (ext2", "guestfish"],
+            "a file system (ext2, ext3 or ext4)",
+            "guestfish --ro -a FILE -m /dev/sda tar-out / - | imgtar import - -o image.tar",
         ),
         (
             "elf",
             magic(0, b"\x7fELF\x02\x01\x01"),
-            &["a program (ELF)", "docker save"],
+            "a program (ELF)",
+            WRITERS,
         ),
         (
             "pe",
@@ -508,27 +577,32 @@ fn disks_and_other_files_are_named() {
                 magic(0, b"PE\0\0"),
             ]
             .concat(),
-            &["a program (Windows)"],
+            "a program (Windows)",
+            WRITERS,
         ),
         (
             "png",
             magic(0, b"\x89PNG\r\n\x1a\n"),
-            &["another format: Portable Network Graphics"],
+            "a file of another format: Portable Network Graphics",
+            WRITERS,
         ),
         (
             "pdf",
             magic(0, b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n"),
-            &["another format: Portable Document Format"],
+            "a file of another format: Portable Document Format",
+            WRITERS,
         ),
         (
             "sqlite",
             magic(0, b"SQLite format 3\0"),
-            &["another format: SQLite 3"],
+            "a file of another format: SQLite 3",
+            WRITERS,
         ),
         (
             "openssl",
             magic(0, b"Salted__"),
-            &["encrypted (OpenSSL)", "openssl enc -d"],
+            "encrypted (OpenSSL)",
+            "openssl enc -d -CIPHER < FILE | imgtar verify -",
         ),
     ]);
 }
@@ -850,7 +924,8 @@ fn a_root_file_system_is_one_whatever_lies_in_its_root() {
         refused(&work, "index.tar", &of("index.json", body), &words);
     }
     let tar = work.put("rootfs.tar", &of("manifest.json", b"{}"));
-    imgtar(&["import", &tar, "-o", &work.path("out.tar")]).succeeds();
+    let run = imgtar(&["import", &tar, "-o", &work.path("out.tar")]).exits(0);
+    assert!(notes_the_id(&run), "{run}");
 }
 
 #[test]
@@ -873,6 +948,14 @@ fn an_export_for_several_platforms_is_recognised() {
 }
 
 // --- commands that want a root file system --------------------------------------------------------
+
+/// Whether nothing is said but the ID that a containerd store gives the image.
+fn notes_the_id(run: &Run) -> bool {
+    let said = run
+        .err()
+        .strip_prefix("note: the image ID in a containerd store is sha256:");
+    said.is_some_and(|id| id.len() == 65 && id.ends_with('\n'))
+}
 
 #[test]
 fn import_says_when_a_tar_is_hardly_a_root_file_system() {
@@ -906,7 +989,8 @@ fn import_says_when_a_tar_is_hardly_a_root_file_system() {
         );
     }
     let plain = work.put("plain", &layer(&[Entry::file("app", b"x")]));
-    imgtar(&["import", &plain, "-o", &out, "-f"]).succeeds();
+    let run = imgtar(&["import", &plain, "-o", &out, "-f"]).exits(0);
+    assert!(notes_the_id(&run), "{run}");
 }
 
 #[test]
