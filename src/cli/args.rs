@@ -149,6 +149,25 @@ pub(crate) struct ImageArg {
     pub(crate) platform: Option<WantedPlatform>,
 }
 
+/// As which engine an answer is worded.
+#[derive(Debug, Args)]
+pub(crate) struct EngineArg {
+    /// Whose output to print
+    #[arg(long, value_enum, value_name = "ENGINE", default_value_t = Engine::Docker26, conflicts_with = "json")]
+    pub(crate) engine: Engine,
+}
+
+/// An engine with output of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Engine {
+    /// Docker 28 and older with its own store
+    Docker26,
+    /// Docker 29 with the containerd store, the default of a fresh one; sizes on a disk are estimates
+    Docker29,
+    /// Docker 29 with its own store, which an upgraded one keeps
+    Docker29Classic,
+}
+
 /// The one image of an archive that is worked on.
 #[derive(Debug, Args)]
 pub(crate) struct OneImageArg {

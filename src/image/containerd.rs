@@ -45,6 +45,13 @@ pub enum ContainerdBasis {
     Computed,
 }
 
+impl ContainerdName {
+    /// The length in bytes of the manifest that containerd makes; 0 if the archive has one.
+    pub(crate) fn made_size(&self) -> u64 {
+        self.made.unwrap_or(0)
+    }
+}
+
 /// Which description of an archive containerd goes by.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum ContainerdReads {
@@ -144,6 +151,25 @@ impl MadeManifest {
 }
 
 impl ImageSet {
+    /// Whether containerd goes by what `index.json` lists.
+    pub(crate) fn listed_counts(&self) -> bool {
+        self.containerd_reads == ContainerdReads::Layout
+    }
+
+    /// Whether a containerd store finds images in the archive, by the description that it goes by.
+    pub fn is_read_by_containerd(&self) -> bool {
+        match self.containerd_reads {
+            ContainerdReads::Layout => !self.listed.is_empty(),
+            ContainerdReads::ManifestJson => self.from_manifest_json > 0,
+            ContainerdReads::Nothing => false,
+        }
+    }
+
+    /// Whether Docker's own store finds images in the archive: those of `manifest.json`.
+    pub fn is_read_by_docker(&self) -> bool {
+        self.from_manifest_json > 0
+    }
+
     /// What a containerd store calls `image`, as far as it is known: compressed members of an archive
     /// without an index have to be hashed for it, which [`crate::layer::hash_members`] does.
     ///

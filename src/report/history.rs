@@ -5,7 +5,8 @@ use std::collections::HashMap;
 use serde::Serialize;
 
 use super::each::Each;
-use super::images::{id, references};
+use super::engine_images::EngineImages;
+use super::images::{containerd_id, id, references};
 use crate::base::digest::ImageId;
 use crate::image::{Identity, Image, ImageSet};
 use crate::layer::Measures;
@@ -68,6 +69,35 @@ impl<'a> History<'a> {
         let parents = Parents::of(set);
         let images = Each::new(picked, move |_, image| {
             HistoryImage::new(&parents, image, measures)
+        });
+        Self {
+            schema: "imgtar/history/1",
+            images,
+        }
+    }
+}
+
+impl<'a> History<'a> {
+    /// The same as Docker's containerd store has it: with its IDs, and with sizes that `images` estimates.
+    pub fn in_containerd_store(
+        set: &'a ImageSet,
+        images: &'a EngineImages<'a>,
+        picked: &'a [&'a Image],
+    ) -> Self {
+        let parents = Parents::of(set);
+        let none = Measures::default();
+        let images = Each::new(picked, move |_, image| {
+            let mut described = HistoryImage::new(&parents, image, &none);
+            let sizes = images.layer_sizes(image);
+            // Parents are not known there.
+            let mut own = containerd_id(set, image);
+            for step in &mut described.history {
+                step.id = own.take();
+                if let Some(layer) = step.layer {
+                    step.size = sizes.get(layer).copied().flatten();
+                }
+            }
+            described
         });
         Self {
             schema: "imgtar/history/1",

@@ -8,6 +8,7 @@
 
 mod audit;
 mod each;
+mod engine_images;
 mod history;
 mod images;
 mod inspect;
@@ -23,6 +24,7 @@ mod verify;
 
 pub use audit::{AuditRow, ImageAudit};
 pub use each::Each;
+pub use engine_images::{EngineImage, EngineImages, EnginePlatform};
 pub use history::{History, HistoryImage, HistoryStep};
 pub use images::{ArchiveHead, ImageFacts, ImageHead, Images};
 pub use inspect::{Inspect, InspectAbsent, InspectArtifact, InspectImage};

@@ -19,6 +19,7 @@ mod corpus;
 mod damage;
 mod delta;
 mod demands;
+mod docker29;
 mod docs;
 mod engines;
 mod examples;

@@ -4,13 +4,15 @@ use std::io::{self, Write};
 
 use imgtar::base::escape;
 use imgtar::base::limits::Limits;
-use imgtar::report::{Each, History, HistoryImage, HistoryStep, units};
+use imgtar::image::Image;
+use imgtar::report::{Each, EngineImages, History, HistoryImage, HistoryStep, units};
+use imgtar::tree::DiskBlocks;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use super::{Context, Exit, Failure, exit_for};
-use crate::cli::args::{ArchiveArg, ImageArg, JsonArg};
-use crate::cli::error::warn;
+use super::{Context, ESTIMATE, Exit, Failure, exit_for};
+use crate::cli::args::{ArchiveArg, Engine, EngineArg, ImageArg, JsonArg};
+use crate::cli::error::{note, warn};
 use crate::cli::output::Stop;
 use crate::cli::render::{self, Row};
 
@@ -22,7 +24,8 @@ const OLDEST: i64 = 946_684_800;
 /// Show how images were built
 ///
 /// Prints the build steps, newest first, exactly as `docker history` prints them for the loaded image:
-/// with the same words, widths, truncation, rounding and sizes. Control characters are escaped, except
+/// with the same words, widths, truncation, rounding and sizes. Docker with the containerd store counts
+/// sizes otherwise: --engine docker29 estimates them. Control characters are escaped, except
 /// line breaks and tabs, which Docker prints too.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
@@ -49,6 +52,9 @@ pub(crate) struct Args {
     #[arg(short = 'H', long, value_name = "BOOL", default_value_t = true, default_missing_value = "true",
           num_args = 0..=1, require_equals = true, action = clap::ArgAction::Set)]
     human: bool,
+
+    #[command(flatten)]
+    engine: EngineArg,
 }
 
 impl Args {
@@ -56,7 +62,22 @@ impl Args {
         let loaded = context.load(&self.archive)?;
         let picked = loaded.pick(&self.image, Some(context.output), context)?;
         let measures = context.measure(&picked)?;
-        let report = History::new(&loaded.set, &picked, &measures);
+        let is_containerd = self.engine.engine == Engine::Docker29;
+        let blocks = if is_containerd {
+            loaded.require_store(false)?;
+            context.hash_members(&loaded.set, &picked)?;
+            note(context.output, ESTIMATE);
+            let all: Vec<&Image> = loaded.set.images.iter().collect();
+            DiskBlocks::take(&all, context.jobs, &context.progress)?
+        } else {
+            DiskBlocks::take(&[], context.jobs, &context.progress)?
+        };
+        let images = EngineImages::new(&loaded.archive, &loaded.set, &picked, &blocks);
+        let report = if is_containerd {
+            History::in_containerd_store(&loaded.set, &images, &picked)
+        } else {
+            History::new(&loaded.set, &picked, &measures)
+        };
         context.warn_of_layers(&picked, &measures);
         context.warn_of_problems(&loaded);
         for image in &picked {

@@ -6,11 +6,13 @@ use imgtar::base::escape;
 use imgtar::document::Created;
 use imgtar::image::{Image, ImageSet, Name, is_tag};
 use imgtar::layer::Measures;
-use imgtar::report::{Images, units};
+use imgtar::report::{EngineImages, Images, units};
+use imgtar::tree::DiskBlocks;
 use jiff::Timestamp;
 
-use super::{Context, Exit, Failure, exit_for};
-use crate::cli::args::{ArchiveArg, ImageArg, JsonArg};
+use super::{Context, ESTIMATE, Exit, Failure, Loaded, exit_for};
+use crate::cli::args::{ArchiveArg, Engine, EngineArg, ImageArg, JsonArg};
+use crate::cli::error::note;
 use crate::cli::output::Stop;
 use crate::cli::render::{self, Row};
 
@@ -18,11 +20,13 @@ use crate::cli::render::{self, Row};
 ///
 /// Prints one line for each name of each image, with the words and columns of `docker images`. The
 /// size is the one that `docker image inspect` gives for the loaded image; to compute it, imgtar reads
-/// only the headers of uncompressed layers.
+/// only the headers of uncompressed layers. Docker 29 prints another table, with other IDs and sizes:
+/// --engine docker29 prints that, to the character.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   imgtar images app.tar
   imgtar images --containerd app.tar
+  imgtar images --engine docker29 --tree app.tar
   imgtar images --json app.tar.gz
   docker save app | imgtar images -")]
 pub(crate) struct Args {
@@ -48,11 +52,29 @@ pub(crate) struct Args {
     /// compressed layers.
     #[arg(long)]
     containerd: bool,
+
+    #[command(flatten)]
+    engine: EngineArg,
+
+    /// Also list images without a tag, which Docker 29 hides
+    #[arg(short, long)]
+    all: bool,
+
+    /// Show the platforms of each image, as Docker 29 does with --tree
+    #[arg(long)]
+    tree: bool,
 }
 
 impl Args {
     pub(crate) fn run(&self, context: &Context) -> Result<Exit, Failure> {
         let loaded = context.load(&self.archive)?;
+        if self.engine.engine != Engine::Docker26 {
+            return self.as_docker29(&loaded, context);
+        }
+        if self.all || self.tree {
+            return Err(Failure::usage("--all and --tree are of Docker 29's table")
+                .hint("add --engine docker29, or docker29-classic for Docker's own store"));
+        }
         let picked = loaded.pick(
             &self.image,
             (!self.quiet).then_some(context.output),
@@ -82,6 +104,57 @@ impl Args {
             render::table(out, &context.limits, |row| {
                 self.rows(row, &loaded.set, &picked, &measures, now)
             })
+        })?;
+        Ok(exit_for(&picked))
+    }
+
+    /// The table of Docker 29.
+    fn as_docker29(&self, loaded: &Loaded, context: &Context) -> Result<Exit, Failure> {
+        if self.quiet || self.no_trunc || self.containerd {
+            return Err(Failure::usage(
+                "the table of Docker 29 has no --quiet, --no-trunc or --containerd",
+            )
+            .hint("leave out --engine, as Docker 29 goes back to its old table for these"));
+        }
+        let picked = loaded.pick(&self.image, None, context)?;
+        let classic = self.engine.engine == Engine::Docker29Classic;
+        loaded.require_store(classic)?;
+        let all: Vec<&Image> = loaded.set.images.iter().collect();
+        let (measures, blocks) = if classic {
+            let none = DiskBlocks::take(&[], context.jobs, &context.progress)?;
+            (context.measure(&picked)?, none)
+        } else {
+            context.hash_members(&loaded.set, &all)?;
+            let blocks = DiskBlocks::take(&all, context.jobs, &context.progress)?;
+            (Measures::default(), blocks)
+        };
+        context.warn_of_layers(&picked, &measures);
+        context.warn_of_problems(loaded);
+        let images = EngineImages::new(&loaded.archive, &loaded.set, &picked, &blocks);
+        let mut images = if classic {
+            images.classic(&measures)
+        } else {
+            images.containerd()
+        };
+        let listed = images.len();
+        images.retain(|image| self.all || !image.names.is_empty());
+        if images.len() < listed {
+            let hidden = units::count(listed - images.len(), "image", "images");
+            note(
+                context.output,
+                &format!("{hidden} without a tag not shown; --all shows all"),
+            );
+        }
+        if !classic {
+            note(context.output, ESTIMATE);
+        }
+        let (limits, tree) = (&context.limits, self.tree);
+        context.output.answer(|out| {
+            if tree {
+                render::docker29::tree(out, &images, limits)
+            } else {
+                render::docker29::list(out, &images, limits)
+            }
         })?;
         Ok(exit_for(&picked))
     }

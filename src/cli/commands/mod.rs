@@ -36,6 +36,9 @@ use super::files::Files;
 use super::output::Output;
 use super::progress::Bars;
 
+/// Said beside sizes of Docker's containerd store.
+const ESTIMATE: &str = "sizes on a disk are estimates: the containerd store counts the blocks of its file system, here those of ext4";
+
 /// How many warnings are printed beside an answer; `verify` prints them all.
 const WARNINGS_SHOWN: usize = 3;
 
@@ -282,6 +285,27 @@ impl Loaded {
                 .detail(format!("{code}: {message}"))
                 .hint("save the image again, with the engine that has it; `imgtar images` shows the one that Docker would load"),
         )
+    }
+
+    /// Refuses to print what a Docker would that finds no image in the archive.
+    fn require_store(&self, classic: bool) -> Result<(), Failure> {
+        let own = self.set.is_read_by_docker();
+        let containerd = self.set.is_read_by_containerd();
+        let (is_read, store) = if classic {
+            (own, "its own store")
+        } else {
+            (containerd, "the containerd store")
+        };
+        if is_read {
+            return Ok(());
+        }
+        let path = self.archive.path();
+        let failure = Failure::input(format!("Docker 29 with {store} finds no image in {path}"));
+        Err(failure.hint(match (own, containerd) {
+            (true, _) => "--engine docker29-classic shows what its own store makes of it",
+            (_, true) => "--engine docker29 shows what the containerd store makes of it",
+            _ => "leave out --engine to see what older versions of Docker make of it",
+        }))
     }
 
     /// Refuses an archive that describes something, but no image.

@@ -2,6 +2,7 @@
 
 mod audit;
 mod columns;
+pub(crate) mod docker29;
 mod inspect;
 mod json;
 mod layers;
