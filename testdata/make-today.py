@@ -26,9 +26,9 @@ def read(name):
         return {member.name: tar.extractfile(member).read() if member.isreg() else None for member in tar}
 
 
-def emit(name, members):
+def emit(name, members, encoding='utf-8'):
     path = os.path.join(OUT, name + '.tar')
-    with tarfile.open(path, 'w', format=tarfile.USTAR_FORMAT) as tar:
+    with tarfile.open(path, 'w', format=tarfile.USTAR_FORMAT, encoding=encoding) as tar:
         for member, data in members.items():
             info = tarfile.TarInfo(member)
             info.mode = 0o755 if data is None else 0o644
@@ -143,6 +143,8 @@ def names():
         described = json.loads(docker['manifest.json'])
         described[0]['RepoTags'] = tags
         emit('name-' + name, {**docker, 'manifest.json': js(described)})
+    # A member that nothing names, and that is not UTF-8.
+    emit('member-latin1', {**docker, 'café': b'hi\n'}, 'latin-1')
 
 
 shutil.rmtree(OUT, ignore_errors=True)

@@ -42,7 +42,7 @@ pub(super) enum DescribedBy {
 }
 
 pub(super) fn load(facts: &Facts<'_>, version: StoreVersion, sheet: &mut Sheet) -> Outcome {
-    match described(facts)? {
+    match described(facts, true)? {
         DescribedBy::Layout => layout(facts, version, sheet)?,
         DescribedBy::Docker => docker(facts, version, sheet)?,
     }
@@ -51,12 +51,16 @@ pub(super) fn load(facts: &Facts<'_>, version: StoreVersion, sheet: &mut Sheet) 
 }
 
 /// Reads the tar to its end, as the importer does, and says which description counts.
-pub(super) fn described(facts: &Facts<'_>) -> Result<DescribedBy, Refusal> {
+///
+/// `remote` is whether the content goes through a connection to containerd, which takes names in UTF-8 alone; the
+/// transfer service of containerd 2 is within it.
+pub(super) fn described(facts: &Facts<'_>, remote: bool) -> Result<DescribedBy, Refusal> {
     // The member that is cut short is named first.
     facts.outer().map_err(|refusal| refusal.within("…"))?;
     for member in facts.archive.members() {
         let name = member.name.as_bytes();
-        if matches!(member.kind, MemberKind::File(_)) && std::str::from_utf8(name).is_err() {
+        let is_file = matches!(member.kind, MemberKind::File(_));
+        if remote && is_file && std::str::from_utf8(name).is_err() {
             return Err(says(
                 "failed to ingest …: failed to open writer: grpc: error while marshaling: string field contains invalid UTF-8…",
             ));
