@@ -65,7 +65,7 @@ impl Instruction {
     }
 
     /// Reads the arguments of an instruction.
-    pub(super) fn read(node: ParsedLine) -> Result<Self, String> {
+    pub(super) fn read(node: &ParsedLine) -> Result<Self, String> {
         let name = node.name.to_lowercase();
         let no_flags = || Flags::read(&node.flags, &[]).map(drop);
         let json = node.arguments.json;
@@ -117,7 +117,7 @@ impl Instruction {
                 let trigger = words.first().ok_or_else(|| at_least_one("ONBUILD"))?;
                 no_flags()?;
                 check_trigger(trigger)?;
-                Ok(Self::OnBuild(trigger_text(&node)))
+                Ok(Self::OnBuild(trigger_text(node)))
             }
             // The only one whose flags are not looked at.
             "stopsignal" => one("STOPSIGNAL").map(Self::StopSignal),

@@ -166,7 +166,7 @@ impl ConfigChanges {
                 });
             }
             let instruction =
-                Instruction::read(node).map_err(|words| syntax(Fault { line, words }))?;
+                Instruction::read(&node).map_err(|words| syntax(Fault { line, words }))?;
             instructions.push((place(line), instruction));
         }
         Ok(Self {
