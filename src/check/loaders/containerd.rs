@@ -235,7 +235,9 @@ fn entry_of_layout(
                 {
                     sheet.loaded(*position, named.clone());
                 }
-                UnpackState::Stuck(why) => failed(version, sheet, Some(*position), named, why)?,
+                UnpackState::Stuck(why) => {
+                    failed(version, sheet, Some(*position), named, why.in_library())?;
+                }
             }
             Ok(())
         }
@@ -348,8 +350,17 @@ fn docker(facts: &Facts<'_>, version: StoreVersion, sheet: &mut Sheet) -> Outcom
             UnpackState::Sound => sheet.loaded(image.position, named),
             UnpackState::NoConfig => {}
             UnpackState::OnlyUnpacked(why) => not_created(image.position, &named, &why, sheet),
-            UnpackState::NoLayers(why) | UnpackState::Stuck(why) => {
+            UnpackState::NoLayers(why) => {
                 failed(version, sheet, Some(image.position), &named, why)?;
+            }
+            UnpackState::Stuck(why) => {
+                failed(
+                    version,
+                    sheet,
+                    Some(image.position),
+                    &named,
+                    why.in_library(),
+                )?;
             }
         }
     }

@@ -8,7 +8,7 @@
 use super::containerd::{
     DescribedBy, FILTERED, described, docker_images, is_exactly_for_host, is_there, listed,
 };
-use super::state::{MISMATCHED, UnpackState, platform_given, state};
+use super::state::{UnpackState, platform_given, state};
 use super::target::{Named, Sheet};
 use super::{Facts, Outcome, Refusal, because, names, says};
 use crate::base::digest::Digest;
@@ -172,28 +172,10 @@ fn unpacked(facts: &Facts<'_>, image: &Image, way: CtrWay) -> Outcome {
                 |config| not_found(&config.digest),
             ))
         }
-        UnpackState::NoLayers(why) | UnpackState::Stuck(why) if way.local => Err(why.within("…")),
-        UnpackState::NoLayers(why) | UnpackState::Stuck(why) => Err(in_transfer(why)),
+        UnpackState::NoLayers(why) => Err(why.within("…")),
+        UnpackState::Stuck(why) if way.local => Err(why.in_library().within("…")),
+        UnpackState::Stuck(why) => Err(why.in_transfer()),
     }
-}
-
-/// The words of containerd 2's transfer service for what 1.7 and Docker say in others.
-fn in_transfer(why: Refusal) -> Refusal {
-    let Refusal::Says(words) = why else {
-        return why;
-    };
-    if words.ends_with(MISMATCHED) {
-        return says("number of layers and diffIDs don't match: …");
-    }
-    let layer = words
-        .strip_prefix("failed to extract layer ")
-        .and_then(|rest| rest.split_once(": …"));
-    says(match layer {
-        Some((diff_id, rest)) => {
-            format!("failed to extract layer (… {diff_id}) to overlayfs as \"extract-…\": …{rest}")
-        }
-        None => format!("…{words}"),
-    })
 }
 
 /// Notes an image under its name; without one there is none.

@@ -238,7 +238,7 @@ pub(super) struct Facts<'f> {
     /// What becomes of the layers of each image; absent where they could not be applied.
     pub(super) surveys: &'f [Option<Survey>],
     /// What containerd makes of the layers of each image, once that was asked for.
-    stacks: OnceLock<Vec<Outcome>>,
+    stacks: OnceLock<Vec<Result<(), snapshots::Stuck>>>,
     /// What becomes of a layer that is unpacked on its own, by its bytes and who unpacks them: an image may
     /// have one layer hundreds of times, and images share layers.
     unpacked: Mutex<HashMap<(Span, Unpacker), Outcome>>,

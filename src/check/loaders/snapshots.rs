@@ -7,9 +7,7 @@ use std::rc::Rc;
 use super::containerd::lies_elsewhere;
 use super::overlay::{LowerLayers, Rules, UnpackedTree, Unpacker, unpack_onto};
 use super::state::MISMATCHED;
-use super::{
-    Facts, Outcome, Refusal, attributes, because, layer_message, pieces, says, wrong_diff_id,
-};
+use super::{Facts, Refusal, attributes, because, layer_message, pieces, says, wrong_diff_id};
 use crate::base::digest::{BlobDigest, ChainId, DiffId};
 use crate::base::limits::{Exceeded, Limit};
 use crate::base::problem::{Code, Severity};
@@ -56,8 +54,50 @@ impl<'f> SameLayer<'f> {
     }
 }
 
+/// Why an image cannot be unpacked. containerd 2's transfer service has other words for it than the library that
+/// Docker and `ctr` 1.7 use.
+#[derive(Clone, Debug)]
+pub(super) enum Stuck {
+    /// Config and manifest have different numbers of layers.
+    Mismatched,
+    /// The layer with this diff ID cannot be extracted, for this reason.
+    Layer(String, Refusal),
+    /// Anything else, for which both have the same words.
+    Other(Refusal),
+}
+
+impl From<Refusal> for Stuck {
+    fn from(why: Refusal) -> Self {
+        Self::Other(why)
+    }
+}
+
+impl Stuck {
+    /// The words of the library.
+    pub(super) fn in_library(self) -> Refusal {
+        match self {
+            Self::Mismatched => says(MISMATCHED),
+            Self::Layer(diff_id, why) => {
+                why.within(&format!("failed to extract layer {diff_id}: …"))
+            }
+            Self::Other(why) => why,
+        }
+    }
+
+    /// The words of the transfer service.
+    pub(super) fn in_transfer(self) -> Refusal {
+        match self {
+            Self::Mismatched => says("number of layers and diffIDs don't match: …"),
+            Self::Layer(diff_id, why) => why.within(&format!(
+                "failed to extract layer (… {diff_id}) to overlayfs as \"extract-…\": …"
+            )),
+            Self::Other(why) => why.within("…"),
+        }
+    }
+}
+
 /// What becomes of the layers of every image when they are unpacked.
-pub(super) fn stacks(facts: &Facts<'_>) -> Vec<Outcome> {
+pub(super) fn stacks(facts: &Facts<'_>) -> Vec<Result<(), Stuck>> {
     let by_digest = facts.is_file(b"oci-layout")
         && oci_layout_version(facts.archive).is_ok_and(|version| !version.is_empty());
     let mut unpacked = Known::default();
@@ -73,15 +113,14 @@ fn unpack_image<'f>(
     by_digest: bool,
     unpacked: &mut Known<'f>,
     kept: &mut usize,
-) -> Outcome {
+) -> Result<(), Stuck> {
     let diff_ids = image.view().map_or(0, |view| view.diff_ids().len());
     if diff_ids != image.layers.len() {
         if by_digest && layers_disagree(facts, image) {
-            return Err(because(
-                "manifest.json and index.json give the image different layers",
-            ));
+            let why = "manifest.json and index.json give the image different layers";
+            return Err(because(why).into());
         }
-        return Err(says(MISMATCHED));
+        return Err(Stuck::Mismatched);
     }
     let mut lowers: Vec<Lower<'_>> = Vec::new();
     for layer in &image.layers {
@@ -124,7 +163,7 @@ fn unpack_image<'f>(
             .any(|refused| refused.fault == TreeFault::Loop)
     });
     if circle {
-        return Err(says("… too many links…"));
+        return Err(says("… too many links…").into());
     }
     Ok(())
 }
@@ -144,18 +183,17 @@ fn layer<'f>(
     layer: &'f Layer,
     by_digest: bool,
     lowers: &[Lower<'_>],
-) -> Result<Option<UnpackedTree<'f>>, Refusal> {
-    let diff_id = layer.diff_id.as_ref().map(ToString::to_string);
-    let extracting = format!(
-        "failed to extract layer {}: …",
-        diff_id.as_deref().unwrap_or("…")
-    );
+) -> Result<Option<UnpackedTree<'f>>, Stuck> {
+    let diff_id = || {
+        let diff_id = layer.diff_id.as_ref();
+        diff_id.map_or_else(|| "…".to_owned(), ToString::to_string)
+    };
     // The container that runs the snapshotter puts its own words around some.
-    let failed = |why: Refusal| Err(why.within(&extracting).then("…"));
+    let failed = |why: Refusal| Err(Stuck::Layer(diff_id(), why.then("…")));
     let by_name = layer.present().and_then(|_| facts.blob(layer));
     let blob = match find_blob(facts, layer, by_digest) {
         Ok(blob) => blob,
-        Err(why) => return Err(why.within(&extracting)),
+        Err(why) => return Err(Stuck::Layer(diff_id(), why)),
     };
     let Some(blob) = blob else {
         return Ok(None);
@@ -212,9 +250,8 @@ fn layer<'f>(
         return failed(says("gzip: invalid header"));
     }
     if let Some((_, computed)) = wrong_diff_id(layer, reading.diff_id()) {
-        return Err(says(format!(
-            "wrong diff id calculated on extraction \"{computed}\"…"
-        )));
+        let why = format!("wrong diff id calculated on extraction \"{computed}\"…");
+        return Err(says(why).into());
     }
     Ok(Some(tree))
 }

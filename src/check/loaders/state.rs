@@ -3,7 +3,7 @@
 
 use super::containerd::{is_there, not_found};
 use super::docker::{ConfigFault, config_fault};
-use super::snapshots::stacks;
+use super::snapshots::{Stuck, stacks};
 use super::{Facts, Refusal, because, says};
 use crate::base::limits::Limit;
 use crate::base::problem::{Code, Severity};
@@ -21,7 +21,7 @@ pub(super) enum UnpackState {
     /// it and cannot run the image, for this reason. The layers are not checked.
     OnlyUnpacked(String),
     /// It cannot be unpacked.
-    Stuck(Refusal),
+    Stuck(Stuck),
 }
 
 /// The message for layers that are not layers.
@@ -39,7 +39,7 @@ pub(super) fn state(facts: &Facts<'_>, image: &Image, old: bool) -> UnpackState 
         let there = image.config.is_some() && !lies;
         if !there && !is_there(facts, &config.digest) {
             return match config.data {
-                InlineData::Fits => UnpackState::Stuck(not_found(&config.digest)),
+                InlineData::Fits => UnpackState::Stuck(not_found(&config.digest).into()),
                 InlineData::Absent | InlineData::NotBase64 | InlineData::Differs => {
                     UnpackState::NoConfig
                 }
@@ -55,16 +55,16 @@ pub(super) fn state(facts: &Facts<'_>, image: &Image, old: bool) -> UnpackState 
             return UnpackState::NoLayers(says(format!("…{MISMATCHED}")));
         }
         if known < all {
-            return UnpackState::Stuck(says(MISMATCHED));
+            return UnpackState::Stuck(Stuck::Mismatched);
         }
     }
     match unread_config(facts, image, old) {
         None => {}
         Some(Unread::Beyond(why)) => return UnpackState::OnlyUnpacked(why),
         Some(Unread::Missing(_)) => {
-            return UnpackState::Stuck(because("its config cannot be found"));
+            return UnpackState::Stuck(because("its config cannot be found").into());
         }
-        Some(Unread::AtAll(why)) => return UnpackState::Stuck(because(why)),
+        Some(Unread::AtAll(why)) => return UnpackState::Stuck(because(why).into()),
     }
     let stacks = facts.stacks.get_or_init(|| stacks(facts));
     match stacks.get(image.position) {
