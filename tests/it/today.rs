@@ -133,10 +133,9 @@ fn predicted<'l>(loaders: &'l Value, engine: &str) -> &'l Value {
 /// The names that images are predicted to have; podman calls one without a name by its ID.
 fn names(loader: &Value) -> BTreeSet<String> {
     let fates = loader["images"].as_array().cloned().unwrap_or_default();
-    let names = fates.iter().filter_map(|fate| fate["name"].as_str());
-    let named = names.filter(|name| !name.starts_with("sha256:"));
+    let all = fates.iter().filter_map(|fate| fate["name"].as_str());
     // The day of an import is not predicted.
-    named
+    all.filter(|name| !name.starts_with("sha256:"))
         .map(|name| name.replace("import-…:", "import-*:"))
         .collect()
 }

@@ -253,22 +253,22 @@ pub struct Podman {
 impl Podman {
     /// podman 5.4 with the vfs driver.
     pub fn with_vfs() -> Option<Self> {
-        Self::of(Tree::trixie()?, "vfs")
+        Some(Self::of(Tree::trixie()?, "vfs"))
     }
 
     /// podman 5.8 with the overlay driver, its usual one.
     pub fn with_overlay() -> Option<Self> {
-        Self::of(Tree::forky()?, "overlay")
+        Some(Self::of(Tree::forky()?, "overlay"))
     }
 
-    fn of(tree: Tree, driver: &'static str) -> Option<Self> {
+    fn of(tree: Tree, driver: &'static str) -> Self {
         let (directory, inside) = tree.directory();
-        Some(Self {
+        Self {
             tree,
             directory,
             inside,
             driver,
-        })
+        }
     }
 
     /// Copies a file to where podman sees it.
