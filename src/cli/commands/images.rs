@@ -56,6 +56,13 @@ pub(crate) struct Args {
     #[command(flatten)]
     engine: EngineArg,
 
+    #[command(flatten)]
+    docker29: Docker29Args,
+}
+
+/// Options that the table of Docker 29 has.
+#[derive(Debug, clap::Args)]
+struct Docker29Args {
     /// Also list images without a tag, which Docker 29 hides
     #[arg(short, long)]
     all: bool,
@@ -71,7 +78,7 @@ impl Args {
         if self.engine.engine != Engine::Docker26 {
             return self.as_docker29(&loaded, context);
         }
-        if self.all || self.tree {
+        if self.docker29.all || self.docker29.tree {
             return Err(Failure::usage("--all and --tree are of Docker 29's table")
                 .hint("add --engine docker29, or docker29-classic for Docker's own store"));
         }
@@ -137,7 +144,7 @@ impl Args {
             images.containerd()
         };
         let listed = images.len();
-        images.retain(|image| self.all || !image.names.is_empty());
+        images.retain(|image| self.docker29.all || !image.names.is_empty());
         if images.len() < listed {
             let hidden = units::count(listed - images.len(), "image", "images");
             note(
@@ -148,7 +155,7 @@ impl Args {
         if !classic {
             note(context.output, ESTIMATE);
         }
-        let (limits, tree) = (&context.limits, self.tree);
+        let (limits, tree) = (&context.limits, self.docker29.tree);
         context.output.answer(|out| {
             if tree {
                 render::docker29::tree(out, &images, limits)
