@@ -188,9 +188,16 @@ fn loaded(docker: &Docker, archive: &str, told: &BTreeSet<String>) -> Option<BTr
     Some(ids)
 }
 
+/// Whether a store that holds a layer of the archive compressed gives an image another ID.
+fn depends_on_store(archive: &str) -> bool {
+    let report = answer(&["inspect", "--json", archive]);
+    let mut images = items(&report["images"]).iter();
+    images.any(|image| image["containerd_id_depends_on_store"] == true)
+}
+
 /// Every archive that loads has the IDs that the engine prints.
 fn compare(docker: &Docker, directory: &str, at_least: usize) {
-    let mut loads = 0;
+    let (mut loads, mut depend) = (0, 0);
     for name in archives(directory) {
         let path = format!("{directory}/{name}");
         let told = computed(&path);
@@ -207,6 +214,11 @@ fn compare(docker: &Docker, directory: &str, at_least: usize) {
             here = loaded(docker, &path, &told);
         }
         if let Some(here) = here {
+            if here != told && depends_on_store(&path) {
+                say(&format!("{path}: the store holds a layer of it compressed"));
+                depend += 1;
+                continue;
+            }
             assert_eq!(here, told, "{path}");
             loads += 1;
         }
@@ -214,6 +226,7 @@ fn compare(docker: &Docker, directory: &str, at_least: usize) {
     say(&format!(
         "{directory}: {loads} archives have the IDs of the containerd store"
     ));
+    assert!(depend <= 5, "{directory}: {depend} archives have other IDs");
     assert!(loads >= at_least, "{directory}: only {loads} were loaded");
 }
 
