@@ -3,7 +3,9 @@
 
 use clap::{Args, ValueEnum};
 use imgtar::image::{Name, Reference};
-use imgtar::output::{ArchiveLayout, ArchiveOptions, OutputImage, WriteError, write_archive};
+use imgtar::output::{
+    ArchiveLayout, ArchiveOptions, OutputImage, WriteError, write_archive, write_archive_to_file,
+};
 use jiff::Timestamp;
 
 use super::commands::Context;
@@ -168,7 +170,11 @@ impl ArchiveDestination {
             jobs: context.jobs,
         };
         let progress = &context.progress;
-        let written = match write_archive(images, &mut self.destination, options, progress) {
+        let written = match self.destination.file() {
+            Some(file) => write_archive_to_file(images, file, options, progress),
+            None => write_archive(images, &mut self.destination, options, progress),
+        };
+        let written = match written {
             Ok(written) => written,
             Err(WriteError::Write(error)) if is_closed(&error) => {
                 return Ok(Exit::Done);

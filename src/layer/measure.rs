@@ -8,6 +8,9 @@ use crate::image::{Image, Layer};
 use crate::source::{ByPlace, Compression, Slice};
 use crate::tar::{Cursor, Entry, Kind, Positioned, Streamed, Walker};
 
+/// By how much fewer bytes are read where only headers are wanted: a guess that files are large enough.
+const HEADERS_ONLY: u64 = 64;
+
 /// The sizes of a layer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Measure {
@@ -151,12 +154,17 @@ impl Measures {
                 blobs.add(stored.0, || stored);
             }
         }
-        // Only what has to be decoded takes time.
-        let cost = |blob: &(&Slice, Compression)| match blob {
+        // What is decoded takes time, and is what a bar shows. Of the others only headers are read: nobody
+        // knows how many there are, but the largest should not be the last.
+        let decoded = |blob: &(&Slice, Compression)| match blob {
             (_, Compression::None) => 0,
             (slice, _) => slice.len(),
         };
-        let total: u64 = blobs.all().iter().map(cost).sum();
+        let cost = |blob: &(&Slice, Compression)| match blob {
+            (slice, Compression::None) => slice.len() / HEADERS_ONLY,
+            (slice, _) => slice.len(),
+        };
+        let total: u64 = blobs.all().iter().map(decoded).sum();
         let task = progress.begin("reading compressed layers", Some(total));
         let measured = jobs::map(jobs, blobs.all(), cost, |(slice, compression)| {
             measure(slice, *compression, &*task)

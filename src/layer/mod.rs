@@ -26,5 +26,4 @@ pub use measure::{Measure, Measures, measure, walk_layer};
 pub(crate) use open::ToSpool;
 pub use open::{LayerTar, OpenLayers, UnreadLayer};
 pub(crate) use outline::LayerOutline;
-pub use spool::NewLayer;
 pub use whiteout::Whiteout;

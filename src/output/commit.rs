@@ -9,9 +9,11 @@
 //! what the container knew: a container of this image that was given no command and no options of
 //! its own.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 
-use super::delta::spool_delta;
+use super::delta::DeltaLayer;
 use super::layout::OutputImage;
 use super::{OutputLayer, WriteError};
 use crate::base::digest::DiffId;
@@ -63,7 +65,7 @@ pub struct Committed {
     /// The image to write.
     pub image: OutputImage,
     /// What differs between the base and the rootfs tar; empty if the image has no new layer.
-    pub delta: Delta,
+    pub delta: Arc<Delta>,
     /// How many names at the root of the base are left; 0 is hardly intended.
     pub kept: usize,
     /// What engines would show differently in the rootfs tar.
@@ -105,11 +107,16 @@ pub fn commit(
     } else {
         Additions::none()
     };
-    let delta = difference(&lower, &upper, &made, options.jobs, progress)?;
+    let delta = Arc::new(difference(&lower, &upper, &made, options.jobs, progress)?);
+    let warnings = upper.warnings().to_vec();
     let layer = if delta.is_empty() {
         None
     } else {
-        Some(spool_delta(&upper, &delta, progress)?)
+        Some(DeltaLayer::prove(
+            Arc::new(upper),
+            Arc::clone(&delta),
+            progress,
+        )?)
     };
     write_config(&mut draft, run, layer.as_ref(), options);
     image.parent = Some(image.id());
@@ -122,7 +129,7 @@ pub fn commit(
             .names_at_root()
             .saturating_sub(delta.removed_at_root()),
         delta,
-        warnings: upper.warnings().to_vec(),
+        warnings,
     })
 }
 

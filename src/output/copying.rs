@@ -1,4 +1,4 @@
-//! Bodies copied from layers to their places in a file, beside a layer's hashing or on their own.
+//! Stretches of stored bytes copied to their places in a file, beside a layer's hashing or on their own.
 //!
 //! Systems let one thread at a time write to a file. A thread that hashes a layer does not wait for that:
 //! its output waits, and it goes on hashing.
@@ -12,9 +12,8 @@ use crate::base::constants::BUFFER;
 use crate::base::progress::Task;
 use crate::layer::LayerError;
 use crate::layer::digest::{Alongside, Proof};
-use crate::source::{Slice, SourceError, Span};
+use crate::source::{Slice, Span};
 use crate::source::{is_copied_to_in_kernel, write_at};
-use crate::tree::TreeError;
 
 /// How many bytes of a layer that is hashed wait in memory at most while another thread writes.
 const WAITING: usize = 1 << 20;
@@ -73,12 +72,11 @@ impl SharedFile<'_> {
     }
 }
 
-/// What belongs in the tar of a layer that is read for its digest.
+/// What belongs in the output of bytes that are read for their digest.
 #[derive(Debug)]
 pub(super) struct Copying<'w> {
-    /// The number of the digest to compute.
-    pub(super) number: usize,
-    pub(super) layer: &'w Slice,
+    /// The bytes.
+    pub(super) from: &'w Slice,
     pub(super) moves: Vec<Move>,
     pub(super) afterwards: Afterwards,
     pub(super) cost: u64,
@@ -128,29 +126,35 @@ impl Copying<'_> {
     }
 }
 
+/// Why bytes that are read for their digest were not copied.
+#[derive(Debug)]
+pub(super) enum CopyingError {
+    /// They cannot be read.
+    Unread(LayerError),
+    /// They cannot be written.
+    Write(WriteError),
+}
+
+impl From<WriteError> for CopyingError {
+    fn from(error: WriteError) -> Self {
+        Self::Write(error)
+    }
+}
+
 impl Alongside for Copying<'_> {
     type State = Copied;
-    type Made = usize;
-    type Error = WriteError;
+    type Made = ();
+    type Error = CopyingError;
 
-    fn unread(&self, error: LayerError) -> WriteError {
-        match error {
-            LayerError::Read(error) => match error.downcast::<SourceError>() {
-                Ok(error) => WriteError::Read(error),
-                Err(error) => WriteError::Write(error),
-            },
-            source => {
-                let layer = self.number;
-                TreeError::Layer { layer, source }.into()
-            }
-        }
+    fn unread(&self, error: LayerError) -> CopyingError {
+        CopyingError::Unread(error)
     }
 
-    fn begin(&self) -> Result<Copied, WriteError> {
+    fn begin(&self) -> Result<Copied, CopyingError> {
         Ok(Copied::default())
     }
 
-    fn take(&self, copied: &mut Copied, bytes: &[u8]) -> Result<(), WriteError> {
+    fn take(&self, copied: &mut Copied, bytes: &[u8]) -> Result<(), CopyingError> {
         let end = copied.offset + bytes.len() as u64;
         while let Some(next) = self.moves.get(copied.moves) {
             let from = next.from.offset + copied.bytes;
@@ -164,7 +168,7 @@ impl Alongside for Copying<'_> {
             self.put(copied, bytes, next.to + copied.bytes)?;
             if self.afterwards == Afterwards::GivenBack {
                 let written = Span { offset: from, len };
-                self.layer.slice(written).discard();
+                self.from.slice(written).discard();
             }
             self.output.task.advance(len);
             copied.bytes += len;
@@ -177,12 +181,12 @@ impl Alongside for Copying<'_> {
         Ok(())
     }
 
-    fn end(&self, mut copied: Copied, _proof: &Proof) -> Result<usize, WriteError> {
+    fn end(&self, mut copied: Copied, _proof: &Proof) -> Result<(), CopyingError> {
         if !copied.waiting.is_empty() {
             let _turn = self.output.wait();
             self.write_waiting(&mut copied)?;
         }
-        Ok(self.number)
+        Ok(())
     }
 }
 
@@ -239,6 +243,17 @@ pub(super) struct WriteFrom<'w> {
     pub(super) position: u64,
 }
 
+impl<'w> WriteFrom<'w> {
+    pub(super) fn new(output: SharedFile<'w>, position: u64) -> Self {
+        Self { output, position }
+    }
+
+    /// Leaves out so many bytes, which somebody else writes or which are zeros.
+    pub(super) fn skip(&mut self, len: u64) {
+        self.position += len;
+    }
+}
+
 impl Write for WriteFrom<'_> {
     fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
         let turn = self.output.wait();
@@ -285,8 +300,7 @@ mod tests {
             to,
         };
         let copying = Copying {
-            number: 3,
-            layer: &layer,
+            from: &layer,
             moves: vec![half(0, len / 2), half(len / 2, 0)],
             afterwards: Afterwards::Kept,
             cost: 0,
@@ -321,7 +335,7 @@ mod tests {
         let (first, second) = bytes.split_at(bytes.len() / 2);
         assert!(written == [second, first].concat());
         // And the same once more in one go.
-        let (_, number) = request.answer(&Silent).expect("readable bytes");
-        assert_eq!(number, 3);
+        let answer = request.answer(&Silent);
+        assert!(answer.is_ok_and(|(proof, ())| proof.size() == len));
     }
 }

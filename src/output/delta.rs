@@ -6,110 +6,164 @@
 //! no whiteout; and hard links lead to files of the same layer.
 
 use std::collections::{HashMap, HashSet};
-use std::io::Write;
+use std::io::{self, Write};
+use std::sync::Arc;
 
-use super::entries::fields;
-use super::error::{WriteError, spool};
+use super::entries::{EntryContent, content, fields};
+use super::error::WriteError;
 use super::header::HeaderFields;
 use super::layout::OutputLayer;
 use super::tar::TarWriter;
 use crate::base::constants::WHITEOUT;
 use crate::base::progress::Progress;
-use crate::layer::NewLayer;
+use crate::layer::LayerTar;
+use crate::layer::digest::Prover;
 use crate::tar::Mtime;
 use crate::tree::{Change, Delta, InodeId, NodeId, Tree, is_reserved};
 
-/// Writes `delta`, whose upper tree is `upper`, as an uncompressed layer to an unnamed temporary file.
+/// The changes between two trees as an uncompressed layer, which nobody keeps: it is made of the upper tree
+/// each time it is wanted, once for its digest, which names it, and once for the archive. That reads the
+/// files twice and saves writing them to a temporary file, which takes longer.
+///
 /// The same trees give the same bytes.
-///
-/// # Errors
-///
-/// [`WriteError::WhiteoutName`] if a name cannot be in a layer, [`WriteError::Read`] if a body cannot
-/// be read, [`WriteError::Spool`].
-pub fn spool_delta(
-    upper: &Tree,
-    delta: &Delta,
-    progress: &dyn Progress,
-) -> Result<OutputLayer, WriteError> {
-    spool_layer(upper, |layer| write_delta(upper, delta, layer, progress))
+#[derive(Debug)]
+pub struct DeltaLayer {
+    upper: Arc<Tree>,
+    delta: Arc<Delta>,
+    /// Files of which the layer has more than one name.
+    shared: HashSet<InodeId>,
+    /// In bytes, the end of the tar included.
+    len: u64,
 }
 
-/// Keeps what `write` writes, a new layer of `tree`, in an unnamed temporary file.
-pub(super) fn spool_layer(
-    tree: &Tree,
-    write: impl FnOnce(NewLayer) -> Result<NewLayer, WriteError>,
-) -> Result<OutputLayer, WriteError> {
-    let layer = NewLayer::new(tree.limits()).map_err(spool)?;
-    // What is written here is not the output.
-    let layer = write(layer).map_err(|error| match error {
-        WriteError::Write(error) => spool(error),
-        other => other,
-    })?;
-    let (tar, proof) = layer.finish().map_err(spool)?;
-    Ok(OutputLayer::new(&tar, proof))
-}
-
-/// Writes the layer to `out`.
-fn write_delta<W: Write>(
-    upper: &Tree,
-    delta: &Delta,
-    out: W,
-    progress: &dyn Progress,
-) -> Result<W, WriteError> {
-    let task = progress.begin("writing the layer", None);
-    let mut writer = TarWriter::new(out);
-    let shared = shared_inodes(upper, delta);
-    let mut first: HashMap<InodeId, NodeId> = HashMap::new();
-    let mut path = Vec::new();
-    for change in delta.changes() {
-        let Some(node) = change.node else {
-            write_whiteout(&mut writer, &change)?;
-            continue;
+impl DeltaLayer {
+    /// The layer of `delta`, whose upper tree is `upper`; one without an entry if nothing differs. It is
+    /// made once here, for its diff ID.
+    ///
+    /// # Errors
+    ///
+    /// [`WriteError::WhiteoutName`] if a name cannot be in a layer, [`WriteError::Read`] if a body cannot
+    /// be read.
+    pub fn prove(
+        upper: Arc<Tree>,
+        delta: Arc<Delta>,
+        progress: &dyn Progress,
+    ) -> Result<OutputLayer, WriteError> {
+        let shared = shared_inodes(&upper, &delta);
+        let mut layer = Self {
+            upper,
+            delta,
+            shared,
+            len: 0,
         };
-        refuse_reserved(&change)?;
-        let id = upper.inode_id(node);
-        let inode = upper.inode(id);
-        path.clear();
-        path.extend_from_slice(&change.path);
-        let fields = fields(inode);
-        if let Some(&target) = first.get(&id) {
-            let target = upper.path(target);
-            writer.header(&HeaderFields {
-                path: &path,
-                typeflag: b'1',
-                link: &target,
-                size: 0,
-                device: (0, 0),
-                ..fields
-            })?;
-            continue;
-        }
-        if shared.contains(&id) {
-            first.insert(id, node);
-        }
-        if fields.typeflag == b'5' {
-            // The root's own entry is `./`.
-            path.extend_from_slice(if path.is_empty() { b"./" } else { b"/" });
-        }
-        writer.header(&HeaderFields {
-            path: &path,
-            ..fields
-        })?;
-        if let Some(body) = upper.file_body(inode)? {
-            writer.body(&body)?;
-            task.advance(body.size);
-        }
+        let task = progress.begin("hashing the new layer", None);
+        let mut writer = TarWriter::new(Proving(Prover::sha256()));
+        layer.write(&mut writer, |n| task.advance(n))?;
+        let (Proving(prover), len) = writer.close()?;
+        layer.len = len;
+        Ok(OutputLayer::made(layer, prover.finish()))
     }
-    let (out, _) = writer.finish()?;
-    Ok(out)
+
+    /// Its length in bytes.
+    #[expect(
+        clippy::len_without_is_empty,
+        reason = "the end of a tar is never empty"
+    )]
+    pub fn len(&self) -> u64 {
+        self.len
+    }
+
+    /// The tars that its files are in.
+    pub(super) fn layers(&self) -> &[LayerTar] {
+        self.upper.layers()
+    }
+
+    /// Appends all of it to `writer`; `told` hears of every body.
+    pub(super) fn write<W: Write>(
+        &self,
+        writer: &mut TarWriter<W>,
+        told: impl Fn(u64),
+    ) -> Result<(), WriteError> {
+        self.each(|fields, content| {
+            writer.header(fields)?;
+            if let Some(content) = content {
+                writer.body(&content.body)?;
+                told(content.body.size);
+            }
+            Ok(())
+        })?;
+        writer.end()
+    }
+
+    /// Shows every entry to `see`, with its content if it has any.
+    pub(super) fn each<'t>(
+        &'t self,
+        mut see: impl FnMut(&HeaderFields<'_>, Option<&EntryContent<'t>>) -> Result<(), WriteError>,
+    ) -> Result<(), WriteError> {
+        let upper = &self.upper;
+        // The name under which each file with several names was written first.
+        let mut first: HashMap<InodeId, NodeId> = HashMap::new();
+        let mut path = Vec::new();
+        for change in self.delta.changes() {
+            refuse_reserved(&change)?;
+            let Some(node) = change.node else {
+                see(&whiteout(&whiteout_path(&change.path)), None)?;
+                continue;
+            };
+            let id = upper.inode_id(node);
+            let inode = upper.inode(id);
+            path.clear();
+            path.extend_from_slice(&change.path);
+            let fields = fields(inode);
+            if let Some(&target) = first.get(&id) {
+                let target = upper.path(target);
+                let link = HeaderFields {
+                    path: &path,
+                    typeflag: b'1',
+                    link: &target,
+                    size: 0,
+                    device: (0, 0),
+                    ..fields
+                };
+                see(&link, None)?;
+                continue;
+            }
+            if self.shared.contains(&id) {
+                first.insert(id, node);
+            }
+            if fields.typeflag == b'5' {
+                // The root's own entry is `./`.
+                path.extend_from_slice(if path.is_empty() { b"./" } else { b"/" });
+            }
+            let named = HeaderFields {
+                path: &path,
+                ..fields
+            };
+            see(&named, content(upper, inode)?.as_ref())?;
+        }
+        Ok(())
+    }
 }
 
-/// A whiteout has no meaning beyond its name, so everything else is zero, as containerd writes it.
-fn write_whiteout<W: Write>(writer: &mut TarWriter<W>, change: &Change) -> Result<(), WriteError> {
-    refuse_reserved(change)?;
-    let (directory, name) = split(&change.path);
-    writer.header(&HeaderFields {
-        path: &[directory, WHITEOUT, name].concat(),
+/// Proves what is written to it and keeps nothing.
+#[derive(Debug)]
+struct Proving(Prover);
+
+impl Write for Proving {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        self.0.take(buf);
+        Ok(buf.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// A whiteout says nothing but its name, so everything else is zero, as containerd writes it.
+fn whiteout(path: &[u8]) -> HeaderFields<'_> {
+    HeaderFields {
+        path,
         typeflag: b'0',
         link: &[],
         mode: 0,
@@ -119,7 +173,13 @@ fn write_whiteout<W: Write>(writer: &mut TarWriter<W>, change: &Change) -> Resul
         mtime: Mtime::default(),
         device: (0, 0),
         xattrs: &[],
-    })
+    }
+}
+
+/// The path of the whiteout that hides `path`.
+fn whiteout_path(path: &[u8]) -> Vec<u8> {
+    let (directory, name) = split(path);
+    [directory, WHITEOUT, name].concat()
 }
 
 /// A directory on the way has been refused before what is in it.

@@ -77,22 +77,26 @@ impl<'t> Entries<'t> {
                 path.push(b'/');
             }
             fields.path = &path;
-            see(&fields, self.content(entry.inode)?.as_ref())?;
+            see(&fields, content(self.tree, entry.inode)?.as_ref())?;
         }
         Ok(entries)
     }
+}
 
-    fn content(&self, inode: &'t Inode) -> Result<Option<EntryContent<'t>>, WriteError> {
-        let Body::File { layer, offset, .. } = inode.body else {
-            return Ok(None);
-        };
-        let body = self.tree.file_body(inode)?;
-        Ok(body.map(|body| EntryContent {
-            layer: layer as usize,
-            offset,
-            body,
-        }))
-    }
+/// The content of a regular file, and where it is stored.
+pub(super) fn content<'t>(
+    tree: &'t Tree,
+    inode: &'t Inode,
+) -> Result<Option<EntryContent<'t>>, WriteError> {
+    let Body::File { layer, offset, .. } = inode.body else {
+        return Ok(None);
+    };
+    let body = tree.file_body(inode)?;
+    Ok(body.map(|body| EntryContent {
+        layer: layer as usize,
+        offset,
+        body,
+    }))
 }
 
 /// The header of a file under its first name, but for the name.

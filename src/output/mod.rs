@@ -12,19 +12,20 @@ mod flatten;
 mod header;
 mod import;
 mod layout;
+mod parallel;
 mod parallel_tar;
 mod squash;
 mod tar;
 
 pub use commit::{CommitOptions, Committed, commit};
-pub use delta::spool_delta;
+pub use delta::DeltaLayer;
 pub use error::WriteError;
 pub use flatten::{FlattenOptions, Flattened, MergedImage, flatten, flatten_to_file, write_file};
 pub use header::{HeaderFields, encode_header};
 pub use import::{IMPORT_MESSAGE, ImportOptions, Imported, import};
 pub use layout::{
     ArchiveLayout, ArchiveOptions, ArchiveWarning, OutputImage, OutputLayer, WrittenArchive,
-    WrittenImage, write_archive,
+    WrittenImage, write_archive, write_archive_to_file,
 };
 pub use squash::{SquashOptions, Squashed, squash};
 pub use tar::TarWriter;

@@ -4,12 +4,13 @@
 //! `daemon/images/image_squash.go`): the merged layers' history entries stay as steps without a layer,
 //! a new entry has the layer, and the image gets the time of that entry.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 
 use super::WriteError;
-use super::delta::{spool_delta, spool_layer};
+use super::delta::DeltaLayer;
 use super::layout::{OutputImage, OutputLayer};
-use super::tar::TarWriter;
 use crate::base::digest::DiffId;
 use crate::base::jobs::Jobs;
 use crate::base::progress::Progress;
@@ -90,8 +91,9 @@ pub fn squash(
     } else {
         Claims::none()
     };
+    let warnings = upper.warnings().to_vec();
     let layer = claims.while_writing(options.jobs, progress, || {
-        merge(&lower, &upper, from, options.jobs, progress)
+        merge(&lower, upper, from, options.jobs, progress)
     })?;
     output.config = squashed_config(&output, image, layer.as_ref(), options)?;
     output.layers.truncate(from);
@@ -100,29 +102,23 @@ pub fn squash(
     Ok(Squashed {
         image: output,
         merged: count - from,
-        warnings: upper.warnings().to_vec(),
+        warnings,
     })
 }
 
 /// The layer that makes `upper` of `lower`; `None` if they are equal and there are layers below.
 fn merge(
     lower: &Tree,
-    upper: &Tree,
+    upper: Tree,
     below: usize,
     jobs: Jobs,
     progress: &dyn Progress,
 ) -> Result<Option<OutputLayer>, WriteError> {
-    let delta = difference(lower, upper, &Additions::none(), jobs, progress)?;
-    if !delta.is_empty() {
-        return spool_delta(upper, &delta, progress).map(Some);
-    }
-    if below > 0 {
+    let delta = difference(lower, &upper, &Additions::none(), jobs, progress)?;
+    if delta.is_empty() && below > 0 {
         return Ok(None);
     }
-    let empty = spool_layer(upper, |layer| {
-        TarWriter::new(layer).finish().map(|(layer, _)| layer)
-    });
-    empty.map(Some)
+    DeltaLayer::prove(Arc::new(upper), Arc::new(delta), progress).map(Some)
 }
 
 fn squashed_config(

@@ -12,7 +12,10 @@ use crate::tree::{ContentStretch, FileBody};
 /// otherwise (POSIX, `pax -b`).
 const RECORD: u64 = 20 * 512;
 
-/// How many zeros in a row become a hole in the file that is written.
+/// How long the end of a tar is: two blocks of zeros.
+const END: u64 = 1024;
+
+/// How many zeros in a row are worth a hole in the file that is written.
 const HOLE: u64 = 64 << 10;
 
 /// Writes headers and bodies one after the other.
@@ -123,7 +126,8 @@ impl<W: Write> TarWriter<W> {
         Ok(())
     }
 
-    fn copy(&mut self, slice: &Slice, told: impl Fn(u64)) -> Result<(), WriteError> {
+    /// Appends all of `slice`, without padding; `told` hears of every piece.
+    pub(super) fn copy(&mut self, slice: &Slice, told: impl Fn(u64)) -> Result<(), WriteError> {
         let mut offset = 0;
         while offset < slice.len() {
             // Never empty, since a full buffer is written at once.
@@ -192,8 +196,13 @@ impl<W: Write> TarWriter<W> {
     ///
     /// [`WriteError::Write`].
     pub fn finish(mut self) -> Result<(W, u64), WriteError> {
-        self.zeros(1024)?;
+        self.end()?;
         self.close()
+    }
+
+    /// Appends the end-of-archive blocks of a tar that is a body in this one.
+    pub(super) fn end(&mut self) -> Result<(), WriteError> {
+        self.zeros(END)
     }
 
     /// Appends zeros up to the end of a record, two blocks at least, as tar programs end what they write.
@@ -203,7 +212,7 @@ impl<W: Write> TarWriter<W> {
     ///
     /// [`WriteError::Write`].
     pub fn finish_record(mut self) -> Result<(W, u64), WriteError> {
-        let end = self.position() + 1024;
+        let end = self.position() + END;
         self.zeros(end.next_multiple_of(RECORD) - self.position())?;
         self.close()
     }

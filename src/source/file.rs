@@ -21,8 +21,8 @@ struct Inner {
     base: u64,
     len: u64,
     path: String,
-    /// Whether only this process has the file.
-    temporary: bool,
+    /// Whether it was made for one reader, who may give its bytes up.
+    expendable: bool,
     ledger: Arc<Ledger>,
 }
 
@@ -78,7 +78,7 @@ impl Source {
             base,
             len,
             path,
-            temporary: false,
+            expendable: false,
             ledger: Arc::new(Ledger::new(limits, len)),
         }))
     }
@@ -90,7 +90,7 @@ impl Source {
             base: 0,
             len,
             path,
-            temporary: false,
+            expendable: false,
             ledger: Arc::new(Ledger::new(limits, len)),
         }))
     }
@@ -105,23 +105,35 @@ impl Source {
         stored: u64,
     ) -> Self {
         let ledger = Arc::new(Ledger::new(*limits, stored));
-        Self::spooled(file, len, path, ledger)
-    }
-
-    /// A temporary file that was just made of this one: it is called the same in messages, and has
-    /// the same limits.
-    pub(crate) fn derived(&self, file: File, len: u64) -> Self {
-        Self::spooled(file, len, self.0.path.clone(), Arc::clone(&self.0.ledger))
-    }
-
-    fn spooled(file: File, len: u64, path: String, ledger: Arc<Ledger>) -> Self {
         Self(Arc::new(Inner {
             bytes: Bytes::File(file),
             base: 0,
             len,
             path,
-            temporary: true,
+            expendable: false,
             ledger,
+        }))
+    }
+
+    /// A temporary file that was just made of this one: it is called the same in messages, and has
+    /// the same limits. It can be read as often as anybody likes.
+    pub(crate) fn derived(&self, file: File, len: u64) -> Self {
+        self.derived_for(false, file, len)
+    }
+
+    /// The same for one reader, who may [give its bytes up](Slice::discard) on the way.
+    pub(crate) fn derived_for_one(&self, file: File, len: u64) -> Self {
+        self.derived_for(true, file, len)
+    }
+
+    fn derived_for(&self, expendable: bool, file: File, len: u64) -> Self {
+        Self(Arc::new(Inner {
+            bytes: Bytes::File(file),
+            base: 0,
+            len,
+            path: self.0.path.clone(),
+            expendable,
+            ledger: Arc::clone(&self.0.ledger),
         }))
     }
 
@@ -282,11 +294,12 @@ impl Slice {
             .read_at(&mut buf[..want], self.span.offset + offset)
     }
 
-    /// Gives the room of its bytes back to the system, if they are in a temporary file of this process
-    /// and the system can do so. They must not be read again.
+    /// Gives the room of its bytes back to the system, if they are in a temporary file that was made for
+    /// this reader and the system can do so. They must not be read again. An archive stays as it is, also
+    /// where it had to be decompressed as a whole.
     pub(crate) fn discard(&self) {
         let inner = &*self.source.0;
-        if let (true, Some(file)) = (inner.temporary, inner.bytes.file()) {
+        if let (true, Some(file)) = (inner.expendable, inner.bytes.file()) {
             discard(file, self.span);
         }
     }

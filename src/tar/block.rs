@@ -70,19 +70,13 @@ impl Block {
     /// Takes the block if its checksum is that of its bytes, unsigned as POSIX says or signed as
     /// old Sun tars wrote it.
     pub(super) fn checked(bytes: &[u8; BLOCK]) -> Result<Self, TarFault> {
-        let (mut unsigned, mut signed) = (0_u32, 0_i32);
-        for &b in bytes {
-            unsigned += u32::from(b);
-            signed += i32::from(b.cast_signed());
-        }
-        for &b in &bytes[CHECKSUM.at] {
-            unsigned = unsigned - u32::from(b) + u32::from(b' ');
-            signed = signed - i32::from(b.cast_signed()) + i32::from(b' ');
-        }
         let claimed = &bytes[CHECKSUM.at];
+        // The field counts as eight blanks.
+        let blanks = u32::from(b' ') * 8;
+        let unsigned = sum(bytes) - sum(claimed) + blanks;
         // A field without a number is not a sum, not even where the signed one is negative.
         let is_sum = octal(claimed).is_some_and(|sum| {
-            sum == u64::from(unsigned) || u64::try_from(signed).is_ok_and(|signed| sum == signed)
+            sum == u64::from(unsigned) || i64::try_from(sum) == Ok(signed_sum(bytes))
         });
         if !is_sum {
             let claimed = String::from_utf8_lossy(claimed)
@@ -122,6 +116,22 @@ impl Block {
     pub(super) fn number(&self, field: &Field) -> Result<i64, TarFault> {
         number(&self.bytes()[field.at.clone()]).ok_or(TarFault::Number { field: field.name })
     }
+}
+
+/// The sum of some bytes, which processors add up many at a time.
+fn sum(bytes: &[u8]) -> u32 {
+    bytes.iter().map(|&b| u32::from(b)).sum()
+}
+
+/// The checksum of a header block as old Sun tars wrote it, of signed bytes.
+fn signed_sum(bytes: &[u8; BLOCK]) -> i64 {
+    let sum = |bytes: &[u8]| {
+        bytes
+            .iter()
+            .map(|&b| i64::from(b.cast_signed()))
+            .sum::<i64>()
+    };
+    sum(bytes) - sum(&bytes[CHECKSUM.at]) + i64::from(b' ') * 8
 }
 
 /// Whether `bytes` begin with a header: a block with the right checksum and a name. Chance makes none.

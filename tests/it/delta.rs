@@ -10,9 +10,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::num::NonZeroUsize;
 use std::path::Path;
+use std::sync::Arc;
 
 use imgtar::base::progress::Silent;
-use imgtar::output::{WriteError, spool_delta};
+use imgtar::output::{DeltaLayer, WriteError};
 use imgtar::source::Input;
 use imgtar::tree::{Additions, ChangeKind, Delta, Tree, TreeError, difference};
 use imgtar::{Jobs, Options};
@@ -29,7 +30,7 @@ fn jobs() -> Jobs {
 }
 
 /// A tree out of the layers of an image.
-fn image_tree(layers: &[Vec<u8>], directory: &Path) -> Tree {
+fn image_tree(layers: &[Vec<u8>], directory: &Path) -> Arc<Tree> {
     let file = directory.join("lower.tar");
     _ = fs::remove_file(&file);
     fs::write(&file, forge::archive(layers, Form::Hybrid)).expect("room for an archive");
@@ -40,16 +41,16 @@ fn image_tree(layers: &[Vec<u8>], directory: &Path) -> Tree {
     let archive = imgtar::open(&file, &options).expect("an archive");
     let images = archive.images().expect("images");
     let built = Tree::merge(&images.images[0], &options);
-    built.expect("layers that can be applied")
+    Arc::new(built.expect("layers that can be applied"))
 }
 
 /// A tree out of a rootfs tar.
-fn flat_tree(tar: &[u8], directory: &Path) -> Result<Tree, TreeError> {
+fn flat_tree(tar: &[u8], directory: &Path) -> Result<Arc<Tree>, TreeError> {
     let file = directory.join("upper.tar");
     _ = fs::remove_file(&file);
     fs::write(&file, tar).expect("room for a tar");
     let input = Input::open(&file, &Options::default()).expect("a file");
-    Tree::from_tar(input.source().whole())
+    Tree::from_tar(input.source().whole()).map(Arc::new)
 }
 
 /// The merged tree of layers as a rootfs tar, without a word of warning.
@@ -59,13 +60,17 @@ fn silent(layers: &[Vec<u8>], directory: &Path) -> Vec<u8> {
     output
 }
 
-fn changes(lower: &Tree, upper: &Tree) -> Delta {
-    difference(lower, upper, &Additions::none(), jobs(), &Silent).expect("readable files")
+fn changes(lower: &Tree, upper: &Tree) -> Arc<Delta> {
+    let delta = difference(lower, upper, &Additions::none(), jobs(), &Silent);
+    Arc::new(delta.expect("readable files"))
 }
 
-fn layer_of(upper: &Tree, delta: &Delta) -> Vec<u8> {
-    let layer = spool_delta(upper, delta, &Silent).expect("a layer");
-    layer.blob().read_all().expect("a readable layer")
+fn layer_of(upper: &Arc<Tree>, delta: &Arc<Delta>) -> Vec<u8> {
+    let layer = DeltaLayer::prove(Arc::clone(upper), Arc::clone(delta), &Silent);
+    let mut bytes = Vec::new();
+    let written = layer.expect("a layer").write(&mut bytes);
+    written.expect("readable files");
+    bytes
 }
 
 /// Changes in the manner of `docker diff`; a directory that is only on the way is `.`.
@@ -410,7 +415,8 @@ fn names_that_are_whiteouts_are_refused_with_their_path() {
     // A layer can imply a directory of such a name.
     let base = image_tree(&[forge::layer(&plain("a=1"))], directory);
     let upper = image_tree(&[forge::layer(&plain("a=1 .wh.d/x=1"))], directory);
-    let error = spool_delta(&upper, &changes(&base, &upper), &Silent);
+    let delta = changes(&base, &upper);
+    let error = DeltaLayer::prove(upper, delta, &Silent);
     let error = error.expect_err("no layer can hold it");
     assert!(matches!(error, WriteError::WhiteoutName { path } if path == b".wh.d"));
 }
@@ -451,7 +457,7 @@ fn sparse_files_are_compared_by_what_they_expand_to() {
     let one = sparse("0,4,200000,4", b"headtail");
     let other = sparse("0,2,2,2,199999,6", b"head\0tail\0");
     let less = sparse("0,4,200000,4", b"headtaiL");
-    let trees: Vec<Tree> = [&whole, &one, &other]
+    let trees: Vec<Arc<Tree>> = [&whole, &one, &other]
         .map(|entries| image_tree(&[forge::layer(entries)], directory))
         .into();
     let differs = image_tree(&[forge::layer(&less)], directory);
@@ -471,11 +477,13 @@ fn exported(base: &[Entry], export: &[Entry]) -> (Vec<String>, Listing) {
     let directory = tempfile::tempdir().expect("a directory");
     let directory = directory.path();
     let base = image_tree(&[forge::layer(base)], directory);
-    let mut upper = flat_tree(&forge::layer(export), directory).expect("a sound tar");
+    let upper = flat_tree(&forge::layer(export), directory).expect("a sound tar");
+    let mut upper = Arc::into_inner(upper).expect("nobody else has it");
     upper.adopt_unrecorded(&base);
     let made = Additions::find(&upper, &base, b"/w/d");
     let delta = difference(&base, &upper, &made, jobs(), &Silent).expect("readable files");
-    let layer = Listing::of(&layer_of(&upper, &delta));
+    let delta = Arc::new(delta);
+    let layer = Listing::of(&layer_of(&Arc::new(upper), &delta));
     (told(&delta), layer)
 }
 

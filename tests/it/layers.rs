@@ -4,10 +4,13 @@
 use crate::support;
 use crate::support::{forge, listing};
 use std::collections::BTreeMap;
-use std::fs;
+use std::fs::{self, File};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use imgtar::base::progress::Silent;
+use imgtar::output::{FlattenOptions, flatten_to_file};
+use imgtar::{Jobs, Options};
 use tempfile::TempDir;
 
 use crate::support::forge::{Entry, Form};
@@ -656,5 +659,31 @@ fn no_layers_make_an_empty_tar() {
     for form in Form::ALL {
         let output = Place::new(&forge::archive(&[], form)).flattened(&[]);
         assert!(output == [0; 10_240], "{form:?}");
+    }
+}
+
+/// A library may flatten an image as often as it likes, also to files and out of an archive that had to be
+/// decompressed: what is given up on the way is what was decoded for that one output.
+#[test]
+fn an_image_is_flattened_as_often_as_anybody_likes() {
+    let directory = tempfile::tempdir().expect("a directory");
+    for name in ["docker20-one.tar.bz2", "docker20-one.tar", "skopeo-oci.tar"] {
+        let archive = support::engines(name);
+        let archive = imgtar::open(archive.as_ref(), &Options::default()).expect("an archive");
+        let images = archive.images().expect("images");
+        let options = FlattenOptions {
+            verify: false,
+            as_container: None,
+            jobs: Jobs::all_cores(),
+        };
+        let flat = |number: usize| {
+            let path = directory.path().join(number.to_string());
+            let file = File::create(&path).expect("room");
+            let image = &images.images[0];
+            flatten_to_file(image, &file, options, &Silent).expect("a sound image");
+            fs::read(path).expect("readable")
+        };
+        let first = flat(1);
+        assert!(first.iter().any(|&b| b != 0) && first == flat(2), "{name}");
     }
 }

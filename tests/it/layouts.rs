@@ -2,7 +2,7 @@
 //! that archive again, where it can be the same.
 
 use std::collections::BTreeMap;
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::Read as _;
 use std::path::Path;
 
@@ -10,6 +10,7 @@ use imgtar::base::progress::Silent;
 use imgtar::image::Name;
 use imgtar::output::{
     ArchiveLayout, ArchiveOptions, OutputImage, WriteError, WrittenArchive, write_archive,
+    write_archive_to_file,
 };
 use imgtar::{Jobs, Options};
 
@@ -80,8 +81,34 @@ fn rewrite_with(
         verify: true,
         jobs,
     };
+    written_both_ways(&images, options, to)
+}
+
+/// Writes images to a file by several threads and in one stream, which have to agree.
+pub(crate) fn written_both_ways(
+    images: &[OutputImage],
+    options: ArchiveOptions,
+    to: &Path,
+) -> Result<WrittenArchive, WriteError> {
+    let mut stream = Vec::new();
+    let in_order = write_archive(images, &mut stream, options, &Silent);
     let file = File::create(to).expect("room");
-    write_archive(&images, file, options, &Silent)
+    let at_places = write_archive_to_file(images, &file, options, &Silent);
+    match (&in_order, &at_places) {
+        (Ok(in_order), Ok(at_places)) => {
+            assert_eq!(in_order.bytes, at_places.bytes);
+            assert!(
+                fs::read(to).expect("readable") == stream,
+                "{}",
+                to.display()
+            );
+        }
+        (Err(in_order), Err(at_places)) => {
+            assert_eq!(in_order.to_string(), at_places.to_string());
+        }
+        differ => panic!("{differ:?}"),
+    }
+    at_places
 }
 
 /// Writes the images of `archive` anew.
@@ -250,7 +277,7 @@ fn images_stay_what_they_are() {
             };
             rewrite_with(&archive, layout, 1, &again).expect("the same");
             assert!(
-                std::fs::read(&to).expect("there") == std::fs::read(&again).expect("there"),
+                fs::read(&to).expect("there") == fs::read(&again).expect("there"),
                 "{archive}"
             );
             assert_eq!(written.bytes, to.metadata().expect("there").len());

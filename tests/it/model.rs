@@ -14,12 +14,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::fs;
 use std::num::NonZeroUsize;
+use std::sync::Arc;
 
+use imgtar::base::limits::Limits;
 use imgtar::base::progress::Silent;
 use imgtar::layer::OpenLayers;
-use imgtar::output::{WriteError, spool_delta};
-use imgtar::source::Slice;
-use imgtar::tar::{Kind, Positioned, Walker};
+use imgtar::output::{DeltaLayer, WriteError};
+use imgtar::tar::{Kind, Streamed, Walker};
 use imgtar::tree::{Additions, Tree, TreeError, difference};
 use imgtar::{Jobs, Options};
 use proptest::prelude::*;
@@ -613,17 +614,16 @@ fn compare(stack: &[Vec<Item>], file: &std::path::Path) -> Result<bool, TestCase
 }
 
 /// The entries of a layer that imgtar wrote.
-fn written(layer: &Slice) -> Vec<Item> {
+fn written(layer: &[u8]) -> Vec<Item> {
     let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).expect("plain names");
-    let mut walker = Walker::new(Positioned::new(layer.clone()));
+    let mut walker = Walker::new(Streamed::new(layer, &Limits::default()));
     let mut items = Vec::new();
     while let Some(entry) = walker.next_entry().expect("a sound layer") {
         let what = match entry.kind {
             Kind::File => {
-                let mut body = vec![0; usize::try_from(entry.size).expect("a small file")];
-                let n = layer.read_at(&mut body, entry.data_offset).expect("bytes");
-                assert_eq!(n, body.len());
-                What::File(body)
+                let start = usize::try_from(entry.data_offset).expect("a small layer");
+                let size = usize::try_from(entry.size).expect("a small file");
+                What::File(layer[start..][..size].to_vec())
             }
             Kind::Directory => What::Directory,
             Kind::Symlink => What::Symlink(text(&entry.link)),
@@ -659,9 +659,11 @@ fn squash(stack: &[Vec<Item>], cut: usize, file: &std::path::Path) -> TestCaseRe
     let (lower, upper) = split.expect("layers that can be applied");
     let delta = difference(&lower, &upper, &Additions::none(), jobs, &Silent);
     let delta = delta.expect("readable files");
-    let layer = spool_delta(&upper, &delta, &Silent).expect("a layer");
+    let layer = DeltaLayer::prove(Arc::new(upper), Arc::new(delta), &Silent).expect("a layer");
+    let mut bytes = Vec::new();
+    layer.write(&mut bytes).expect("the files of the stack");
     let mut short = stack[..cut].to_vec();
-    short.push(written(layer.blob()));
+    short.push(written(&bytes));
     let want = Model::of(stack).expect("imgtar applies it");
     let got = Model::of(&short).expect("what imgtar writes can be applied");
     let (want, got) = (want.rows(), got.rows());

@@ -1,11 +1,13 @@
 //! `squash`: whatever is merged, a container sees the same files.
 
-use std::fs::{self, File};
+use std::fs;
 use std::path::Path;
 
 use imgtar::base::progress::Silent;
 use imgtar::image::Image;
-use imgtar::output::{ArchiveLayout, ArchiveOptions, SquashOptions, squash, write_archive};
+use imgtar::output::{ArchiveLayout, ArchiveOptions, SquashOptions, squash};
+
+use crate::layouts::written_both_ways;
 use imgtar::{Jobs, Options};
 use serde_json::Value;
 
@@ -67,8 +69,7 @@ fn squash_all(archive: &str, to: &Path) -> usize {
                 verify: true,
                 jobs: jobs(),
             };
-            let file = File::create(to).expect("room");
-            let written = write_archive(&[squashed.image], file, options, &Silent);
+            let written = written_both_ways(&[squashed.image], options, to);
             let written = written.unwrap_or_else(|why| panic!("{at}: {why}"));
             let after = images(&shown(to)).remove(0);
             assert_eq!(after.identity.to_string(), written.images[0].id.to_string());

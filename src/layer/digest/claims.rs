@@ -139,12 +139,19 @@ impl<'c> Claims<'c> {
         readings.filter_map(move |(n, reading)| Some((first(n)?.0.name.layer, &reading.wanted)))
     }
 
-    /// Takes what was proven of the layers that are [open](Self::open), in their order.
-    pub(crate) fn settle(&mut self, proofs: impl IntoIterator<Item = Proof>) {
+    /// The bytes that are still to be read, their compression, and what is wanted of them, in the order
+    /// of [`Self::open`].
+    pub(crate) fn unread(&self) -> impl Iterator<Item = (&'c Slice, Compression, &Wanted)> {
+        let open = self.readings.iter().filter(|r| r.read.is_none());
+        open.map(|reading| (reading.bytes, reading.compression, &reading.wanted))
+    }
+
+    /// Takes what came of it from whoever read what is [open](Self::open), in that order.
+    pub(crate) fn settle(&mut self, read: impl IntoIterator<Item = Result<Proof, LayerError>>) {
         let open = self.readings.iter_mut();
         let open = open.filter(|reading| reading.read.is_none());
-        for (reading, proof) in open.zip(proofs) {
-            reading.read = Some(Ok(proof));
+        for (reading, read) in open.zip(read) {
+            reading.read = Some(read);
         }
     }
 

@@ -1,6 +1,6 @@
 //! The layers of all images as blobs: each once, with the digest that names it.
 
-use super::image::{OutputImage, OutputLayer};
+use super::image::{LayerBlob, OutputImage, OutputLayer};
 use super::{ArchiveLayout, ArchiveOptions};
 use crate::base::digest::{BlobDigest, DiffId};
 use crate::base::progress::Progress;
@@ -18,7 +18,7 @@ use crate::source::{ByPlace, Compression, Slice};
 pub(super) struct NamedLayer {
     pub(super) diff_id: DiffId,
     pub(super) digest: BlobDigest,
-    pub(super) blob: Slice,
+    pub(super) blob: LayerBlob,
     pub(super) compression: Compression,
     standing: Standing,
 }
@@ -92,15 +92,17 @@ pub(super) fn name(
     options: ArchiveOptions,
     progress: &dyn Progress,
 ) -> Result<Vec<Vec<NamedLayer>>, WriteError> {
-    let mut blobs: ByPlace<(&OutputImage, usize)> = ByPlace::new();
+    let mut blobs: ByPlace<(&OutputImage, usize, &Slice)> = ByPlace::new();
     for (image, index, layer) in all(images) {
         if layer.digest().is_none() || !options.layout.holds(layer.compression()) {
-            blobs.add(layer.blob(), || (image, index));
+            // What is made has a digest and no compression.
+            if let Some(bytes) = layer.stored() {
+                blobs.add(bytes, || (image, index, bytes));
+            }
         }
     }
-    let requests = blobs.all().iter().map(|&(image, index)| {
+    let requests = blobs.all().iter().map(|&(image, index, bytes)| {
         let layer = &image.layers[index];
-        let bytes = layer.blob();
         let is_held = options.layout.holds(layer.compression());
         let (wanted, task) = if is_held {
             (Wanted::both(), "hashing layers")
@@ -118,13 +120,16 @@ pub(super) fn name(
     let answers = prove(options.jobs, requests, progress);
     let answers = blobs.all().iter().zip(answers);
     let answers =
-        answers.map(|(&(image, index), answer)| answer.map_err(|e| fault(image, index, e)));
+        answers.map(|(&(image, index, _), answer)| answer.map_err(|e| fault(image, index, e)));
     let mut answers = answers.collect::<Result<Vec<_>, _>>()?.into_iter();
     let read = blobs.map(|_| answers.next().expect("every request has an answer"));
     let named = |image| {
         let layers = all(std::slice::from_ref(image));
         layers
-            .map(|(image, index, layer)| named(image, index, layer, read.get(layer.blob())))
+            .map(|(image, index, layer)| {
+                let read = layer.stored().and_then(|bytes| read.get(bytes));
+                named(image, index, layer, read)
+            })
             .collect()
     };
     images.iter().map(named).collect()
@@ -147,7 +152,7 @@ fn named(
 ) -> Result<NamedLayer, WriteError> {
     let diff_id = layer.diff_id().clone();
     let mut is_proven = layer.is_proven();
-    let (mut blob, mut compression) = (layer.blob(), layer.compression());
+    let (mut blob, mut compression) = (layer.blob().clone(), layer.compression());
     let mut digest = layer.digest();
     if let Some((proof, decoded)) = read {
         let (claimed, computed) = (diff_id.digest(), proof.diff_id().digest());
@@ -157,7 +162,8 @@ fn named(
         is_proven = claimed.algorithm() == computed.algorithm();
         digest = proof.stored().cloned();
         if let Some(tar) = decoded {
-            (blob, compression) = (tar.bytes(), Compression::None);
+            blob = LayerBlob::Stored(tar.bytes().clone());
+            compression = Compression::None;
             digest = Some(BlobDigest::from(computed.clone()));
         }
     }
@@ -170,7 +176,7 @@ fn named(
     Ok(NamedLayer {
         diff_id,
         digest,
-        blob: blob.clone(),
+        blob,
         compression,
         standing: if is_proven {
             Standing::Proven
@@ -186,9 +192,13 @@ pub(super) fn claims<'c>(images: &[OutputImage], layers: &'c [Vec<NamedLayer>]) 
     for (image, layers) in images.iter().zip(layers) {
         let claimed = layers.iter().enumerate();
         for (index, layer) in claimed.filter(|(_, layer)| layer.standing == Standing::Claimed) {
+            // What is made is proven.
+            let LayerBlob::Stored(bytes) = &layer.blob else {
+                continue;
+            };
             let claim = Claim {
                 name: name_of(image, index),
-                bytes: &layer.blob,
+                bytes,
                 compression: layer.compression,
                 diff_id: &layer.diff_id,
                 stored: Some(&layer.digest),
@@ -205,9 +215,12 @@ impl OutputImage {
         let mut claims = Claims::none();
         let layers = self.layers.iter().enumerate().skip(from);
         for (index, layer) in layers.filter(|(_, layer)| !layer.is_proven()) {
+            let Some(bytes) = layer.stored() else {
+                continue;
+            };
             let claim = Claim {
                 name: name_of(self, index),
-                bytes: layer.blob(),
+                bytes,
                 compression: layer.compression(),
                 diff_id: layer.diff_id(),
                 stored: None,

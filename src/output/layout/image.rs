@@ -1,5 +1,8 @@
 //! What goes into an archive.
 
+use std::io::Write;
+use std::sync::Arc;
+
 use crate::base::digest::{Algorithm, BlobDigest, DiffId, Digest, ImageId};
 use crate::base::jobs::Jobs;
 use crate::base::progress::Progress;
@@ -9,6 +12,8 @@ use crate::image::{Identity, Image, Name};
 use crate::layer::LayerTar;
 use crate::layer::digest::{Nothing, Proof, Request, Wanted, prove};
 use crate::output::WriteError;
+use crate::output::delta::DeltaLayer;
+use crate::output::tar::TarWriter;
 use crate::source::{Compression, Slice};
 
 /// An image to write.
@@ -25,12 +30,31 @@ pub struct OutputImage {
     pub parent: Option<ImageId>,
 }
 
-/// A layer to write: stored bytes, and what is known of them.
+/// A layer to write: its bytes, and what is known of them.
 #[derive(Clone, Debug)]
 pub struct OutputLayer {
-    blob: Slice,
+    blob: LayerBlob,
     compression: Compression,
     known: KnownDigests,
+}
+
+/// The bytes of a layer to write.
+#[derive(Clone, Debug)]
+pub(super) enum LayerBlob {
+    /// They are stored somewhere.
+    Stored(Slice),
+    /// They are made of a tree, uncompressed, when they are wanted.
+    Made(Arc<DeltaLayer>),
+}
+
+impl LayerBlob {
+    /// How many there are.
+    pub(super) fn len(&self) -> u64 {
+        match self {
+            Self::Stored(slice) => slice.len(),
+            Self::Made(layer) => layer.len(),
+        }
+    }
 }
 
 /// What is known of a layer's bytes.
@@ -55,7 +79,7 @@ impl OutputLayer {
         digest: Option<BlobDigest>,
     ) -> Self {
         Self {
-            blob,
+            blob: LayerBlob::Stored(blob),
             compression,
             known: KnownDigests::Claimed { diff_id, digest },
         }
@@ -64,7 +88,16 @@ impl OutputLayer {
     /// An uncompressed layer of which this is proven.
     pub fn new(tar: &LayerTar, proof: Proof) -> Self {
         Self {
-            blob: tar.bytes().clone(),
+            blob: LayerBlob::Stored(tar.bytes().clone()),
+            compression: Compression::None,
+            known: KnownDigests::Proven(proof),
+        }
+    }
+
+    /// A layer that is made when it is wanted, and what was proven of it when it was made once.
+    pub(in crate::output) fn made(layer: DeltaLayer, proof: Proof) -> Self {
+        Self {
+            blob: LayerBlob::Made(Arc::new(layer)),
             compression: Compression::None,
             known: KnownDigests::Proven(proof),
         }
@@ -95,9 +128,31 @@ impl OutputLayer {
         matches!(self.known, KnownDigests::Proven(_))
     }
 
-    /// Its stored bytes.
-    pub fn blob(&self) -> &Slice {
+    /// Its bytes.
+    pub(super) fn blob(&self) -> &LayerBlob {
         &self.blob
+    }
+
+    /// Its stored bytes; `None` if it is new and made when it is written.
+    pub fn stored(&self) -> Option<&Slice> {
+        match &self.blob {
+            LayerBlob::Stored(slice) => Some(slice),
+            LayerBlob::Made(_) => None,
+        }
+    }
+
+    /// Writes its bytes to `out`, compressed as they are stored.
+    ///
+    /// # Errors
+    ///
+    /// [`WriteError`].
+    pub fn write<W: Write>(&self, out: W) -> Result<(), WriteError> {
+        let mut writer = TarWriter::new(out);
+        match &self.blob {
+            LayerBlob::Stored(slice) => writer.copy(slice, |_| {})?,
+            LayerBlob::Made(layer) => layer.write(&mut writer, |_| {})?,
+        }
+        writer.close().map(drop)
     }
 
     /// How they are compressed.
@@ -240,7 +295,7 @@ fn computed_layers(
             source,
         })?;
         Ok(OutputLayer {
-            blob: blob.clone(),
+            blob: LayerBlob::Stored(blob.clone()),
             compression,
             known: KnownDigests::Proven(proof),
         })

@@ -1,21 +1,31 @@
 //! The outer tar: members in the order of a directory walk, owners 0.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::fs::File;
 use std::io::Write;
 
+use super::image::LayerBlob;
+use crate::base::jobs::Jobs;
 use crate::base::progress::Progress;
+use crate::layer::digest::Claims;
 use crate::output::WriteError;
+use crate::output::copying::{Afterwards, Move, SharedFile, WriteFrom};
+use crate::output::delta::DeltaLayer;
 use crate::output::header::HeaderFields;
+use crate::output::parallel::{Placing, Stored, copy_all, is_large};
 use crate::output::tar::TarWriter;
-use crate::source::Slice;
+use crate::source::{Compression, Slice, Span};
 use crate::tar::Mtime;
+
+/// What writing an archive is called while it is under way.
+const WRITING: &str = "writing the archive";
 
 /// What a member holds.
 #[derive(Debug)]
 enum MemberContent {
     Directory,
     Bytes(Vec<u8>),
-    Blob(Slice),
+    Blob(LayerBlob),
     Symlink(String),
 }
 
@@ -60,7 +70,7 @@ impl ArchiveMembers {
         self.add(path, MemberContent::Bytes(bytes), mtime)
     }
 
-    pub(super) fn blob(&mut self, path: &str, blob: &Slice, mtime: i64) -> bool {
+    pub(super) fn blob(&mut self, path: &str, blob: &LayerBlob, mtime: i64) -> bool {
         self.add(path, MemberContent::Blob(blob.clone()), mtime)
     }
 
@@ -75,26 +85,174 @@ impl ArchiveMembers {
         mut out: W,
         progress: &dyn Progress,
     ) -> Result<u64, WriteError> {
-        let total = self.0.values().map(|member| match &member.content {
-            MemberContent::Blob(blob) => blob.len(),
-            _ => 0,
-        });
-        let task = progress.begin("writing the archive", Some(total.sum()));
+        let task = progress.begin(WRITING, Some(self.blob_bytes()));
         let mut writer = TarWriter::new(&mut out);
+        self.each(|fields, content| {
+            writer.header(fields)?;
+            match content {
+                MemberContent::Bytes(bytes) => writer.bytes_body(bytes),
+                MemberContent::Blob(LayerBlob::Stored(blob)) => {
+                    writer.slice_body(blob, |n| task.advance(n))
+                }
+                MemberContent::Blob(LayerBlob::Made(layer)) => {
+                    layer.write(&mut writer, |n| task.advance(n))
+                }
+                MemberContent::Directory | MemberContent::Symlink(_) => Ok(()),
+            }
+        })?;
+        Ok(writer.finish()?.1)
+    }
+
+    /// Writes the same bytes to `file`, which is empty and seekable, with all cores at work, and answers
+    /// for `claims` on the way: bytes that are hashed and copied are read once.
+    pub(super) fn write_to_file(
+        &self,
+        file: &File,
+        mut claims: Claims<'_>,
+        jobs: Jobs,
+        progress: &dyn Progress,
+    ) -> Result<u64, WriteError> {
+        let task = progress.begin(WRITING, Some(self.blob_bytes()));
+        let (mut stored, mut others) = (Vec::new(), Vec::new());
+        let mut placing = Placing::new(0, 0);
+        self.each(|fields, content| {
+            let to = placing.header(fields);
+            placing.body(fields.size);
+            match content {
+                MemberContent::Blob(LayerBlob::Stored(blob)) => {
+                    let (offset, len) = (0, blob.len());
+                    let from = Span { offset, len };
+                    stored.push(copied(blob, vec![Move { from, to }]));
+                }
+                MemberContent::Blob(LayerBlob::Made(layer)) => {
+                    let mut inner = Placing::new(to, layer.layers().len());
+                    layer.each(|fields, content| {
+                        inner.entry(fields, content);
+                        Ok(())
+                    })?;
+                    let (moves, rest) = inner.finish();
+                    let of_layers = layer.layers().iter().zip(moves);
+                    let of_layers = of_layers.filter(|(_, moves)| !moves.is_empty());
+                    stored.extend(of_layers.map(|(tar, moves)| copied(tar.bytes(), moves)));
+                    others.push((rest, Rest::Made(&**layer, to)));
+                }
+                _ => {}
+            }
+            Ok(())
+        })?;
+        others.push((placing.finish().1, Rest::Members));
+        let order = want(&mut stored, &claims);
+        let write_rest = |rest: &Rest<'_>, output: SharedFile<'_>| match rest {
+            Rest::Members => self.write_rest(output),
+            Rest::Made(layer, at) => write_made(layer, *at, output).map(|()| 0),
+        };
+        let output = (file, &*task);
+        let (proofs, written) = copy_all(stored, others, &write_rest, output, jobs, progress)?;
+        let mut proofs: Vec<_> = order.into_iter().zip(proofs).collect();
+        proofs.sort_by_key(|(number, _)| *number);
+        claims.settle(proofs.into_iter().map(|(_, proof)| proof));
+        claims.conclude()?;
+        Ok(written.last().copied().unwrap_or_default())
+    }
+
+    /// Writes headers and what is in memory, and leaves room for blobs; returns the length of all.
+    fn write_rest(&self, output: SharedFile<'_>) -> Result<u64, WriteError> {
+        let mut writer = TarWriter::with_holes(WriteFrom::new(output, 0), WriteFrom::skip);
+        self.each(|fields, content| {
+            writer.header(fields)?;
+            match content {
+                MemberContent::Bytes(bytes) => writer.bytes_body(bytes),
+                MemberContent::Blob(blob) => writer.leave_out(blob.len()),
+                MemberContent::Directory | MemberContent::Symlink(_) => Ok(()),
+            }
+        })?;
+        Ok(writer.finish()?.1)
+    }
+
+    /// Shows every member to `see`, in order.
+    fn each<'m>(
+        &'m self,
+        mut see: impl FnMut(&HeaderFields<'_>, &'m MemberContent) -> Result<(), WriteError>,
+    ) -> Result<(), WriteError> {
         for member in self.0.values() {
             let mut path = member.path.clone();
             if matches!(member.content, MemberContent::Directory) {
                 path.push('/');
             }
-            writer.header(&fields(member, &path))?;
-            match &member.content {
-                MemberContent::Bytes(bytes) => writer.bytes_body(bytes)?,
-                MemberContent::Blob(blob) => writer.slice_body(blob, |n| task.advance(n))?,
-                MemberContent::Directory | MemberContent::Symlink(_) => {}
-            }
+            see(&fields(member, &path), &member.content)?;
         }
-        Ok(writer.finish()?.1)
+        Ok(())
     }
+
+    fn blob_bytes(&self) -> u64 {
+        let blobs = self.0.values().filter_map(|member| match &member.content {
+            MemberContent::Blob(blob) => Some(blob.len()),
+            _ => None,
+        });
+        blobs.fold(0, u64::saturating_add)
+    }
+}
+
+/// What is written apart from large bodies.
+enum Rest<'m> {
+    /// The headers of members, and those that are in memory.
+    Members,
+    /// A made layer, which begins at this byte: its headers and small bodies.
+    Made(&'m DeltaLayer, u64),
+}
+
+/// Stored bytes of which nothing but a copy is wanted.
+fn copied(bytes: &Slice, moves: Vec<Move>) -> Stored<'_> {
+    Stored {
+        bytes,
+        compression: Compression::None,
+        wanted: None,
+        moves,
+        afterwards: Afterwards::Kept,
+    }
+}
+
+/// Sees to it that everything that is claimed is proven: by whoever copies the bytes, where they are not
+/// compressed, else by reading them apart. Returns which claim each proof is for, in the order of `stored`.
+fn want<'w>(stored: &mut Vec<Stored<'w>>, claims: &Claims<'w>) -> Vec<usize> {
+    let mut number_of: HashMap<usize, usize> = HashMap::new();
+    for (number, (bytes, compression, wanted)) in claims.unread().enumerate() {
+        let copied = stored.iter().position(|stored| {
+            let is_free = compression == Compression::None && stored.wanted.is_none();
+            is_free && stored.bytes.is_same(bytes)
+        });
+        let at = copied.unwrap_or_else(|| {
+            stored.push(copied_nowhere(bytes, compression));
+            stored.len() - 1
+        });
+        stored[at].wanted = Some(wanted.clone());
+        number_of.insert(at, number);
+    }
+    let mut order: Vec<(usize, usize)> = number_of.into_iter().collect();
+    order.sort_unstable();
+    order.into_iter().map(|(_, number)| number).collect()
+}
+
+/// Stored bytes that are read for a digest alone.
+fn copied_nowhere(bytes: &Slice, compression: Compression) -> Stored<'_> {
+    Stored {
+        compression,
+        ..copied(bytes, Vec::new())
+    }
+}
+
+/// Writes the headers and small bodies of a made layer and leaves room for the large ones.
+fn write_made(layer: &DeltaLayer, at: u64, output: SharedFile<'_>) -> Result<(), WriteError> {
+    let mut writer = TarWriter::with_holes(WriteFrom::new(output, at), WriteFrom::skip);
+    layer.each(|fields, content| {
+        writer.header(fields)?;
+        match content {
+            Some(content) if is_large(&content.body) => writer.leave_out(content.body.size),
+            Some(content) => writer.body(&content.body),
+            None => Ok(()),
+        }
+    })?;
+    writer.finish().map(drop)
 }
 
 /// The header of a member.

@@ -24,10 +24,13 @@ mod oci;
 mod v1;
 
 use std::collections::HashMap;
+use std::fs::File;
 use std::io::Write;
 
 use describe::Described;
 pub use image::{OutputImage, OutputLayer};
+
+use members::ArchiveMembers;
 
 use super::WriteError;
 use crate::base::constants::DOCKER_LAYERS;
@@ -113,7 +116,7 @@ pub struct WrittenImage {
     pub manifest: Option<BlobDigest>,
 }
 
-/// Writes `images` as one archive to `out`.
+/// Writes `images` as one archive to `out`, one byte after the other.
 ///
 /// # Errors
 ///
@@ -123,6 +126,36 @@ pub fn write_archive<W: Write>(
     out: W,
     options: ArchiveOptions,
     progress: &dyn Progress,
+) -> Result<WrittenArchive, WriteError> {
+    lay_out(images, options, progress, |members, claims| {
+        claims.while_writing(options.jobs, progress, || members.write(out, progress))
+    })
+}
+
+/// Writes `images` as one archive to `file`, which is empty and seekable: the same bytes as
+/// [`write_archive`], with all cores at work, and each layer read once for its digest and its copy.
+///
+/// # Errors
+///
+/// As [`write_archive`].
+pub fn write_archive_to_file(
+    images: &[OutputImage],
+    file: &File,
+    options: ArchiveOptions,
+    progress: &dyn Progress,
+) -> Result<WrittenArchive, WriteError> {
+    lay_out(images, options, progress, |members, claims| {
+        members.write_to_file(file, claims, options.jobs, progress)
+    })
+}
+
+/// Says what the archive of `images` consists of and what is claimed of it, has it written and says what
+/// was written.
+fn lay_out(
+    images: &[OutputImage],
+    options: ArchiveOptions,
+    progress: &dyn Progress,
+    write: impl FnOnce(&ArchiveMembers, Claims<'_>) -> Result<u64, WriteError>,
 ) -> Result<WrittenArchive, WriteError> {
     let views = images.iter().map(OutputImage::view);
     let views: Vec<Config> = views.collect::<Result<_, _>>()?;
@@ -150,7 +183,7 @@ pub fn write_archive<W: Write>(
     } else {
         Claims::none()
     };
-    let bytes = claims.while_writing(options.jobs, progress, || members.write(out, progress))?;
+    let bytes = write(&members, claims)?;
     let made = match &manifests {
         Some(manifests) => {
             let listed = |digest: &BlobDigest| Some(ContainerdId::from(digest.digest().clone()));
