@@ -184,14 +184,6 @@ impl ArchiveDestination {
         for warning in &written.warnings {
             warn(context.output, &warning.to_string());
         }
-        for id in written
-            .images
-            .iter()
-            .filter_map(|image| image.containerd.as_ref())
-        {
-            let message = format!("the image ID in a containerd store is {id}");
-            note(context.output, &message);
-        }
         let to_stdout = self.destination.is_stdout();
         self.destination.finish()?;
         let mut ids = String::new();
@@ -205,6 +197,14 @@ impl ArchiveDestination {
             context
                 .output
                 .answer(|out| Ok(out.write_all(ids.as_bytes())?))?;
+        }
+        for id in written
+            .images
+            .iter()
+            .filter_map(|image| image.containerd.as_ref())
+        {
+            let message = format!("the image ID in a containerd store is {id}");
+            note(context.output, &message);
         }
         Ok(Exit::Done)
     }

@@ -177,7 +177,7 @@ fn config_and_history_are_kept() {
     let to = shown(&directory.path().join("out.tar"));
     let from = engines("docker26-one.tar");
     let squash = ["squash", &from, "--from", "2", "--created", TIME, "-o", &to];
-    let id = imgtar(&squash).succeeds().out().trim().to_owned();
+    let id = imgtar(&squash).writes_an_image().out().trim().to_owned();
     let (before, after) = (inspected(&from), inspected(&to));
     assert_eq!(after["id"], id);
     assert_eq!(after["references"], before["references"]);
@@ -227,7 +227,7 @@ fn output_depends_on_the_input_alone() {
             "-o",
             &file(name),
         ])
-        .succeeds();
+        .writes_an_image();
     }
     assert!(bytes(&file("one")) == bytes(&file("four")));
     let out = program()
@@ -246,14 +246,17 @@ fn the_image_id_is_printed() {
     let to = shown(&directory.path().join("out.tar"));
     let from = engines("docker20-one.tar");
     let created = ["--created", TIME];
-    let filed = imgtar(&[&["squash", &from, "-o", &to][..], &created].concat()).succeeds();
+    let squash = [&["squash", &from, "-o", &to][..], &created].concat();
+    let filed = imgtar(&squash).writes_an_image();
     let archive = bytes(&from);
     let piped = imgtar_with(
         &[&["squash", "-"][..], &created].concat(),
         Input::Pipe(&archive),
     )
     .exits(0);
-    assert_eq!(piped.stderr, filed.stdout);
+    assert_eq!(piped.err(), [filed.out(), filed.err()].concat());
+    let written = inspected(&to);
+    assert_eq!(filed.containerd_id(), written["containerd_id"].as_str());
     assert!(piped.stdout == bytes(&to));
     assert_eq!(filed.out(), format!("{}\n", text(&inspected(&to)["id"])));
 }
@@ -266,7 +269,7 @@ fn tags_replace_the_names() {
     let tags = ["-t", "example.com/a/b:1", "-t", "c", "-t", "c:latest"];
     for layout in ["docker", "docker-legacy", "oci"] {
         let squash = ["squash", &from, "-f", "-o", &to, "--layout", layout];
-        imgtar(&[&squash[..], &tags].concat()).succeeds();
+        imgtar(&[&squash[..], &tags].concat()).writes_an_image();
         let references = &inspected(&to)["references"];
         assert_eq!(
             *references,

@@ -155,15 +155,17 @@ mod x86 {
     #[inline]
     #[target_feature(enable = "sha,ssse3,sse4.1")]
     fn load(sum: &[u32; 8]) -> State {
-        let [a, b, c, d, e, f, g, h] = *sum;
-        State(row_of([f, e, b, a]), row_of([h, g, d, c]))
+        State(
+            row_of([sum[5], sum[4], sum[1], sum[0]]),
+            row_of([sum[7], sum[6], sum[3], sum[2]]),
+        )
     }
 
     #[inline]
     #[target_feature(enable = "sha,ssse3,sse4.1")]
     fn store(state: State, sum: &mut [u32; 8]) {
-        let ([f, e, b, a], [h, g, d, c]) = (words_of(state.0), words_of(state.1));
-        *sum = [a, b, c, d, e, f, g, h];
+        [sum[5], sum[4], sum[1], sum[0]] = words_of(state.0);
+        [sum[7], sum[6], sum[3], sum[2]] = words_of(state.1);
     }
 
     /// Four words, the first in the lowest place.

@@ -32,9 +32,9 @@ impl Alike<'_> {
     }
 }
 
-/// Puts versions of one engine together that answer alike. podman's driver for tests is left out where it
-/// makes no difference.
-fn alike(loaders: &[VerifyLoader]) -> Vec<Alike<'_>> {
+/// Puts versions of one engine together that answer alike: with the same verdict, and with the same reason
+/// if reasons are shown. podman's driver for tests is left out where it makes no difference.
+fn alike(loaders: &[VerifyLoader], reasons_are_shown: bool) -> Vec<Alike<'_>> {
     let mut all: Vec<Alike<'_>> = Vec::new();
     for loader in loaders {
         let overlay =
@@ -46,7 +46,8 @@ fn alike(loaders: &[VerifyLoader]) -> Vec<Alike<'_>> {
         }
         let is_same = |one: &VerifyLoader| {
             (one.engine, one.store, one.options) == (loader.engine, loader.store, loader.options)
-                && (one.verdict, &one.reason) == (loader.verdict, &loader.reason)
+                && one.verdict == loader.verdict
+                && (one.reason == loader.reason || !reasons_are_shown)
         };
         match all.iter_mut().find(|known| is_same(known.loader)) {
             Some(known) => known.versions.push(loader.version),
@@ -62,7 +63,7 @@ fn alike(loaders: &[VerifyLoader]) -> Vec<Alike<'_>> {
 /// Which engines take the archive, and why the others do not; which images an engine that takes it leaves
 /// out.
 pub(super) fn loaders(out: &mut dyn Write, loaders: &[VerifyLoader]) -> io::Result<()> {
-    let all = alike(loaders);
+    let all = alike(loaders, true);
     let labels = |verdict: &str| -> Vec<String> {
         let of_verdict = all.iter().filter(|one| one.loader.verdict == verdict);
         of_verdict.map(Alike::label).collect()
@@ -119,14 +120,10 @@ fn left_out(out: &mut dyn Write, one: &Alike<'_>) -> io::Result<()> {
 /// The end of the last line: which engines do not load it.
 pub(super) fn refusing(archive: &VerifyArchive) -> String {
     let loaders = archive.loaders.as_deref().unwrap_or_default();
-    let all = alike(loaders);
+    let all = alike(loaders, false);
     let labels = |verdict: &str| -> Vec<String> {
         let of_verdict = all.iter().filter(|one| one.loader.verdict == verdict);
-        let mut labels: Vec<String> = Vec::new();
-        for one in of_verdict {
-            labels.push(one.label());
-        }
-        labels
+        of_verdict.map(Alike::label).collect()
     };
     let mut text = String::new();
     for (verdict, words) in [

@@ -134,7 +134,7 @@ impl ArchiveMembers {
                     let of_layers = layer.layers().iter().zip(moves);
                     let of_layers = of_layers.filter(|(_, moves)| !moves.is_empty());
                     stored.extend(of_layers.map(|(tar, moves)| copied(tar.bytes(), moves)));
-                    others.push((rest, Rest::Made(&**layer, to)));
+                    others.push((rest, Rest::Made(layer, to)));
                 }
                 _ => {}
             }

@@ -119,6 +119,25 @@ impl Run {
         self
     }
 
+    /// Insists on success and on one line of standard error alone: the ID that the written image has in a
+    /// containerd store.
+    #[track_caller]
+    pub fn writes_an_image(self) -> Self {
+        assert!(self.code == 0 && self.containerd_id().is_some(), "{self}");
+        self
+    }
+
+    /// The ID in that line, if there is nothing else.
+    pub fn containerd_id(&self) -> Option<&str> {
+        let id = self
+            .err()
+            .strip_prefix("note: the image ID in a containerd store is ")?
+            .strip_suffix('\n')?;
+        let hex = id.strip_prefix("sha256:")?;
+        let is_hex = hex.len() == 64 && hex.bytes().all(|b| b.is_ascii_hexdigit());
+        is_hex.then_some(id)
+    }
+
     /// The answer as JSON.
     #[track_caller]
     pub fn json(&self) -> Value {
