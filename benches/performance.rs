@@ -246,7 +246,13 @@ impl Bench {
         let nothing = Duration::ZERO;
         let (cp_flat, cp_archive) = (costs.cp_flat.median(), costs.cp_archive.median());
         let rows: Vec<(&str, Vec<&str>, Duration, Duration, &'static str)> = vec![
-            ("verify", vec!["verify", &plain], sum(&[sha_in]), nothing, "SHA-256"),
+            (
+                "verify",
+                vec!["verify", &plain],
+                sum(&[sha_in]),
+                nothing,
+                "SHA-256",
+            ),
             (
                 "verify --checksum",
                 vec!["verify", &plain, "--checksum", &sums, "--force"],
@@ -347,18 +353,12 @@ impl Bench {
                 alone,
                 parts,
             };
-            self.row(what, &args, Some(limit))?
-                .print(self.threads);
+            self.row(what, &args, Some(limit))?.print(self.threads);
         }
         Ok(())
     }
 
-    fn row(
-        &self,
-        what: &str,
-        args: &[&str],
-        limit: Option<Limit>,
-    ) -> Result<Row, Box<dyn Error>> {
+    fn row(&self, what: &str, args: &[&str], limit: Option<Limit>) -> Result<Row, Box<dyn Error>> {
         eprintln!("performance: {what}");
         let before = env::var("IMGTAR_BENCH_BEFORE").ok();
         let programs = [Some(IMGTAR), before.as_deref()];
