@@ -9,7 +9,7 @@ use crate::tar::{Mtime, SparseMap};
 pub struct InodeId(pub(super) u32);
 
 impl InodeId {
-    /// The number as an index: below [`Tree::inode_count`].
+    /// The number as an index: below [`Tree::inode_count`](super::Tree::inode_count).
     pub fn index(self) -> usize {
         self.0 as usize
     }
