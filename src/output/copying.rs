@@ -75,6 +75,8 @@ impl SharedFile<'_> {
 /// What belongs in the output of bytes that are read for their digest.
 #[derive(Debug)]
 pub(super) struct Copying<'w> {
+    /// The number of the wish for their digests.
+    pub(super) number: usize,
     /// The bytes.
     pub(super) from: &'w Slice,
     pub(super) moves: Vec<Move>,
@@ -129,8 +131,8 @@ impl Copying<'_> {
 /// Why bytes that are read for their digest were not copied.
 #[derive(Debug)]
 pub(super) enum CopyingError {
-    /// They cannot be read.
-    Unread(LayerError),
+    /// The bytes of the wish of this number cannot be read.
+    Unread(usize, LayerError),
     /// They cannot be written.
     Write(WriteError),
 }
@@ -143,11 +145,11 @@ impl From<WriteError> for CopyingError {
 
 impl Alongside for Copying<'_> {
     type State = Copied;
-    type Made = ();
+    type Made = usize;
     type Error = CopyingError;
 
     fn unread(&self, error: LayerError) -> CopyingError {
-        CopyingError::Unread(error)
+        CopyingError::Unread(self.number, error)
     }
 
     fn begin(&self) -> Result<Copied, CopyingError> {
@@ -181,12 +183,12 @@ impl Alongside for Copying<'_> {
         Ok(())
     }
 
-    fn end(&self, mut copied: Copied, _proof: &Proof) -> Result<(), CopyingError> {
+    fn end(&self, mut copied: Copied, _proof: &Proof) -> Result<usize, CopyingError> {
         if !copied.waiting.is_empty() {
             let _turn = self.output.wait();
             self.write_waiting(&mut copied)?;
         }
-        Ok(())
+        Ok(self.number)
     }
 }
 
@@ -300,6 +302,7 @@ mod tests {
             to,
         };
         let copying = Copying {
+            number: 3,
             from: &layer,
             moves: vec![half(0, len / 2), half(len / 2, 0)],
             afterwards: Afterwards::Kept,
@@ -336,6 +339,6 @@ mod tests {
         assert!(written == [second, first].concat());
         // And the same once more in one go.
         let answer = request.answer(&Silent);
-        assert!(answer.is_ok_and(|(proof, ())| proof.size() == len));
+        assert!(answer.is_ok_and(|(proof, number)| (proof.size(), number) == (len, 3)));
     }
 }

@@ -9,7 +9,7 @@ use std::collections::{HashMap, HashSet};
 use std::io::{self, Write};
 use std::sync::Arc;
 
-use super::entries::{EntryContent, content, fields};
+use super::entries::{EntryContent, content, fields, hard_link};
 use super::error::WriteError;
 use super::header::HeaderFields;
 use super::layout::OutputLayer;
@@ -21,9 +21,11 @@ use crate::layer::digest::Prover;
 use crate::tar::Mtime;
 use crate::tree::{Change, Delta, InodeId, NodeId, Tree, is_reserved};
 
-/// The changes between two trees as an uncompressed layer, which nobody keeps: it is made of the upper tree
-/// each time it is wanted, once for its digest, which names it, and once for the archive. That reads the
-/// files twice and saves writing them to a temporary file, which takes longer.
+/// The changes between two trees as an uncompressed layer.
+///
+/// Its bytes are not kept: they are made from the upper tree each time they are needed, once for the digest
+/// that names the layer and once for the archive. Reading the files twice takes less time than writing them
+/// to a temporary file in between.
 ///
 /// The same trees give the same bytes.
 #[derive(Debug)]
@@ -37,8 +39,8 @@ pub struct DeltaLayer {
 }
 
 impl DeltaLayer {
-    /// The layer of `delta`, whose upper tree is `upper`; one without an entry if nothing differs. It is
-    /// made once here, for its diff ID.
+    /// The layer of `delta`, whose upper tree is `upper`; it has no entries if nothing differs. It is made
+    /// once here, for its diff ID.
     ///
     /// # Errors
     ///
@@ -117,15 +119,7 @@ impl DeltaLayer {
             let fields = fields(inode);
             if let Some(&target) = first.get(&id) {
                 let target = upper.path(target);
-                let link = HeaderFields {
-                    path: &path,
-                    typeflag: b'1',
-                    link: &target,
-                    size: 0,
-                    device: (0, 0),
-                    ..fields
-                };
-                see(&link, None)?;
+                see(&hard_link(&path, &target, fields), None)?;
                 continue;
             }
             if self.shared.contains(&id) {
@@ -160,7 +154,7 @@ impl Write for Proving {
     }
 }
 
-/// A whiteout says nothing but its name, so everything else is zero, as containerd writes it.
+/// A whiteout has no meaning beyond its name, so everything else is zero, as containerd writes it.
 fn whiteout(path: &[u8]) -> HeaderFields<'_> {
     HeaderFields {
         path,

@@ -60,15 +60,7 @@ impl<'t> Entries<'t> {
             if self.shared.contains(&entry.id) {
                 if let Some(&target) = first.get(&entry.id) {
                     let target = self.tree.path(target);
-                    let link = HeaderFields {
-                        path: &path,
-                        typeflag: b'1',
-                        link: &target,
-                        size: 0,
-                        device: (0, 0),
-                        ..fields
-                    };
-                    see(&link, None)?;
+                    see(&hard_link(&path, &target, fields), None)?;
                     continue;
                 }
                 first.insert(entry.id, entry.node);
@@ -97,6 +89,22 @@ pub(super) fn content<'t>(
         offset,
         body,
     }))
+}
+
+/// The header of another name of a file whose first name is `target` and whose header has `fields`.
+pub(super) fn hard_link<'p>(
+    path: &'p [u8],
+    target: &'p [u8],
+    fields: HeaderFields<'p>,
+) -> HeaderFields<'p> {
+    HeaderFields {
+        path,
+        typeflag: b'1',
+        link: target,
+        size: 0,
+        device: (0, 0),
+        ..fields
+    }
 }
 
 /// The header of a file under its first name, but for the name.

@@ -169,8 +169,8 @@ impl<'i> MergedImage<'i> {
         let (options, tree, mut claims) = (self.options, self.tree, self.claims);
         // Afterwards the bytes of layers may be gone, so digests are computed alongside.
         let wanted: Vec<(usize, Wanted)> = claims
-            .open()
-            .map(|(layer, wanted)| (layer, wanted.clone()))
+            .unread()
+            .map(|reading| (reading.layer, reading.wanted.clone()))
             .collect();
         let placed = parallel_tar::write(
             &Entries::new(&tree),

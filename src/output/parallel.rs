@@ -1,21 +1,21 @@
-//! Stretches of stored bytes on their way to known places of one file, by several threads at once.
+//! Tars written to a file by several threads at once, each part at the place where it belongs.
 //!
-//! Whoever writes a tar to a file walks over it first and says where everything will stand. Large bodies
-//! are then written by whoever reads the bytes that they come from, which are read once: for their digest,
-//! if one is wanted, and for all bodies in them. What else there is to write, headers and small bodies, is
-//! work of its own.
+//! A walk over what will be written says first where everything goes. Stored bytes are then read once, by
+//! one thread: for their digest, if one is wanted, and for the large bodies in them, which that thread writes.
+//! Headers and small bodies are work of their own.
 
 use std::fs::File;
 use std::sync::Mutex;
 
 use super::WriteError;
-use super::copying::{Afterwards, Copying, CopyingError, Move, SharedFile, copy_bodies};
+use super::copying::{Afterwards, Copying, CopyingError, Move, SharedFile, WriteFrom, copy_bodies};
 use super::entries::EntryContent;
 use super::header::{HeaderFields, encode_header};
+use super::tar::{END, TarWriter};
 use crate::base::jobs::Jobs;
 use crate::base::progress::{Progress, Task};
 use crate::layer::LayerError;
-use crate::layer::digest::{Outcome, Proof, Request, Wanted, Work, run};
+use crate::layer::digest::{Outcome, Proof, Request, VERIFYING, Wanted, Work, run};
 use crate::source::{ByPlace, Compression, Slice, Span};
 use crate::tree::FileBody;
 
@@ -29,7 +29,7 @@ const HASH: u64 = 3;
 const COPY: u64 = 2;
 const HEADER: u64 = 4_000;
 
-/// Where in a file the entries of a tar will stand.
+/// Where in a file the entries of a tar go.
 #[derive(Debug)]
 pub(super) struct Placing {
     /// Where the next header goes, in bytes.
@@ -53,7 +53,7 @@ impl Placing {
         }
     }
 
-    /// Takes the next header; where its body will stand.
+    /// Takes the next header; returns where its body begins.
     pub(super) fn header(&mut self, fields: &HeaderFields<'_>) -> u64 {
         self.header.clear();
         encode_header(&mut self.header, fields);
@@ -62,7 +62,7 @@ impl Placing {
         self.position
     }
 
-    /// Takes a body of `len` bytes, which stands at the position now.
+    /// Takes a body of `len` bytes, which begins at the position.
     pub(super) fn body(&mut self, len: u64) {
         let padded = len.saturating_add(len.wrapping_neg() % 512);
         self.position = self.position.saturating_add(padded);
@@ -87,6 +87,11 @@ impl Placing {
         self.body(len);
     }
 
+    /// How long the tar is: what was taken and the end.
+    pub(super) fn len(&self) -> u64 {
+        self.position.saturating_add(END)
+    }
+
     /// The large bodies of each layer in the order of the layer, and what the rest costs.
     pub(super) fn finish(mut self) -> (Vec<Vec<Move>>, u64) {
         for moves in &mut self.moves {
@@ -96,8 +101,22 @@ impl Placing {
     }
 }
 
-/// Whether a body is written by whoever reads its layer. What is sparse is put together elsewhere.
-pub(super) fn is_large(body: &FileBody<'_>) -> bool {
+/// Appends a header, and the body unless it is large: then its place is left for whoever reads its layer.
+pub(super) fn write_small(
+    writer: &mut TarWriter<WriteFrom<'_>>,
+    fields: &HeaderFields<'_>,
+    content: Option<&EntryContent<'_>>,
+) -> Result<(), WriteError> {
+    writer.header(fields)?;
+    match content {
+        Some(content) if is_large(&content.body) => writer.leave_out(content.body.size),
+        Some(content) => writer.body(&content.body),
+        None => Ok(()),
+    }
+}
+
+/// Whether a body is written by whoever reads its layer. Sparse ones are put together elsewhere.
+fn is_large(body: &FileBody<'_>) -> bool {
     body.sparse.is_none() && body.size >= LARGE
 }
 
@@ -106,31 +125,31 @@ pub(super) fn is_large(body: &FileBody<'_>) -> bool {
 pub(super) struct Stored<'w> {
     pub(super) bytes: &'w Slice,
     pub(super) compression: Compression,
-    /// Which digests are wanted, if any.
-    pub(super) wanted: Option<Wanted>,
-    /// What of them goes where: stretches that follow each other and do not overlap. None, if they are
-    /// compressed and digests are wanted: then it is the uncompressed bytes that are seen.
+    /// Which digests are wanted, if any, and the number of that wish.
+    pub(super) wanted: Option<(usize, Wanted)>,
+    /// Where stretches of them go, which follow each other and do not overlap. There are no moves if the
+    /// bytes are compressed and digests are wanted: what is read then are the uncompressed bytes.
     pub(super) moves: Vec<Move>,
-    /// Whether somebody reads them later on.
+    /// Whether somebody reads them later.
     pub(super) afterwards: Afterwards,
 }
 
 /// A piece of work that digests nothing.
 enum Piece<O> {
-    /// Some stretches of stored bytes are copied.
+    /// Copies some stretches of stored bytes.
     Copy(usize, Vec<Move>, Afterwards),
-    /// What somebody else does.
+    /// Something that only the caller knows.
     Other(O),
 }
 
 /// All work: bytes that are read for their digests, and pieces with what they cost.
 type Pieces<'w, O> = Vec<Work<'w, Copying<'w>, (u64, Piece<O>)>>;
 
-/// What came of reading bytes for their digests, in the order in which they were given.
+/// What was proven of bytes that were read for their digests, or why they could not be read.
 pub(super) type Proofs = Vec<Result<Proof, LayerError>>;
 
-/// Copies what `stored` says to `file` and does `others` with `other`, each with what it costs. Returns
-/// what was proven, in the order of `stored`, and what came of the others, in their order.
+/// Copies `stored` bytes to `file` and does `others` by `other`, each with what it costs. Returns what was
+/// proven, by the numbers of the wishes, and the results of the others, in their order.
 ///
 /// # Errors
 ///
@@ -166,13 +185,16 @@ pub(super) fn copy_all<O: Sync, D: Send>(
     let (mut proofs, mut made) = (Vec::new(), Vec::new());
     for done in run(jobs, &pieces, cost, HASH, &piece, progress) {
         match done {
-            Outcome::Read(Ok((proof, ()))) => proofs.push(Ok(proof)),
-            Outcome::Read(Err(CopyingError::Unread(error))) => proofs.push(Err(error)),
+            Outcome::Read(Ok((proof, number))) => proofs.push((number, Ok(proof))),
+            Outcome::Read(Err(CopyingError::Unread(number, error))) => {
+                proofs.push((number, Err(error)));
+            }
             Outcome::Read(Err(CopyingError::Write(error))) => return Err(error),
             Outcome::Other(done) => made.extend(done?),
         }
     }
-    Ok((proofs, made))
+    proofs.sort_unstable_by_key(|(number, _)| *number);
+    Ok((proofs.into_iter().map(|(_, proof)| proof).collect(), made))
 }
 
 /// Divides the work.
@@ -199,13 +221,13 @@ fn pieces<'w, O>(
     let mut pieces: Pieces<'w, O> = others
         .map(|(cost, other)| Work::Other((cost, Piece::Other(other))))
         .collect();
-    for (number, stored) in stored.into_iter().enumerate() {
+    for (from, stored) in stored.into_iter().enumerate() {
         let (bytes, mut moves) = (stored.bytes, stored.moves);
         // Bytes are hashed from the first to the last by one thread. If that alone is more than a fair
         // share of all the work, other threads copy what is in them.
         let is_last = stored.afterwards == Afterwards::GivenBack && users.get(bytes) == Some(&1);
         let is_read = stored.wanted.is_some();
-        if let Some(wanted) = stored.wanted {
+        if let Some((number, wanted)) = stored.wanted {
             let digest = bytes.len() * HASH;
             let copy = copied(&moves);
             let (cost, here) = if digest + copy <= share {
@@ -217,8 +239,10 @@ fn pieces<'w, O>(
                 bytes,
                 compression: stored.compression,
                 wanted,
-                task: None,
+                // What is copied on the way is told as written.
+                task: here.is_empty().then(|| VERIFYING.to_owned()),
                 alongside: Copying {
+                    number,
                     from: bytes,
                     moves: here,
                     afterwards: Afterwards::given_back(is_last && moves.is_empty()),
@@ -230,7 +254,7 @@ fn pieces<'w, O>(
         let afterwards = Afterwards::given_back(is_last && !is_read);
         for group in groups(moves) {
             let cost = copied(&group);
-            pieces.push(Work::Other((cost, Piece::Copy(number, group, afterwards))));
+            pieces.push(Work::Other((cost, Piece::Copy(from, group, afterwards))));
         }
     }
     pieces

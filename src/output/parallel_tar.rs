@@ -9,7 +9,7 @@ use std::fs::File;
 use super::WriteError;
 use super::copying::{Afterwards, SharedFile, WriteFrom};
 use super::entries::Entries;
-use super::parallel::{Placing, Proofs, Stored, copy_all, is_large};
+use super::parallel::{Placing, Proofs, Stored, copy_all, write_small};
 use super::tar::TarWriter;
 use crate::base::jobs::Jobs;
 use crate::base::progress::Progress;
@@ -21,7 +21,7 @@ use crate::source::Compression;
 pub(super) struct Placed {
     pub(super) entries: u64,
     pub(super) bytes: u64,
-    /// What was proven of the layers that were to be hashed, in their order.
+    /// What was proven of the layers that are `wanted`, in the order of these.
     pub(super) proofs: Proofs,
 }
 
@@ -43,14 +43,17 @@ pub(super) fn write(
     let (moves, rest) = placing.finish();
     let large = moves.iter().flatten().map(|m| m.from.len);
     let task = progress.begin("writing", Some(large.sum()));
-    let stored = layers.iter().zip(moves).enumerate();
-    let stored = stored.map(|(layer, (tar, moves))| Stored {
+    let mut wanted_of = vec![None; layers.len()];
+    for (number, (layer, wanted)) in wanted.iter().enumerate() {
+        if let Some(of_layer) = wanted_of.get_mut(*layer) {
+            *of_layer = Some((number, wanted.clone()));
+        }
+    }
+    let stored = layers.iter().zip(moves).zip(wanted_of);
+    let stored = stored.map(|((tar, moves), wanted)| Stored {
         bytes: tar.bytes(),
         compression: Compression::None,
-        wanted: wanted
-            .iter()
-            .find(|(wanted, _)| *wanted == layer)
-            .map(|(_, wanted)| wanted.clone()),
+        wanted,
         moves,
         // The tree is of no use any more.
         afterwards: Afterwards::GivenBack,
@@ -75,14 +78,7 @@ pub(super) fn write(
 /// Writes headers and small bodies, in order, and leaves room for the large ones.
 fn write_rest(entries: &Entries<'_>, output: SharedFile<'_>) -> Result<(u64, u64), WriteError> {
     let mut writer = TarWriter::with_holes(WriteFrom::new(output, 0), WriteFrom::skip);
-    let count = entries.each(|fields, content| {
-        writer.header(fields)?;
-        match content {
-            Some(content) if is_large(&content.body) => writer.leave_out(content.body.size),
-            Some(content) => writer.body(&content.body),
-            None => Ok(()),
-        }
-    })?;
+    let count = entries.each(|fields, content| write_small(&mut writer, fields, content))?;
     let (_, bytes) = writer.finish_record()?;
     Ok((count, bytes))
 }

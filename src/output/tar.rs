@@ -13,7 +13,7 @@ use crate::tree::{ContentStretch, FileBody};
 const RECORD: u64 = 20 * 512;
 
 /// How long the end of a tar is: two blocks of zeros.
-const END: u64 = 1024;
+pub(super) const END: u64 = 1024;
 
 /// How many zeros in a row are worth a hole in the file that is written.
 const HOLE: u64 = 64 << 10;

@@ -23,8 +23,8 @@ pub(super) const BAD: Style = AnsiColor::Red.on_default().bold();
 const MIN_WIDTH: u16 = 10;
 const PADDING: u16 = 3;
 
-/// Of one archive a line a layer and a few a problem; of several a line each, and below them the
-/// problems of those that have some. With `quiet` only the latter.
+/// For one archive, one line per layer and a few per problem; for several archives, one line each and below it
+/// the problems, if there are any. With `quiet`, only the problems.
 pub(crate) fn verify(
     out: &mut dyn Write,
     report: &Verify,

@@ -76,12 +76,18 @@ impl From<Box<Mismatch>> for ClaimError {
     }
 }
 
+/// What reading bytes for their claims is called while it is under way.
+pub(crate) const VERIFYING: &str = "verifying layers";
+
 /// Bytes that are to be read for the claims about them.
 #[derive(Debug)]
-struct Reading<'c> {
-    bytes: &'c Slice,
-    compression: Compression,
-    wanted: Wanted,
+pub(crate) struct Reading<'c> {
+    /// The index of the first layer that has them.
+    pub(crate) layer: usize,
+    pub(crate) bytes: &'c Slice,
+    pub(crate) compression: Compression,
+    /// The digests to compute.
+    pub(crate) wanted: Wanted,
     read: Option<Result<Proof, LayerError>>,
 }
 
@@ -114,6 +120,7 @@ impl<'c> Claims<'c> {
             let n = self.readings.len();
             readings.push(n);
             self.readings.push(Reading {
+                layer: claim.name.layer,
                 bytes: claim.bytes,
                 compression: claim.compression,
                 wanted,
@@ -130,23 +137,14 @@ impl<'c> Claims<'c> {
         self.made.push((claim, n));
     }
 
-    /// The layers, by index, whose bytes are still to be read, and the digests to compute; layers that
-    /// share bytes are reported once.
-    pub(crate) fn open(&self) -> impl Iterator<Item = (usize, &Wanted)> {
-        let first = |n: usize| self.made.iter().find(move |(_, reading)| *reading == n);
-        let open = |(_, reading): &(usize, &Reading<'_>)| reading.read.is_none();
-        let readings = self.readings.iter().enumerate().filter(open);
-        readings.filter_map(move |(n, reading)| Some((first(n)?.0.name.layer, &reading.wanted)))
+    /// What is still to be read; bytes that layers share are there once for each set of algorithms.
+    pub(crate) fn unread(&self) -> impl Iterator<Item = &Reading<'c>> {
+        self.readings
+            .iter()
+            .filter(|reading| reading.read.is_none())
     }
 
-    /// The bytes that are still to be read, their compression, and what is wanted of them, in the order
-    /// of [`Self::open`].
-    pub(crate) fn unread(&self) -> impl Iterator<Item = (&'c Slice, Compression, &Wanted)> {
-        let open = self.readings.iter().filter(|r| r.read.is_none());
-        open.map(|reading| (reading.bytes, reading.compression, &reading.wanted))
-    }
-
-    /// Takes what came of it from whoever read what is [open](Self::open), in that order.
+    /// Takes the results from whoever read what was [unread](Self::unread), in that order.
     pub(crate) fn settle(&mut self, read: impl IntoIterator<Item = Result<Proof, LayerError>>) {
         let open = self.readings.iter_mut();
         let open = open.filter(|reading| reading.read.is_none());
@@ -161,19 +159,15 @@ impl<'c> Claims<'c> {
     ///
     /// [`ClaimError`], for the first claim that is false or cannot be verified.
     pub(crate) fn check(mut self, jobs: Jobs, progress: &dyn Progress) -> Result<(), ClaimError> {
-        let open = |reading: &&Reading<'_>| reading.read.is_none();
-        let requests = self.readings.iter().filter(open).map(|reading| Request {
+        let requests = self.unread().map(|reading| Request {
             bytes: reading.bytes,
             compression: reading.compression,
             wanted: reading.wanted.clone(),
-            task: Some("verifying layers".to_owned()),
+            task: Some(VERIFYING.to_owned()),
             alongside: Nothing,
         });
-        let mut answers = prove(jobs, requests, progress).into_iter();
-        for reading in self.readings.iter_mut().filter(|r| r.read.is_none()) {
-            let answer = answers.next();
-            reading.read = answer.map(|answer| answer.map(|(proof, ())| proof));
-        }
+        let answers = prove(jobs, requests, progress).into_iter();
+        self.settle(answers.map(|answer| answer.map(|(proof, ())| proof)));
         self.compare()
     }
 
@@ -280,7 +274,7 @@ mod tests {
         for (layer, diff_id) in [&sha256, &sha512, &sha256].into_iter().enumerate() {
             claims.add(claim(layer, &bytes, diff_id), None);
         }
-        let open: Vec<usize> = claims.open().map(|(layer, _)| layer).collect();
+        let open: Vec<usize> = claims.unread().map(|reading| reading.layer).collect();
         assert_eq!(open, [0, 1]);
         let counting = Counting::default();
         assert!(claims.check(jobs(), &counting).is_ok());
@@ -320,7 +314,7 @@ mod tests {
         for (claimed, holds) in [(&right, true), (&wrong, false)] {
             let mut claims = Claims::none();
             claims.add(claim(0, &bytes, claimed), Some(&proof));
-            assert_eq!(claims.open().count(), 0);
+            assert_eq!(claims.unread().count(), 0);
             let counting = Counting::default();
             let written = claims.while_writing(jobs(), &counting, || Ok::<_, ClaimError>(()));
             assert_eq!(written.is_ok(), holds);

@@ -14,7 +14,7 @@ mod proof;
 mod reading;
 mod request;
 
-pub(crate) use claims::{Claim, ClaimError, Claims};
+pub(crate) use claims::{Claim, ClaimError, Claims, VERIFYING};
 pub(crate) use proof::Prover;
 pub use proof::{Claimed, LayerName, Mismatch, Proof, Wanted};
 pub(crate) use reading::first_set_byte;

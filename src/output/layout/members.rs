@@ -1,6 +1,6 @@
 //! The outer tar: members in the order of a directory walk, owners 0.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Write;
 
@@ -12,9 +12,9 @@ use crate::output::WriteError;
 use crate::output::copying::{Afterwards, Move, SharedFile, WriteFrom};
 use crate::output::delta::DeltaLayer;
 use crate::output::header::HeaderFields;
-use crate::output::parallel::{Placing, Stored, copy_all, is_large};
+use crate::output::parallel::{Placing, Stored, copy_all, write_small};
 use crate::output::tar::TarWriter;
-use crate::source::{Compression, Slice, Span};
+use crate::source::{ByPlace, Compression, Slice, Span};
 use crate::tar::Mtime;
 
 /// What writing an archive is called while it is under way.
@@ -122,7 +122,7 @@ impl ArchiveMembers {
                 MemberContent::Blob(LayerBlob::Stored(blob)) => {
                     let (offset, len) = (0, blob.len());
                     let from = Span { offset, len };
-                    stored.push(copied(blob, vec![Move { from, to }]));
+                    stored.push(copied_as_is(blob, vec![Move { from, to }]));
                 }
                 MemberContent::Blob(LayerBlob::Made(layer)) => {
                     let mut inner = Placing::new(to, layer.layers().len());
@@ -133,30 +133,29 @@ impl ArchiveMembers {
                     let (moves, rest) = inner.finish();
                     let of_layers = layer.layers().iter().zip(moves);
                     let of_layers = of_layers.filter(|(_, moves)| !moves.is_empty());
-                    stored.extend(of_layers.map(|(tar, moves)| copied(tar.bytes(), moves)));
+                    stored.extend(of_layers.map(|(tar, moves)| copied_as_is(tar.bytes(), moves)));
                     others.push((rest, Rest::Made(layer, to)));
                 }
                 _ => {}
             }
             Ok(())
         })?;
+        let len = placing.len();
         others.push((placing.finish().1, Rest::Members));
-        let order = want(&mut stored, &claims);
+        want(&mut stored, &claims);
         let write_rest = |rest: &Rest<'_>, output: SharedFile<'_>| match rest {
             Rest::Members => self.write_rest(output),
-            Rest::Made(layer, at) => write_made(layer, *at, output).map(|()| 0),
+            Rest::Made(layer, at) => write_made(layer, *at, output),
         };
         let output = (file, &*task);
-        let (proofs, written) = copy_all(stored, others, &write_rest, output, jobs, progress)?;
-        let mut proofs: Vec<_> = order.into_iter().zip(proofs).collect();
-        proofs.sort_by_key(|(number, _)| *number);
-        claims.settle(proofs.into_iter().map(|(_, proof)| proof));
+        let (proofs, _) = copy_all(stored, others, &write_rest, output, jobs, progress)?;
+        claims.settle(proofs);
         claims.conclude()?;
-        Ok(written.last().copied().unwrap_or_default())
+        Ok(len)
     }
 
-    /// Writes headers and what is in memory, and leaves room for blobs; returns the length of all.
-    fn write_rest(&self, output: SharedFile<'_>) -> Result<u64, WriteError> {
+    /// Writes headers and what is in memory, and leaves room for blobs.
+    fn write_rest(&self, output: SharedFile<'_>) -> Result<(), WriteError> {
         let mut writer = TarWriter::with_holes(WriteFrom::new(output, 0), WriteFrom::skip);
         self.each(|fields, content| {
             writer.header(fields)?;
@@ -166,7 +165,7 @@ impl ArchiveMembers {
                 MemberContent::Directory | MemberContent::Symlink(_) => Ok(()),
             }
         })?;
-        Ok(writer.finish()?.1)
+        writer.finish().map(drop)
     }
 
     /// Shows every member to `see`, in order.
@@ -202,7 +201,7 @@ enum Rest<'m> {
 }
 
 /// Stored bytes of which nothing but a copy is wanted.
-fn copied(bytes: &Slice, moves: Vec<Move>) -> Stored<'_> {
+fn copied_as_is(bytes: &Slice, moves: Vec<Move>) -> Stored<'_> {
     Stored {
         bytes,
         compression: Compression::None,
@@ -212,46 +211,33 @@ fn copied(bytes: &Slice, moves: Vec<Move>) -> Stored<'_> {
     }
 }
 
-/// Sees to it that everything that is claimed is proven: by whoever copies the bytes, where they are not
-/// compressed, else by reading them apart. Returns which claim each proof is for, in the order of `stored`.
-fn want<'w>(stored: &mut Vec<Stored<'w>>, claims: &Claims<'w>) -> Vec<usize> {
-    let mut number_of: HashMap<usize, usize> = HashMap::new();
-    for (number, (bytes, compression, wanted)) in claims.unread().enumerate() {
-        let copied = stored.iter().position(|stored| {
-            let is_free = compression == Compression::None && stored.wanted.is_none();
-            is_free && stored.bytes.is_same(bytes)
-        });
-        let at = copied.unwrap_or_else(|| {
-            stored.push(copied_nowhere(bytes, compression));
-            stored.len() - 1
-        });
-        stored[at].wanted = Some(wanted.clone());
-        number_of.insert(at, number);
+/// Asks for what is claimed to be proven: by whoever copies the bytes, if they are not compressed, else by
+/// reading them separately. The number of each wish is that of the claim among those that are open.
+fn want<'w>(stored: &mut Vec<Stored<'w>>, claims: &Claims<'w>) {
+    // An archive can have many layers: each is looked up.
+    let mut copied_at: ByPlace<usize> = ByPlace::new();
+    for (at, stored) in stored.iter().enumerate() {
+        copied_at.add(stored.bytes, || at);
     }
-    let mut order: Vec<(usize, usize)> = number_of.into_iter().collect();
-    order.sort_unstable();
-    order.into_iter().map(|(_, number)| number).collect()
-}
-
-/// Stored bytes that are read for a digest alone.
-fn copied_nowhere(bytes: &Slice, compression: Compression) -> Stored<'_> {
-    Stored {
-        compression,
-        ..copied(bytes, Vec::new())
+    for (number, unread) in claims.unread().enumerate() {
+        let (bytes, compression) = (unread.bytes, unread.compression);
+        let wanted = Some((number, unread.wanted.clone()));
+        let copied = copied_at.get(bytes).and_then(|&at| stored.get_mut(at));
+        match copied.filter(|copied| compression == Compression::None && copied.wanted.is_none()) {
+            Some(copied) => copied.wanted = wanted,
+            None => stored.push(Stored {
+                compression,
+                wanted,
+                ..copied_as_is(bytes, Vec::new())
+            }),
+        }
     }
 }
 
 /// Writes the headers and small bodies of a made layer and leaves room for the large ones.
 fn write_made(layer: &DeltaLayer, at: u64, output: SharedFile<'_>) -> Result<(), WriteError> {
     let mut writer = TarWriter::with_holes(WriteFrom::new(output, at), WriteFrom::skip);
-    layer.each(|fields, content| {
-        writer.header(fields)?;
-        match content {
-            Some(content) if is_large(&content.body) => writer.leave_out(content.body.size),
-            Some(content) => writer.body(&content.body),
-            None => Ok(()),
-        }
-    })?;
+    layer.each(|fields, content| write_small(&mut writer, fields, content))?;
     writer.finish().map(drop)
 }
 
