@@ -339,7 +339,7 @@ def main():
                 if not out:
                     print(called, engine, *rows[called, engine], sep='\t', flush=True)
 
-    # Two of them at a time, and a store is only ever asked by one.
+    # Each store is only ever asked by one of them.
     workers = [threading.Thread(target=ask, args=(mine,))
                for mine in ([engines[0]], [engines[1]], engines[2:4], [engines[4]])]
     try:
@@ -351,13 +351,17 @@ def main():
         for daemon in daemons:
             daemon.stop()
         shutil.rmtree(tree.path, ignore_errors=True)
+    missing = [row for row in ((called, engine) for called, _ in wanted for engine, _ in engines) if row not in rows]
+    if missing:
+        sys.exit('%d answers are missing, the first is %s: %s is as it was' % (len(missing), missing[0], out))
     if out:
-        with open(out, 'w', encoding='utf-8') as file:
+        with open(out + '.new', 'w', encoding='utf-8') as file:
             file.write('file\tengine\tverdict\timages\tsaid\n')
             for called, _ in wanted:
                 for engine, _ in engines:
                     verdict, images, said = rows[called, engine]
                     file.write('\t'.join([called, engine, verdict, json.dumps(images, ensure_ascii=False), said]) + '\n')
+        os.replace(out + '.new', out)
 
 
 main()

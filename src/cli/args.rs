@@ -149,7 +149,7 @@ pub(crate) struct ImageArg {
     pub(crate) platform: Option<WantedPlatform>,
 }
 
-/// As which engine an answer is worded.
+/// The engine whose wording is used.
 #[derive(Debug, Args)]
 pub(crate) struct EngineArg {
     /// Whose output to print

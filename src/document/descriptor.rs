@@ -127,6 +127,9 @@ pub(crate) const REF_NAME: &str = "org.opencontainers.image.ref.name";
 /// The annotation of containerd and Docker with the whole reference.
 pub(crate) const IMAGE_NAME: &str = "io.containerd.image.name";
 
+/// BuildKit's annotation on manifests that are not images (buildkit `util/attestation/types.go`).
+pub(crate) const REFERENCE_TYPE: &str = "vnd.docker.reference.type";
+
 /// What a JSON document is, whatever its descriptor called it.
 #[derive(Clone, Debug)]
 pub(crate) enum Document {

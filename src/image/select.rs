@@ -138,6 +138,9 @@ fn is_name_of(image: &Image, text: &str) -> bool {
     })
 }
 
+/// How many hex digits a SHA-256 has.
+const SHA256_DIGITS: usize = 64;
+
 /// The hex digits that IDs may begin with, if `text` looks like a prefix of one.
 fn id_prefix(text: &str) -> Option<String> {
     let prefix = text.strip_prefix("sha256:").unwrap_or(text);
@@ -199,8 +202,14 @@ impl ImageSet {
         match selector {
             Selector::Position(_) => false,
             Selector::Called(text) => {
-                let is_name = || self.images.iter().any(|image| is_name_of(image, text));
-                id_prefix(text).is_some() && !is_name()
+                let Some(prefix) = id_prefix(text) else {
+                    return false;
+                };
+                // Two digests do not have all digits in common.
+                let is_whole = prefix.len() == SHA256_DIGITS;
+                let is_known =
+                    |image| is_name_of(image, text) || is_whole && is_id_of(self, image, &prefix);
+                !self.images.iter().any(is_known)
             }
         }
     }

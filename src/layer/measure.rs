@@ -122,6 +122,26 @@ fn walk<C: Cursor>(walker: &mut Walker<C>) -> Result<Measure, crate::tar::TarErr
     Ok(measure)
 }
 
+/// Gives each blob the result that was found for it, in the same order.
+///
+/// # Errors
+///
+/// The first one that is the operating system's.
+pub(crate) fn by_blob<B, T>(
+    blobs: ByPlace<B>,
+    mut results: Vec<Result<T, LayerError>>,
+) -> Result<ByPlace<Result<T, LayerError>>, LayerError> {
+    let environment = |result: &Result<T, LayerError>| {
+        let error = result.as_ref().err();
+        error.is_some_and(LayerError::is_environment)
+    };
+    if let Some(failed) = results.iter().position(environment) {
+        results.swap_remove(failed)?;
+    }
+    let mut results = results.into_iter();
+    Ok(blobs.map(|_| results.next().expect("there are as many results as blobs")))
+}
+
 /// The measures of all layers of some images; layers that share a blob are measured once.
 #[derive(Debug)]
 pub struct Measures(ByPlace<Result<Measure, LayerError>>);
@@ -139,10 +159,6 @@ impl Measures {
     ///
     /// [`LayerError::Read`] if the operating system fails. A layer that is missing or damaged is not
     /// an error here: [`Self::of`] says so.
-    #[expect(
-        clippy::missing_panics_doc,
-        reason = "there are as many measures as blobs"
-    )]
     pub fn take<'i>(
         images: impl IntoIterator<Item = &'i Image>,
         jobs: Jobs,
@@ -169,18 +185,7 @@ impl Measures {
         let measured = jobs::map(jobs, blobs.all(), cost, |(slice, compression)| {
             measure(slice, *compression, &*task)
         });
-        let environment = |result: &Result<_, LayerError>| {
-            let error = result.as_ref().err();
-            error.is_some_and(LayerError::is_environment)
-        };
-        let mut measured = measured;
-        if let Some(failed) = measured.iter().position(environment) {
-            measured.swap_remove(failed)?;
-        }
-        let mut measured = measured.into_iter();
-        Ok(Self(blobs.map(|_| {
-            measured.next().expect("every blob was measured")
-        })))
+        by_blob(blobs, measured).map(Self)
     }
 
     /// The measure of `layer`; `None` if it is missing, damaged or was not among the images.

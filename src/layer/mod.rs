@@ -22,6 +22,7 @@ mod whiteout;
 pub use containerd::hash_members;
 pub use error::LayerError;
 pub use inventory::{Allowance, Inventory, Item, NotedAttribute};
+pub(crate) use measure::by_blob;
 pub use measure::{Measure, Measures, measure, walk_layer};
 pub(crate) use open::ToSpool;
 pub use open::{LayerTar, OpenLayers, UnreadLayer};

@@ -1,17 +1,18 @@
 //! The images of an archive as Docker 29 would list them.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::cell::OnceCell;
+use std::collections::HashSet;
 
+use super::engine_rows::Rows;
 use crate::archive::Contents;
 use crate::base::digest::{ChainId, Digest};
-use crate::document::descriptor::{IMAGE_NAME, REF_NAME};
+use crate::base::jobs::Jobs;
+use crate::base::progress::Progress;
+use crate::document::descriptor::{IMAGE_NAME, REF_NAME, REFERENCE_TYPE};
 use crate::document::{Descriptor, Fit, Platform, WantedPlatform};
-use crate::image::{Image, ImageSet, Leads, Listed, Name, Reference};
-use crate::layer::Measures;
+use crate::image::{ContainerdName, Image, ImageSet, Layer, Leads, Listed, Name, Reference};
+use crate::layer::{LayerError, Measures};
 use crate::tree::DiskBlocks;
-
-/// The annotation by which an index marks the attestation of another manifest.
-const ATTESTATION: &str = "vnd.docker.reference.type";
 
 /// What one row of `docker images` says, or one image of `docker images --tree`.
 #[derive(Clone, Debug)]
@@ -53,25 +54,33 @@ pub struct EngineImages<'a> {
     set: &'a ImageSet,
     /// Positions of the images that are to be listed.
     picked: HashSet<usize>,
-    blocks: &'a DiskBlocks,
+    blocks: DiskBlocks,
     /// The stacks of layers that the engine unpacks.
     unpacked: HashSet<&'a ChainId>,
+    /// What each image comes to, once it was needed: an archive can list one any number of times.
+    sizes: Vec<OnceCell<Sizes>>,
+}
+
+/// What an image comes to, in bytes.
+#[derive(Clone, Copy, Debug)]
+struct Sizes {
+    /// Its config and its layers as they are stored.
+    parts: u64,
+    /// Its layers if they are unpacked; `None` if one cannot be read.
+    unpacked: Option<u64>,
 }
 
 impl<'a> EngineImages<'a> {
-    /// Looks at the images of an archive, of which `picked` are to be listed.
-    pub fn new(
-        archive: &'a Contents,
-        set: &'a ImageSet,
-        picked: &[&Image],
-        blocks: &'a DiskBlocks,
-    ) -> Self {
+    /// Looks at the images of an archive, of which `picked` are to be listed. Sizes of unpacked layers are
+    /// not known before [`Self::measure`].
+    pub fn new(archive: &'a Contents, set: &'a ImageSet, picked: &[&Image]) -> Self {
         let mut images = Self {
             archive,
             set,
             picked: picked.iter().map(|image| image.position).collect(),
-            blocks,
+            blocks: DiskBlocks::default(),
             unpacked: HashSet::new(),
+            sizes: vec![OnceCell::new(); set.images.len()],
         };
         for image in &set.images {
             let descriptor = image.manifest.as_ref().map(|manifest| &manifest.descriptor);
@@ -88,6 +97,27 @@ impl<'a> EngineImages<'a> {
         images
     }
 
+    /// Estimates what the layers take that the engine unpacks; those of other platforms are not read.
+    ///
+    /// # Errors
+    ///
+    /// As [`DiskBlocks::take`].
+    pub fn measure(&mut self, jobs: Jobs, progress: &dyn Progress) -> Result<(), LayerError> {
+        let unpacked = self
+            .set
+            .images
+            .iter()
+            .filter(|image| self.is_unpacked(image));
+        let unpacked: Vec<&Image> = unpacked.collect();
+        self.blocks = DiskBlocks::take(&unpacked, jobs, progress)?;
+        Ok(())
+    }
+
+    /// Why a layer could not be measured, if it was tried and failed.
+    pub fn fault(&self, layer: &Layer) -> Option<&LayerError> {
+        self.blocks.fault(layer)
+    }
+
     /// The images as Docker's own store has them, by name, those without one last: what `manifest.json`
     /// describes.
     pub fn classic(&self, measures: &Measures) -> Vec<EngineImage> {
@@ -96,14 +126,14 @@ impl<'a> EngineImages<'a> {
             if !self.picked.contains(&image.position) {
                 continue;
             }
-            let row = EngineImage {
+            let row = |id| EngineImage {
                 names: Vec::new(),
-                id: image.identity.to_string(),
+                id,
                 disk_usage: measures.image_size(image),
                 content_size: 0,
                 platforms: Vec::new(),
             };
-            rows.add(row, tags(image));
+            rows.add(image.identity.to_string(), tags(image), |id| Some(row(id)));
         }
         rows.sorted()
     }
@@ -114,14 +144,17 @@ impl<'a> EngineImages<'a> {
         let mut rows = Rows::default();
         if self.set.listed_counts() {
             for entry in &self.set.listed {
-                if let Some(row) = self.listed(entry) {
-                    rows.add(row, listed_tag(&entry.descriptor));
-                }
+                let id = entry.descriptor.digest.to_string();
+                rows.add(id, listed_tag(&entry.descriptor), |id| {
+                    self.listed(entry, id)
+                });
             }
         } else {
-            for image in &self.set.images {
-                if let Some(row) = self.made(image) {
-                    rows.add(row, tags(image));
+            let picked = |image: &&Image| self.picked.contains(&image.position);
+            for image in self.set.images.iter().filter(picked) {
+                if let Some(name) = self.set.containerd_name(image) {
+                    let id = name.id.to_string();
+                    rows.add(id, tags(image), |id| Some(self.made(image, &name, id)));
                 }
             }
         }
@@ -129,26 +162,21 @@ impl<'a> EngineImages<'a> {
     }
 
     /// An image of `index.json`, without its names.
-    fn listed(&self, entry: &Listed) -> Option<EngineImage> {
+    fn listed(&self, entry: &Listed, id: String) -> Option<EngineImage> {
         let mut sums = Sums::default();
         self.add(entry, &mut sums);
         // What holds no image that was picked is listed only if all are.
         let is_picked = sums.images.iter().any(|i| self.picked.contains(i));
         let all = self.picked.len() == self.set.images.len();
-        let id = entry.descriptor.digest.to_string();
         (is_picked || all && sums.images.is_empty()).then(|| sums.row(id))
     }
 
     /// An image of which containerd makes the manifest, without its names.
-    fn made(&self, image: &Image) -> Option<EngineImage> {
-        let name = self.set.containerd_name(image)?;
-        if !self.picked.contains(&image.position) {
-            return None;
-        }
-        let content = name.made_size().saturating_add(parts_of(image));
+    fn made(&self, image: &Image, name: &ContainerdName, id: String) -> EngineImage {
         let mut sums = Sums::default();
-        sums.add(self.platform(image, name.id.digest(), &image.platform, content));
-        Some(sums.row(name.id.to_string()))
+        let manifest = name.made_size();
+        sums.add(self.platform(image, name.id.digest(), &image.platform, manifest));
+        sums.row(id)
     }
 
     /// Adds what a descriptor leads to; indexes are nested no deeper than a limit allows.
@@ -161,11 +189,9 @@ impl<'a> EngineImages<'a> {
                     return;
                 };
                 sums.images.push(*position);
-                let content = self
-                    .stored(&descriptor.digest)
-                    .saturating_add(parts_of(image));
                 let platform = descriptor.platform.as_ref().unwrap_or(&image.platform);
-                sums.add(self.platform(image, &descriptor.digest, platform, content));
+                let manifest = self.stored(&descriptor.digest);
+                sums.add(self.platform(image, &descriptor.digest, platform, manifest));
             }
             Leads::Artifact(position) => {
                 let artifact = self.set.artifacts.get(*position);
@@ -189,42 +215,45 @@ impl<'a> EngineImages<'a> {
         }
     }
 
-    /// One platform, with what its layers take if they are unpacked.
+    /// One platform, whose manifest has so many bytes.
     fn platform(
         &self,
         image: &Image,
         digest: &Digest,
         platform: &Platform,
-        content: u64,
+        manifest: u64,
     ) -> EnginePlatform {
+        let sizes = self.sizes(image);
+        let content = manifest.saturating_add(sizes.parts);
         EnginePlatform {
             platform: in_go(platform),
             id: digest.to_string(),
             available: true,
-            disk_usage: self
-                .unpacked(image)
-                .map(|size| size.saturating_add(content)),
+            disk_usage: sizes.unpacked.map(|size| size.saturating_add(content)),
             content_size: content,
             is_of_host: is_of_host(platform),
         }
     }
 
-    /// What the unpacked layers of an image take; `None` if one cannot be read.
-    fn unpacked(&self, image: &Image) -> Option<u64> {
-        let is_unpacked = image
-            .chain_id()
-            .is_some_and(|id| self.unpacked.contains(id));
-        let layers = image.layers.iter().filter(|_| is_unpacked);
-        let sizes = layers.map(|layer| self.blocks.of(layer));
-        sizes.sum()
+    /// Whether the engine unpacks an image of the set.
+    fn is_unpacked(&self, image: &Image) -> bool {
+        let chain = image.chain_id();
+        chain.is_some_and(|id| self.unpacked.contains(id))
+    }
+
+    fn sizes(&self, image: &Image) -> Sizes {
+        let compute = || Sizes {
+            parts: parts_of(image),
+            unpacked: sum_of(self.layer_sizes(image)),
+        };
+        let known = self.sizes.get(image.position);
+        known.map_or_else(compute, |known| *known.get_or_init(compute))
     }
 
     /// What `docker history` says of the size of a layer with the containerd store: 0 for a platform that is
     /// not unpacked.
     pub fn layer_sizes(&self, image: &Image) -> Vec<Option<u64>> {
-        let is_unpacked = image
-            .chain_id()
-            .is_some_and(|id| self.unpacked.contains(id));
+        let is_unpacked = self.is_unpacked(image);
         let size = |layer| {
             if is_unpacked {
                 self.blocks.of(layer)
@@ -265,7 +294,7 @@ impl Sums {
             let usage = one.disk_usage?;
             Some(usage.saturating_sub(one.content_size))
         });
-        let unpacked: Option<u64> = unpacked.sum();
+        let unpacked = sum_of(unpacked);
         EngineImage {
             names: Vec::new(),
             id,
@@ -274,6 +303,12 @@ impl Sums {
             platforms: self.platforms,
         }
     }
+}
+
+/// The sum of sizes, if all of them are known.
+fn sum_of(sizes: impl IntoIterator<Item = Option<u64>>) -> Option<u64> {
+    let mut sizes = sizes.into_iter();
+    sizes.try_fold(0_u64, |sum, size| Some(sum.saturating_add(size?)))
 }
 
 /// The length of what a manifest names, as far as it is there.
@@ -305,47 +340,10 @@ fn listed_tag(descriptor: &Descriptor) -> Option<(String, usize)> {
     Some((name, if is_short { 2 } else { 1 }))
 }
 
-/// Rows while they are collected, one for each ID.
-#[derive(Default)]
-struct Rows {
-    all: Vec<EngineImage>,
-    of_id: HashMap<String, usize>,
-    /// Which row has a name, and how often.
-    names: BTreeMap<String, (usize, usize)>,
-}
-
-impl Rows {
-    /// Adds a row, or names to the one that is there. A name that another row has is taken from it: the last
-    /// image in an archive keeps it.
-    fn add(&mut self, row: EngineImage, names: impl IntoIterator<Item = (String, usize)>) {
-        let next = self.all.len();
-        let row = if let Some(known) = self.of_id.get(&row.id) {
-            *known
-        } else {
-            self.of_id.insert(row.id.clone(), next);
-            self.all.push(row);
-            next
-        };
-        for (name, count) in names {
-            self.names.insert(name, (row, count));
-        }
-    }
-
-    /// All of them by name, with their names by bytes.
-    fn sorted(mut self) -> Vec<EngineImage> {
-        for (name, (row, count)) in self.names {
-            let names = &mut self.all[row].names;
-            names.extend(std::iter::repeat_n(name, count));
-        }
-        // The sort is stable: images without a name stay in the archive's order.
-        let key = |row: &EngineImage| (row.names.is_empty(), row.names.first().cloned());
-        self.all.sort_by_cached_key(key);
-        self.all
-    }
-}
-
+/// Whether Docker does not list an absent manifest as a platform: one that is about another manifest, whatever
+/// it says of it.
 fn is_attestation(descriptor: &Descriptor) -> bool {
-    descriptor.annotation(ATTESTATION).is_some()
+    descriptor.annotation(REFERENCE_TYPE).is_some()
 }
 
 fn is_of_host(platform: &Platform) -> bool {
@@ -358,10 +356,7 @@ fn in_go(platform: &Platform) -> String {
         return "unknown".to_owned();
     }
     let parts = [&platform.os, &platform.architecture, &platform.variant];
-    let parts: Vec<&str> = parts.into_iter().map(String::as_str).collect();
-    parts
-        .into_iter()
-        .filter(|part| !part.is_empty())
-        .collect::<Vec<_>>()
-        .join("/")
+    let parts = parts.into_iter().map(String::as_str);
+    let parts: Vec<&str> = parts.filter(|part| !part.is_empty()).collect();
+    parts.join("/")
 }

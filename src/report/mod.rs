@@ -9,6 +9,7 @@
 mod audit;
 mod each;
 mod engine_images;
+mod engine_rows;
 mod history;
 mod images;
 mod inspect;

@@ -6,10 +6,10 @@ use std::hash::{BuildHasher, RandomState};
 use super::path::LayerPath;
 use crate::base::constants::WHITEOUT;
 use crate::base::jobs::{self, Jobs};
-use crate::base::limits::{Limit, Limits};
+use crate::base::limits::{Exceeded, Limit, Limits};
 use crate::base::progress::Progress;
 use crate::image::{Image, Layer};
-use crate::layer::{LayerError, Whiteout, walk_layer};
+use crate::layer::{LayerError, Whiteout, by_blob, walk_layer};
 use crate::source::ByPlace;
 use crate::tar::{Entry, Kind};
 
@@ -29,7 +29,14 @@ const LONG_TARGET: usize = 60;
 /// no directory is very large: how often the blocks of a directory were split depends on hashes of names. Other
 /// file systems count otherwise.
 #[derive(Debug)]
-pub struct DiskBlocks(ByPlace<Option<u64>>);
+pub struct DiskBlocks(ByPlace<Result<u64, LayerError>>);
+
+impl Default for DiskBlocks {
+    /// Of no layer at all.
+    fn default() -> Self {
+        Self(ByPlace::new())
+    }
+}
 
 impl DiskBlocks {
     /// Estimates the layers of `images`, several at once: from headers, compressed layers are decoded. Layers
@@ -37,8 +44,9 @@ impl DiskBlocks {
     ///
     /// # Errors
     ///
-    /// [`LayerError::Read`] if the operating system fails. A layer that is missing, damaged, or has more
-    /// entries than [`Limit::Entries`] or longer paths than [`Limit::PathSteps`] allows, has no size.
+    /// [`LayerError::Read`] if the operating system fails. That a layer is damaged, or has more entries than
+    /// [`Limit::Entries`] or longer paths than [`Limit::PathSteps`] allows, is not an error here:
+    /// [`Self::fault`] says so.
     pub fn take(
         images: &[&Image],
         jobs: Jobs,
@@ -58,16 +66,17 @@ impl DiskBlocks {
             task.advance(cost(layer));
             size
         });
-        let mut sizes = sizes
-            .into_iter()
-            .collect::<Result<Vec<_>, _>>()?
-            .into_iter();
-        Ok(Self(layers.map(|_| sizes.next().flatten())))
+        by_blob(layers, sizes).map(Self)
     }
 
     /// The estimate for `layer` in bytes; `None` if it has none.
     pub fn of(&self, layer: &Layer) -> Option<u64> {
-        *self.0.get(layer.present()?.0)?
+        self.0.get(layer.present()?.0)?.as_ref().ok().copied()
+    }
+
+    /// Why `layer` has no estimate, if it was tried and failed.
+    pub fn fault(&self, layer: &Layer) -> Option<&LayerError> {
+        self.0.get(layer.present()?.0)?.as_ref().err()
     }
 }
 
@@ -85,16 +94,11 @@ fn further_blocks(names: u64) -> u64 {
     names.div_ceil(room).next_power_of_two()
 }
 
-fn size_of(layer: &Layer) -> Result<Option<u64>, LayerError> {
-    let Some((slice, _)) = layer.present() else {
-        return Ok(None);
-    };
+fn size_of(layer: &Layer) -> Result<u64, LayerError> {
+    let (slice, _) = layer.stored()?;
     let mut used = Used::new(*slice.source().limits());
-    match walk_layer(layer, |entry| used.take(entry)) {
-        Ok(()) => Ok(used.sum()),
-        Err(error) if error.is_environment() => Err(error),
-        Err(_) => Ok(None),
-    }
+    walk_layer(layer, |entry| used.take(entry))?;
+    used.sum().map_err(LayerError::Limit)
 }
 
 /// The files of a layer, each by a hash of its path: an estimate may take two for one once in a very long
@@ -107,7 +111,8 @@ struct Used {
     limits: Limits,
     /// How many names were looked up.
     steps: u64,
-    is_full: bool,
+    /// The limit that was reached; nothing is looked at after that.
+    full: Option<Exceeded>,
 }
 
 impl Used {
@@ -118,14 +123,14 @@ impl Used {
             names: HashMap::new(),
             limits,
             steps: 0,
-            is_full: false,
+            full: None,
         };
         used.bytes.insert(ROOT, BLOCK);
         used
     }
 
     fn take(&mut self, entry: &Entry) {
-        if self.is_full {
+        if self.full.is_some() {
             return;
         }
         let path = LayerPath::new(&entry.path);
@@ -133,7 +138,7 @@ impl Used {
             return;
         };
         self.steps += path.components().len() as u64;
-        self.is_full |= self.limits.check(Limit::PathSteps, self.steps).is_err();
+        self.within(self.limits.check(Limit::PathSteps, self.steps));
         let mut above = ROOT;
         for name in parents {
             let own = self.hashes.hash_one((above, name));
@@ -165,18 +170,22 @@ impl Used {
             *self.names.entry(above).or_insert(DOTS) += entry;
         }
         let count = self.bytes.len();
-        self.is_full |= self.limits.check_count(Limit::Entries, count).is_err();
+        self.within(self.limits.check_count(Limit::Entries, count));
+    }
+
+    fn within(&mut self, checked: Result<(), Exceeded>) {
+        self.full = self.full.take().or(checked.err());
     }
 
     /// All of it, if all of it was looked at.
-    fn sum(&self) -> Option<u64> {
+    fn sum(self) -> Result<u64, Exceeded> {
         let files = self.bytes.values().copied();
         let more = self
             .names
             .values()
             .map(|names| further_blocks(*names) * BLOCK);
         let sum = files.chain(more).fold(0, u64::saturating_add);
-        Some(sum).filter(|_| !self.is_full)
+        self.full.map_or(Ok(sum), Err)
     }
 }
 

@@ -196,6 +196,7 @@ fn todays_engines_are_predicted() {
         say(&format!("{engine}: {asked} asked, {differ} disagree"));
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert_eq!(counts.len(), ENGINES.len());
     assert!(counts.values().all(|[asked, _]| *asked > 250));
 }
 

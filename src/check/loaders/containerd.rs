@@ -69,7 +69,7 @@ pub(super) fn described(facts: &Facts<'_>, remote: bool) -> Result<DescribedBy, 
     let manifest_json = facts.is_file(b"manifest.json");
     // Parsed as soon as it is met, each of them, whichever description counts.
     if manifest_json && !facts.manifest_is_null() {
-        if let Some(Err(why)) = facts.hidden_manifests().find(Result::is_err) {
+        if let Some(Err(why)) = facts.hidden_manifests().iter().find(|one| one.is_err()) {
             return Err(because(format!(
                 "the first manifest.json cannot be read: {why}"
             )));
@@ -198,12 +198,11 @@ fn entry_of_layout(
             Ok(())
         }
         Leads::Absent => {
-            let why = missing(descriptor, "manifest");
             // Read from the descriptor, and not found when it is to be unpacked.
             if descriptor.data == InlineData::Fits {
                 failed(version, sheet, None, named, not_found(&descriptor.digest))
             } else {
-                sheet.broken(None, named, why);
+                sheet.broken(None, named, no_manifest(descriptor));
                 Ok(())
             }
         }
@@ -212,7 +211,7 @@ fn entry_of_layout(
                 return Ok(());
             };
             if !is_there(facts, &descriptor.digest) {
-                sheet.broken(Some(*position), named, missing(descriptor, "manifest"));
+                sheet.broken(Some(*position), named, no_manifest(descriptor));
                 return Ok(());
             }
             match state(facts, image, version == StoreVersion::V26) {
@@ -244,9 +243,9 @@ fn entry_of_layout(
     }
 }
 
-fn missing(descriptor: &Descriptor, what: &str) -> Refusal {
+fn no_manifest(descriptor: &Descriptor) -> Refusal {
     because(format!(
-        "the archive lacks its {what} {}: nothing is said, and no container can be made",
+        "the archive lacks its manifest {}: nothing is said, and no container can be made",
         descriptor.digest
     ))
 }

@@ -24,7 +24,7 @@ pub(super) fn docker(facts: &Facts<'_>, driver: Driver, sheet: &mut Sheet) -> Ou
         Err(Unfound::Empty) => return Err(says("decoding tar manifest.json: EOF")),
         Err(Unfound::NotAFile) => return Err(because("manifest.json is not a regular file")),
     }
-    match facts.hidden_manifests().next() {
+    match facts.hidden_manifests().first() {
         Some(Err(why)) => {
             return Err(because(format!("decoding tar manifest.json: {why}")));
         }

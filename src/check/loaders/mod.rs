@@ -239,6 +239,8 @@ pub(super) struct Facts<'f> {
     pub(super) surveys: &'f [Option<Survey>],
     /// What containerd makes of the layers of each image, once that was asked for.
     stacks: OnceLock<Vec<Result<(), snapshots::Stuck>>>,
+    /// What [`Self::hidden_manifests`] found, once that was asked for.
+    hidden: OnceLock<Vec<Result<(), String>>>,
     /// What becomes of a layer that is unpacked on its own, by its bytes and who unpacks them: an image may
     /// have one layer hundreds of times, and images share layers.
     unpacked: Mutex<HashMap<(Span, Unpacker), Outcome>>,
@@ -259,6 +261,7 @@ impl<'f> Facts<'f> {
             blobs,
             surveys,
             stacks: OnceLock::new(),
+            hidden: OnceLock::new(),
             unpacked: Mutex::default(),
         }
     }
@@ -401,8 +404,12 @@ impl<'f> Facts<'f> {
     }
 
     /// The members of this name that are files and are hidden by a later one, and what they hold as
-    /// `manifest.json`: the first few, none of them large.
-    fn hidden_manifests(&self) -> impl Iterator<Item = Result<(), String>> {
+    /// `manifest.json`: the first few, none of them large. They are read once for all engines.
+    fn hidden_manifests(&self) -> &[Result<(), String>] {
+        self.hidden.get_or_init(|| self.read_hidden().collect())
+    }
+
+    fn read_hidden(&self) -> impl Iterator<Item = Result<(), String>> {
         const MOST: usize = 16;
         let limit = self.limits().of(Limit::Json);
         let hidden = self.archive.duplicates().map(|(hidden, _)| hidden);

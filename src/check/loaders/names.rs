@@ -98,7 +98,7 @@ pub(super) fn podman(text: Option<&str>, image: &Image) -> Named {
 }
 
 /// Whether a name says its registry.
-pub(super) fn has_domain(text: &str) -> bool {
+fn has_domain(text: &str) -> bool {
     let Some((domain, _)) = text.split_once('/') else {
         return false;
     };

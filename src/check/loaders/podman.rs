@@ -212,9 +212,6 @@ fn oci_artifact(artifact: &Artifact, driver: Driver) -> Outcome {
     }
     for layer in artifact.blobs.iter().skip(1) {
         let Some(slice) = &layer.slice else {
-            if !layer.descriptor.urls.is_empty() {
-                return Err(because("a layer is to be fetched from elsewhere"));
-            }
             return Err(no_blob(&layer.descriptor));
         };
         if !begins_as_tar(slice) {

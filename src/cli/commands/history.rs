@@ -6,11 +6,10 @@ use imgtar::base::escape;
 use imgtar::base::limits::Limits;
 use imgtar::image::Image;
 use imgtar::report::{Each, EngineImages, History, HistoryImage, HistoryStep, units};
-use imgtar::tree::DiskBlocks;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use super::{Context, ESTIMATE, Exit, Failure, exit_for};
+use super::{Context, ESTIMATE, Exit, Failure, Loaded, exit_for};
 use crate::cli::args::{ArchiveArg, Engine, EngineArg, ImageArg, JsonArg};
 use crate::cli::error::{note, warn};
 use crate::cli::output::Stop;
@@ -61,26 +60,35 @@ impl Args {
     pub(crate) fn run(&self, context: &Context) -> Result<Exit, Failure> {
         let loaded = context.load(&self.archive)?;
         let picked = loaded.pick(&self.image, Some(context.output), context)?;
+        match self.engine.engine {
+            Engine::Docker26 => {}
+            Engine::Docker29Classic => loaded.require_store(true)?,
+            Engine::Docker29 => {
+                loaded.require_store(false)?;
+                context.hash_members(&loaded.set, &picked)?;
+                let mut images = EngineImages::new(&loaded.archive, &loaded.set, &picked);
+                images.measure(context.jobs, &context.progress)?;
+                context.warn_of_faults(&picked, |layer| images.fault(layer));
+                note(context.output, ESTIMATE);
+                let report = History::in_containerd_store(&loaded.set, &images, &picked);
+                return self.print(&report, &loaded, &picked, context);
+            }
+        }
         let measures = context.measure(&picked)?;
-        let is_containerd = self.engine.engine == Engine::Docker29;
-        let blocks = if is_containerd {
-            loaded.require_store(false)?;
-            context.hash_members(&loaded.set, &picked)?;
-            note(context.output, ESTIMATE);
-            let all: Vec<&Image> = loaded.set.images.iter().collect();
-            DiskBlocks::take(&all, context.jobs, &context.progress)?
-        } else {
-            DiskBlocks::take(&[], context.jobs, &context.progress)?
-        };
-        let images = EngineImages::new(&loaded.archive, &loaded.set, &picked, &blocks);
-        let report = if is_containerd {
-            History::in_containerd_store(&loaded.set, &images, &picked)
-        } else {
-            History::new(&loaded.set, &picked, &measures)
-        };
         context.warn_of_layers(&picked, &measures);
-        context.warn_of_problems(&loaded);
-        for image in &picked {
+        let report = History::new(&loaded.set, &picked, &measures);
+        self.print(&report, &loaded, &picked, context)
+    }
+
+    fn print(
+        &self,
+        report: &History<'_>,
+        loaded: &Loaded,
+        picked: &[&Image],
+        context: &Context,
+    ) -> Result<Exit, Failure> {
+        context.warn_of_problems(loaded);
+        for image in picked {
             let hidden = image.pairing().unexplained_layers;
             if hidden > 0 {
                 let layers = units::count(hidden, "layer has", "layers have");
@@ -95,12 +103,12 @@ impl Args {
         }
         context.output.answer(|out| {
             if self.json.json {
-                render::json(out, &report)
+                render::json(out, report)
             } else {
                 self.text(out, &report.images, &context.limits)
             }
         })?;
-        Ok(exit_for(&picked))
+        Ok(exit_for(picked))
     }
 
     fn text(

@@ -1,5 +1,6 @@
 //! `images`: the images in an archive, as `docker images` lists them.
 
+use std::collections::HashSet;
 use std::io::{self, Write};
 
 use imgtar::base::escape;
@@ -7,7 +8,6 @@ use imgtar::document::Created;
 use imgtar::image::{Image, ImageSet, Name, is_tag};
 use imgtar::layer::Measures;
 use imgtar::report::{EngineImages, Images, units};
-use imgtar::tree::DiskBlocks;
 use jiff::Timestamp;
 
 use super::{Context, ESTIMATE, Exit, Failure, Loaded, exit_for};
@@ -47,9 +47,9 @@ pub(crate) struct Args {
 
     /// Also print what engines with a containerd store call each image; with --quiet only that
     ///
-    /// Docker 29 has such a store if it was not upgraded, and so have `ctr` and nerdctl. They call an image by
-    /// its manifest. Of an archive without index.json containerd makes one, for which imgtar hashes
-    /// compressed layers.
+    /// A Docker 29 that was not upgraded has such a store, and so have `ctr` and nerdctl. They call an image by
+    /// its manifest. For an archive that is not an OCI image layout containerd makes a manifest; to know it,
+    /// imgtar hashes compressed layers.
     #[arg(long)]
     containerd: bool,
 
@@ -79,8 +79,10 @@ impl Args {
             return self.as_docker29(&loaded, context);
         }
         if self.docker29.all || self.docker29.tree {
-            return Err(Failure::usage("--all and --tree are of Docker 29's table")
-                .hint("add --engine docker29, or docker29-classic for Docker's own store"));
+            return Err(
+                Failure::usage("--all and --tree belong to Docker 29's table")
+                    .hint("add --engine docker29, or docker29-classic for Docker's own store"),
+            );
         }
         let picked = loaded.pick(
             &self.image,
@@ -126,23 +128,18 @@ impl Args {
         let picked = loaded.pick(&self.image, None, context)?;
         let classic = self.engine.engine == Engine::Docker29Classic;
         loaded.require_store(classic)?;
-        let all: Vec<&Image> = loaded.set.images.iter().collect();
-        let (measures, blocks) = if classic {
-            let none = DiskBlocks::take(&[], context.jobs, &context.progress)?;
-            (context.measure(&picked)?, none)
-        } else {
-            context.hash_members(&loaded.set, &all)?;
-            let blocks = DiskBlocks::take(&all, context.jobs, &context.progress)?;
-            (Measures::default(), blocks)
-        };
-        context.warn_of_layers(&picked, &measures);
-        context.warn_of_problems(loaded);
-        let images = EngineImages::new(&loaded.archive, &loaded.set, &picked, &blocks);
+        let mut images = EngineImages::new(&loaded.archive, &loaded.set, &picked);
         let mut images = if classic {
+            let measures = context.measure(&picked)?;
+            context.warn_of_layers(&picked, &measures);
             images.classic(&measures)
         } else {
+            context.hash_members(&loaded.set, &picked)?;
+            images.measure(context.jobs, &context.progress)?;
+            context.warn_of_faults(&picked, |layer| images.fault(layer));
             images.containerd()
         };
+        context.warn_of_problems(loaded);
         let listed = images.len();
         images.retain(|image| self.docker29.all || !image.names.is_empty());
         if images.len() < listed {
@@ -184,17 +181,17 @@ impl Args {
     }
 
     fn ids(&self, out: &mut dyn Write, set: &ImageSet, images: &[&Image]) -> Result<(), Stop> {
-        let mut above = None;
+        let mut printed = HashSet::new();
         for image in images {
             let id = if self.containerd {
                 self.containerd_id(set, image)
             } else {
                 self.id(image)
             };
-            if above.as_ref() != Some(&id) {
-                writeln!(out, "{}", escape::text(&id))?;
+            let line = escape::text(&id).into_owned();
+            if printed.insert(line.clone()) {
+                writeln!(out, "{line}")?;
             }
-            above = Some(id);
         }
         Ok(())
     }

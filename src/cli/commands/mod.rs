@@ -177,11 +177,19 @@ impl Context {
 
     /// Says which layers could not be measured.
     pub(super) fn warn_of_layers(&self, images: &[&Image], measures: &Measures) {
+        self.warn_of_faults(images, |layer| measures.fault(layer));
+    }
+
+    /// Says which layers have a fault.
+    pub(super) fn warn_of_faults<'f>(
+        &self,
+        images: &[&Image],
+        fault_of: impl Fn(&imgtar::image::Layer) -> Option<&'f imgtar::layer::LayerError>,
+    ) {
         let layers = images
             .iter()
             .flat_map(|image| image.layers.iter().map(move |layer| (image, layer)));
-        let faults =
-            layers.filter_map(|(image, layer)| Some((image, layer, measures.fault(layer)?)));
+        let faults = layers.filter_map(|(image, layer)| Some((image, layer, fault_of(layer)?)));
         let mut shown = 0;
         for (image, layer, fault) in faults {
             shown += 1;

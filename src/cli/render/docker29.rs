@@ -54,7 +54,8 @@ pub(crate) fn tree(
         image.names.iter().map(String::len).chain(untagged)
     });
     let platforms = images.iter().flat_map(|image| &image.platforms);
-    let platforms = platforms.map(|one| one.platform.len() + LAST.len());
+    // What is escaped is longer than what Docker would print.
+    let platforms = platforms.map(|one| escape::text(&one.platform).len() + LAST.len());
     let width = width(names.chain(platforms));
     let lines = images
         .iter()

@@ -6,10 +6,9 @@ use super::index::blob_member;
 use super::{LoadError, Loader, Unreadable};
 use crate::archive::LookupError;
 use crate::base::problem::{Code, Problem};
-use crate::document::descriptor::{Descriptor, ManifestDocument};
+use crate::document::descriptor::{Descriptor, ManifestDocument, REFERENCE_TYPE};
 
-/// BuildKit's annotation on manifests that are not images (buildkit `util/attestation/types.go`).
-const REFERENCE_TYPE: &str = "vnd.docker.reference.type";
+/// The value of [`REFERENCE_TYPE`] on attestations.
 const ATTESTATION: &str = "attestation-manifest";
 /// The manifest that an attestation is about.
 const REFERENCE_DIGEST: &str = "vnd.docker.reference.digest";
