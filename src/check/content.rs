@@ -59,7 +59,9 @@ fn of_warning(warning: &Warning) -> Option<Problem> {
         WarningKind::LinkToLower => Code::LinkToLower,
         WarningKind::OverlayWhiteoutDevice => Code::DeviceZero,
         WarningKind::ContiguousFile | WarningKind::OldSparse => Code::EntryTypeUnknown,
-        WarningKind::WhiteoutAndDirectory
+        WarningKind::WhiteoutInMissing
+        | WarningKind::WhiteoutBelowFile
+        | WarningKind::WhiteoutAndDirectory
         | WarningKind::WhiteoutAndAdded
         | WarningKind::OpaqueRoot => Code::WhiteoutAmbiguous,
         WarningKind::OverlayXattr | WarningKind::LinkWithoutXattrs => Code::XattrDiffers,

@@ -14,6 +14,7 @@ use super::nodes::{NodeId, ROOT, Tree};
 use super::path::{LayerPath, NAME_LIMIT};
 use super::resolve::{Found, PathStep, Way};
 use super::spelled::Spelled;
+use super::stray::Strays;
 use super::trail::Trail;
 use super::warning::WarningKind;
 use crate::base::constants::{AUFS, OPAQUE};
@@ -31,12 +32,17 @@ const TIME_LIMIT: i64 = 9_223_372_036;
 
 pub(super) type Fallible<T> = Result<T, TreeFault>;
 
+/// What whiteouts of a layer removed, and the number of the whiteout.
+pub(super) type Whited = HashMap<(NodeId, Box<[u8]>), usize>;
+
 /// One layer while it is applied.
 pub(super) struct Apply<'t> {
     tree: &'t mut Tree,
     layer: u32,
     /// What whiteouts of this layer removed, and whether an entry came before the whiteout.
-    whited: HashMap<(NodeId, Box<[u8]>), usize>,
+    whited: Whited,
+    /// Whiteouts that found no directory to act in.
+    strays: Strays,
     /// Directories of lower layers that entries of this one lie in, and such an entry.
     implied: HashMap<NodeId, Rc<[u8]>>,
     /// Directories that entries of this layer lie in.
@@ -90,7 +96,8 @@ impl<'t> Apply<'t> {
         Self {
             tree,
             layer,
-            whited: HashMap::new(),
+            whited: Whited::new(),
+            strays: Strays::default(),
             implied: HashMap::new(),
             noted: Vec::new(),
             entry_trail: Trail::default(),
@@ -142,14 +149,14 @@ impl<'t> Apply<'t> {
             Some(Whiteout::Path(name)) => Some(name),
             Some(Whiteout::Opaque) | None => None,
         };
+        self.tree.budget.names(entry.path.len())?;
         // Nothing lies below the bottom layer.
         if self.layer == 0 {
-            return Ok(());
+            return self.strays.keep(&mut self.tree.budget, &entry.path);
         }
-        self.tree.budget.names(entry.path.len())?;
         // A whiteout below something that is not there, or is not a directory, hides nothing.
         let Some(found) = self.reach(&spelled, Reach::Entry)? else {
-            return Ok(());
+            return self.strays.keep(&mut self.tree.budget, &entry.path);
         };
         let (directory, through_link) = (found.directory, found.links > 0);
         if through_link {
@@ -444,8 +451,11 @@ impl<'t> Apply<'t> {
         }
     }
 
-    /// Reports what can only be known when the whole layer has been seen.
-    pub(super) fn finish(mut self) {
+    /// Reports what can only be known when the whole layer has been seen. The first whiteout, if there is one,
+    /// that an engine which applies layers to one tree cannot apply.
+    pub(super) fn finish(mut self) -> Option<Vec<u8>> {
+        let strays = std::mem::take(&mut self.strays);
+        let refused = strays.warn(self.tree, self.layer, &self.whited);
         for node in std::mem::take(&mut self.noted) {
             self.tree.node_mut(node).noted = false;
         }
@@ -467,6 +477,7 @@ impl<'t> Apply<'t> {
                 .warnings
                 .add(WarningKind::ImpliedParent, self.layer as usize, path);
         }
+        refused
     }
 
     /// Goes to the directory that a path lies in (L9, L10, L11, L12); none if there is none. The path is

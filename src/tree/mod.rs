@@ -42,6 +42,7 @@ mod pair_walk;
 mod path;
 mod resolve;
 mod spelled;
+mod stray;
 mod survey;
 mod trail;
 mod walk;

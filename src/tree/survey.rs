@@ -36,6 +36,9 @@ pub struct Survey {
     pub refused: Vec<RefusedEntries>,
     /// What engines disagree about.
     pub warnings: Vec<Warning>,
+    /// The first whiteout below something of a lower layer that is not a directory: it hides nothing, and an
+    /// engine that applies layers to one tree fails to remove what it names.
+    pub below_file: Option<Vec<u8>>,
 }
 
 /// Applies the entries of `layers`, base first, by the rules of [`Tree`]; an entry that cannot be
@@ -46,6 +49,7 @@ pub fn survey<'i>(layers: impl IntoIterator<Item = &'i Inventory>, limits: &Limi
     let limits = limits.with(Limit::Entries, most);
     let mut tree = Tree::empty(limits);
     let mut refused = Vec::new();
+    let mut below_file = None;
     for (layer, inventory) in layers.into_iter().enumerate() {
         let Ok(number) = u32::try_from(layer) else {
             break;
@@ -103,7 +107,8 @@ pub fn survey<'i>(layers: impl IntoIterator<Item = &'i Inventory>, limits: &Limi
                 refuse(fault, entry.path, entry.header_offset);
             }
         }
-        apply.finish();
+        let unremovable = apply.finish();
+        below_file = below_file.or(unremovable);
         if spent {
             break;
         }
@@ -111,6 +116,7 @@ pub fn survey<'i>(layers: impl IntoIterator<Item = &'i Inventory>, limits: &Limi
     Survey {
         refused,
         warnings: tree.warnings().to_vec(),
+        below_file,
     }
 }
 

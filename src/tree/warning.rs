@@ -12,6 +12,10 @@ pub enum WarningKind {
     BelowSymlink,
     /// A whiteout below a symbolic link.
     WhiteoutBelowSymlink,
+    /// A whiteout in a directory that neither the lower layers nor its own have.
+    WhiteoutInMissing,
+    /// A whiteout below something that is not a directory.
+    WhiteoutBelowFile,
     /// A path whited out and made again as a directory in one layer.
     WhiteoutAndDirectory,
     /// A whiteout of something that the same layer adds.
@@ -51,6 +55,12 @@ impl WarningKind {
             }
             Self::WhiteoutBelowSymlink => {
                 "is a whiteout below a symbolic link and deletes where it points: Docker and containerd with overlay replace the link by a directory and delete nothing"
+            }
+            Self::WhiteoutInMissing => {
+                "is a whiteout in a directory that is not there, and hides nothing: Docker, containerd and podman make the directory"
+            }
+            Self::WhiteoutBelowFile => {
+                "is a whiteout below something that is not a directory, and hides nothing: Docker, containerd and podman with overlay put a directory in its place or refuse the layer, podman with vfs refuses it"
             }
             Self::WhiteoutAndDirectory => {
                 "is whited out and made again as a directory: Docker and containerd with overlay show the old content again"

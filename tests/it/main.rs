@@ -43,6 +43,7 @@ mod platforms;
 mod properties;
 mod rebuild;
 mod squash;
+mod strays;
 mod support;
 mod today;
 mod verify;

@@ -18,6 +18,7 @@ mod containerd;
 mod ctr;
 mod docker;
 mod docker_archive;
+mod entries;
 mod names;
 mod overlay;
 mod podman;

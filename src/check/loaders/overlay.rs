@@ -11,7 +11,7 @@ use std::cell::Cell;
 use std::collections::HashMap;
 use std::fmt;
 
-use super::{Outcome, Refusal, because, says, unpredicted};
+use super::{Outcome, Refusal, because, entries, says, unpredicted};
 use crate::base::limits::{Exceeded, LONGEST_PATH, Limit, Limits};
 use crate::layer::Whiteout;
 use crate::tar::Kind;
@@ -196,34 +196,6 @@ pub(super) fn unpack_onto<'p>(
     Ok(tree)
 }
 
-/// go-archive 0.3 (`archive.go` `Unpack`) refuses names and targets that leave the root, where older ones
-/// bring them back into it. Its words, of Docker 29.7.2.
-fn refuse_escape(piece: UnpackedEntry<'_>) -> Outcome {
-    if escapes(piece.path) {
-        let name = super::shown(piece.path);
-        return Err(says(format!("invalid entry name {name:?}")));
-    }
-    let target = piece.link.strip_prefix(b"/").unwrap_or(piece.link);
-    if piece.kind == Kind::Hardlink && escapes(target) {
-        let target = super::shown(piece.link);
-        return Err(says(format!("invalid hardlink target {target:?}")));
-    }
-    Ok(())
-}
-
-/// Whether a name as written goes above the directory that it is in.
-fn escapes(name: &[u8]) -> bool {
-    let mut depth = 0_i64;
-    name.split(|&b| b == b'/').any(|part| {
-        depth += match part {
-            b"" | b"." => 0,
-            b".." => -1,
-            _ => 1,
-        };
-        depth < 0
-    })
-}
-
 impl<'p> UnpackedTree<'p> {
     fn put(
         &mut self,
@@ -233,7 +205,7 @@ impl<'p> UnpackedTree<'p> {
     ) -> Outcome {
         let path = LayerPath::new(piece.path);
         if rules.engine == Unpacker::GoArchive && rules.is_layer {
-            refuse_escape(piece)?;
+            entries::refuse_escape(piece)?;
         }
         let Some((name, parents)) = path.components().split_last() else {
             // The root stays the directory that it is, whatever an entry makes of it; a link is not made where a
@@ -246,20 +218,9 @@ impl<'p> UnpackedTree<'p> {
         };
         let shown = rules.engine.shown(path.components());
         let whiteout = Whiteout::of_path(name).filter(|_| rules.is_layer);
-        let parent = match rules.engine {
-            Unpacker::Docker | Unpacker::GoArchive => self.implied(parents, shown, rules.engine)?,
-            Unpacker::Storage => match self.implied(parents, shown, rules.engine) {
-                // What is hidden below something that the layer hides is hidden already, and is accepted
-                // (`overlayWhiteoutConverter`, `isENOTDIR`).
-                Err(_)
-                    if matches!(whiteout, Some(Whiteout::Path(_)))
-                        && self.is_below_file(parents) =>
-                {
-                    return Ok(());
-                }
-                parent => parent?,
-            },
-            Unpacker::Containerd => self.made(parents, shown, lowers)?,
+        let parent = self.parent(parents, whiteout, shown, rules.engine, lowers)?;
+        let Some(parent) = parent else {
+            return Ok(());
         };
         if let Some(whiteout) = whiteout {
             return self.whiteout(parent, whiteout, shown, rules.engine);
@@ -298,6 +259,31 @@ impl<'p> UnpackedTree<'p> {
         };
         self.add(parent, name, node);
         Ok(())
+    }
+
+    /// The directory that an entry is put into; none if the entry is passed over.
+    fn parent(
+        &mut self,
+        parents: &[&'p [u8]],
+        whiteout: Option<Whiteout<'_>>,
+        shown: Shown<'_>,
+        engine: Unpacker,
+        lowers: LowerLayers<'_>,
+    ) -> Result<Option<usize>, Refusal> {
+        if engine == Unpacker::Containerd {
+            return self.made(parents, shown, lowers).map(Some);
+        }
+        let parent = self.implied(parents, shown, engine);
+        let hidden = match whiteout {
+            Some(Whiteout::Path(name)) if parent.is_err() && self.is_below_file(parents) => name,
+            _ => return parent.map(Some),
+        };
+        // What is hidden below something that the layer hides is hidden already, and containers/storage accepts
+        // it (`overlayWhiteoutConverter`, `isENOTDIR`). Docker makes the device without looking at the directory.
+        match engine {
+            Unpacker::Storage => Ok(None),
+            _ => Err(entries::no_device(engine, parents, hidden)),
+        }
     }
 
     /// Whether the same layer gives the same tree above any others.

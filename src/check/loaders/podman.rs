@@ -21,9 +21,10 @@ use crate::base::digest::Digest;
 use crate::base::problem::Code;
 use crate::document::{Descriptor, InlineData, MediaType, Platform};
 use crate::image::{Artifact, Image, Layer, LayerSource, Leads, Listed, Name, ReferenceError};
+use crate::layer::Whiteout;
 use crate::layer::digest::LayerReading;
 use crate::source::{Compression, Slice, sniff};
-use crate::tree::{Survey, WarningKind};
+use crate::tree::{LayerPath, Survey, WarningKind};
 
 /// What is done with layers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -451,7 +452,17 @@ fn refused(survey: &Survey) -> Option<Refusal> {
         .refused
         .first()
         .map(|refused| because(format!("`{}` {}", shown(&refused.path), refused.fault)));
-    fault.or_else(|| {
+    let unremovable = || {
+        let path = LayerPath::new(survey.below_file.as_ref()?);
+        let (last, parents) = path.components().split_last()?;
+        let Some(Whiteout::Path(name)) = Whiteout::of_path(last) else {
+            return None;
+        };
+        let path = [parents, &[name]].concat().join(&b'/');
+        let why = format!("unlinkat /{}: not a directory", shown(&path));
+        Some(says(why))
+    };
+    fault.or_else(unremovable).or_else(|| {
         survey.warnings.iter().find_map(|warning| {
             Some(says(match warning.kind {
                 WarningKind::DuplicatePath => "duplicates of file paths not supported",

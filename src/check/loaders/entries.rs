@@ -1,0 +1,46 @@
+//! What Docker says of single entries of a layer.
+
+use super::overlay::{UnpackedEntry, Unpacker};
+use super::{Outcome, Refusal, says, shown};
+use crate::tar::Kind;
+
+/// go-archive 0.3 (`archive.go` `Unpack`) refuses names and targets that leave the root, where older ones
+/// bring them back into it. Its words, of Docker 29.7.2.
+pub(super) fn refuse_escape(piece: UnpackedEntry<'_>) -> Outcome {
+    if escapes(piece.path) {
+        let name = shown(piece.path);
+        return Err(says(format!("invalid entry name {name:?}")));
+    }
+    let target = piece.link.strip_prefix(b"/").unwrap_or(piece.link);
+    if piece.kind == Kind::Hardlink && escapes(target) {
+        let target = shown(piece.link);
+        return Err(says(format!("invalid hardlink target {target:?}")));
+    }
+    Ok(())
+}
+
+/// What Docker says of a whiteout below a file that its layer adds.
+pub(super) fn no_device(engine: Unpacker, parents: &[&[u8]], hidden: &[u8]) -> Refusal {
+    let path = shown(&[parents, &[hidden]].concat().join(&b'/'));
+    let path = if engine == Unpacker::GoArchive {
+        format!("'{path}'")
+    } else {
+        format!("{:?}", format!("/{path}"))
+    };
+    says(format!(
+        "failed to mknod({path}, S_IFCHR, 0): not a directory"
+    ))
+}
+
+/// Whether a name as written goes above the directory that it is in.
+fn escapes(name: &[u8]) -> bool {
+    let mut depth = 0_i64;
+    name.split(|&b| b == b'/').any(|part| {
+        depth += match part {
+            b"" | b"." => 0,
+            b".." => -1,
+            _ => 1,
+        };
+        depth < 0
+    })
+}
