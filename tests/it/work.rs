@@ -11,7 +11,7 @@ use std::path::Path;
 use crate::support::forge::Entry;
 use crate::support::measured::Ended;
 use crate::support::packed::{bzip2, gzip, xz, zstd};
-use crate::support::{sha256, shown};
+use crate::support::{sha256, shown, takes_long};
 
 /// An archive of one image, compressed by zstd: layers as they are stored, with their diff IDs, and the
 /// order in which the image has them.
@@ -278,6 +278,9 @@ const SEEN: [(&str, i32); 4] = [("ls", 0), ("verify", 0), ("flatten", 0), ("laye
 /// Most entries lie where the one before lies, however deep that is.
 #[test]
 fn deep_directories_are_not_walked_again() {
+    if !takes_long("entries of deep directories") {
+        return;
+    }
     let d = deep("a");
     let base = layer([entry(b'0', &format!("{d}f"), "")]);
     // Files, whiteouts of nothing, hard links to one file, and opaque markers.
@@ -294,6 +297,9 @@ fn deep_directories_are_not_walked_again() {
 /// Files that replace those of a lower layer, whiteouts of files that are there, links on the way.
 #[test]
 fn deep_directories_that_change_are_not_walked_again() {
+    if !takes_long("changes in deep directories") {
+        return;
+    }
     let d = deep("a");
     let files = layer((0..10_000).map(|i| entry(b'0', &format!("{d}{i}"), "")));
     let whiteouts = layer((0..10_000).map(|i| entry(b'0', &format!("{d}.wh.{i}"), "")));
@@ -310,6 +316,9 @@ fn deep_directories_that_change_are_not_walked_again() {
 /// Entries that go from one deep directory to another and back are counted name by name.
 #[test]
 fn names_on_the_way_are_counted() {
+    if !takes_long("paths from one deep directory to another") {
+        return;
+    }
     let (a, b) = (deep("a"), deep("b"));
     let either = |i: usize| if i.is_multiple_of(2) { &a } else { &b };
     let files = (0..30_000).map(|i| entry(b'0', &format!("{}{i}", either(i)), ""));
@@ -337,6 +346,9 @@ fn names_on_the_way_are_counted() {
 /// Paths and targets count in full even where nothing has to be looked up.
 #[test]
 fn paths_of_whiteouts_and_links_are_counted() {
+    if !takes_long("many whiteouts in deep directories") {
+        return;
+    }
     let d = deep("a");
     let base = layer([entry(b'0', &format!("{d}f"), "")]);
     let whiteouts = layer((0..10_000).map(|i| entry(b'0', &format!("{d}.wh.{i}"), "")));
@@ -376,6 +388,9 @@ fn a_layer_is_walked_once_however_often_it_is_there() {
 /// Where a layer is too large to be kept, headers are counted as entries are.
 #[test]
 fn headers_are_counted() {
+    if !takes_long("layers of many headers") {
+        return;
+    }
     let files = (0..60_000).map(|i| entry(b'0', &format!("f{i}"), ""));
     let headers = (0..200_000).map(|_| pax());
     let all = layer(headers.chain(files));

@@ -2,7 +2,7 @@
 //!
 //! What is absent is skipped loudly: a `SKIPPED: … because …` line on standard error, past the
 //! capturing of `cargo test`. `IMGTAR_REQUIRE_SHARED=1` and `IMGTAR_REQUIRE_ENGINES=1` turn a skip
-//! into a failure.
+//! into a failure. Without `IMGTAR_FULL_SIZE=1` the tests that take minutes are smaller, or skipped.
 mod engines;
 pub mod forge;
 pub mod listing;
@@ -350,6 +350,26 @@ pub fn up_to_date(path: &str, wanted: &str) {
         "{path} is out of date from line {}; run the tests with UPDATE_DOCS=1",
         different + 1
     );
+}
+
+/// Whether the tests are to take the time they need: `IMGTAR_FULL_SIZE=1`, which `.ci/run` sets.
+pub fn full_size() -> bool {
+    required("IMGTAR_FULL_SIZE")
+}
+
+/// So many, or an eighth of them where nobody asked for [`full_size`].
+pub fn scaled(number: usize) -> usize {
+    if full_size() { number } else { number / 8 }
+}
+
+/// Whether to run a test that takes minutes of a processor because it goes to a default limit and cannot be
+/// made smaller; if not, it is skipped loudly.
+pub fn takes_long(what: &str) -> bool {
+    let runs = full_size();
+    if !runs {
+        skip(what, "it takes minutes; IMGTAR_FULL_SIZE=1 runs it");
+    }
+    runs
 }
 
 /// A directory of the data that lies beside the repository; `None`, loudly, where there is none.
