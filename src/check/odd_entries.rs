@@ -47,21 +47,12 @@ pub(super) fn of_layer(inventory: &Inventory) -> Vec<Problem> {
 /// Attributes that a kernel refuses: which engines fail depends on why.
 fn attributes(inventory: &Inventory) -> Vec<Problem> {
     let kinds = [
-        (
-            AttributeFault::NotSupported,
-            "Linux has no such attribute: Docker refuses the layer, containerd and podman leave the attribute out",
-        ),
-        (
-            AttributeFault::Invalid,
-            "the kernel refuses its name or value: Docker, containerd and podman refuse the layer",
-        ),
-        (
-            AttributeFault::OnLink,
-            "the kernel refuses attributes of users on links and devices: podman refuses the layer, Docker and containerd leave the attribute out",
-        ),
+        AttributeFault::NotSupported,
+        AttributeFault::Invalid,
+        AttributeFault::OnLink,
     ];
     let mut problems = Vec::new();
-    for (fault, why) in kinds {
+    for fault in kinds {
         let mut found = Found::default();
         let mut name = None;
         for (item, xattrs) in inventory.attributes() {
@@ -72,6 +63,7 @@ fn attributes(inventory: &Inventory) -> Vec<Problem> {
             }
         }
         let name = shown(&name.unwrap_or_default());
+        let why = fault.describe();
         let message = format!("an entry has the extended attribute `{name}`, and {why}");
         problems.extend(found.problem(Code::XattrRefused, message));
     }

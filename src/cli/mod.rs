@@ -15,6 +15,7 @@ mod progress;
 mod render;
 mod signals;
 mod unfinished;
+mod xattrs;
 
 use std::panic;
 use std::process::ExitCode;

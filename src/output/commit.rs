@@ -23,7 +23,7 @@ use crate::base::progress::Progress;
 use crate::document::{ConfigChanges, ConfigDraft, Created, Health, HistoryEntry, RunConfig};
 use crate::image::{Image, Name};
 use crate::source::Slice;
-use crate::tree::{Additions, Delta, Tree, Warning, difference};
+use crate::tree::{Additions, Delta, RefusedXattrs, Tree, Warning, difference};
 
 /// What only holds for the base: the container it was committed from, who built it and how.
 const BASE_ONLY: [&str; 8] = [
@@ -70,6 +70,8 @@ pub struct Committed {
     pub kept: usize,
     /// What engines would show differently in the rootfs tar.
     pub warnings: Vec<Warning>,
+    /// Extended attributes in the new layer that kernels refuse to set.
+    pub refused_xattrs: RefusedXattrs,
 }
 
 /// Makes an image of `base` and what differs from it in `rootfs`, an uncompressed tar of the whole
@@ -109,6 +111,7 @@ pub fn commit(
     };
     let delta = Arc::new(difference(&lower, &upper, &made, options.jobs, progress)?);
     let warnings = upper.warnings().to_vec();
+    let refused_xattrs = upper.refused_xattrs_in(&delta);
     let layer = if delta.is_empty() {
         None
     } else {
@@ -130,6 +133,7 @@ pub fn commit(
             .saturating_sub(delta.removed_at_root()),
         delta,
         warnings,
+        refused_xattrs,
     })
 }
 

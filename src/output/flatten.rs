@@ -14,7 +14,7 @@ use crate::image::{Identity, Image};
 use crate::layer::OpenLayers;
 use crate::layer::digest::{Claim, Claims, LayerName, Wanted};
 use crate::tar::Mtime;
-use crate::tree::{Inode, Tree, TreeError, Warning};
+use crate::tree::{Inode, RefusedXattrs, Tree, TreeError, Warning, XattrPattern};
 
 /// How to flatten.
 #[derive(Clone, Copy, Debug)]
@@ -36,6 +36,8 @@ pub struct Flattened {
     pub bytes: u64,
     /// What engines would show differently.
     pub warnings: Vec<Warning>,
+    /// Extended attributes that kernels refuse to set.
+    pub refused_xattrs: RefusedXattrs,
 }
 
 /// Writes the merged tree of `image` to `out`, in order.
@@ -139,6 +141,12 @@ impl<'i> MergedImage<'i> {
         &self.tree
     }
 
+    /// Leaves out the extended attributes that one of `patterns` matches; how many files had such, by
+    /// pattern.
+    pub fn drop_xattrs(&mut self, patterns: &[XattrPattern]) -> Vec<u64> {
+        self.tree.drop_xattrs(patterns)
+    }
+
     /// Writes it to `out`, in order.
     ///
     /// # Errors
@@ -153,6 +161,7 @@ impl<'i> MergedImage<'i> {
             entries,
             bytes,
             warnings: tree.warnings().to_vec(),
+            refused_xattrs: tree.refused_xattrs(),
         })
     }
 
@@ -186,6 +195,7 @@ impl<'i> MergedImage<'i> {
             entries: placed.entries,
             bytes: placed.bytes,
             warnings: tree.warnings().to_vec(),
+            refused_xattrs: tree.refused_xattrs(),
         })
     }
 }

@@ -19,7 +19,7 @@ use crate::layer::digest::{Digests, LayerReading, Nothing, Proof, Request, TarSt
 use crate::layer::{Allowance, LayerError, LayerTar, Whiteout};
 use crate::source::{Compression, Slice};
 use crate::tar::{Kind, Positioned, Walker};
-use crate::tree::{Tree, TreeError, Warning};
+use crate::tree::{RefusedXattrs, Tree, TreeError, Warning};
 
 /// What `docker import` writes for a message if none is given and the tar is a file or a pipe.
 pub const IMPORT_MESSAGE: &str = "Imported from -";
@@ -54,6 +54,8 @@ pub struct Imported {
     pub after_tar: Option<u64>,
     /// What engines would show differently.
     pub warnings: Vec<Warning>,
+    /// Extended attributes that kernels refuse to set.
+    pub refused_xattrs: RefusedXattrs,
 }
 
 /// Makes an image of `rootfs`, an uncompressed tar.
@@ -93,6 +95,7 @@ pub fn import(
         whiteouts,
         after_tar,
         warnings: tree.warnings().to_vec(),
+        refused_xattrs: tree.refused_xattrs(),
     })
 }
 

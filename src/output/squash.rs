@@ -18,7 +18,7 @@ use crate::document::{ConfigDraft, Created, HistoryEntry};
 use crate::image::{Image, Name};
 use crate::layer::OpenLayers;
 use crate::layer::digest::Claims;
-use crate::tree::{Additions, Tree, Warning, difference};
+use crate::tree::{Additions, RefusedXattrs, Tree, Warning, XattrPattern, difference};
 
 /// What does not hold for the squashed image: where its layers come from in a build cache, and fields
 /// from before Docker 1.10.
@@ -36,6 +36,8 @@ pub struct SquashOptions<'o> {
     /// Whether the merged layers are verified against their diff IDs on the way. Those that stay are
     /// checked when the archive is written.
     pub verify: bool,
+    /// The extended attributes that the new layer does not get. With some, one layer alone is merged too.
+    pub drop_xattrs: &'o [XattrPattern],
     /// How many threads work at once.
     pub jobs: Jobs,
 }
@@ -49,6 +51,10 @@ pub struct Squashed {
     pub merged: usize,
     /// What engines would show differently in the image as it was.
     pub warnings: Vec<Warning>,
+    /// Extended attributes in the new layer that kernels refuse to set.
+    pub refused_xattrs: RefusedXattrs,
+    /// How many files of the new layer lost attributes, by pattern.
+    pub dropped: Vec<u64>,
 }
 
 /// Merges the layers of `image` from `options.from` up into one, which holds the difference between
@@ -77,11 +83,14 @@ pub fn squash(
     if let Some(names) = options.names {
         output.names = names.to_vec();
     }
-    if count - from < 2 {
+    let fewest = if options.drop_xattrs.is_empty() { 2 } else { 1 };
+    if count - from < fewest {
         return Ok(Squashed {
             image: output,
             merged: 0,
             warnings: Vec::new(),
+            refused_xattrs: RefusedXattrs::default(),
+            dropped: vec![0; options.drop_xattrs.len()],
         });
     }
     let layers = OpenLayers::of(image, options.verify, options.jobs, progress)?;
@@ -92,33 +101,57 @@ pub fn squash(
         Claims::none()
     };
     let warnings = upper.warnings().to_vec();
-    let layer = claims.while_writing(options.jobs, progress, || {
-        merge(&lower, upper, from, options.jobs, progress)
+    let merged = claims.while_writing(options.jobs, progress, || {
+        merge(&lower, upper, options, progress)
     })?;
-    output.config = squashed_config(&output, image, layer.as_ref(), options)?;
-    output.layers.truncate(from);
-    output.layers.extend(layer);
-    output.parent = None;
+    // A single layer is made anew only for what it loses.
+    let merges = count - from > 1 || merged.dropped.iter().any(|count| *count > 0);
+    if merges {
+        output.config = squashed_config(&output, image, merged.layer.as_ref(), options)?;
+        output.layers.truncate(from);
+        output.layers.extend(merged.layer);
+        output.parent = None;
+    }
     Ok(Squashed {
         image: output,
-        merged: count - from,
+        merged: if merges { count - from } else { 0 },
         warnings,
+        refused_xattrs: merged.refused_xattrs,
+        dropped: merged.dropped,
     })
 }
 
-/// The layer that makes `upper` of `lower`; `None` if they are equal and there are layers below.
+/// What becomes of the layers that are merged.
+struct MergedLayer {
+    /// `None` if they change nothing and there are layers below.
+    layer: Option<OutputLayer>,
+    refused_xattrs: RefusedXattrs,
+    dropped: Vec<u64>,
+}
+
+/// The layer that makes `upper` of `lower`.
 fn merge(
     lower: &Tree,
-    upper: Tree,
-    below: usize,
-    jobs: Jobs,
+    mut upper: Tree,
+    options: SquashOptions<'_>,
     progress: &dyn Progress,
-) -> Result<Option<OutputLayer>, WriteError> {
-    let delta = difference(lower, &upper, &Additions::none(), jobs, progress)?;
-    if delta.is_empty() && below > 0 {
-        return Ok(None);
-    }
-    DeltaLayer::prove(Arc::new(upper), Arc::new(delta), progress).map(Some)
+) -> Result<MergedLayer, WriteError> {
+    let none = Additions::none();
+    let delta = difference(lower, &upper, &none, options.jobs, progress)?;
+    // Afterwards: what the layers below have stays as it is, and is no difference.
+    let dropped = upper.drop_xattrs_in(&delta, options.drop_xattrs);
+    let refused_xattrs = upper.refused_xattrs_in(&delta);
+    let layer = if delta.is_empty() && options.from > 0 {
+        None
+    } else {
+        let layer = DeltaLayer::prove(Arc::new(upper), Arc::new(delta), progress)?;
+        Some(layer)
+    };
+    Ok(MergedLayer {
+        layer,
+        refused_xattrs,
+        dropped,
+    })
 }
 
 fn squashed_config(

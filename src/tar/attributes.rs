@@ -19,6 +19,28 @@ pub enum AttributeFault {
     OnLink,
 }
 
+impl AttributeFault {
+    /// Why an attribute of a file of this kind is refused; `None` if it is not.
+    pub fn of(name: &[u8], value: &[u8], kind: Kind) -> Option<Self> {
+        fault(name, value, kind)
+    }
+
+    /// Which engines do what with a layer that has it, and why, for people.
+    pub fn describe(self) -> &'static str {
+        match self {
+            Self::NotSupported => {
+                "Linux has no such attribute: Docker refuses the layer, containerd and podman leave the attribute out"
+            }
+            Self::Invalid => {
+                "the kernel refuses its name or value: Docker, containerd and podman refuse the layer"
+            }
+            Self::OnLink => {
+                "the kernel refuses attributes of users on links and devices: podman refuses the layer, Docker 29.7 sets it on what a link leads to and refuses the layer if nothing is there, older ones and containerd leave the attribute out"
+            }
+        }
+    }
+}
+
 /// An attribute that is refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RefusedAttribute {

@@ -49,6 +49,14 @@ impl Xattrs {
         self.0.as_ref().map_or(&[], |list| &list.0)
     }
 
+    /// Whether two files share them, which is more than that they are equal.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        match (&self.0, &other.0) {
+            (Some(one), Some(other)) => Arc::ptr_eq(one, other),
+            _ => false,
+        }
+    }
+
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.0.is_none()

@@ -47,6 +47,7 @@ mod survey;
 mod trail;
 mod walk;
 mod warning;
+mod xattrs;
 
 pub(crate) use content::ContentStretch;
 pub use content::{FileBody, FileReader};
@@ -63,3 +64,4 @@ pub use resolve::LINK_LIMIT;
 pub use survey::{RefusedEntries, Survey, survey};
 pub use walk::{Walk, WalkEntry};
 pub use warning::{Warning, WarningKind};
+pub use xattrs::{RefusedXattr, RefusedXattrs, XattrPattern};

@@ -251,6 +251,7 @@ fn squashed(image: &Image, from: usize) -> OutputImage {
         from,
         created: "2026-01-02T03:04:05Z".parse().expect("a time"),
         names: None,
+        drop_xattrs: &[],
         verify: true,
         jobs: jobs(),
     };

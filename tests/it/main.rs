@@ -49,3 +49,4 @@ mod today;
 mod verify;
 mod whole;
 mod work;
+mod xattrs;

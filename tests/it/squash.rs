@@ -57,6 +57,7 @@ fn squash_all(archive: &str, to: &Path) -> usize {
                 from,
                 created: TIME.parse().expect("a time"),
                 names: None,
+                drop_xattrs: &[],
                 verify: true,
                 jobs: jobs(),
             };

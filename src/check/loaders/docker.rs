@@ -123,6 +123,7 @@ pub(super) fn piece(member: &Member) -> UnpackedEntry<'_> {
         typeflag: member.typeflag,
         path: member.name.as_bytes(),
         link,
+        xattr: b"",
     }
 }
 

@@ -1,6 +1,6 @@
 //! What Docker says of single entries of a layer.
 
-use super::overlay::{UnpackedEntry, Unpacker};
+use super::overlay::{Errno, UnpackedEntry, Unpacker};
 use super::{Outcome, Refusal, says, shown};
 use crate::tar::Kind;
 
@@ -28,8 +28,23 @@ pub(super) fn no_device(engine: Unpacker, parents: &[&[u8]], hidden: &[u8]) -> R
         format!("{:?}", format!("/{path}"))
     };
     says(format!(
-        "failed to mknod({path}, S_IFCHR, 0): not a directory"
+        "failed to mknod({path}, S_IFCHR, 0): {}",
+        Errno::NotADirectory
     ))
+}
+
+/// go-archive 0.3 sets the attributes of a link on what it leads to in the layer's own directory (measured with
+/// Docker 28.5 of Debian; older ones set them on the link). `why` is why that was not found.
+pub(super) fn set_through_link(why: Option<Errno>, xattr: &[u8]) -> Outcome {
+    match why {
+        // A file is no directory to go on from, and can have attributes.
+        None | Some(Errno::NotADirectory) => Ok(()),
+        Some(Errno::TooManyLinks) => Err(says("too many links")),
+        Some(why) => {
+            let name = shown(xattr);
+            Err(says(format!("lsetxattr …: xattr {name:?}: {why}")))
+        }
+    }
 }
 
 /// Whether a name as written goes above the directory that it is in.

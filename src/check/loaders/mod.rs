@@ -38,8 +38,8 @@ use crate::base::limits::{Exceeded, Limit, Limits};
 use crate::base::problem::{Code, Problem};
 use crate::document::JsonError;
 use crate::image::{Image, ImageSet, Layer, LoadError, RefusedTag, Unreadable};
-use crate::layer::LayerError;
 use crate::layer::digest::LayerReading;
+use crate::layer::{Item, LayerError};
 use crate::source::{Compression, Span};
 use crate::tar::{TarError, TarFault};
 use crate::tree::Survey;
@@ -222,11 +222,17 @@ impl Loaders {
 
 /// The entries of a layer, to be unpacked.
 fn pieces(reading: &LayerReading) -> impl Iterator<Item = UnpackedEntry<'_>> {
-    reading.inventory.items().map(|item| UnpackedEntry {
-        kind: item.kind,
-        typeflag: item.typeflag,
-        path: item.path,
-        link: item.link,
+    let mut attributes = reading.inventory.attributes().peekable();
+    reading.inventory.items().map(move |item| {
+        let own = |(with, _): &(Item<'_>, _)| with.header_offset == item.header_offset;
+        let first = attributes.next_if(own).and_then(|(_, all)| all.first());
+        UnpackedEntry {
+            kind: item.kind,
+            typeflag: item.typeflag,
+            path: item.path,
+            link: item.link,
+            xattr: first.map_or(&[], |(name, _)| name),
+        }
     })
 }
 

@@ -58,6 +58,8 @@ pub(super) struct UnpackedEntry<'p> {
     pub(super) typeflag: u8,
     pub(super) path: &'p [u8],
     pub(super) link: &'p [u8],
+    /// The name of its first extended attribute; empty if it has none, or if that does not matter.
+    pub(super) xattr: &'p [u8],
 }
 
 /// How it is unpacked.
@@ -92,7 +94,7 @@ const NAME_LIMIT: usize = 255;
 
 /// What the kernel says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Errno {
+pub(super) enum Errno {
     NoSuchFile,
     NotADirectory,
     TooManyLinks,
@@ -258,6 +260,11 @@ impl<'p> UnpackedTree<'p> {
             Kind::Global => return Ok(()),
         };
         self.add(parent, name, node);
+        let follows = rules.engine == Unpacker::GoArchive && rules.is_layer;
+        if piece.kind == Kind::Symlink && follows && !piece.xattr.is_empty() {
+            let target = self.resolve(path.components());
+            return entries::set_through_link(target.err(), piece.xattr);
+        }
         Ok(())
     }
 

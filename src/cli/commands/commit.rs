@@ -13,6 +13,7 @@ use crate::cli::archive_output::{ArchiveOutputArg, CreatedArg, TagArg};
 use crate::cli::args::OneImageArg;
 use crate::cli::error::warn;
 use crate::cli::files::both_from_stdin;
+use crate::cli::xattrs::{WITHOUT_XATTRS, warn_of_xattrs};
 
 /// Add what changed in a container to its image as one layer
 ///
@@ -116,6 +117,7 @@ impl Args {
             let what = warning.kind.describe();
             warn(context.output, &format!("rootfs tar: `{path}` {what}"));
         }
+        warn_of_xattrs(&committed.refused_xattrs, WITHOUT_XATTRS, context.output);
         // An image of nothing has nothing to leave.
         if committed.kept == 0 && committed.delta.count(ChangeKind::Removed) > 0 {
             warn(

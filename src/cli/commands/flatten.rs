@@ -15,6 +15,7 @@ use crate::cli::args::{ArchiveArg, OneImageArg};
 use crate::cli::destination::{Destination, OutputArg};
 use crate::cli::files::Files;
 use crate::cli::output::is_closed;
+use crate::cli::xattrs::{DropXattrArg, warn_of_xattrs};
 
 /// Merge the layers of an image into one rootfs tar
 ///
@@ -43,6 +44,9 @@ pub(crate) struct Args {
     #[arg(long)]
     no_verify: bool,
 
+    #[command(flatten)]
+    xattrs: DropXattrArg,
+
     /// Add what Docker adds to a container that was created but not started
     ///
     /// `.dockerenv`, `etc/hosts` and so on, and the working directory. Their time is the one given by
@@ -62,7 +66,7 @@ struct MetadataArg {
     ///
     /// This is headers, manifests, configs, and the bytes of files that upper layers hide. Everything
     /// else in the archive is kept whole, including other images. See docs/metadata.md.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with = "drop_xattrs")]
     metadata: Option<PathBuf>,
 
     /// Leave the bytes of hidden files out of the metadata; `rebuild` then makes the layers without
@@ -150,10 +154,11 @@ impl Args {
             jobs: context.jobs,
         };
         let progress = &context.progress;
-        let merged = match destination.file() {
+        let mut merged = match destination.file() {
             Some(_) => MergedImage::for_file(image, options, progress)?,
             None => MergedImage::for_stream(image, options, progress)?,
         };
+        let dropped = merged.drop_xattrs(&self.xattrs.patterns());
         // Before the bytes of compressed layers are given up.
         let collected = match &mut metadata {
             Some(out) => Some(self.describe(context, &loaded, image, merged.tree(), out)?),
@@ -178,6 +183,12 @@ impl Args {
         };
         context.warn_of_image(&loaded, image);
         context.warn_of_tree(&flattened.warnings);
+        self.xattrs.warn_of_none(&dropped, context.output);
+        warn_of_xattrs(
+            &flattened.refused_xattrs,
+            DropXattrArg::WAY_OUT,
+            context.output,
+        );
         if let Some(collected) = collected
             && collected.foreign > 0
         {

@@ -9,10 +9,12 @@ use imgtar::image::{ImageSet, LoadError};
 use imgtar::output::{IMPORT_MESSAGE, ImportOptions, WriteError, import};
 use imgtar::report::units;
 use imgtar::source::Input;
+use imgtar::tree::{Warning, WarningKind};
 
 use super::{Context, Exit, Failure};
 use crate::cli::archive_output::{ArchiveOutputArg, CreatedArg, TagArg};
 use crate::cli::error::warn;
+use crate::cli::xattrs::{WITHOUT_XATTRS, warn_of_xattrs};
 
 /// Make an image from a root file system
 ///
@@ -115,12 +117,18 @@ impl Args {
                 ),
             );
         }
-        for warning in &imported.warnings {
+        // Whiteouts are told of already, wherever they are.
+        let is_whiteout = |warning: &&Warning| {
+            use WarningKind::{WhiteoutBelowFile, WhiteoutInMissing};
+            matches!(warning.kind, WhiteoutBelowFile | WhiteoutInMissing)
+        };
+        for warning in imported.warnings.iter().filter(|w| !is_whiteout(w)) {
             let path = escape::name(&warning.path);
             let what = warning.kind.describe();
             let more = more(warning.count);
             warn(context.output, &format!("`{path}` {what}{more}"));
         }
+        warn_of_xattrs(&imported.refused_xattrs, WITHOUT_XATTRS, context.output);
         destination.write(&[imported.image], true, context)
     }
 }

@@ -6,6 +6,7 @@ use super::{Context, Exit, Failure};
 use crate::cli::archive_output::{ArchiveOutputArg, CreatedArg, TagArg};
 use crate::cli::args::{ArchiveArg, OneImageArg};
 use crate::cli::error::warn;
+use crate::cli::xattrs::{DropXattrArg, warn_of_xattrs};
 
 /// Merge layers of an image into one
 ///
@@ -39,6 +40,9 @@ pub(crate) struct Args {
     no_verify: bool,
 
     #[command(flatten)]
+    xattrs: DropXattrArg,
+
+    #[command(flatten)]
     created: CreatedArg,
 }
 
@@ -58,11 +62,18 @@ impl Args {
             created,
             names: Some(&names),
             verify,
+            drop_xattrs: &self.xattrs.patterns(),
             jobs: context.jobs,
         };
         let squashed = squash(image, options, &context.progress)?;
         context.warn_of_image(&loaded, image);
         context.warn_of_tree(&squashed.warnings);
+        self.xattrs.warn_of_none(&squashed.dropped, context.output);
+        warn_of_xattrs(
+            &squashed.refused_xattrs,
+            DropXattrArg::WAY_OUT,
+            context.output,
+        );
         if squashed.merged == 0 {
             warn(
                 context.output,
