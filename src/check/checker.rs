@@ -40,6 +40,10 @@ impl<'b> Checker<'b> {
         let LayerSource::Present { slice, .. } = &layer.source else {
             return check;
         };
+        // Which is told already.
+        if layer.is_placeholder() {
+            return check;
+        }
         let Some(blob) = self.blobs.get(slice) else {
             return check;
         };

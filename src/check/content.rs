@@ -64,6 +64,7 @@ fn of_warning(warning: &Warning) -> Option<Problem> {
         | WarningKind::WhiteoutAndDirectory
         | WarningKind::WhiteoutAndAdded
         | WarningKind::OpaqueRoot => Code::WhiteoutAmbiguous,
+        WarningKind::RootNotDirectory => Code::EntryInvalid,
         WarningKind::OverlayXattr | WarningKind::LinkWithoutXattrs => Code::XattrDiffers,
         // Attributes alone, in most images that were not built by Docker.
         WarningKind::ImpliedParent | WarningKind::TimeOutOfRange => return None,

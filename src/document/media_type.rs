@@ -65,6 +65,14 @@ impl MediaType {
         matches!(self, Self::Layer(_))
     }
 
+    /// Whether it is a layer that registries do not give away: Docker's foreign layers, and what OCI calls
+    /// nondistributable. Engines fetch such a layer from where its descriptor says.
+    pub fn is_foreign_layer(&self) -> bool {
+        let foreign =
+            |name: &str| name.contains(".foreign.") || name.contains(".nondistributable.");
+        matches!(self, Self::Layer(name) if foreign(name))
+    }
+
     /// Whether it is the specification's type of a layer that is not compressed.
     pub(crate) fn is_plain_oci_layer(&self) -> bool {
         matches!(

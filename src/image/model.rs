@@ -241,6 +241,22 @@ impl Layer {
         }
     }
 
+    /// Whether an empty file stands for a foreign layer that the archive leaves out. Engines take it for the
+    /// layer all the same.
+    pub fn is_placeholder(&self) -> bool {
+        let is_foreign = self
+            .media_type
+            .as_ref()
+            .is_some_and(MediaType::is_foreign_layer);
+        let is_empty = self.present().is_some_and(|(slice, _)| slice.len() == 0);
+        is_foreign
+            && is_empty
+            && self
+                .diff_id
+                .as_ref()
+                .is_some_and(|id| *id.digest() != Digest::sha256_of(b""))
+    }
+
     /// Where the stored bytes lie; equal for layers that share a blob.
     pub fn span(&self) -> Option<Span> {
         self.present().map(|(slice, _)| slice.span())

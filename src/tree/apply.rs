@@ -262,8 +262,10 @@ impl<'t> Apply<'t> {
 
     /// The root has attributes too, though no tar of it says so; its type cannot change.
     fn set_root(&mut self, entry: &Entry) -> Fallible<()> {
+        // L22: the root stays a directory, whatever an entry makes of it.
         if entry.kind != Kind::Directory {
-            return Err(TreeFault::Root);
+            self.warn(WarningKind::RootNotDirectory, &entry.path);
+            return Ok(());
         }
         let inode = self.inode(entry)?;
         let id = self.tree.node(ROOT).inode;

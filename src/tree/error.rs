@@ -204,9 +204,6 @@ pub enum TreeFault {
     /// It asks for more than a limit allows.
     #[error("exceeds a limit: {0}")]
     Limit(Exceeded),
-    /// The root itself is something other than a directory.
-    #[error("replaces the root by something that is not a directory")]
-    Root,
 }
 
 // Not a source: the message repeats its words.

@@ -22,6 +22,8 @@ pub enum WarningKind {
     WhiteoutAndAdded,
     /// An opaque marker in the root.
     OpaqueRoot,
+    /// An entry for the root that is not a directory.
+    RootNotDirectory,
     /// A directory of a lower layer that an upper one uses without an entry for it.
     ImpliedParent,
     /// A hard link to a file of a lower layer.
@@ -70,6 +72,9 @@ impl WarningKind {
             }
             Self::OpaqueRoot => {
                 "makes the root opaque: Docker and containerd with overlay ignore that and keep all lower files"
+            }
+            Self::RootNotDirectory => {
+                "is for the root and not a directory, and was passed over: Docker, containerd and podman with overlay pass over it too, unless it is written `/`, which Docker 26.1 and podman refuse; podman with vfs refuses it"
             }
             Self::ImpliedParent => {
                 "is in a directory that the layer has no entry for, which keeps its attributes: Docker with overlay2 shows it 0755 root, containerd and podman with a new time"

@@ -1,5 +1,6 @@
-//! Whiteouts in directories that are not there: what engines make of them is said, and measured with Docker
-//! 20.10, 26.1 and 28.5 (both stores) and podman 5.8 (overlay and vfs).
+//! Entries that fit nowhere: whiteouts in directories that are not there, roots that are not directories, empty
+//! files in place of foreign layers. What engines make of them was measured with Docker 20.10, 26.1 and 28.5 (both
+//! stores) and podman 5.8 (overlay and vfs).
 
 use std::fs;
 
@@ -283,4 +284,80 @@ fn archives_of_engines_have_none() {
         let run = imgtar(&["verify", &path]);
         assert!(!run.out().contains("is a whiteout"), "{run}");
     }
+}
+
+/// An entry for the root that is not a directory is passed over; who refuses it depends on how it is written.
+#[test]
+fn the_root_stays_a_directory() {
+    const OLD: &[&str] = &["docker classic 26.1", "podman overlay 5.8", VFS];
+    const VFS_ALONE: &[&str] = &[VFS];
+    let table = [
+        (".", b'0', VFS_ALONE),
+        ("", b'0', VFS_ALONE),
+        ("./", b'2', VFS_ALONE),
+        (".", b'1', VFS_ALONE),
+        (".", b'6', VFS_ALONE),
+        ("/", b'0', OLD),
+        ("/", b'2', OLD),
+    ];
+    for (name, typeflag, refused) in table {
+        let target = if matches!(typeflag, b'1' | b'2') {
+            "a"
+        } else {
+            ""
+        };
+        let root = entry(typeflag, name, target);
+        let (_place, path) = archive(&[vec![file("a")], vec![file("b"), root]]);
+        let what = format!("{name:?} of type {typeflag}");
+        let report = imgtar(&["verify", "--json", &path]).exits(0).json();
+        let report = &report["archives"][0];
+        let problems = report["problems"].as_array().expect("problems");
+        assert_eq!(problems.len(), 1, "{what}: {problems:?}");
+        assert_eq!(problems[0]["code"], "entry-invalid", "{what}");
+        assert_eq!(problems[0]["severity"], "warning", "{what}");
+        let loaders = report["loaders"].as_array().expect("predictions");
+        let mut found = Vec::new();
+        for loader in loaders.iter().filter(|loader| loader["verdict"] != "loads") {
+            let reason = loader["reason"].as_str().expect("a reason");
+            assert!(
+                reason.contains("unlinkat .//: device or resource busy"),
+                "{what}: {reason}"
+            );
+            found.push(loader_name(loader));
+        }
+        found.sort();
+        assert_eq!(found, refused, "{what}");
+        let run = imgtar(&["ls", &path]).exits(0);
+        assert_eq!(run.out().lines().count(), 2, "{run}");
+        let run = imgtar(&["flatten", &path, "-o", "-"]).exits(0);
+        assert!(
+            run.err().contains("is for the root and not a directory"),
+            "{run}"
+        );
+    }
+}
+
+/// An empty file in place of a foreign layer is called that, by every command.
+#[test]
+fn a_placeholder_is_no_damage() {
+    let Some(reports) = support::shared("reports") else {
+        return;
+    };
+    let path = format!("{reports}/b-q1-foreign-stub-empty.tar");
+    let report = imgtar(&["verify", "--json", &path]).exits(1).json();
+    let problems = report["archives"][0]["problems"].as_array().cloned();
+    let problems = problems.expect("problems");
+    assert_eq!(problems.len(), 1, "{problems:?}");
+    assert_eq!(problems[0]["code"], "member-missing");
+    assert_eq!(problems[0]["layer"], 0);
+    let message = problems[0]["message"].as_str().expect("text");
+    assert!(
+        message.contains("an empty file stands in its place"),
+        "{message}"
+    );
+    let run = imgtar(&["ls", &path]);
+    assert!(
+        run.err().contains("an empty file stands in its place"),
+        "{run}"
+    );
 }

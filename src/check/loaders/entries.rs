@@ -1,8 +1,9 @@
 //! What Docker says of single entries of a layer.
 
-use super::overlay::{Errno, UnpackedEntry, Unpacker};
-use super::{Outcome, Refusal, says, shown};
+use super::overlay::{Errno, Rules, UnpackedEntry, Unpacker};
+use super::{Outcome, Refusal, because, says, shown};
 use crate::tar::Kind;
+use crate::tree::LayerPath;
 
 /// go-archive 0.3 (`archive.go` `Unpack`) refuses names and targets that leave the root, where older ones
 /// bring them back into it. Its words, of Docker 29.7.2.
@@ -15,6 +16,24 @@ pub(super) fn refuse_escape(piece: UnpackedEntry<'_>) -> Outcome {
     if piece.kind == Kind::Hardlink && escapes(target) {
         let target = shown(piece.link);
         return Err(says(format!("invalid hardlink target {target:?}")));
+    }
+    Ok(())
+}
+
+/// An entry for the root. Older Dockers and containers/storage remove whatever stands where something that is not a
+/// directory goes, but for the name `.`, and the root cannot be removed (moby `pkg/archive` `UnpackLayer`; measured
+/// with every type). containerd and go-archive 0.3 pass over it.
+pub(super) fn of_root(piece: UnpackedEntry<'_>, path: &LayerPath<'_>, rules: Rules<'_>) -> Outcome {
+    let minds = matches!(rules.engine, Unpacker::Docker | Unpacker::Storage) && rules.is_layer;
+    if !minds || piece.kind == Kind::Directory {
+        return Ok(());
+    }
+    // A name that goes above the root is not that of the root either.
+    if path.left_root() {
+        return Err(because("an entry makes something else of the root"));
+    }
+    if piece.path.starts_with(b"/") {
+        return Err(says("unlinkat .//: device or resource busy"));
     }
     Ok(())
 }

@@ -210,13 +210,8 @@ impl<'p> UnpackedTree<'p> {
             entries::refuse_escape(piece)?;
         }
         let Some((name, parents)) = path.components().split_last() else {
-            // The root stays the directory that it is, whatever an entry makes of it; a link is not made where a
-            // directory is (measured: containerd and go-archive 0.3 pass over it).
-            let minds = matches!(rules.engine, Unpacker::Docker | Unpacker::Storage);
-            if piece.kind == Kind::Symlink && rules.is_layer && minds {
-                return Err(because("an entry makes a symbolic link of the root"));
-            }
-            return Ok(());
+            // The root stays the directory that it is, whatever an entry makes of it.
+            return entries::of_root(piece, &path, rules);
         };
         let shown = rules.engine.shown(path.components());
         let whiteout = Whiteout::of_path(name).filter(|_| rules.is_layer);

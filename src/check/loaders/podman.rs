@@ -466,6 +466,7 @@ fn refused(survey: &Survey) -> Option<Refusal> {
         survey.warnings.iter().find_map(|warning| {
             Some(says(match warning.kind {
                 WarningKind::DuplicatePath => "duplicates of file paths not supported",
+                WarningKind::RootNotDirectory => "unlinkat .//: device or resource busy",
                 WarningKind::OldSparse => "unhandled tar header type 83",
                 WarningKind::ContiguousFile => "unhandled tar header type 55",
                 _ => return None,

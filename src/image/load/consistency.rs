@@ -113,6 +113,11 @@ impl Loader<'_> {
     /// its own.
     pub(super) fn missing_layers(&mut self, image: &Image) {
         for layer in &image.layers {
+            if layer.is_placeholder() {
+                let message = "a foreign layer is left out, and an empty file stands in its place, which engines take for the layer and refuse: its content has to be fetched from where its descriptor says";
+                let problem = Problem::error(Code::MemberMissing, message).of_layer(layer.index);
+                self.problem(problem, &layer.member, image.position);
+            }
             let LayerSource::Missing { why, urls } = &layer.source else {
                 continue;
             };
