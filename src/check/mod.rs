@@ -21,7 +21,7 @@ use crate::base::jobs::{self, Jobs};
 use crate::base::limits::{Limit, Limits};
 use crate::base::problem::{Code, Problem};
 use crate::base::progress::Progress;
-use crate::image::{ContainerdName, ImageSet, Layer};
+use crate::image::{ContainerdName, ImageSet, Layer, Upgrader};
 use crate::layer::{Inventory, LayerError};
 use crate::source::SourceError;
 use crate::tree::{self, Survey};
@@ -158,16 +158,21 @@ fn run(
     progress: &dyn Progress,
 ) -> Result<Verification, VerifyError> {
     let blobs = Blobs::read(archive, set, file, jobs, progress)?;
+    let mut upgrader = Upgrader::new(archive.source().limits());
     let mut checker = Checker::new(&blobs, set.problems.clone());
     checker.problems.extend(members::problems(archive, set)?);
     checker.problems.extend(odd_entries::of_members(archive));
     let mut images = Vec::with_capacity(set.images.len());
     for image in &set.images {
-        let layers = image
+        let layers: Vec<LayerCheck> = image
             .layers
             .iter()
             .map(|layer| checker.layer(layer, image.position))
             .collect();
+        let computed = layers.iter().map(|layer| layer.computed.clone());
+        if let Some(diff_ids) = computed.collect::<Option<Vec<DiffId>>>() {
+            upgrader.upgrade(image, &diff_ids);
+        }
         let stored = |layer: &Layer| blobs.of(layer)?.stored_sha256();
         images.push(ImageCheck {
             containerd: set.containerd_name_with(image, &stored),

@@ -67,6 +67,16 @@ pub(crate) fn is_v1_json(bytes: &[u8]) -> bool {
 /// through Go's struct, which drops what it has no field for (moby `noFallbackMinVersion`).
 const TAKEN_AS_IT_IS: [u64; 3] = [1, 8, 3];
 
+/// Which Docker makes a config. Histories were written by another Go package before Docker 25: with fields in
+/// another order, and with the year 1 where there is no time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Era {
+    /// Docker 1.10 to 24.
+    Before25,
+    /// Docker 25 to 28.
+    Since25,
+}
+
 /// The config that Docker makes of a v1 image when it loads it (moby v28 `image/v1/imagev1.go`,
 /// `MakeConfigFromV1Config`): `raw` is the `json` file of the topmost layer, `history` has an entry
 /// for each layer.
@@ -74,6 +84,7 @@ pub(crate) fn modern_config(
     raw: &[u8],
     diff_ids: &[DiffId],
     history: &[HistoryEntry],
+    era: Era,
 ) -> Result<Vec<u8>, JsonError> {
     #[derive(Serialize)]
     struct RootFs<'d> {
@@ -105,9 +116,8 @@ pub(crate) fn modern_config(
         r#type: "layers",
         diff_ids,
     };
-    let history: Vec<GoHistory<'_>> = history.iter().map(GoHistory::of).collect();
     config.insert("rootfs".into(), raw_value(go_json::encode(&rootfs))?);
-    config.insert("history".into(), raw_value(go_json::encode(&history))?);
+    config.insert("history".into(), raw_value(encode_history(history, era))?);
     Ok(go_json::encode(&config))
 }
 
@@ -121,11 +131,13 @@ fn is_older(version: &str) -> bool {
         .is_some_and(Ordering::is_lt)
 }
 
-/// Go's `image.History`.
+/// Go's zero time, which is in the year 1.
+const GO_ZERO: &str = "0001-01-01T00:00:00Z";
+
+/// Docker's own `image.History`, up to 24.
 #[derive(Serialize)]
-struct GoHistory<'h> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    created: Option<String>,
+struct HistoryBefore25<'h> {
+    created: String,
     #[serde(skip_serializing_if = "str::is_empty")]
     author: &'h str,
     #[serde(skip_serializing_if = "str::is_empty")]
@@ -136,14 +148,44 @@ struct GoHistory<'h> {
     empty_layer: bool,
 }
 
-impl<'h> GoHistory<'h> {
-    fn of(entry: &'h HistoryEntry) -> Self {
-        Self {
-            created: entry.created.as_ref().map(go_json::go_time),
-            author: &entry.author,
-            created_by: &entry.created_by,
-            comment: &entry.comment,
-            empty_layer: entry.empty_layer,
+/// The `History` of the OCI specification's Go package, which Docker writes since 25.
+#[derive(Serialize)]
+struct HistorySince25<'h> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    created: Option<String>,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    created_by: &'h str,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    author: &'h str,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    comment: &'h str,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    empty_layer: bool,
+}
+
+/// A history as Docker writes it.
+fn encode_history(history: &[HistoryEntry], era: Era) -> Vec<u8> {
+    let created = |entry: &HistoryEntry| entry.created.as_ref().map(go_json::go_time);
+    match era {
+        Era::Before25 => {
+            let entry = |entry| HistoryBefore25 {
+                created: created(entry).unwrap_or_else(|| GO_ZERO.to_owned()),
+                author: &entry.author,
+                created_by: &entry.created_by,
+                comment: &entry.comment,
+                empty_layer: entry.empty_layer,
+            };
+            go_json::encode(&history.iter().map(entry).collect::<Vec<_>>())
+        }
+        Era::Since25 => {
+            let entry = |entry| HistorySince25 {
+                created: created(entry),
+                created_by: &entry.created_by,
+                author: &entry.author,
+                comment: &entry.comment,
+                empty_layer: entry.empty_layer,
+            };
+            go_json::encode(&history.iter().map(entry).collect::<Vec<_>>())
         }
     }
 }

@@ -23,6 +23,7 @@ mod load;
 mod model;
 mod reference;
 mod select;
+mod upgrade;
 
 pub use containerd::{ContainerdBasis, ContainerdName};
 pub(crate) use containerd::{MadeManifest, oci_layout_version};
@@ -36,3 +37,5 @@ pub use model::{
 pub(crate) use model::{Leads, Listed, RefusedTag, TagFault};
 pub use reference::{Name, Reference, ReferenceError, is_tag};
 pub use select::{Picked, SelectError, Selector, Unasked};
+pub use upgrade::UpgradedIds;
+pub(crate) use upgrade::Upgrader;

@@ -7,6 +7,7 @@ use std::sync::{Arc, OnceLock};
 use super::containerd::{ContainerdName, ContainerdReads};
 use super::load::Unreadable;
 use super::reference::{Name, Reference, ReferenceError};
+use super::upgrade::UpgradedIds;
 use crate::archive::{Layout, LookupError};
 use crate::base::digest::{BlobDigest, ChainId, DiffId, Digest, ImageId, LegacyId};
 use crate::base::problem::Problem;
@@ -161,6 +162,8 @@ pub struct Image {
     pub parent: Option<ImageId>,
     /// Its layers, base first.
     pub layers: Vec<Layer>,
+    /// The IDs that Docker gives to an image from before Docker 1.10, once they were computed.
+    pub(crate) upgraded: OnceLock<UpgradedIds>,
 }
 
 /// The manifest of an image and how it was found.
@@ -201,6 +204,8 @@ pub struct Layer {
     pub chain_id: Option<ChainId>,
     /// Its directory's name in an archive from before Docker 1.10.
     pub legacy_id: Option<LegacyId>,
+    /// The image that it is in such an archive, as its `json` file describes it.
+    pub(crate) v1_json: Option<Arc<V1Document>>,
     /// The digest that names the stored blob, where something does.
     pub digest: Option<BlobDigest>,
     /// What it is, as its descriptor says.
@@ -211,6 +216,15 @@ pub struct Layer {
     pub member: Vec<u8>,
     /// Where its bytes are.
     pub source: LayerSource,
+}
+
+/// The `json` file of an image from before Docker 1.10.
+#[derive(Clone, Debug)]
+pub(crate) struct V1Document {
+    /// Its bytes.
+    pub(crate) raw: Vec<u8>,
+    /// Whether it was built on another image.
+    pub(crate) has_parent: bool,
 }
 
 /// Where the bytes of a layer are.
@@ -284,9 +298,10 @@ impl Image {
 
     /// The name for messages: its first reference, else its short ID.
     pub fn display_name(&self) -> String {
-        self.names
-            .first()
-            .map_or_else(|| self.identity.short().to_owned(), ToString::to_string)
+        self.names.first().map_or_else(
+            || self.loaded_identity().short().to_owned(),
+            ToString::to_string,
+        )
     }
 }
 

@@ -153,7 +153,10 @@ fn id_prefix(text: &str) -> Option<String> {
 fn is_id_of(set: &ImageSet, image: &Image, prefix: &str) -> bool {
     let manifest = image.manifest.iter();
     let manifest = manifest.flat_map(|m| [Some(&m.descriptor.digest), m.index.as_ref()]);
+    let upgraded = image.upgraded_ids().into_iter();
+    let upgraded = upgraded.flat_map(|ids| [ids.id.digest(), ids.before_25.digest()]);
     let ids = image.identity.encoded().into_iter();
+    let ids = ids.chain(upgraded.map(Digest::encoded));
     let mut ids = ids.chain(manifest.flatten().map(Digest::encoded));
     ids.any(|id| id.starts_with(prefix)) || containerd_fits(set, image, prefix).is_some()
 }
@@ -431,7 +434,7 @@ fn candidates<'i>(images: impl IntoIterator<Item = &'i Image>) -> Vec<String> {
             format!(
                 "@{} {} ({names}{platform})",
                 image.position,
-                image.identity.short()
+                image.loaded_identity().short()
             )
         })
         .collect()

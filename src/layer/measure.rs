@@ -201,7 +201,12 @@ impl Measures {
     /// The size of an image as `docker image inspect` counts it: the sum over its layers. `None` if
     /// a layer could not be measured.
     pub fn image_size(&self, image: &Image) -> Option<u64> {
-        image.layers.iter().try_fold(0_u64, |sum, layer| {
+        self.size_of(&image.layers)
+    }
+
+    /// The same of some layers.
+    pub fn size_of<'l>(&self, layers: impl IntoIterator<Item = &'l Layer>) -> Option<u64> {
+        layers.into_iter().try_fold(0_u64, |sum, layer| {
             Some(sum.saturating_add(self.of(layer)?.engine_size))
         })
     }

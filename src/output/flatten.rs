@@ -10,7 +10,7 @@ use super::tar::TarWriter;
 use crate::base::digest::{DiffId, Digest, Hasher};
 use crate::base::jobs::Jobs;
 use crate::base::progress::Progress;
-use crate::image::{Identity, Image};
+use crate::image::Image;
 use crate::layer::OpenLayers;
 use crate::layer::digest::{Claim, Claims, LayerName, Wanted};
 use crate::tar::Mtime;
@@ -202,7 +202,7 @@ impl<'i> MergedImage<'i> {
 
 /// Refuses an image whose layers have no diff IDs to verify them against.
 fn require_claims(image: &Image) -> Result<(), TreeError> {
-    if matches!(image.identity, Identity::Legacy(_)) {
+    if image.is_legacy() {
         return Ok(());
     }
     let refuse = |why: &str| {

@@ -62,7 +62,7 @@ impl ImageAudit {
         });
         let counts = audit.counts.iter();
         Self {
-            id: id(&image.identity),
+            id: id(image),
             references: references(image),
             counts: counts.map(|(kind, count)| (kind.name(), *count)).collect(),
             findings: findings.collect(),

@@ -119,7 +119,7 @@ impl<'s> Parents<'s> {
 impl HistoryImage {
     pub(super) fn new(parents: &Parents<'_>, image: &Image, measures: &Measures) -> Self {
         Self {
-            id: id(&image.identity),
+            id: id(image),
             references: references(image),
             history: steps(parents, image, measures),
         }
@@ -163,6 +163,10 @@ fn steps(parents: &Parents<'_>, image: &Image, measures: &Measures) -> Vec<Histo
 /// they are known (moby `daemon/images/image_history.go`). An image from before Docker 1.10 knows
 /// them all.
 fn step_ids(parents: &Parents<'_>, image: &Image, steps: usize) -> Vec<String> {
+    if let Some(ids) = image.upgraded_ids() {
+        let all = std::iter::once(&ids.id).chain(&ids.parents);
+        return all.map(ToString::to_string).collect();
+    }
     let own = match &image.identity {
         Identity::Config(id) => id,
         Identity::Legacy(_) => {

@@ -38,9 +38,16 @@ impl ArchiveHead {
 #[derive(Clone, Debug, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ImageFacts {
-    /// The image ID; in archives from before Docker 1.10 a name without algorithm; `null` if the
-    /// config is missing and nothing tells its digest.
+    /// The image ID; of an image from before Docker 1.10 the one that Docker 25 to 28 computes when it loads it, or its
+    /// `legacy_id` if Docker does not load it; `null` if the config is missing and nothing tells its digest.
     pub id: Option<String>,
+    /// What an archive from before Docker 1.10 calls the image: 64 digits without an algorithm. Left out of others.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub legacy_id: Option<String>,
+    /// The image ID that Docker 1.10 to 24 computes for an image from before Docker 1.10, if it is another one than
+    /// `id`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub id_before_docker_25: Option<String>,
     /// The image ID that engines with a containerd store print after loading, Docker 29's default among them;
     /// `null` where it cannot be told: the archive is from before Docker 1.10, or lacks a part of the image,
     /// or containerd goes by a description that does not have the image.
@@ -61,7 +68,9 @@ impl ImageFacts {
     pub fn new(set: &ImageSet, image: &Image, measures: &Measures) -> Self {
         let created = image.view().and_then(|view| view.created.as_ref());
         Self {
-            id: id(&image.identity),
+            id: id(image),
+            legacy_id: image.is_legacy().then(|| image.identity.to_string()),
+            id_before_docker_25: id_before_docker_25(image),
             containerd_id: containerd_id(set, image),
             references: references(image),
             platform: (!image.platform.is_unknown()).then(|| image.platform.to_string()),
@@ -92,8 +101,14 @@ impl ImageHead {
     }
 }
 
-pub(super) fn id(identity: &Identity) -> Option<String> {
-    (*identity != Identity::Unknown).then(|| identity.to_string())
+pub(super) fn id(image: &Image) -> Option<String> {
+    let identity = image.loaded_identity();
+    (identity != Identity::Unknown).then(|| identity.to_string())
+}
+
+fn id_before_docker_25(image: &Image) -> Option<String> {
+    let ids = image.upgraded_ids()?;
+    (ids.before_25 != ids.id).then(|| ids.before_25.to_string())
 }
 
 pub(super) fn containerd_id(set: &ImageSet, image: &Image) -> Option<String> {

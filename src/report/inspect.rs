@@ -55,6 +55,10 @@ pub struct InspectImage {
     pub index_digest: Option<String>,
     /// Annotations of its manifest and its descriptor.
     pub annotations: BTreeMap<String, String>,
+    /// The IDs of the images that one from before Docker 1.10 was built on, as Docker computes them, the nearest
+    /// first. Left out of others.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub parents: Vec<String>,
     /// What `layers` says.
     pub layers: Vec<LayerRow>,
     /// What `history` says.
@@ -157,6 +161,9 @@ impl InspectImage {
                 .and_then(|m| m.index.as_ref())
                 .map(ToString::to_string),
             annotations,
+            parents: image.upgraded_ids().map_or_else(Vec::new, |ids| {
+                ids.parents.iter().map(ToString::to_string).collect()
+            }),
             layers: LayersImage::new(image, measures).layers,
             history: HistoryImage::new(parents, image, measures).history,
             config: image

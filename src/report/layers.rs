@@ -123,7 +123,7 @@ impl LayersImage {
             }
         };
         Self {
-            id: id(&image.identity),
+            id: id(image),
             references: references(image),
             layers: image.layers.iter().map(row).collect(),
         }

@@ -4,8 +4,8 @@ use std::collections::{HashMap, HashSet};
 
 use serde::Serialize;
 
-use super::images::containerd_id;
-use crate::image::{Identity, Image, ImageSet};
+use super::images::{containerd_id, id};
+use crate::image::{Image, ImageSet};
 use crate::layer::Measures;
 
 /// The answer of `tree`.
@@ -95,8 +95,9 @@ impl TreeBuilder {
                 entry.references.push(name);
             }
         }
-        let id = image.identity.to_string();
-        if image.identity != Identity::Unknown && entry.known.insert(id.clone()) {
+        if let Some(id) = id(image)
+            && entry.known.insert(id.clone())
+        {
             entry.images.push(id);
         }
         if let Some(id) = containerd_id(set, image)

@@ -106,7 +106,7 @@ impl VerifyLoader {
             .iter()
             .zip(&loader.images)
             .map(|(image, fate)| VerifyFate {
-                id: id(&image.identity),
+                id: id(image),
                 loaded: fate.loaded,
                 name: fate.name.clone(),
                 reason: fate.reason.as_ref().map(text),
@@ -223,7 +223,7 @@ impl ProblemRow {
     /// Describes a problem of an archive that holds `set`.
     pub fn new(problem: &Problem, set: &ImageSet) -> Self {
         let image = problem.image.and_then(|position| set.images.get(position));
-        Self::of(problem, image.and_then(|image| id(&image.identity)))
+        Self::of(problem, image.and_then(|image| id(image)))
     }
 
     fn of(problem: &Problem, image: Option<String>) -> Self {
@@ -261,7 +261,7 @@ impl VerifyArchive {
             .iter()
             .zip(&result.images)
             .map(|(image, check)| VerifyImage {
-                id: id(&image.identity),
+                id: id(image),
                 containerd_id: check.containerd.as_ref().map(|name| name.id.to_string()),
                 references: references(image),
                 layers: image

@@ -46,6 +46,7 @@ mod squash;
 mod strays;
 mod support;
 mod today;
+mod v1;
 mod verify;
 mod whole;
 mod work;

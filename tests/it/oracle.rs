@@ -573,7 +573,6 @@ fn v1_images_are_chains_of_parents() {
                 .iter()
                 .find(|image| sorted(&image["references"]).contains(&name))
                 .expect("every tag is listed");
-            assert_eq!(&image["id"], id, "{name}");
             let mut chain = Vec::new();
             let mut next = Some(text(id).to_owned());
             while let Some(id) = next {
@@ -586,6 +585,9 @@ fn v1_images_are_chains_of_parents() {
             let rows = items(&image["layers"]);
             let ids: Vec<&str> = rows.iter().map(|layer| text(&layer["legacy_id"])).collect();
             assert_eq!(ids, chain, "{name}");
+            let inspected = answer(&["inspect", "--json", &archive, &name]);
+            assert_eq!(&inspected["images"][0]["legacy_id"], id, "{name}");
+            assert_eq!(inspected["images"][0]["id"], image["id"], "{name}");
             seen += 1;
         }
     }
@@ -623,11 +625,12 @@ fn v1_diff_ids_are_computed() {
     }
 }
 
-/// The history of an image from before Docker 1.10 is what Docker makes of it on loading, in all
-/// but the IDs, which Docker has to make up.
+/// The history of an image from before Docker 1.10 is what Docker makes of it on loading, the IDs of the images
+/// that it was built on included, where Docker 20.10 and later ones have the same.
 #[test]
 fn v1_histories_are_what_docker_makes_of_them() {
     let archive = engines("v1.tar");
+    let mut same = 0;
     for (reference, stem) in IMAGES {
         let json = answer(&["history", "--json", &archive, reference]);
         let steps = items(&json["images"][0]["history"]);
@@ -637,24 +640,35 @@ fn v1_histories_are_what_docker_makes_of_them() {
             assert_step(step, line, reference);
         }
         // Every step is an image of its own, so no ID is missing.
-        let layers = answer(&["layers", "--json", &archive, reference]);
-        let ids: Vec<&Value> = items(&layers["images"][0]["layers"])
-            .iter()
-            .rev()
-            .map(|layer| &layer["legacy_id"])
-            .collect();
-        assert_eq!(
-            steps.iter().map(|step| &step["id"]).collect::<Vec<_>>(),
-            ids
+        let ids = |rows: &[Value], key: &str| -> Vec<Value> {
+            rows.iter().map(|row| row[key].clone()).collect()
+        };
+        let inspected = answer(&["inspect", "--json", &archive, reference]);
+        let is_same = inspected["images"][0].get("id_before_docker_25").is_none();
+        let shown = |text: &str| {
+            if is_same {
+                text.to_owned()
+            } else {
+                without_ids(text)
+            }
+        };
+        same += usize::from(is_same);
+        if is_same {
+            assert_eq!(ids(steps, "id"), ids(&stored, "ID"), "{reference}");
+        }
+        assert!(
+            steps.iter().all(|step| step["id"].is_string()),
+            "{reference}"
         );
 
         let run = imgtar(&["history", &archive, reference, "--human=false"]).succeeds();
         let stored = read(&engines(&format!("v1-{stem}.history20-trunc.txt")));
-        assert_eq!(without_ids(run.out()), without_ids(&stored), "{run}");
+        assert_eq!(shown(run.out()), shown(&stored), "{run}");
         let run = imgtar(&["history", "-q", &archive, reference]).succeeds();
         let stored = read(&engines(&format!("v1-{stem}.history20-quiet.txt")));
-        assert_eq!(without_ids(run.out()), without_ids(&stored), "{run}");
+        assert_eq!(shown(run.out()), shown(&stored), "{run}");
     }
+    assert_eq!(same, 2);
 }
 
 /// Replaces the short IDs at the beginning of lines.
@@ -671,9 +685,9 @@ fn without_ids(table: &str) -> String {
     text
 }
 
-/// The size of a v1 image is the one that Docker gives it after loading.
+/// The ID and the size of a v1 image are those that Docker gives it after loading.
 #[test]
-fn v1_sizes_are_dockers() {
+fn v1_images_are_dockers() {
     let json = answer(&["images", "--json", &engines("v1.tar")]);
     for (reference, stem) in IMAGES {
         let docker: Value =
@@ -684,6 +698,16 @@ fn v1_sizes_are_dockers() {
             .iter()
             .find(|image| sorted(&image["references"]).contains(&reference.to_owned()))
             .expect("the image");
+        // The stored answers are Docker 20.10's.
+        let own = Some(&image["id_before_docker_25"]).filter(|id| id.is_string());
+        assert_eq!(own.unwrap_or(&image["id"]), &docker["Id"], "{reference}");
+        let inspected = answer(&["inspect", "--json", &engines("v1.tar"), text(&docker["Id"])]);
+        let inspected = &inspected["images"][0];
+        assert_eq!(inspected["references"], image["references"], "{reference}");
+        let parent = inspected["parents"][0].as_str().unwrap_or("");
+        if own.is_none() {
+            assert_eq!(parent, text(&docker["Parent"]), "{reference}");
+        }
         assert_eq!(image["size"], docker["Size"], "{reference}");
         assert_eq!(image["created"], docker["Created"], "{reference}");
         assert_eq!(

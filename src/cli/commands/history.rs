@@ -75,6 +75,7 @@ impl Args {
             }
         }
         let measures = context.measure(&picked)?;
+        context.upgrade(&loaded.set, &picked)?;
         context.warn_of_layers(&picked, &measures);
         let report = History::new(&loaded.set, &picked, &measures);
         self.print(&report, &loaded, &picked, context)

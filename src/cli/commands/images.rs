@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::io::{self, Write};
 
+use imgtar::base::digest::ImageId;
 use imgtar::base::escape;
 use imgtar::document::Created;
 use imgtar::image::{Image, ImageSet, Name, is_tag};
@@ -20,7 +21,8 @@ use crate::cli::render::{self, Row};
 ///
 /// Prints one line for each name of each image, with the words and columns of `docker images`. The
 /// size is the one that `docker image inspect` gives for the loaded image; to compute it, imgtar reads
-/// only the headers of uncompressed layers. Docker 29 prints another table, with other IDs and sizes:
+/// only the headers of uncompressed layers, and hashes those of archives from before Docker 1.10: it
+/// prints the IDs that Docker makes of them. Docker 29 prints another table, with other IDs and sizes:
 /// --engine docker29 prints that, to the character.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
@@ -60,10 +62,12 @@ pub(crate) struct Args {
     docker29: Docker29Args,
 }
 
-/// Options that the table of Docker 29 has.
+/// What is listed.
 #[derive(Debug, clap::Args)]
 struct Docker29Args {
-    /// Also list images without a tag, which Docker 29 hides
+    /// Also list what Docker hides: in Docker 29 images without a tag, in older ones what images were built on
+    ///
+    /// An archive from before Docker 1.10 has an image for every layer. Later ones have those that are listed anyway.
     #[arg(short, long)]
     all: bool,
 
@@ -78,17 +82,16 @@ impl Args {
         if self.engine.engine != Engine::Docker26 {
             return self.as_docker29(&loaded, context);
         }
-        if self.docker29.all || self.docker29.tree {
-            return Err(
-                Failure::usage("--all and --tree belong to Docker 29's table")
-                    .hint("add --engine docker29, or docker29-classic for Docker's own store"),
-            );
+        if self.docker29.tree {
+            return Err(Failure::usage("--tree belongs to Docker 29's table")
+                .hint("add --engine docker29, or docker29-classic for Docker's own store"));
         }
         let picked = loaded.pick(
             &self.image,
             (!self.quiet).then_some(context.output),
             context,
         )?;
+        context.upgrade(&loaded.set, &picked)?;
         if self.json.json || self.containerd {
             context.hash_members(&loaded.set, &picked)?;
         }
@@ -164,11 +167,39 @@ impl Args {
     }
 
     fn id(&self, image: &Image) -> String {
+        let identity = image.loaded_identity();
         if self.no_trunc {
-            image.identity.to_string()
+            identity.to_string()
         } else {
-            image.identity.short().to_owned()
+            identity.short().to_owned()
         }
+    }
+
+    fn shown(&self, id: &ImageId) -> String {
+        if self.no_trunc {
+            id.to_string()
+        } else {
+            id.short().to_owned()
+        }
+    }
+
+    /// What images from before Docker 1.10 were built on, if that is asked for and is not listed itself; each
+    /// with an image that was built on it, and its place among that one's layers.
+    fn parents<'i>(
+        &self,
+        images: &'i [&'i Image],
+    ) -> impl Iterator<Item = (ImageId, (&'i Image, usize))> {
+        let all = images.iter().filter(|_| self.docker29.all);
+        let own = |image: &&Image| image.upgraded_ids().map(|ids| ids.id.clone());
+        let mut listed: HashSet<ImageId> = images.iter().filter_map(own).collect();
+        let parents = all.flat_map(|image| {
+            let parents = image.upgraded_ids().map_or(&[][..], |ids| &ids.parents);
+            // The nearest first.
+            let places = (0..parents.len()).rev();
+            let place = |(id, place): (&ImageId, usize)| (id.clone(), (*image, place));
+            parents.iter().zip(places).map(place).collect::<Vec<_>>()
+        });
+        parents.filter(move |(id, _)| listed.insert(id.clone()))
     }
 
     /// What a containerd store calls an image.
@@ -189,6 +220,12 @@ impl Args {
                 self.id(image)
             };
             let line = escape::text(&id).into_owned();
+            if printed.insert(line.clone()) {
+                writeln!(out, "{line}")?;
+            }
+        }
+        for (id, _) in self.parents(images).filter(|_| !self.containerd) {
+            let line = self.shown(&id);
             if printed.insert(line.clone()) {
                 writeln!(out, "{line}")?;
             }
@@ -242,6 +279,19 @@ impl Args {
                     Name::Bare(name) => named(name, "<none>")?,
                 }
             }
+        }
+        for (id, (image, place)) in self.parents(images) {
+            let created = image.view().and_then(|view| view.history.get(place));
+            let created = created.and_then(|step| step.created.as_ref());
+            let created = ago(created.map(Created::timestamp), now);
+            let below = image.layers.iter().take(place + 1);
+            let size = measures.size_of(below);
+            let size = size.map_or_else(|| "N/A".into(), units::size);
+            let id = self.shown(&id);
+            let mut cells = vec!["<none>", "<none>", &id];
+            cells.extend(self.containerd.then_some("<unknown>"));
+            cells.extend([&*created, &*size]);
+            row(&cells)?;
         }
         Ok(())
     }

@@ -42,6 +42,7 @@ impl Args {
         let loaded = context.load(&self.archive)?;
         let picked = loaded.pick(&self.image, Some(context.output), context)?;
         let measures = context.measure(&picked)?;
+        context.upgrade(&loaded.set, &picked)?;
         let computed = computed_diff_ids(&picked, context)?;
         let report = Layers::new(&picked, &measures, &computed, self.store_paths.as_deref());
         context.warn_of_layers(&picked, &measures);
@@ -72,6 +73,10 @@ fn computed_diff_ids(
 ) -> Result<Vec<Vec<Option<DiffId>>>, Failure> {
     let mut all = Vec::with_capacity(images.len());
     for image in images {
+        if let Some(ids) = image.upgraded_ids() {
+            all.push(ids.diff_ids.iter().cloned().map(Some).collect());
+            continue;
+        }
         let mut computed = Vec::with_capacity(image.layers.len());
         for layer in &image.layers {
             let (None, Some(_), Some(_)) = (&layer.diff_id, layer.present(), &layer.legacy_id)

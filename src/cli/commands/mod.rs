@@ -124,6 +124,15 @@ impl Context {
         Ok(hash_members(set, images, self.jobs, &self.progress)?)
     }
 
+    /// Computes the IDs that Docker gives to images from before Docker 1.10, for commands that print IDs; their
+    /// layers are hashed for it. Others have theirs.
+    pub(super) fn upgrade(&self, set: &ImageSet, images: &[&Image]) -> Result<(), Failure> {
+        if images.iter().any(|image| image.is_legacy()) {
+            self.hash_members(set, images)?;
+        }
+        Ok(())
+    }
+
     /// Warns of problems with an answer, in a few lines at most.
     pub(super) fn warn_of_problems(&self, loaded: &Loaded) {
         self.warn_of(loaded, |_| true);

@@ -38,6 +38,7 @@ impl Args {
             loaded.require_images()?;
             let images: Vec<&Image> = loaded.set.images.iter().collect();
             let measures = context.measure(&images)?;
+            context.upgrade(&loaded.set, &images)?;
             if self.json.json {
                 context.hash_members(&loaded.set, &images)?;
             }

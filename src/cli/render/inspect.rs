@@ -140,6 +140,14 @@ impl Page<'_> {
         }
         self.list("Image", &facts.references)?;
         self.field("ID", facts.id.as_deref().unwrap_or("<unknown>"))?;
+        let older = facts.id_before_docker_25.as_deref();
+        self.optional(
+            "",
+            &older.map_or_else(String::new, |id| format!("{id} in Docker 1.10 to 24")),
+        )?;
+        let legacy_id = facts.legacy_id.as_ref();
+        let legacy_id = legacy_id.filter(|id| facts.id.as_ref() != Some(id));
+        self.optional("Legacy ID", legacy_id.map_or("", String::as_str))?;
         self.containerd_id(image)?;
         self.optional(
             "Manifest",

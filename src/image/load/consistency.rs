@@ -1,6 +1,6 @@
 //! Claims of one image compared with each other, without reading a layer.
 
-use super::super::model::{Identity, Image, LayerSource};
+use super::super::model::{Image, LayerSource};
 use super::Loader;
 use crate::base::constants::DOCKER_LAYERS;
 use crate::base::problem::{Code, Problem};
@@ -21,7 +21,7 @@ pub(super) fn check(image: &Image, problems: &mut Vec<Problem>) {
         let problem = Problem::warning(Code::LayerLimit, message);
         push(problem.compared(format!("at most {DOCKER_LAYERS}"), image.layers.len()));
     }
-    if matches!(image.identity, Identity::Legacy(_)) {
+    if image.is_legacy() {
         return;
     }
     let Some(view) = image.view() else { return };

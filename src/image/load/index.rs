@@ -3,6 +3,7 @@
 //! Long: one walk over nested indexes, with what it notes on the way.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::OnceLock;
 
 use super::super::model::{
     Absent, Artifact, Image, ImageSet, Layer, LayerSource, Leads, Listed, Manifest,
@@ -309,6 +310,7 @@ impl Loader<'_> {
                 diff_id: None,
                 chain_id: None,
                 legacy_id: None,
+                v1_json: None,
                 digest: Some(BlobDigest::from(layer.digest)),
                 media_type: Some(layer.media_type),
                 claimed_size: layer.size,
@@ -337,6 +339,7 @@ impl Loader<'_> {
             }),
             parent: None,
             layers,
+            upgraded: OnceLock::new(),
         })
     }
 

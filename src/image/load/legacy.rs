@@ -1,10 +1,10 @@
 //! Images from before Docker 1.10: chains of directories.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use super::super::docker::{RepositoryTag, read_repositories};
-use super::super::model::{ConfigBlob, Identity, Image, ImageSet, Layer};
+use super::super::model::{ConfigBlob, Identity, Image, ImageSet, Layer, V1Document};
 use super::super::reference::{Name, Reference};
 use super::{LoadError, Loader, Unreadable};
 use crate::archive::{Ending, Layout, LookupError, MemberName, V1Root};
@@ -17,7 +17,7 @@ use crate::document::{Config, HistoryEntry};
 struct V1Node {
     id: String,
     directory: MemberName,
-    raw: Vec<u8>,
+    document: Arc<V1Document>,
     json: V1Json,
 }
 
@@ -71,7 +71,10 @@ impl Loader<'_> {
                         V1Node {
                             id,
                             directory,
-                            raw: document.bytes,
+                            document: Arc::new(V1Document {
+                                raw: document.bytes,
+                                has_parent: json.parent.is_some(),
+                            }),
                             json,
                         },
                     );
@@ -245,6 +248,7 @@ impl Loader<'_> {
                 diff_id: None,
                 chain_id: None,
                 legacy_id: Some(LegacyId::new(&node.id)),
+                v1_json: Some(Arc::clone(&node.document)),
                 digest: None,
                 media_type: None,
                 claimed_size: None,
@@ -262,7 +266,7 @@ impl Loader<'_> {
         let config = chain.last().map(|node| {
             Arc::new(ConfigBlob {
                 member: node.directory.join(b"json").as_bytes().to_vec(),
-                raw: node.raw.clone(),
+                raw: node.document.raw.clone(),
                 view: Config {
                     history,
                     ..node.json.config.clone()
@@ -283,6 +287,7 @@ impl Loader<'_> {
             manifest: None,
             parent: None,
             layers,
+            upgraded: OnceLock::new(),
         })
     }
 }

@@ -1,6 +1,7 @@
 //! Images of `manifest.json`: Docker 1.10 and later, and every other writer of docker archives.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::OnceLock;
 
 use super::super::docker::{ManifestItem, ManifestJson};
 use super::super::model::{Identity, Image, Layer, RefusedTag, TagFault};
@@ -88,6 +89,7 @@ impl Loader<'_> {
                 diff_id: None,
                 chain_id: None,
                 legacy_id: None,
+                v1_json: None,
                 digest: blob_digest_in_name(name.as_bytes())
                     .or_else(|| described.map(|d| BlobDigest::from(d.digest.clone()))),
                 media_type: described.map(|d| d.media_type.clone()),
@@ -115,6 +117,7 @@ impl Loader<'_> {
             manifest: None,
             parent: item.parent,
             layers,
+            upgraded: OnceLock::new(),
         })
     }
 

@@ -7,8 +7,7 @@ use crate::base::digest::{Algorithm, BlobDigest, DiffId, Digest, ImageId};
 use crate::base::jobs::Jobs;
 use crate::base::progress::Progress;
 use crate::document::Config;
-use crate::document::v1::modern_config;
-use crate::image::{Identity, Image, Name};
+use crate::image::{Image, Name};
 use crate::layer::LayerTar;
 use crate::layer::digest::{Nothing, Proof, Request, Wanted, prove};
 use crate::output::WriteError;
@@ -178,10 +177,10 @@ impl OutputImage {
         let Some(config) = &image.config else {
             return Err(refuse("its config is missing or unreadable"));
         };
-        if matches!(image.identity, Identity::Legacy(_)) {
+        if image.is_legacy() {
             let layers = computed_layers(image, jobs, progress)?;
             let diff_ids: Vec<DiffId> = layers.iter().map(|l| l.diff_id().clone()).collect();
-            let config = modern_config(&config.raw, &diff_ids, &config.view.history);
+            let config = image.upgraded_config(&diff_ids);
             return Ok(Self {
                 config: config.map_err(|e| refuse(&e.to_string()))?,
                 layers,
