@@ -92,6 +92,7 @@ class Daemon:
         home = '%s/%s%d' % (self.tree.inside, self.name, self.round)
         self.home = self.tree.root + home
         run = '/run/%s-%s' % (self.tree.name, self.name)
+        self.run = self.tree.root + run
         self.exec_root = run + '/exec'
         os.makedirs(self.home)
         self.host = 'unix://%s/docker.sock' % run
@@ -121,6 +122,7 @@ class Daemon:
         self.process.terminate()
         self.process.wait()
         self.clear()
+        shutil.rmtree(self.run, ignore_errors=True)
 
     def clear(self):
         # dockerd leaves its directory mounted on itself.
@@ -286,9 +288,8 @@ class Podman:
         return of.get('oci-archive', '') if docker.startswith(nothing) else docker
 
 
-def archives(patterns):
-    """The archives: how each is called, and where it is."""
-    cases = tempfile.mkdtemp()
+def archives(patterns, cases):
+    """The archives: how each is called, and where it is. The packed ones are unpacked in the directory `cases`."""
     subprocess.run(['tar', '--zstd', '-xf', HERE + '/cases.tar.zst', '-C', cases], check=True)
     places = [(name, os.path.join(HERE, name)) for name in ('broken', 'engines', 'today')]
     places.append(('cases', cases))
@@ -306,21 +307,25 @@ def archives(patterns):
 
 
 def main():
-    args = sys.argv[1:]
+    with tempfile.TemporaryDirectory() as cases:
+        ask_all(sys.argv[1:], cases)
+
+
+def ask_all(args, cases):
     out = os.path.join(HERE, 'today-loaders.tsv')
     if args[:1] == ['-o']:
         out, args = args[1], args[2:]
     elif args:
         out = None
-    wanted = list(archives(args))
+    wanted = list(archives(args, cases))
     tree = Tree()
-    daemons = [Daemon(tree, 'classic', False), Daemon(tree, 'containerd', True)]
-    # `ctr` reaches the containerd of the daemon that does not keep its images there.
+    # `ctr` has the containerd of a daemon that is asked nothing: the others start anew now and then.
+    daemons = [Daemon(tree, 'classic', False), Daemon(tree, 'containerd', True), Daemon(tree, 'ctr', False)]
     engines = [
         ('docker 28.5', daemons[0]),
         ('docker 28.5, containerd store', daemons[1]),
-        ('ctr 2.1', Ctr(daemons[0], [])),
-        ('ctr 2.1 --all-platforms', Ctr(daemons[0], ['--all-platforms'])),
+        ('ctr 2.1', Ctr(daemons[2], [])),
+        ('ctr 2.1 --all-platforms', Ctr(daemons[2], ['--all-platforms'])),
         ('podman 5.8, overlay', Podman(tree)),
     ]
     rows = {}

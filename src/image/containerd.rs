@@ -214,9 +214,8 @@ impl ImageSet {
         if !self.has_made_manifest(image) {
             return None;
         }
-        let config = image.config.as_ref()?;
-        let mut manifest =
-            MadeManifest::new(&Digest::sha256_of(&config.raw), config.raw.len() as u64);
+        let (config, size) = self.config_of(image)?;
+        let mut manifest = MadeManifest::new(&config, size);
         let mut basis = ContainerdBasis::Computed;
         for layer in &image.layers {
             let (slice, compression) = layer.present()?;
@@ -243,6 +242,14 @@ impl ImageSet {
             depends_on_store: image.layers.iter().any(plain),
             made: Some(len),
         })
+    }
+
+    /// The digest and the length of the config that a made manifest names, if containerd can read what it needs of it.
+    pub(crate) fn config_of(&self, image: &Image) -> Option<(Digest, u64)> {
+        match &image.config {
+            Some(config) => Some((Digest::sha256_of(&config.raw), config.raw.len() as u64)),
+            None => self.unread_configs.get(&image.position).cloned(),
+        }
     }
 
     /// Whether containerd makes the manifest of `image`.

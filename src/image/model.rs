@@ -1,6 +1,6 @@
 //! Images, artifacts and what they consist of.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
@@ -37,6 +37,9 @@ pub struct ImageSet {
     pub(crate) first_tags: Vec<Option<String>>,
     /// The tags of `manifest.json` that engines refuse.
     pub(crate) refused_tags: Vec<RefusedTag>,
+    /// Configs that engines cannot read and containerd 2 makes a manifest of all the same, by the image's position:
+    /// digest and length.
+    pub(crate) unread_configs: HashMap<usize, (Digest, u64)>,
     /// How many of the images `manifest.json` describes; they are the first.
     pub(crate) from_manifest_json: usize,
     /// What `index.json` lists, in its order.

@@ -39,7 +39,9 @@ pub fn hash_members(
     let mut members: ByPlace<&Slice> = ByPlace::new();
     for image in &unknown {
         // Where a member is missing no manifest is made, and the others need not be read.
-        if image.config.is_none() || image.layers.iter().any(|layer| layer.present().is_none()) {
+        if set.config_of(image).is_none()
+            || image.layers.iter().any(|layer| layer.present().is_none())
+        {
             continue;
         }
         for layer in image.layers.iter().filter(|layer| has_no_claim(layer)) {

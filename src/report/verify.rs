@@ -8,7 +8,7 @@ use super::text::Text;
 use super::verdict::{Demands, Reason};
 use crate::archive::Contents;
 use crate::base::problem::{Code, Problem, Severity};
-use crate::check::{Loader, LoaderStore, Loaders, Refusal, Verification};
+use crate::check::{Loader, LoaderStore, LoaderTarget, Loaders, Refusal, Verification};
 use crate::image::ImageSet;
 
 /// The answer of `verify`.
@@ -63,6 +63,9 @@ pub struct VerifyArchive {
 #[derive(Clone, Debug, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct VerifyLoader {
+    /// Who is asked.
+    #[serde(skip)]
+    pub target: LoaderTarget,
     /// `docker`, `ctr`, `podman` or `skopeo`.
     pub engine: &'static str,
     /// Where it keeps images: `classic` or `containerd` for Docker, `overlay` or `vfs` for podman.
@@ -112,6 +115,7 @@ impl VerifyLoader {
                 reason: fate.reason.as_ref().map(text),
             });
         Self {
+            target: loader.target,
             engine: loader.target.engine.name(),
             store: loader.target.store.map(LoaderStore::name),
             version: loader.target.version,

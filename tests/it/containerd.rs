@@ -103,6 +103,35 @@ fn listed_manifests_are_what_the_engine_printed() {
     assert_eq!(told(&engines("docker26c-multi.tar")), ids);
 }
 
+/// Of a config that others cannot read containerd reads the platform alone, and makes an image: the IDs that Docker
+/// 28.5 printed.
+#[test]
+fn a_config_that_others_cannot_read_has_an_image() {
+    let Some(truth) = shared("truth") else {
+        return;
+    };
+    for (name, id) in [
+        ("created-empty", "65adddd133b5"),
+        ("created-lower", "5b417cd58723"),
+    ] {
+        let archive = format!("{truth}/cfg-{name}.tar");
+        for args in [["images", "--json"], ["verify", "--json"]] {
+            let report = imgtar(&[&args[..], &[&archive]].concat()).json();
+            let images = report
+                .get("images")
+                .unwrap_or(&report["archives"][0]["images"]);
+            let told = images[0]["containerd_id"].as_str().expect("an ID");
+            assert!(
+                told.starts_with(&format!("sha256:{id}")),
+                "{archive}: {told}"
+            );
+        }
+    }
+    // Where not even that can be read containerd makes none.
+    let archive = repository("testdata/broken/config-not-json.tar");
+    assert!(told(&archive).is_empty());
+}
+
 /// Of archives from before Docker 1.10 containerd makes no image.
 #[test]
 fn v1_archives_have_none() {

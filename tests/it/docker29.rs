@@ -129,6 +129,21 @@ fn one_index_has_several_tags() {
     for image in ["@0", id, "imgtar-testdata/platforms:1"] {
         assert_eq!(table(&["docker29", &archive, image]), all, "{image}");
     }
+    // They are names of the images in it, too.
+    let report = imgtar(&["images", "--json", &archive]).exits(0).json();
+    for image in report["images"].as_array().expect("images") {
+        assert_eq!(
+            image["references"].as_array().map(Vec::len),
+            Some(3),
+            "{image}"
+        );
+    }
+    let picked = |name: &str| {
+        let name = format!("imgtar-testdata/platforms:{name}");
+        let args = ["images", "-q", "--platform", "linux/amd64", &archive, &name];
+        imgtar(&args).exits(0).stdout
+    };
+    assert_eq!(picked("1"), picked("3"));
 }
 
 /// A layer that cannot be read has a reason beside `N/A`, for `history` too.

@@ -539,6 +539,17 @@ fn the_verdict_says_what_failed() {
             }
         }
     }
+    // Engines are named with the versions that do not load it; in JSON by what was asked for.
+    let v1 = repository("testdata/broken/v1-plain.tar");
+    let args = ["verify", "--loads", "docker,kind", &v1];
+    let run = imgtar(&args).exits(1);
+    assert!(
+        run.out().contains("; failed by loads: docker (Docker 29.7 (classic store), Docker 26.1 and 29.7 (containerd store)), loads: kind (ctr 1.7 and 2.1 --all-platforms); refused by"),
+        "{run}"
+    );
+    let json = imgtar(&[&args[..], &["--json"]].concat()).exits(1).json();
+    let failed = &json["archives"][0]["failed"];
+    assert_eq!(*failed, json!(["loads: docker", "loads: kind"]));
     // Of several archives, those that failed are counted, and with -q alone shown.
     let sound = engines("tiny20.tar");
     let args = [&["verify", &sound, &setuid], &audit[..]].concat();

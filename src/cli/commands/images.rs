@@ -51,7 +51,8 @@ pub(crate) struct Args {
     ///
     /// A Docker 29 that was not upgraded has such a store, and so have `ctr` and nerdctl. They call an image by
     /// its manifest. For an archive that is not an OCI image layout containerd makes a manifest; to know it,
-    /// imgtar hashes compressed layers.
+    /// imgtar hashes compressed layers. Others are taken to be what their diff IDs claim; `verify` computes
+    /// that, and where the claim is false containerd calls the image by what `verify` prints.
     #[arg(long)]
     containerd: bool,
 

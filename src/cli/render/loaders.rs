@@ -117,6 +117,27 @@ fn left_out(out: &mut dyn Write, one: &Alike<'_>) -> io::Result<()> {
     Ok(())
 }
 
+/// Which of the engines that are called `name` do not load the archive, with their versions.
+pub(super) fn failing(archive: &VerifyArchive, name: &str) -> String {
+    let loaders = archive.loaders.as_deref().unwrap_or_default();
+    let fails = |loader: &&VerifyLoader| loader.target.is_called(name) && loader.verdict != "loads";
+    let failing: Vec<VerifyLoader> = loaders.iter().filter(fails).cloned().collect();
+    // By version alone: how each fails is told already.
+    let mut all: Vec<Alike<'_>> = Vec::new();
+    for loader in &failing {
+        let of = |one: &VerifyLoader| (one.engine, one.store, one.options);
+        match all.iter_mut().find(|known| of(known.loader) == of(loader)) {
+            Some(known) => known.versions.push(loader.version),
+            None => all.push(Alike {
+                loader,
+                versions: vec![loader.version],
+            }),
+        }
+    }
+    let labels: Vec<String> = all.iter().map(Alike::label).collect();
+    labels.join(", ")
+}
+
 /// The end of the last line: which engines do not load it.
 pub(super) fn refusing(archive: &VerifyArchive) -> String {
     let loaders = archive.loaders.as_deref().unwrap_or_default();

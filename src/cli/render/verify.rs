@@ -12,7 +12,7 @@ use imgtar::report::{Reason, Verify, VerifyArchive, VerifyLayer, units};
 use super::audit::audit;
 use super::columns;
 use super::layers::short;
-use super::loaders::{loaders, refusing};
+use super::loaders::{failing, loaders, refusing};
 use super::problems::problem;
 use crate::cli::output::Stop;
 
@@ -193,7 +193,10 @@ fn one(out: &mut dyn Write, archive: &VerifyArchive, quiet: bool) -> io::Result<
         .failed
         .iter()
         .filter(|reason| !matches!(reason, Reason::Error(_)))
-        .map(ToString::to_string)
+        .map(|reason| match reason {
+            Reason::Loads(name) => format!("{reason} ({})", failing(archive, name)),
+            _ => reason.to_string(),
+        })
         .collect();
     let reasons = match reasons.as_slice() {
         [] => String::new(),

@@ -17,6 +17,8 @@ pub(super) struct ReadConfig {
     pub(super) span: Span,
     pub(super) computed: Digest,
     pub(super) config: Result<Arc<ConfigBlob>, String>,
+    /// Its length in bytes, if it cannot be read but for what containerd 2 reads of it.
+    pub(super) unread: Option<u64>,
 }
 
 /// A document of the archive: the name it was found under and its bytes.
@@ -91,6 +93,10 @@ impl Loader<'_> {
                 self.problem(problem.compared(claimed, &read.computed), name, image);
             }
         }
+        if let Some(size) = read.unread {
+            self.unread_configs
+                .insert(image, (read.computed.clone(), size));
+        }
         let identity = Identity::Config(ImageId::from(read.computed));
         match read.config {
             Ok(config) => {
@@ -120,6 +126,7 @@ impl Loader<'_> {
             Err(fault) => return Ok(Err(fault)),
         };
         let computed = Digest::sha256_of(&bytes);
+        let mut unread = None;
         let config = match Config::read(&bytes) {
             Ok(view) => {
                 let member = name.to_vec();
@@ -129,12 +136,18 @@ impl Loader<'_> {
                     view,
                 }))
             }
-            Err(why) => Err(why.to_string()),
+            Err(why) => {
+                unread = Config::platform_of(&bytes)
+                    .is_ok()
+                    .then_some(bytes.len() as u64);
+                Err(why.to_string())
+            }
         };
         let read = ReadConfig {
             span,
             computed,
             config,
+            unread,
         };
         self.configs.insert(span, read.clone());
         Ok(Ok(read))

@@ -3,7 +3,7 @@
 //! Long: one walk over nested indexes, with what it notes on the way.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use super::super::model::{
     Absent, Artifact, Image, ImageSet, Layer, LayerSource, Leads, Listed, Manifest,
@@ -35,6 +35,8 @@ pub(super) struct IndexWalk {
     named: HashSet<(MetContent, Name)>,
     /// Where a manifest that was met before went.
     met: HashMap<Digest, MetContent>,
+    /// What each index lists that was read.
+    inside: HashMap<Digest, Arc<[Digest]>>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -168,7 +170,10 @@ impl Loader<'_> {
     ) -> Result<Leads, LoadError> {
         self.check_data(&descriptor, b"index.json");
         if let Some(met) = walk.met.get(&descriptor.digest).copied() {
-            walk.add_names(met, &descriptor, way.names);
+            match met {
+                MetContent::Other => self.name_inside(walk, &descriptor.digest, &way.names)?,
+                _ => walk.add_names(met, descriptor.platform.as_ref(), &way.names),
+            }
             return Ok(match met {
                 MetContent::Image(position) => Leads::Image(position),
                 MetContent::Artifact(position) => Leads::Artifact(position),
@@ -182,6 +187,29 @@ impl Loader<'_> {
         walk.named.extend(names.into_iter().map(|name| (met, name)));
         walk.met.insert(digest, met);
         Ok(leads)
+    }
+
+    /// An index may be listed under several names: so is all that it lists.
+    fn name_inside(
+        &mut self,
+        walk: &mut IndexWalk,
+        index: &Digest,
+        names: &[Name],
+    ) -> Result<(), LoadError> {
+        let cost: usize = names.iter().map(Name::text_len).sum();
+        // Of an index that is being read it is not known; it cannot contain itself.
+        let Some(inside) = walk.inside.get(index).cloned().filter(|_| cost > 0) else {
+            return Ok(());
+        };
+        for digest in inside.iter() {
+            self.repeat(cost)?;
+            match walk.met.get(digest).copied() {
+                Some(MetContent::Other) => self.name_inside(walk, digest, names)?,
+                Some(met) => walk.add_names(met, None, names),
+                None => {}
+            }
+        }
+        Ok(())
     }
 
     fn first_visit(
@@ -231,13 +259,16 @@ impl Loader<'_> {
             Ok(Document::Index(descriptors)) => {
                 let index = Some(way.index.unwrap_or_else(|| descriptor.digest.clone()));
                 // Noted before its content is read, so that no index can contain itself.
-                walk.met.insert(descriptor.digest, MetContent::Other);
+                let digest = descriptor.digest;
+                walk.met.insert(digest.clone(), MetContent::Other);
                 let way = Way {
                     depth: way.depth + 1,
                     names: way.names,
                     index,
                 };
                 let listed = self.visit_all(walk, descriptors, &way)?;
+                let inside = listed.iter().map(|entry| entry.descriptor.digest.clone());
+                walk.inside.insert(digest, inside.collect());
                 Ok((MetContent::Other, Leads::Index(listed)))
             }
             Ok(Document::Manifest(manifest)) => {
@@ -422,12 +453,12 @@ impl Loader<'_> {
 
 impl IndexWalk {
     /// One manifest may be listed under several names, and with more detail the second time.
-    fn add_names(&mut self, met: MetContent, descriptor: &Descriptor, names: Vec<Name>) {
+    fn add_names(&mut self, met: MetContent, platform: Option<&Platform>, names: &[Name]) {
         let known = match met {
             MetContent::Image(i) => {
                 let image = &mut self.images[i];
                 if image.platform.is_unknown()
-                    && let Some(platform) = &descriptor.platform
+                    && let Some(platform) = platform
                 {
                     image.platform = platform.clone();
                 }
@@ -439,7 +470,7 @@ impl IndexWalk {
         };
         for name in names {
             if self.named.insert((met, name.clone())) {
-                known.push(name);
+                known.push(name.clone());
             }
         }
     }

@@ -27,7 +27,7 @@ use crate::archive::{
     Archive, ArchiveError, Contents, EarlyEnd, Ending, Evidence, InnerContent, Layout, Looks,
     LookupError,
 };
-use crate::base::digest::{ChainId, DiffId, ImageId};
+use crate::base::digest::{ChainId, DiffId, Digest, ImageId};
 use crate::base::limits::{Exceeded, Limit, Limits};
 use crate::base::problem::{Code, Problem};
 use crate::document::json::JsonError;
@@ -202,6 +202,8 @@ struct Loader<'a> {
     refused_tags: Vec<RefusedTag>,
     unfit_parents: Vec<(usize, ImageId)>,
     first_tags: Vec<Option<String>>,
+    /// Configs of which containerd reads all that it needs although others cannot read them, by the image's position.
+    unread_configs: HashMap<usize, (Digest, u64)>,
     /// Members that descriptions lead to, and that were lost with the end of the archive.
     lost: Vec<Vec<u8>>,
     /// Blobs whose digest was computed here already.
@@ -235,6 +237,7 @@ impl<'a> Loader<'a> {
             refused_tags: Vec::new(),
             unfit_parents: Vec::new(),
             first_tags: Vec::new(),
+            unread_configs: HashMap::new(),
             lost: Vec::new(),
             checked: HashSet::new(),
             reached: HashSet::new(),
@@ -264,6 +267,7 @@ impl<'a> Loader<'a> {
         set.refused_tags = std::mem::take(&mut loader.refused_tags);
         set.unfit_parents = std::mem::take(&mut loader.unfit_parents);
         set.first_tags = std::mem::take(&mut loader.first_tags);
+        set.unread_configs = std::mem::take(&mut loader.unread_configs);
         for image in &set.images {
             consistency::check(image, &mut set.problems);
         }
@@ -380,6 +384,7 @@ impl<'a> Loader<'a> {
             listed: Vec::new(),
             unfit_parents: Vec::new(),
             first_tags: Vec::new(),
+            unread_configs: HashMap::new(),
             containerd_reads: ContainerdReads::Nothing,
             hashed: Vec::new(),
             checked: HashSet::new(),
