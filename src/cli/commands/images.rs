@@ -14,7 +14,7 @@ use jiff::Timestamp;
 use super::{Context, ESTIMATE, Exit, Failure, Loaded, exit_for};
 use crate::cli::args::{ArchiveArg, Engine, EngineArg, ImageArg, JsonArg};
 use crate::cli::error::note;
-use crate::cli::output::Stop;
+use crate::cli::output::{Output, Stop};
 use crate::cli::render::{self, Row};
 
 /// List the images in an archive
@@ -23,7 +23,8 @@ use crate::cli::render::{self, Row};
 /// size is the one that `docker image inspect` gives for the loaded image; to compute it, imgtar reads
 /// only the headers of uncompressed layers, and hashes those of archives from before Docker 1.10: it
 /// prints the IDs that Docker makes of them. Docker 29 prints another table, with other IDs and sizes:
-/// --engine docker29 prints that, to the character.
+/// --engine docker29 prints that, to the character: into a pipe as Docker does it there, on a terminal
+/// with its legend and colours and the columns that fit.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   imgtar images app.tar
@@ -157,11 +158,12 @@ impl Args {
             note(context.output, ESTIMATE);
         }
         let (limits, tree) = (&context.limits, self.docker29.tree);
-        context.output.answer(|out| {
+        let terminal = Output::width();
+        context.output.styled_answer(|out| {
             if tree {
-                render::docker29::tree(out, &images, limits)
+                render::docker29::tree(out, &images, terminal, limits)
             } else {
-                render::docker29::list(out, &images, limits)
+                render::docker29::list(out, &images, terminal, limits)
             }
         })?;
         Ok(exit_for(&picked))
