@@ -5,6 +5,9 @@ use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
@@ -29,6 +32,42 @@ pub struct Docker {
     root: Option<PathBuf>,
     /// Whether the engine is here for tests alone, so that its build cache may be cleared.
     pub ours: bool,
+    /// Nobody else uses the engine meanwhile.
+    lock: Option<Arc<EngineLock>>,
+}
+
+/// An engine for one test at a time, of this test run or another one on this machine: what one test loads changes
+/// what another one is answered. It is free again when this goes.
+///
+/// A test that needs several engines at once asks for them in the order of [`Docker::classic`] and
+/// [`Docker::with_containerd`], the older ones first and of one release the classic store first.
+#[derive(Debug)]
+struct EngineLock(#[expect(dead_code, reason = "the lock goes with the file")] File);
+
+impl EngineLock {
+    /// How long the tests of one engine may take together.
+    const PATIENCE: Duration = Duration::from_secs(3600);
+
+    /// Waits until nobody uses the engine that listens at `host`.
+    fn of(host: &str) -> Self {
+        let name: String = host
+            .chars()
+            .map(|c| if c.is_ascii_alphanumeric() { c } else { '-' })
+            .collect();
+        let path = env::temp_dir().join(format!("imgtar-tests{name}.lock"));
+        let file = File::options().create(true).append(true).open(&path);
+        let file = file.unwrap_or_else(|why| panic!("{}: {why}", path.display()));
+        let begin = Instant::now();
+        while !is_locked_by_us(&file) {
+            assert!(
+                begin.elapsed() < Self::PATIENCE,
+                "{} is still locked",
+                path.display()
+            );
+            thread::sleep(Duration::from_millis(50));
+        }
+        Self(file)
+    }
 }
 
 impl Docker {
@@ -40,6 +79,7 @@ impl Docker {
             host: address("Docker 20.10", "IMGTAR_DOCKER20")?,
             root: None,
             ours: true,
+            lock: None,
         };
         docker.answering()
     }
@@ -74,14 +114,15 @@ impl Docker {
 
     /// Those with the overlay2 store that are there.
     pub fn classic() -> impl Iterator<Item = Self> {
-        [Self::d20(), Self::d26(), Self::d28()]
-            .into_iter()
-            .flatten()
+        // Each once the one before is free again.
+        let engines: [fn() -> Option<Self>; 3] = [Self::d20, Self::d26, Self::d28];
+        engines.into_iter().filter_map(|engine| engine())
     }
 
     /// Those with the containerd store that are there.
     pub fn with_containerd() -> impl Iterator<Item = Self> {
-        [Self::d26c(), Self::d28c()].into_iter().flatten()
+        let engines: [fn() -> Option<Self>; 2] = [Self::d26c, Self::d28c];
+        engines.into_iter().filter_map(|engine| engine())
     }
 
     fn in_tree(name: &'static str, variable: &str, tree: fn() -> Option<Tree>) -> Option<Self> {
@@ -93,6 +134,7 @@ impl Docker {
             host: format!("unix://{}", tree.inside(&host)),
             root: Some(tree.0),
             ours: true,
+            lock: None,
         };
         docker.answering()
     }
@@ -117,13 +159,24 @@ impl Docker {
             host: env::var("DOCKER_HOST").unwrap_or(socket),
             root: None,
             ours: false,
+            lock: None,
         };
         docker.answering()
     }
 
-    fn answering(self) -> Option<Self> {
+    /// Where this machine finds it.
+    fn address(&self) -> String {
+        let root = self.root.as_deref().unwrap_or(Path::new(""));
+        format!("{}{}", root.display(), self.host)
+    }
+
+    fn answering(mut self) -> Option<Self> {
         match self.command(&["info"]).output() {
-            Ok(output) if output.status.success() => Some(self),
+            Ok(output) if output.status.success() => {
+                let lock = EngineLock::of(&self.address());
+                self.lock = Some(Arc::new(lock));
+                Some(self)
+            }
             Ok(output) => {
                 let why = String::from_utf8_lossy(&output.stderr).trim().to_owned();
                 skip_engine(self.name, &format!("it does not answer: {why}"));
@@ -178,6 +231,37 @@ impl Docker {
         drop(self.command(args).output());
     }
 
+    /// Removes an image, whatever it is called. Docker cannot remove one from its containerd store that has a name
+    /// which is not a reference; containerd's client can.
+    pub fn forget(&self, id: &str) {
+        self.try_run(&["rmi", "-f", id]);
+        let left = self.command(&["image", "inspect", id]).output();
+        let (Some(root), true) = (&self.root, left.is_ok_and(|left| left.status.success())) else {
+            return;
+        };
+        let run = self
+            .host
+            .trim_start_matches("unix://")
+            .trim_end_matches("/docker.sock");
+        let ctr = |args: &[&str]| {
+            let mut command = inside(root, "ctr");
+            command.args([
+                "-a",
+                &format!("{run}/exec/containerd/containerd.sock"),
+                "-n",
+                "moby",
+                "images",
+            ]);
+            command.args(args).stdin(Stdio::null()).output()
+        };
+        let Ok(names) = ctr(&["ls", "-q", &format!("target.digest=={id}")]) else {
+            return;
+        };
+        for name in String::from_utf8_lossy(&names.stdout).lines() {
+            drop(ctr(&["rm", "--sync", name]));
+        }
+    }
+
     /// A path as this machine sees what the engine calls `path`.
     pub fn path_of(&self, path: &str) -> PathBuf {
         match &self.root {
@@ -185,6 +269,24 @@ impl Docker {
             Some(root) => root.join(path.trim_start_matches('/')),
         }
     }
+}
+
+/// Locks a file, unless somebody else has it locked. Each test has the file opened on its own, so that keeps threads
+/// apart, too.
+#[cfg(target_os = "linux")]
+fn is_locked_by_us(file: &File) -> bool {
+    use rustix::fs::{FlockOperation, flock};
+    match flock(file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => true,
+        Err(rustix::io::Errno::WOULDBLOCK) => false,
+        Err(why) => panic!("a lock: {why}"),
+    }
+}
+
+/// The engines run on Linux.
+#[cfg(not(target_os = "linux"))]
+fn is_locked_by_us(_file: &File) -> bool {
+    true
 }
 
 /// What a variable says of where an engine listens; `None`, loudly, where it is not set.
