@@ -265,7 +265,7 @@ impl Layer {
             .media_type
             .as_ref()
             .is_some_and(MediaType::is_foreign_layer);
-        let is_empty = self.present().is_some_and(|(slice, _)| slice.len() == 0);
+        let is_empty = self.present().is_some_and(|(slice, _)| slice.is_empty());
         is_foreign
             && is_empty
             && self

@@ -105,8 +105,8 @@ pub fn squash(
         merge(&lower, upper, options, progress)
     })?;
     // A single layer is made anew only for what it loses.
-    let merges = count - from > 1 || merged.dropped.iter().any(|count| *count > 0);
-    if merges {
+    let is_new = count - from > 1 || merged.dropped.iter().any(|count| *count > 0);
+    if is_new {
         output.config = squashed_config(&output, image, merged.layer.as_ref(), options)?;
         output.layers.truncate(from);
         output.layers.extend(merged.layer);
@@ -114,7 +114,7 @@ pub fn squash(
     }
     Ok(Squashed {
         image: output,
-        merged: if merges { count - from } else { 0 },
+        merged: if is_new { count - from } else { 0 },
         warnings,
         refused_xattrs: merged.refused_xattrs,
         dropped: merged.dropped,

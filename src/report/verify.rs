@@ -227,7 +227,7 @@ impl ProblemRow {
     /// Describes a problem of an archive that holds `set`.
     pub fn new(problem: &Problem, set: &ImageSet) -> Self {
         let image = problem.image.and_then(|position| set.images.get(position));
-        Self::of(problem, image.and_then(|image| id(image)))
+        Self::of(problem, image.and_then(id))
     }
 
     fn of(problem: &Problem, image: Option<String>) -> Self {

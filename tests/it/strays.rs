@@ -72,18 +72,16 @@ fn case(
 }
 
 fn cases() -> Vec<Case> {
+    let mut all = in_missing();
+    all.extend(below_files());
+    all.extend(in_place());
+    all
+}
+
+/// Their directories are in no layer.
+fn in_missing() -> Vec<Case> {
     const ALL_CONTAINERD: &[&str] = &CONTAINERD;
-    const DEEP_FILE: &[&str] = &[
-        CONTAINERD[0],
-        CONTAINERD[1],
-        CONTAINERD[2],
-        CONTAINERD[3],
-        CONTAINERD[4],
-        CONTAINERD[5],
-        VFS,
-    ];
     let missing = |layer| Some((AMBIGUOUS, MISSING, layer));
-    let below = |layer| Some((AMBIGUOUS, FILE, layer));
     vec![
         case(
             "nowhere",
@@ -123,6 +121,22 @@ fn cases() -> Vec<Case> {
             missing(2),
             ALL_CONTAINERD,
         ),
+    ]
+}
+
+/// Something else is where their directories should be.
+fn below_files() -> Vec<Case> {
+    const DEEP_FILE: &[&str] = &[
+        CONTAINERD[0],
+        CONTAINERD[1],
+        CONTAINERD[2],
+        CONTAINERD[3],
+        CONTAINERD[4],
+        CONTAINERD[5],
+        VFS,
+    ];
+    let below = |layer| Some((AMBIGUOUS, FILE, layer));
+    vec![
         case(
             "a file",
             vec![vec![file("p")], vec![file("p/.wh.x")]],
@@ -156,6 +170,12 @@ fn cases() -> Vec<Case> {
             Some(("entry-below-symlink", "below a symbolic link", 1)),
             &[],
         ),
+    ]
+}
+
+/// The layer has the directory itself.
+fn in_place() -> Vec<Case> {
+    vec![
         case(
             "the layer has the directory",
             vec![vec![file("a")], vec![file("d/.wh.x"), directory("d")]],

@@ -11,9 +11,12 @@ use crate::support::forge::Entry;
 use crate::support::packed::gzip;
 use crate::support::{self, Docker, forge, imgtar};
 
+/// Members by name.
+type Files = Vec<(String, Vec<u8>)>;
+
 /// The files of a tar below a directory, by their names there. Layers are stored once: a link has the bytes of what
 /// it leads to.
-fn files(path: &str, below: &str) -> Vec<(String, Vec<u8>)> {
+fn files(path: &str, below: &str) -> Files {
     let bytes = support::bytes(path);
     let mut plain = Vec::new();
     if bytes.starts_with(&[0x1f, 0x8b]) {
@@ -45,7 +48,7 @@ fn files(path: &str, below: &str) -> Vec<(String, Vec<u8>)> {
 }
 
 /// Images of one layer on top of each other, by the fields of their `json` files.
-fn stack(name: &str, images: &[Value], compressed: bool) -> Vec<(String, Vec<u8>)> {
+fn stack(name: &str, images: &[Value], compressed: bool) -> Files {
     let mut files = Vec::new();
     let mut parent = None;
     for (number, fields) in images.iter().enumerate() {
@@ -69,7 +72,7 @@ fn stack(name: &str, images: &[Value], compressed: bool) -> Vec<(String, Vec<u8>
 }
 
 /// What Docker loads: archives of old engines, packed and beside the repository, and crafted ones.
-fn archives() -> Vec<(String, Vec<(String, Vec<u8>)>)> {
+fn archives() -> Vec<(String, Files)> {
     let packed = |name: &str| support::repository(&format!("testdata/{name}"));
     let mut all = vec![
         ("engines".to_owned(), files(&packed("engines/v1.tar"), "")),
