@@ -82,6 +82,8 @@ fn archives() -> Vec<(String, Files)> {
         ),
     ];
     if let Some(corpus) = support::shared("corpus") {
+        let empty = format!("{corpus}/moby__moby__emptyLayer.tar");
+        all.push(("a layer of no bytes".to_owned(), files(&empty, "")));
         let directory = format!("{corpus}/aboutcode-org__container-inspector__");
         for (name, below) in [
             ("busybox2.tgz", ""),
