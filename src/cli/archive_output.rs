@@ -9,10 +9,10 @@ use imgtar::output::{
 use jiff::Timestamp;
 
 use super::commands::Context;
+use super::compress::CompressArchiveArg;
 use super::destination::{Destination, OutputArg};
 use super::error::{Failure, note, warn};
 use super::exit::Exit;
-use super::files::Files;
 use crate::cli::output::is_closed;
 
 /// Where an archive goes and how it is laid out.
@@ -20,6 +20,9 @@ use crate::cli::output::is_closed;
 pub(crate) struct ArchiveOutputArg {
     #[command(flatten)]
     output: OutputArg,
+
+    #[command(flatten)]
+    compress: CompressArchiveArg,
 
     /// How the archive is laid out
     #[arg(long, value_enum, value_name = "LAYOUT", default_value_t = LayoutArg::Docker)]
@@ -138,9 +141,9 @@ pub(crate) struct ArchiveDestination {
 
 impl ArchiveOutputArg {
     /// Opens the destination, before any work is done that it could make useless.
-    pub(crate) fn open(&self, files: &Files) -> Result<ArchiveDestination, Failure> {
+    pub(crate) fn open(&self, context: &Context) -> Result<ArchiveDestination, Failure> {
         Ok(ArchiveDestination {
-            destination: self.output.open(files)?,
+            destination: self.output.open(self.compress.wish(), context)?,
             layout: self.layout.into(),
         })
     }
@@ -185,7 +188,7 @@ impl ArchiveDestination {
             warn(context.output, &warning.to_string());
         }
         let to_stdout = self.destination.is_stdout();
-        self.destination.finish()?;
+        let size = self.destination.finish()?;
         let mut ids = String::new();
         for image in &written.images {
             ids.push_str(&image.id.to_string());
@@ -205,6 +208,9 @@ impl ArchiveDestination {
         {
             let message = format!("the image ID in a containerd store is {id}");
             note(context.output, &message);
+        }
+        if let Some(size) = size {
+            size.say(context.output);
         }
         Ok(Exit::Done)
     }

@@ -98,7 +98,7 @@ impl Sums {
                 Failure::environment(format!("cannot write {}", self.path.display()), &e)
             })?;
         }
-        self.destination.finish()
+        self.destination.finish().map(drop)
     }
 
     /// The path that it was to have.

@@ -7,7 +7,12 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
+use imgtar::Jobs;
+use imgtar::source::{Compression, Method};
+
 use super::blocks::{self, Blocks, RawStdout};
+use super::commands::Context;
+use super::compress::{CompressedOutput, Size, Wish};
 use super::error::Failure;
 use super::files::{Files, directory_of};
 use super::unfinished::Unfinished;
@@ -42,12 +47,14 @@ pub(crate) enum Destination {
     Special(Blocks<File>),
     /// Standard output.
     Stdout(Blocks<RawStdout>),
+    /// One of these, compressed.
+    Compressed(Box<CompressedOutput>),
 }
 
 impl OutputArg {
     /// Opens the destination, before any work is done that it could make useless. It is not one of the
-    /// command's inputs.
-    pub(crate) fn open(&self, files: &Files) -> Result<Destination, Failure> {
+    /// command's inputs. It is compressed as `wish` says.
+    pub(crate) fn open(&self, wish: Wish, context: &Context) -> Result<Destination, Failure> {
         if self.output.is_none() && io::stdout().is_terminal() {
             return Err(Failure::usage(
                 "standard output is a terminal, and no output file was named",
@@ -55,7 +62,7 @@ impl OutputArg {
             .hint("name one with -o FILE, or pipe the output on"));
         }
         let path = self.output.as_deref().unwrap_or(Path::new("-"));
-        Destination::open(path, self.force, files)
+        Destination::open_tar(path, self.force, wish, context)
     }
 
     /// Whether an existing file may be replaced.
@@ -72,6 +79,26 @@ impl OutputArg {
 }
 
 impl Destination {
+    /// Opens a destination for a tar, `-` for standard output, that is compressed as `wish` or its name
+    /// says.
+    pub(crate) fn open_tar(
+        path: &Path,
+        force: bool,
+        wish: Wish,
+        context: &Context,
+    ) -> Result<Self, Failure> {
+        let method = wish.method(path, context.output)?;
+        let destination = Self::open(path, force, &context.files)?;
+        Ok(destination.compressed(method, context.jobs, path))
+    }
+
+    fn compressed(self, method: Method, jobs: Jobs, path: &Path) -> Self {
+        if method.compression() == Compression::None {
+            return self;
+        }
+        Self::Compressed(Box::new(CompressedOutput::new(method, jobs, self, path)))
+    }
+
     /// Opens a destination, `-` for standard output, that is not one of the command's inputs or other
     /// outputs, by whatever name.
     pub(crate) fn open(path: &Path, force: bool, files: &Files) -> Result<Self, Failure> {
@@ -122,21 +149,46 @@ impl Destination {
 
     /// Whether it is standard output, which then has no room for an answer.
     pub(crate) fn is_stdout(&self) -> bool {
-        matches!(self, Self::Stdout(_))
-    }
-
-    /// The file, if it is a new one, which several threads may write at known places.
-    pub(crate) fn file(&self) -> Option<&File> {
         match self {
-            Self::New { file, .. } => Some(file.file()),
-            Self::Special(_) | Self::Stdout(_) => None,
+            Self::Stdout(_) => true,
+            Self::Compressed(output) => output.destination().is_stdout(),
+            Self::New { .. } | Self::Special(_) => false,
         }
     }
 
-    /// Puts the finished output in its place.
-    pub(crate) fn finish(mut self) -> Result<(), Failure> {
+    /// Whether it is compressed as a whole.
+    pub(crate) fn is_compressed(&self) -> bool {
+        matches!(self, Self::Compressed(_))
+    }
+
+    /// The file, if it is a new one, which several threads may write at known places; what is compressed has
+    /// no known places.
+    pub(crate) fn file(&self) -> Option<&File> {
+        match self {
+            Self::New { file, .. } => Some(file.file()),
+            Self::Special(_) | Self::Stdout(_) | Self::Compressed(_) => None,
+        }
+    }
+
+    /// Puts the finished output in its place; what compression made of it, if it is compressed.
+    pub(crate) fn finish(self) -> Result<Option<Size>, Failure> {
+        let Self::Compressed(output) = self else {
+            return self.finish_plain().map(|()| None);
+        };
+        let message = format!("cannot write {}", output.name());
+        match output.finish() {
+            Ok((destination, size)) => destination.finish_plain().map(|()| Some(size)),
+            // The reader has closed the pipe.
+            Err(error) if is_closed(&error) => Ok(None),
+            Err(error) => Err(Failure::environment(message, &error)),
+        }
+    }
+
+    fn finish_plain(mut self) -> Result<(), Failure> {
         let flushed = self.flush();
         match self {
+            // One is never compressed again.
+            Self::Compressed(_) => Ok(()),
             Self::New { file, path, force } => flushed
                 .and_then(|()| file.place(&path, force))
                 .map_err(|e| Failure::environment(format!("cannot write {}", path.display()), &e)),
@@ -155,6 +207,7 @@ impl Write for Destination {
             Self::New { file, .. } => file.file().write(buf),
             Self::Special(file) => file.write(buf),
             Self::Stdout(stdout) => stdout.write(buf),
+            Self::Compressed(output) => output.write(buf),
         }
     }
 
@@ -164,6 +217,7 @@ impl Write for Destination {
             Self::New { .. } => Ok(()),
             Self::Special(file) => file.flush(),
             Self::Stdout(stdout) => stdout.flush(),
+            Self::Compressed(output) => output.flush(),
         }
     }
 }

@@ -6,6 +6,7 @@ mod args;
 mod blocks;
 mod checksum_file;
 mod commands;
+mod compress;
 mod destination;
 mod error;
 mod exit;

@@ -14,6 +14,7 @@ mod broken;
 mod change;
 mod cli;
 mod commit;
+mod compressed;
 mod containerd;
 mod corpus;
 mod damage;

@@ -97,7 +97,7 @@ impl Args {
         let image = loaded.pick_to_write(&arg, context)?;
         loaded.require_one_description()?;
         context.files.reads(&self.rootfs)?;
-        let destination = self.output.open(&context.files)?;
+        let destination = self.output.open(context)?;
         let rootfs = context.open_rootfs(&self.rootfs, "a rootfs tar")?;
         let options = CommitOptions {
             created,

@@ -12,8 +12,8 @@ use imgtar::tree::Tree;
 use super::{Context, Exit, Failure, Loaded};
 use crate::cli::archive_output::asked_time;
 use crate::cli::args::{ArchiveArg, OneImageArg};
+use crate::cli::compress::{CompressArg, Wish};
 use crate::cli::destination::{Destination, OutputArg};
-use crate::cli::files::Files;
 use crate::cli::output::is_closed;
 use crate::cli::xattrs::{DropXattrArg, warn_of_xattrs};
 
@@ -26,6 +26,7 @@ use crate::cli::xattrs::{DropXattrArg, warn_of_xattrs};
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   imgtar flatten app.tar -o rootfs.tar
+  imgtar flatten app.tar -o rootfs.tar.zst
   imgtar flatten app.tar app:1.2 | tar -tv
   docker save app | imgtar flatten - -o rootfs.tar
   imgtar flatten app.tar -o rootfs.tar --metadata app.imgtar")]
@@ -36,6 +37,9 @@ pub(crate) struct Args {
     image: OneImageArg,
     #[command(flatten)]
     output: OutputArg,
+
+    #[command(flatten)]
+    compress: CompressArg,
 
     #[command(flatten)]
     metadata: MetadataArg,
@@ -81,7 +85,7 @@ struct MetadataArg {
 
 impl MetadataArg {
     /// Opens the metadata's destination.
-    fn open(&self, output: &OutputArg, files: &Files) -> Result<Option<Destination>, Failure> {
+    fn open(&self, output: &OutputArg, context: &Context) -> Result<Option<Destination>, Failure> {
         let Some(path) = &self.metadata else {
             return Ok(None);
         };
@@ -91,7 +95,7 @@ impl MetadataArg {
             )
             .hint("name a file with -o"));
         }
-        Destination::open(path, output.force(), files).map(Some)
+        Destination::open_tar(path, output.force(), Wish::BY_NAME, context).map(Some)
     }
 }
 
@@ -141,8 +145,8 @@ impl Args {
         if !self.no_verify {
             loaded.require_one_description()?;
         }
-        let mut destination = self.output.open(&context.files)?;
-        let mut metadata = self.metadata.open(&self.output, &context.files)?;
+        let mut destination = self.output.open(self.compress.wish(), context)?;
+        let mut metadata = self.metadata.open(&self.output, context)?;
         let as_container = if self.as_container {
             Some(self.time(image)?)
         } else {
@@ -197,10 +201,11 @@ impl Args {
                 units::size_spaced(collected.foreign)
             ));
         }
-        if let Some(metadata) = metadata {
-            metadata.finish()?;
+        let metadata = metadata.map(Destination::finish).transpose()?;
+        let size = destination.finish()?;
+        for size in metadata.flatten().iter().chain(&size) {
+            size.say(context.output);
         }
-        destination.finish()?;
         Ok(Exit::Done)
     }
 }

@@ -91,7 +91,7 @@ impl Args {
             names: &names,
         };
         context.files.reads(&self.rootfs)?;
-        let destination = self.output.open(&context.files)?;
+        let destination = self.output.open(context)?;
         let input = context.open_rootfs(&self.rootfs, "a rootfs tar")?;
         refuse_images(&input, &self.rootfs, context)?;
         let rootfs = input.source().whole();

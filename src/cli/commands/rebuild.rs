@@ -19,6 +19,7 @@ use jiff::Timestamp;
 
 use super::{Context, Exit, Failure};
 use crate::cli::archive_output::{ArchiveDestination, LayoutArg, asked_time, names, tag};
+use crate::cli::compress::{CompressArchiveArg, Size};
 use crate::cli::destination::{Destination, OutputArg};
 use crate::cli::error::warn;
 use crate::cli::files::both_from_stdin;
@@ -59,6 +60,9 @@ pub(crate) struct Args {
 
     #[command(flatten)]
     output: OutputArg,
+
+    #[command(flatten)]
+    compress: CompressArchiveArg,
 
     /// Make one more layer of the changes in the flat tar, instead of refusing them
     #[arg(long)]
@@ -108,7 +112,7 @@ impl Args {
         let metadata = context.open_metadata(&self.metadata)?;
         let metadata = Container::open(metadata)?;
         let flat = context.open_rootfs(&self.flat, "the flat tar")?;
-        let destination = self.output.open(&context.files)?;
+        let destination = self.output.open(self.compress.wish(), context)?;
         if !self.accept_changes {
             return exact(&metadata, &flat, destination, context);
         }
@@ -129,14 +133,17 @@ impl Args {
         match accepted {
             Accepted::Unchanged => exact(&metadata, &flat, destination, context),
             Accepted::Equal(archive, rebuilt) => {
-                copy(&archive, destination)?;
-                report(context, &metadata, &rebuilt);
+                let is_compressed = destination.is_compressed();
+                let size = copy(&archive, destination)?;
+                report(context, &metadata, &rebuilt, is_compressed);
+                say(size.as_ref(), context);
                 Ok(Exit::Done)
             }
             Accepted::Extended(extended) => {
                 let layout = self.accepted.layout.unwrap_or(LayoutArg::Docker);
+                let is_compressed = destination.is_compressed();
                 let destination = ArchiveDestination::new(destination, layout);
-                report_layers(context, &metadata, &extended.rebuilt);
+                report_layers(context, &metadata, &extended.rebuilt, is_compressed);
                 report_extended(context, &extended);
                 destination.write(&[extended.committed.image], true, context)
             }
@@ -162,16 +169,25 @@ fn exact(
         }
         Err(error) => return Err(error.into()),
     };
-    destination.finish()?;
-    report(context, metadata, &rebuilt);
+    let is_compressed = destination.is_compressed();
+    let size = destination.finish()?;
+    report(context, metadata, &rebuilt, is_compressed);
+    say(size.as_ref(), context);
     Ok(Exit::Done)
 }
 
+/// Says what compression made of the archive, if it is compressed.
+fn say(size: Option<&Size>, context: &Context) {
+    if let Some(size) = size {
+        size.say(context.output);
+    }
+}
+
 /// Writes an archive that is complete.
-fn copy(archive: &Slice, mut destination: Destination) -> Result<(), Failure> {
+fn copy(archive: &Slice, mut destination: Destination) -> Result<Option<Size>, Failure> {
     let mut reader = io::BufReader::with_capacity(BUFFER, archive.reader());
     match io::copy(&mut reader, &mut destination) {
-        Err(error) if is_closed(&error) => Ok(()),
+        Err(error) if is_closed(&error) => Ok(None),
         Err(error) => Err(RebuildError::Write(error).into()),
         Ok(_) => destination.finish(),
     }
@@ -184,8 +200,8 @@ fn note(context: &Context, text: &str) {
 }
 
 /// Reports what has changed; nothing, if all is as it was.
-fn report(context: &Context, metadata: &Container, rebuilt: &Rebuilt) {
-    report_layers(context, metadata, rebuilt);
+fn report(context: &Context, metadata: &Container, rebuilt: &Rebuilt, is_compressed: bool) {
+    report_layers(context, metadata, rebuilt, is_compressed);
     if rebuilt.exact {
         return;
     }
@@ -197,14 +213,17 @@ fn report(context: &Context, metadata: &Container, rebuilt: &Rebuilt) {
 }
 
 /// Reports which layers have changed.
-fn report_layers(context: &Context, metadata: &Container, rebuilt: &Rebuilt) {
+fn report_layers(context: &Context, metadata: &Container, rebuilt: &Rebuilt, is_compressed: bool) {
     let compression = metadata.description().archive.compression;
     if compression != Compression::None {
+        let now = if is_compressed {
+            "its contents come back, compressed anew"
+        } else {
+            "it comes back uncompressed"
+        };
         note(
             context,
-            &format!(
-                "the archive was compressed with {compression} as a whole; it comes back uncompressed"
-            ),
+            &format!("the archive was compressed with {compression} as a whole; {now}"),
         );
     }
     if rebuilt.exact {

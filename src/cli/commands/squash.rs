@@ -54,7 +54,7 @@ impl Args {
         if !self.no_verify {
             loaded.require_one_description()?;
         }
-        let destination = self.output.open(&context.files)?;
+        let destination = self.output.open(context)?;
         let names = self.tags.names(&image.names);
         let verify = !self.no_verify;
         let options = SquashOptions {
