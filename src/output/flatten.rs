@@ -141,6 +141,12 @@ impl<'i> MergedImage<'i> {
         &self.tree
     }
 
+    /// Leaves out everything but what `paths` lead to, as [`Tree::keep_only`] does. The layers are verified
+    /// as a whole all the same.
+    pub fn keep_only(&mut self, paths: &[Vec<u8>]) {
+        self.tree.keep_only(paths);
+    }
+
     /// Leaves out the extended attributes that one of `patterns` matches; how many files had such, by
     /// pattern.
     pub fn drop_xattrs(&mut self, patterns: &[XattrPattern]) -> Vec<u64> {

@@ -38,6 +38,7 @@ mod layer_paths;
 mod lookup;
 mod lost;
 mod nodes;
+mod only;
 mod pair_walk;
 mod path;
 mod resolve;

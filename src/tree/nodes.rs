@@ -176,6 +176,14 @@ impl Tree {
         id
     }
 
+    /// Puts a name back into the directory that it was in, which does not have it any more.
+    pub(super) fn hang(&mut self, directory: NodeId, child: NodeId) {
+        let children = self.node(directory).children;
+        let (nodes, names) = (&self.nodes, &self.names);
+        let compare = |id: NodeId| name_of(nodes, names, id).cmp(name_of(nodes, names, child));
+        self.node_mut(directory).children = self.lists.insert(children, child, compare);
+    }
+
     /// Removes a name, and everything below it, from a directory.
     pub(super) fn remove_child(&mut self, directory: NodeId, name: &[u8]) {
         let children = self.node(directory).children;

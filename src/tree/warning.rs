@@ -127,6 +127,15 @@ pub(super) const MORE_PATHS: usize = 3;
 pub(super) struct Warnings(Vec<Warning>);
 
 impl Warnings {
+    /// Forgets those that are about no path that `is_kept`, as far as their paths are known.
+    pub(super) fn retain(&mut self, is_kept: impl Fn(&[u8]) -> bool) {
+        self.0.retain(|warning| {
+            let known = 1 + warning.more.len();
+            let mut paths = std::iter::once(&warning.path).chain(&warning.more);
+            warning.count > known || paths.any(|path| is_kept(path))
+        });
+    }
+
     pub(super) fn add(&mut self, kind: WarningKind, layer: usize, path: &[u8]) {
         // One of each kind and layer at most, so the search is short: the newest layer's are last.
         let known = self

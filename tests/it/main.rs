@@ -38,6 +38,7 @@ mod load;
 mod loaders;
 mod manifest;
 mod model;
+mod only;
 mod oracle;
 mod outputs;
 mod platforms;

@@ -1,5 +1,6 @@
 //! `flatten`: an image as one rootfs tar.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use imgtar::image::Image;
@@ -9,6 +10,7 @@ use imgtar::split::metadata::{CollectOptions, Collected, ContainerDescription, c
 use imgtar::tar::Mtime;
 use imgtar::tree::Tree;
 
+use super::ls::find;
 use super::{Context, Exit, Failure, Loaded};
 use crate::cli::archive_output::asked_time;
 use crate::cli::args::{ArchiveArg, OneImageArg};
@@ -27,6 +29,7 @@ use crate::cli::xattrs::{DropXattrArg, warn_of_xattrs};
 #[command(after_help = "Examples:
   imgtar flatten app.tar -o rootfs.tar
   imgtar flatten app.tar -o rootfs.tar.zst
+  imgtar flatten app.tar --only etc usr/share/doc -o part.tar
   imgtar flatten app.tar app:1.2 | tar -tv
   docker save app | imgtar flatten - -o rootfs.tar
   imgtar flatten app.tar -o rootfs.tar --metadata app.imgtar")]
@@ -40,6 +43,14 @@ pub(crate) struct Args {
 
     #[command(flatten)]
     compress: CompressArg,
+
+    /// Only these paths, what is below them and the directories above them
+    ///
+    /// Can be given several times. Symbolic links stay links; those that a path goes through are kept too.
+    /// Of a file with several names those that are kept share its bytes. Paths may be given as `ls` prints
+    /// them. All layers are still checked.
+    #[arg(long, value_name = "PATH", num_args = 1..)]
+    only: Vec<OsString>,
 
     #[command(flatten)]
     metadata: MetadataArg,
@@ -139,7 +150,31 @@ impl Args {
         Ok(collect(archive, set, image, tree, &options, out, progress)?)
     }
 
+    /// Metadata is of a whole image.
+    fn require_all_for_metadata(&self) -> Result<(), Failure> {
+        if !self.only.is_empty() && self.metadata.metadata.is_some() {
+            return Err(Failure::usage(
+                "--metadata cannot describe what --only leaves out: no archive could be rebuilt from it",
+            )
+            .hint("flatten twice: once with --metadata, and once with --only to another file"));
+        }
+        Ok(())
+    }
+
+    /// Leaves out what was not asked for, if anything was.
+    fn keep_only(&self, merged: &mut MergedImage<'_>, context: &Context) -> Result<(), Failure> {
+        if self.only.is_empty() {
+            return Ok(());
+        }
+        let paths = self.only.iter();
+        let paths = paths.map(|path| Ok(find(merged.tree(), path, false, context)?.1));
+        let paths: Vec<Vec<u8>> = paths.collect::<Result<_, Failure>>()?;
+        merged.keep_only(&paths);
+        Ok(())
+    }
+
     pub(crate) fn run(&self, context: &Context) -> Result<Exit, Failure> {
+        self.require_all_for_metadata()?;
         let loaded = context.load(&self.archive)?;
         let image = loaded.pick_to_write(&self.image, context)?;
         if !self.no_verify {
@@ -162,6 +197,7 @@ impl Args {
             Some(_) => MergedImage::for_file(image, options, progress)?,
             None => MergedImage::for_stream(image, options, progress)?,
         };
+        self.keep_only(&mut merged, context)?;
         let dropped = merged.drop_xattrs(&self.xattrs.patterns());
         // Before the bytes of compressed layers are given up.
         let collected = match &mut metadata {

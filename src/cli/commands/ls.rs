@@ -176,8 +176,16 @@ pub(super) fn find(
     }
     found.ok_or_else(|| {
         let shown = shown(&given);
-        Failure::input(format!("the image has no file `{shown}`"))
-            .hint("`imgtar ls ARCHIVE` lists what there is")
+        let failure = Failure::input(format!("the image has no file `{shown}`"));
+        let near = tree.near(&given);
+        let near: Vec<String> = near
+            .iter()
+            .map(|path| format!("`{}`", escape::name(path)))
+            .collect();
+        match &near[..] {
+            [] => failure.hint("`imgtar ls ARCHIVE` lists what there is"),
+            near => failure.hint(format!("there is {}", near.join(", "))),
+        }
     })
 }
 
