@@ -5,10 +5,11 @@
 use std::collections::HashMap;
 use std::rc::Rc;
 
-use super::attributes::{check_xattrs, device, merged, mode, owner};
+use super::attributes::{check_xattrs, merged, mode, owner};
 use super::budget::{extra_len, xattrs_len};
 use super::error::TreeFault;
-use super::inode::{Body, Inode, InodeId, Xattr, Xattrs};
+use super::fates::HiddenBy;
+use super::inode::{Body, Inode, InodeId, Xattrs};
 use super::layer_paths::Added;
 use super::nodes::{NodeId, ROOT, Tree};
 use super::path::{LayerPath, NAME_LIMIT};
@@ -24,8 +25,6 @@ use crate::tar::{Entry, Kind, Mtime};
 
 /// Where aufs kept files with several names.
 pub(super) const AUFS_LINKS: &[u8] = b".wh..wh.plnk";
-/// Attributes that act on overlay file systems.
-const OVERLAY: &[u8] = b"trusted.overlay.";
 /// The last second that fits into signed 64-bit nanoseconds, 2262-04-11: later times become 1970 in
 /// Docker, containerd and podman.
 const TIME_LIMIT: i64 = 9_223_372_036;
@@ -37,8 +36,8 @@ pub(super) type Whited = HashMap<(NodeId, Box<[u8]>), usize>;
 
 /// One layer while it is applied.
 pub(super) struct Apply<'t> {
-    tree: &'t mut Tree,
-    layer: u32,
+    pub(super) tree: &'t mut Tree,
+    pub(super) layer: u32,
     /// What whiteouts of this layer removed, and whether an entry came before the whiteout.
     whited: Whited,
     /// Whiteouts that found no directory to act in.
@@ -51,7 +50,7 @@ pub(super) struct Apply<'t> {
     entry_trail: Trail,
     link_trail: Trail,
     /// The attributes of the last entry that had some: of many files they are the same.
-    last_xattrs: Xattrs,
+    pub(super) last_xattrs: Xattrs,
 }
 
 /// An entry and its place in the layer.
@@ -106,7 +105,7 @@ impl<'t> Apply<'t> {
         }
     }
 
-    fn warn(&mut self, kind: WarningKind, path: &[u8]) {
+    pub(super) fn warn(&mut self, kind: WarningKind, path: &[u8]) {
         self.tree.warnings.add(kind, self.layer as usize, path);
     }
 
@@ -171,12 +170,18 @@ impl<'t> Apply<'t> {
         }
         self.note_implied(directory, through_link, &entry.path);
         if let Some(name) = name {
+            if let Some(node) = self.tree.child(directory, name) {
+                self.tree
+                    .record_hidden(node, self.layer, HiddenBy::Whiteout);
+            }
             self.tree.remove_child(directory, name);
             self.whited.insert((directory, name.into()), number);
         } else {
             if directory == ROOT && self.tree.child_count(ROOT) > 0 {
                 self.warn(WarningKind::OpaqueRoot, &entry.path);
             }
+            self.tree
+                .record_emptied(directory, self.layer, HiddenBy::Opaque);
             self.tree.clear_children(directory);
         }
         Ok(())
@@ -223,9 +228,14 @@ impl<'t> Apply<'t> {
         }
         if entry.kind == Kind::Hardlink {
             // What the link replaces is gone before its target is looked up.
+            let before = existing.and_then(|existing| {
+                self.tree
+                    .record_hidden(existing, self.layer, HiddenBy::Entry)
+            });
             self.tree.remove_child(directory, name);
-            let inode = self.linked_inode(entry)?;
-            self.place(directory, name, None, inode, false);
+            let (inode, target) = self.linked_inode(entry)?;
+            let node = self.place(directory, name, None, inode, false);
+            self.tree.record_link(node, target, before);
             return Ok(());
         }
         let inode = self.inode(entry)?;
@@ -234,7 +244,8 @@ impl<'t> Apply<'t> {
         let keeps = matches!(inode.body, Body::Directory)
             && existing.is_some_and(|node| self.tree.is_directory(node));
         let inode = self.tree.add_inode(inode);
-        self.place(directory, name, existing, inode, keeps);
+        let node = self.place(directory, name, existing, inode, keeps);
+        self.tree.record(node, true);
         Ok(())
     }
 
@@ -245,7 +256,7 @@ impl<'t> Apply<'t> {
         existing: Option<NodeId>,
         inode: InodeId,
         keeps_children: bool,
-    ) {
+    ) -> NodeId {
         let layer = self.layer;
         let node = match existing {
             Some(node) => node,
@@ -253,11 +264,13 @@ impl<'t> Apply<'t> {
         };
         self.tree.set_inode(node, inode);
         if !keeps_children {
+            self.tree.record_emptied(node, layer, HiddenBy::Parent);
             self.tree.clear_children(node);
         }
-        let node = self.tree.node_mut(node);
-        node.layer = layer;
-        node.explicit = true;
+        let placed = self.tree.node_mut(node);
+        placed.layer = layer;
+        placed.explicit = true;
+        node
     }
 
     /// The root has attributes too, though no tar of it says so; its type cannot change.
@@ -268,11 +281,18 @@ impl<'t> Apply<'t> {
             return Ok(());
         }
         let inode = self.inode(entry)?;
-        let id = self.tree.node(ROOT).inode;
-        *self.tree.inode_mut(id) = inode;
+        if self.tree.recorder.is_some() {
+            // What the root was before is still asked for.
+            let inode = self.tree.add_inode(inode);
+            self.tree.set_inode(ROOT, inode);
+        } else {
+            let id = self.tree.node(ROOT).inode;
+            *self.tree.inode_mut(id) = inode;
+        }
         let root = self.tree.node_mut(ROOT);
         root.layer = self.layer;
         root.explicit = true;
+        self.tree.record(ROOT, true);
         Ok(())
     }
 
@@ -290,7 +310,9 @@ impl<'t> Apply<'t> {
 
     /// L13: the inode that a hard link leads to. The header's owner, mode and time are applied to it,
     /// as Docker, containerd and podman do.
-    fn linked_inode(&mut self, entry: &Entry) -> Fallible<InodeId> {
+    ///
+    /// Also where it leads, as a name, unless that is in aufs' own directory.
+    fn linked_inode(&mut self, entry: &Entry) -> Fallible<(InodeId, Option<NodeId>)> {
         let missing = || TreeFault::LinkTargetMissing(entry.link.clone());
         let spelled = Spelled::new(&entry.link, &self.link_trail, self.tree.shape());
         if spelled.left_root() {
@@ -299,8 +321,8 @@ impl<'t> Apply<'t> {
         self.tree.budget.names(entry.link.len())?;
         let name = spelled.name();
         let name = name.ok_or_else(|| TreeFault::LinkToDirectory(entry.link.clone()))?;
-        let id = if spelled.is_aufs_link() {
-            *self.tree.hidden.get(name).ok_or_else(missing)?
+        let (id, target) = if spelled.is_aufs_link() {
+            (*self.tree.hidden.get(name).ok_or_else(missing)?, None)
         } else {
             let found = self.reach(&spelled, Reach::Target)?;
             let found = found.ok_or_else(missing)?;
@@ -312,7 +334,7 @@ impl<'t> Apply<'t> {
             if self.tree.node(target).layer != self.layer {
                 self.warn(WarningKind::LinkToLower, &entry.path);
             }
-            self.tree.node(target).inode
+            (self.tree.node(target).inode, Some(target))
         };
         let (uid, gid) = (owner(entry.uid)?, owner(entry.gid)?);
         let xattrs = self.xattrs(entry)?;
@@ -336,86 +358,7 @@ impl<'t> Apply<'t> {
             check_xattrs(self.tree.budget.limits(), &all)?;
             self.tree.inode_mut(id).xattrs = Xattrs::new(all);
         }
-        Ok(id)
-    }
-
-    /// A new inode for an entry that is not a hard link.
-    fn inode(&mut self, entry: &Entry) -> Fallible<Inode> {
-        let body = match entry.kind {
-            Kind::Directory => Body::Directory,
-            Kind::Symlink if entry.link.is_empty() => return Err(TreeFault::EmptySymlink),
-            // L7: targets are kept as they are written, wherever they lead.
-            Kind::Symlink => {
-                self.tree.budget.path(entry.link.len())?;
-                Body::Symlink(entry.link.as_slice().into())
-            }
-            Kind::Char => {
-                let (major, minor) = device(entry)?;
-                if (major, minor) == (0, 0) {
-                    self.warn(WarningKind::OverlayWhiteoutDevice, &entry.path);
-                }
-                Body::Char(major, minor)
-            }
-            Kind::Block => {
-                let (major, minor) = device(entry)?;
-                Body::Block(major, minor)
-            }
-            Kind::Fifo => Body::Fifo,
-            Kind::File | Kind::Other(b'7') => self.file(entry),
-            Kind::Other(flag) => return Err(TreeFault::UnknownType(flag)),
-            // Handled by the caller.
-            Kind::Hardlink | Kind::Global => return Err(TreeFault::UnknownType(entry.typeflag)),
-        };
-        let mode = if matches!(body, Body::Symlink(_)) {
-            0o777
-        } else {
-            mode(entry)
-        };
-        Ok(Inode {
-            uid: owner(entry.uid)?,
-            gid: owner(entry.gid)?,
-            xattrs: self.xattrs(entry)?,
-            ..Inode::of_root(body, mode, entry.mtime)
-        })
-    }
-
-    fn file(&mut self, entry: &Entry) -> Body {
-        match entry.typeflag {
-            b'7' => self.warn(WarningKind::ContiguousFile, &entry.path),
-            b'S' => self.warn(WarningKind::OldSparse, &entry.path),
-            _ => {}
-        }
-        Body::File {
-            layer: self.layer,
-            offset: entry.data_offset,
-            size: entry.size,
-            sparse: entry
-                .sparse
-                .as_ref()
-                .map(|map| Box::new((map.clone(), entry.stored_size))),
-        }
-    }
-
-    /// L16: extended attributes, but those that act on overlay file systems.
-    fn xattrs(&mut self, entry: &Entry) -> Fallible<Xattrs> {
-        if entry.xattrs.is_empty() {
-            return Ok(Xattrs::default());
-        }
-        let mut kept: Vec<Xattr> = Vec::with_capacity(entry.xattrs.len());
-        for (name, value) in &entry.xattrs {
-            if name.starts_with(OVERLAY) {
-                self.warn(WarningKind::OverlayXattr, &entry.path);
-            } else {
-                kept.push((name.as_slice().into(), value.as_slice().into()));
-            }
-        }
-        kept.sort();
-        check_xattrs(self.tree.budget.limits(), &kept)?;
-        if self.last_xattrs.as_slice() != kept {
-            self.tree.budget.attributes(xattrs_len(&kept))?;
-            self.last_xattrs = Xattrs::new(kept);
-        }
-        Ok(self.last_xattrs.clone())
+        Ok((id, target))
     }
 
     /// Remembers that a lower directory is used without an entry for it.
@@ -554,6 +497,7 @@ impl<'t> Apply<'t> {
         let implied = Inode::of_root(Body::Directory, 0o755, Mtime::default());
         let inode = self.tree.add_inode(implied);
         let node = self.tree.add_node(way.here(), name, inode, self.layer);
+        self.tree.record(node, false);
         way.enter(node, name.len());
         Ok(())
     }

@@ -96,11 +96,17 @@ impl Tree {
         limits: &Limits,
     ) -> Result<Self, TreeError> {
         let mut tree = Self::empty(*limits);
+        tree.apply_all(layers)?;
+        Ok(tree)
+    }
+
+    /// Applies layers, base first, to an empty tree.
+    pub(super) fn apply_all<L: LayerHeaders>(&mut self, layers: &[L]) -> Result<(), TreeError> {
         let mut known = Repeated::of(layers);
         for (layer, headers) in layers.iter().enumerate() {
-            tree.apply(layer, headers, known.entries(layer))?;
+            self.apply(layer, headers, known.entries(layer))?;
         }
-        Ok(tree)
+        Ok(())
     }
 
     /// The trees of the `cut` lowest of these layers and of all of them. They share the layers, so that
@@ -280,7 +286,7 @@ impl Repeated {
 }
 
 /// How much the archive of these layers may ask for.
-fn limits_of(layers: &[LayerTar]) -> Limits {
+pub(super) fn limits_of(layers: &[LayerTar]) -> Limits {
     let limits = layers.first().map(|tar| *tar.bytes().source().limits());
     limits.unwrap_or_default()
 }

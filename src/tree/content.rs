@@ -49,6 +49,11 @@ pub(crate) struct ContentStretches<'f> {
 }
 
 impl<'f> FileBody<'f> {
+    /// Whether both are the same stretch of one layer, so that there is nothing to compare.
+    pub(super) fn is_same_stretch(&self, other: &FileBody<'_>) -> bool {
+        self.sparse == other.sparse && self.stored.is_same(&other.stored)
+    }
+
     /// What the content consists of.
     pub(crate) fn stretches(&self) -> ContentStretches<'f> {
         ContentStretches {

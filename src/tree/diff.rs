@@ -10,7 +10,6 @@
 use std::collections::HashSet;
 use std::num::NonZeroU32;
 
-use super::content::FileBody;
 use super::content::{Buffers, same};
 use super::engine_files::Additions;
 use super::error::TreeError;
@@ -315,7 +314,7 @@ fn clean_inodes(
             continue;
         }
         match (lower.file_body(below)?, upper.file_body(above)?) {
-            (Some(one), Some(other)) if !is_same_stretch(&one, &other) => pairs.push((old, id)),
+            (Some(one), Some(other)) if !one.is_same_stretch(&other) => pairs.push((old, id)),
             _ => clean[id.index()] = true,
         }
     }
@@ -329,10 +328,6 @@ fn clean_inodes(
         }
     }
     Ok(clean)
-}
-
-fn is_same_stretch(one: &FileBody<'_>, other: &FileBody<'_>) -> bool {
-    one.sparse == other.sparse && one.stored.is_same(&other.stored)
 }
 
 /// Compares contents on all cores, in the order of the upper tree's names, which is mostly that of

@@ -21,6 +21,7 @@
 //!   the first of each kind is kept.
 
 mod apply;
+mod aspect;
 mod attributes;
 mod budget;
 mod build;
@@ -32,11 +33,13 @@ mod engine_files;
 mod entries;
 mod error;
 mod export;
+mod fates;
 mod files;
 mod inode;
 mod layer_paths;
 mod lookup;
 mod lost;
+mod new_inode;
 mod nodes;
 mod only;
 mod pair_walk;
@@ -50,6 +53,7 @@ mod walk;
 mod warning;
 mod xattrs;
 
+pub use aspect::Aspect;
 pub(crate) use content::ContentStretch;
 pub use content::{FileBody, FileReader};
 pub use diff::{Change, ChangeKind, Delta, DeltaChanges, difference};
@@ -57,6 +61,7 @@ pub use disk_blocks::DiskBlocks;
 pub use engine_files::Additions;
 pub(crate) use entries::LayerHeaders;
 pub use error::{FileFault, TreeError, TreeFault};
+pub use fates::{Fate, FateRecord, Fates, HiddenBy};
 pub use inode::{Body, Inode, InodeId, Xattr, Xattrs};
 pub use nodes::{NodeId, Tree};
 pub use path::LayerPath;

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use super::budget::Budget;
 use super::children::{self, Children, Lists};
 use super::content::Opened;
+use super::fates::Recorder;
 use super::inode::{Body, Inode, InodeId};
 use super::warning::{Warning, Warnings};
 use crate::base::limits::Limits;
@@ -76,6 +77,8 @@ pub struct Tree {
     pub(super) budget: Budget,
     /// The holes of the sparse files that were opened.
     pub(super) opened: Opened,
+    /// What becomes of entries, where somebody asked for it.
+    pub(super) recorder: Option<Box<Recorder>>,
 }
 
 impl Tree {
@@ -102,6 +105,15 @@ impl Tree {
             warnings: Warnings::default(),
             budget: Budget::new(limits),
             opened: Opened::default(),
+            recorder: None,
+        }
+    }
+
+    /// An empty tree that keeps what becomes of entries.
+    pub(super) fn recording(limits: Limits) -> Self {
+        Self {
+            recorder: Some(Box::default()),
+            ..Self::empty(limits)
         }
     }
 
@@ -259,6 +271,18 @@ impl Tree {
         }
         names.reverse();
         names.join(&b'/')
+    }
+
+    /// Whether the path of a name consists of these names.
+    pub(super) fn is_at(&self, node: NodeId, names: &[&[u8]]) -> bool {
+        let mut at = node;
+        for name in names.iter().rev() {
+            if at == ROOT || self.name(at) != *name {
+                return false;
+            }
+            at = self.parent(at);
+        }
+        at == ROOT
     }
 
     /// Whether one more name or inode fits.
