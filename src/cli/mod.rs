@@ -25,8 +25,8 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 use args::Global;
 use commands::{
-    Context, cat, commit, completions, flatten, history, images, import, inspect, layers, ls, man,
-    rebuild, squash, tree, verify,
+    Context, blame, cat, commit, completions, find, flatten, history, images, import, inspect,
+    layers, ls, man, rebuild, squash, tree, verify,
 };
 use error::Failure;
 use exit::Exit;
@@ -70,6 +70,8 @@ enum Command {
     Tree(tree::Args),
     Ls(ls::Args),
     Cat(cat::Args),
+    Find(find::Args),
+    Blame(blame::Args),
     Verify(verify::Args),
     #[command(visible_alias = "export")]
     Flatten(flatten::Args),
@@ -91,6 +93,8 @@ impl Command {
             Self::Tree(args) => args.run(context),
             Self::Ls(args) => args.run(context),
             Self::Cat(args) => args.run(context),
+            Self::Find(args) => args.run(context),
+            Self::Blame(args) => args.run(context),
             Self::Verify(args) => args.run(context),
             Self::Flatten(args) => args.run(context),
             Self::Rebuild(args) => args.run(context),

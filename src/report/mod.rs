@@ -7,9 +7,11 @@
 //! bytes, times RFC 3339, digests carry their algorithm, and a fact that is absent is `null`.
 
 mod audit;
+mod blame;
 mod each;
 mod engine_images;
 mod engine_rows;
+mod find;
 mod history;
 mod images;
 mod inspect;
@@ -24,8 +26,12 @@ mod verdict;
 mod verify;
 
 pub use audit::{AuditRow, ImageAudit};
+pub use blame::{Blame, BlameAction, BlamePath, BlameStep};
 pub use each::Each;
 pub use engine_images::{EngineImage, EngineImages, EnginePlatform};
+pub use find::{
+    Find, FindEntry, FindQuery, FindState, HowHidden, PathPattern, PatternError, SizeBound,
+};
 pub use history::{History, HistoryImage, HistoryStep};
 pub use images::{ArchiveHead, ImageFacts, ImageHead, Images};
 pub use inspect::{Inspect, InspectAbsent, InspectArtifact, InspectImage};

@@ -16,8 +16,8 @@ use crate::support::{read, repository, shown};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
-const COMMANDS: [&str; 8] = [
-    "images", "inspect", "layers", "history", "tree", "ls", "verify", "flatten",
+const COMMANDS: [&str; 9] = [
+    "images", "inspect", "layers", "history", "tree", "ls", "verify", "flatten", "find",
 ];
 
 /// Runs a command, which may have options behind it, on an archive; what it writes is thrown away.
@@ -26,6 +26,9 @@ fn run(command: &str, archive: &str) -> Ended {
     arguments.insert(1, archive);
     if ["flatten", "squash"].contains(&arguments[0]) {
         arguments.extend(["-o", "/dev/null"]);
+    }
+    if arguments[0] == "find" {
+        arguments.push("*");
     }
     measured::run(&arguments)
 }

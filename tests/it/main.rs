@@ -26,6 +26,7 @@ mod engines;
 mod examples;
 mod export;
 mod face;
+mod fates;
 mod faults;
 mod foreign;
 mod fuzz_corpus;

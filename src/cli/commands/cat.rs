@@ -2,14 +2,15 @@
 
 use std::ffi::OsString;
 
+use imgtar::base::escape;
 use imgtar::document::WantedPlatform;
 use imgtar::image::Selector;
 use imgtar::output::{WriteError, write_file};
-use imgtar::tree::{Body, Tree};
+use imgtar::tree::{Body, Fates, Inode, Tree};
 
 use super::ls::{find, shown};
 use super::{Context, Exit, Failure};
-use crate::cli::args::{ArchiveArg, OneImageArg};
+use crate::cli::args::{ArchiveArg, OneImageArg, bytes_of};
 use crate::cli::blocks;
 use crate::cli::output::is_closed;
 
@@ -20,7 +21,8 @@ use crate::cli::output::is_closed;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   imgtar cat app.tar etc/os-release
-  imgtar cat app.tar -i app:1.2 usr/bin/tool > tool")]
+  imgtar cat app.tar -i app:1.2 usr/bin/tool > tool
+  imgtar cat app.tar --layer 3 root/.netrc")]
 pub(crate) struct Args {
     #[command(flatten)]
     archive: ArchiveArg,
@@ -39,6 +41,13 @@ pub(crate) struct Args {
     /// [default: this machine's, if the image is for several]
     #[arg(long, value_name = "PLATFORM")]
     platform: Option<WantedPlatform>,
+
+    /// Print the files as this layer has them, also if later layers replaced or deleted them; 0 is the base
+    /// layer
+    ///
+    /// Symbolic links are not followed then, because they lead into the merged image.
+    #[arg(long, value_name = "N")]
+    layer: Option<usize>,
 }
 
 impl Args {
@@ -49,6 +58,13 @@ impl Args {
             platform: self.platform.clone(),
         };
         let image = loaded.pick_to_read(&arg, context)?;
+        if let Some(index) = self.layer {
+            super::ls::layer(image, index)?;
+            let fates = Fates::merge(image, &context.options())?;
+            let files = self.of_layer(index, &fates)?;
+            context.warn_of_image(&loaded, image);
+            return print(fates.tree(), files);
+        }
         let tree = Tree::merge(image, &context.options())?;
         // All paths are looked up before anything is printed, so that a mistake prints nothing.
         let mut files = Vec::with_capacity(self.paths.len());
@@ -69,17 +85,58 @@ impl Args {
             }
         }
         context.warn_of_image(&loaded, image);
-        let failed = |e| Failure::environment("cannot write to standard output", &e);
-        let mut stdout = blocks::stdout().map_err(failed)?;
-        for inode in files {
-            match write_file(&tree, inode, &mut stdout) {
-                Ok(()) => {}
-                Err(WriteError::Write(error)) if is_closed(&error) => {
-                    return Ok(Exit::Done);
-                }
-                Err(error) => return Err(error.into()),
-            }
-        }
-        Ok(Exit::Done)
+        print(&tree, files)
     }
+
+    /// The files that a layer has under the paths.
+    fn of_layer<'f>(&self, index: usize, fates: &'f Fates) -> Result<Vec<&'f Inode>, Failure> {
+        let of_path = |given: &OsString| {
+            let given = bytes_of(given);
+            let mut readings = escape::readings(&given);
+            let found = readings.find_map(|path| {
+                let numbers = fates.of_path(&path).into_iter();
+                let records = numbers.filter_map(|number| fates.get(number));
+                // Of several entries with one path the last counts.
+                records
+                    .filter(|record| record.is_entry && record.layer as usize == index)
+                    .last()
+            });
+            let shown = shown(&given);
+            let Some(record) = found else {
+                return Err(
+                    Failure::input(format!("layer {index} has no entry `{shown}`"))
+                        .hint("`imgtar find ARCHIVE PATTERN` shows which layers have one"),
+                );
+            };
+            let inode = fates.tree().inode(record.inode);
+            match inode.body {
+                Body::File { .. } => Ok(inode),
+                Body::Directory => Err(Failure::input(format!("`{shown}` is a directory")).hint(
+                    format!("`imgtar ls --layer {index}` lists what the layer has in it"),
+                )),
+                _ => Err(
+                    Failure::input(format!("`{shown}` is not a regular file")).hint(format!(
+                        "`imgtar ls --long --layer {index}` shows what it is"
+                    )),
+                ),
+            }
+        };
+        self.paths.iter().map(of_path).collect()
+    }
+}
+
+/// Prints files.
+fn print<'f>(tree: &Tree, files: impl IntoIterator<Item = &'f Inode>) -> Result<Exit, Failure> {
+    let failed = |e| Failure::environment("cannot write to standard output", &e);
+    let mut stdout = blocks::stdout().map_err(failed)?;
+    for inode in files {
+        match write_file(tree, inode, &mut stdout) {
+            Ok(()) => {}
+            Err(WriteError::Write(error)) if is_closed(&error) => {
+                return Ok(Exit::Done);
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(Exit::Done)
 }

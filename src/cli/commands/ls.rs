@@ -1,6 +1,7 @@
 //! `ls`: the files of the merged tree, or the entries of one layer.
 
 use std::borrow::Cow;
+use std::cell::Cell;
 use std::ffi::OsString;
 use std::ops::ControlFlow;
 
@@ -11,7 +12,7 @@ use imgtar::document::WantedPlatform;
 use imgtar::image::{Image, Layer, Selector};
 use imgtar::layer::LayerError;
 use imgtar::report::{LayerListing, Listing, ListingPlace, Ls, LsEntry, See, TreeListing};
-use imgtar::tree::{NodeId, Tree};
+use imgtar::tree::{LayerPath, NodeId, Tree};
 
 use super::{Context, Exit, Failure, Loaded};
 use crate::cli::args::{ArchiveArg, JsonArg, OneImageArg, bytes_of};
@@ -67,8 +68,8 @@ pub(crate) struct Args {
     #[arg(long, value_name = "KEY")]
     sort: Option<Sort>,
 
-    /// Show one layer as it is stored, including whiteouts; 0 is the base layer
-    #[arg(long, value_name = "N", conflicts_with = "paths")]
+    /// Show one layer as it is stored, including whiteouts and what later layers hide; 0 is the base layer
+    #[arg(long, value_name = "N")]
     layer: Option<usize>,
 }
 
@@ -95,14 +96,20 @@ impl Args {
     }
 
     fn one_layer(&self, layer: &Layer, loaded: &Loaded, context: &Context) -> Result<(), Failure> {
-        let listing = LayerListing(layer);
+        let paths = self.paths.iter().map(Wanted::new);
+        let listing = Below {
+            all: LayerListing(layer),
+            paths: paths.collect(),
+        };
         if self.sort.is_some() {
-            let sorted = Sorted::of(layer, &context.limits)?;
+            let sorted = Sorted::of(layer, &listing, &context.limits)?;
+            listing.require_all()?;
             context.warn_of_problems(loaded);
             return self.print(&sorted, context);
         }
         // Nothing is printed of a layer that has damage further on.
         listing.each(&mut |_, _| ControlFlow::Continue(()))?;
+        listing.require_all()?;
         context.warn_of_problems(loaded);
         self.print(&listing, context)
     }
@@ -206,7 +213,8 @@ pub(super) fn shown(given: &[u8]) -> Cow<'_, str> {
     }
 }
 
-fn layer(image: &Image, index: usize) -> Result<&Layer, Failure> {
+/// A layer by its index.
+pub(super) fn layer(image: &Image, index: usize) -> Result<&Layer, Failure> {
     image.layers.get(index).ok_or_else(|| {
         let count = image.layers.len();
         Failure::input(format!(
@@ -216,15 +224,80 @@ fn layer(image: &Image, index: usize) -> Result<&Layer, Failure> {
     })
 }
 
+/// The entries of one layer that some paths lead to, and what is below them; all if there are no paths.
+struct Below<'l> {
+    all: LayerListing<'l>,
+    paths: Vec<Wanted>,
+}
+
+/// A path of one layer, and whether an entry was found for it.
+struct Wanted {
+    given: Vec<u8>,
+    /// What it may mean: itself, or what `ls` would print so.
+    readings: Vec<Vec<u8>>,
+    found: Cell<bool>,
+}
+
+impl Wanted {
+    fn new(given: &OsString) -> Self {
+        let given = bytes_of(given);
+        let plain = |path: Cow<'_, [u8]>| LayerPath::new(&path).components().join(&b'/');
+        Self {
+            readings: escape::readings(&given).map(plain).collect(),
+            given,
+            found: Cell::new(false),
+        }
+    }
+
+    fn has(&self, path: &[u8]) -> bool {
+        let is_below = |wanted: &Vec<u8>| {
+            let rest = path.strip_prefix(wanted.as_slice());
+            rest.is_some_and(|rest| wanted.is_empty() || rest.is_empty() || rest[0] == b'/')
+        };
+        let has = self.readings.iter().any(is_below);
+        self.found.set(self.found.get() || has);
+        has
+    }
+}
+
+impl Below<'_> {
+    /// Refuses paths for which nothing was found when the entries were gone through.
+    fn require_all(&self) -> Result<(), Failure> {
+        let Some(path) = self.paths.iter().find(|path| !path.found.get()) else {
+            return Ok(());
+        };
+        let (index, shown) = (self.all.0.index, shown(&path.given));
+        Err(
+            Failure::input(format!("layer {index} has no entry `{shown}`"))
+                .hint("`imgtar find ARCHIVE PATTERN` shows which layers have one"),
+        )
+    }
+}
+
+impl Listing for Below<'_> {
+    fn each(&self, see: See<'_>) -> Result<(), LayerError> {
+        self.all.each(&mut |entry, place| {
+            let path = LayerPath::new(&entry.path.0).components().join(&b'/');
+            // Every path has to hear of every entry.
+            let wanted = self.paths.iter().filter(|wanted| wanted.has(&path)).count();
+            if self.paths.is_empty() || wanted > 0 {
+                see(entry, place)
+            } else {
+                ControlFlow::Continue(())
+            }
+        })
+    }
+}
+
 /// The entries of a layer, the largest first. They have to be in memory for that, so they are counted.
 struct Sorted(Vec<LsEntry>);
 
 impl Sorted {
-    fn of(layer: &Layer, limits: &Limits) -> Result<Self, Failure> {
+    fn of(layer: &Layer, listing: &dyn Listing, limits: &Limits) -> Result<Self, Failure> {
         let mut entries = Vec::new();
         let mut text = 0;
         let mut exceeded = None;
-        LayerListing(layer).each(&mut |entry, _| {
+        listing.each(&mut |entry, _| {
             text += entry.path.0.len() + entry.target.as_ref().map_or(0, |target| target.0.len());
             let within = limits.check_count(Limit::RepeatedText, text);
             let within =

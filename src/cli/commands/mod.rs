@@ -1,8 +1,10 @@
 //! One file a command: its arguments and what it does with them.
 
+pub(super) mod blame;
 pub(super) mod cat;
 pub(super) mod commit;
 pub(super) mod completions;
+pub(super) mod find;
 pub(super) mod flatten;
 pub(super) mod history;
 pub(super) mod images;

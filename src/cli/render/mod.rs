@@ -1,8 +1,10 @@
 //! Reports as text, one file for each form. All of it is written as it is made.
 
 mod audit;
+mod blame;
 mod columns;
 pub(crate) mod docker29;
+mod find;
 mod inspect;
 mod json;
 mod layers;
@@ -12,7 +14,9 @@ mod problems;
 mod tree;
 mod verify;
 
+pub(crate) use blame::blame;
 pub(crate) use columns::{Row, table};
+pub(crate) use find::FindRows;
 pub(crate) use inspect::inspect;
 pub(crate) use json::{json, verbatim_json};
 pub(crate) use layers::{Form, LayerColumns, layers};

@@ -1,0 +1,175 @@
+//! `find`: entries of all layers.
+
+use imgtar::document::WantedPlatform;
+use imgtar::image::Selector;
+use imgtar::report::{FileType, Find, FindQuery, FindState, PathPattern, SizeBound, units};
+use imgtar::tree::Fates;
+
+use super::{Context, Exit, Failure};
+use crate::cli::args::{ArchiveArg, JsonArg, OneImageArg};
+use crate::cli::error::note;
+use crate::cli::render;
+
+/// Find entries in all layers, those that later layers replaced or deleted included
+///
+/// Prints one row for each entry whose path matches one of the patterns: the layer, what became of the
+/// entry, its size and its path. Deleted files still ship with the image: `cat --layer N` prints them.
+/// Reads headers only. Exits with 1 if nothing matches.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  imgtar find app.tar '*.pem' '*.key'
+  imgtar find app.tar '/etc/**/*.conf' --layer 3
+  imgtar find app.tar '*' --deleted --size +10MB
+  imgtar find app.tar --regex '(^|/)\\.git/'
+
+A pattern without a slash is compared with the last name of a path, one with a slash with the whole
+path. * and ? do not match a slash, ** does.")]
+pub(crate) struct Args {
+    #[command(flatten)]
+    archive: ArchiveArg,
+
+    /// What paths have to match: globs, or regular expressions with --regex
+    #[arg(value_name = "PATTERN", required = true)]
+    patterns: Vec<String>,
+
+    /// Which image: a reference, an image ID of either kind or a prefix of one, or @N for the Nth from 0
+    #[arg(short, long, value_name = "IMAGE", value_parser = clap::value_parser!(Selector))]
+    image: Option<Selector>,
+
+    /// Which platform: os/architecture or architecture, such as linux/arm64, arm64 or arm/v7
+    /// [default: this machine's, if the image is for several]
+    #[arg(long, value_name = "PLATFORM")]
+    platform: Option<WantedPlatform>,
+
+    #[command(flatten)]
+    json: JsonArg,
+
+    /// Read the patterns as regular expressions, which match anywhere in a path
+    #[arg(long)]
+    regex: bool,
+
+    /// Find only these types: file, dir, symlink, hardlink, char, block, fifo, or their first letters
+    #[arg(
+        long = "type",
+        value_name = "TYPES",
+        value_delimiter = ',',
+        value_parser = file_type
+    )]
+    types: Vec<FileType>,
+
+    /// Find only files of a size: +10MB for more, -4KiB for less, 1000 for exactly so many bytes
+    #[arg(long, value_name = "SIZE", allow_hyphen_values = true, value_parser = clap::value_parser!(SizeBound))]
+    size: Option<SizeBound>,
+
+    /// Find only entries of one layer; 0 is the base layer
+    #[arg(long, value_name = "N")]
+    layer: Option<usize>,
+
+    /// Find only what a later layer deleted
+    #[arg(long)]
+    deleted: bool,
+}
+
+/// Reads a type by its name or the letter that `find -type` has for it.
+fn file_type(text: &str) -> Result<FileType, String> {
+    Ok(match text {
+        "file" | "f" => FileType::File,
+        "dir" | "d" => FileType::Dir,
+        "symlink" | "l" | "s" => FileType::Symlink,
+        "hardlink" | "h" => FileType::Hardlink,
+        "char" | "c" => FileType::Char,
+        "block" | "b" => FileType::Block,
+        "fifo" | "p" => FileType::Fifo,
+        _ => {
+            return Err(
+                "the types are file, dir, symlink, hardlink, char, block and fifo".to_owned(),
+            );
+        }
+    })
+}
+
+impl Args {
+    pub(crate) fn run(&self, context: &Context) -> Result<Exit, Failure> {
+        let query = self.query()?;
+        let loaded = context.load(&self.archive)?;
+        let arg = OneImageArg {
+            image: self.image.clone(),
+            platform: self.platform.clone(),
+        };
+        let image = loaded.pick_to_read(&arg, context)?;
+        if let Some(index) = self.layer {
+            super::ls::layer(image, index)?;
+        }
+        let fates = Fates::merge_names(image, &context.options())?;
+        let found = Find::new(&fates, &query);
+        context.warn_of_image(&loaded, image);
+        let (mut all, mut hidden) = (0_usize, 0_usize);
+        let layers = image.layers.len();
+        context.output.answer(|out| {
+            if self.json.json {
+                all = found.entries().take(1).count();
+                return render::json(out, &found);
+            }
+            let mut rows = render::FindRows::new(out, layers);
+            for entry in found.entries() {
+                all += 1;
+                // A directory that a later layer lists again keeps what is in it.
+                let is_lost = entry.state != FindState::Live && entry.kind != FileType::Dir;
+                hidden += usize::from(is_lost);
+                rows.row(&entry)?;
+            }
+            Ok(())
+        })?;
+        if all == 0 {
+            let what = if self.patterns.len() == 1 {
+                format!("no entry of any layer matches `{}`", self.patterns[0])
+            } else {
+                "no entry of any layer matches any of the patterns".to_owned()
+            };
+            note(context.output, &what);
+            return Ok(Exit::No);
+        }
+        if hidden > 0 {
+            let path = loaded.archive.path();
+            let hidden = units::count(
+                hidden,
+                "of these entries is hidden by a later layer",
+                "of these entries are hidden by later layers",
+            );
+            let message =
+                format!("{hidden}; `imgtar cat --layer N {path} PATH` prints such a file");
+            note(context.output, &message);
+        }
+        Ok(Exit::Done)
+    }
+
+    fn query(&self) -> Result<FindQuery, Failure> {
+        let read = |text: &String| {
+            let pattern = if self.regex {
+                PathPattern::regex(text)
+            } else {
+                PathPattern::glob(text)
+            };
+            pattern.map_err(|error| {
+                let kind = if self.regex {
+                    "a regular expression"
+                } else {
+                    "a glob"
+                };
+                let failure = Failure::usage(format!("`{text}` is not {kind}: {error}"));
+                if self.regex {
+                    failure.hint("without --regex patterns are globs, such as '*.pem'")
+                } else {
+                    failure.hint("a backslash before a special character takes it as it is; --regex reads regular expressions")
+                }
+            })
+        };
+        Ok(FindQuery {
+            patterns: self.patterns.iter().map(read).collect::<Result<_, _>>()?,
+            types: self.types.clone(),
+            size: self.size,
+            layer: self.layer,
+            deleted: self.deleted,
+        })
+    }
+}
