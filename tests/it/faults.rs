@@ -610,5 +610,11 @@ fn one_thread_does_what_many_would() {
         let many = alone.path("many");
         imgtar(&["flatten", &archive, "-f", "-o", &many, "-j", "100000"]).succeeds();
         assert_eq!(fs::read(&many).expect("the flat tar"), flattened);
+        for format in ["gzip", "zstd", "xz", "bzip2"] {
+            let args = ["flatten", &archive, "--compress", format];
+            let compressed = alone.run(&args).stdout;
+            assert!(!compressed.is_empty(), "{format}");
+            assert_eq!(imgtar(&args).exits(0).stdout, compressed, "{format}");
+        }
     }
 }
