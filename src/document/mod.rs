@@ -16,6 +16,7 @@ pub(crate) mod json;
 mod json_object;
 pub(crate) mod media_type;
 mod platform;
+mod unset;
 pub(crate) mod v1;
 
 pub use config::{Config, Created, Health, HistoryEntry, RootFs, RunConfig};
@@ -28,4 +29,5 @@ pub(crate) use json::count_values;
 pub use json::{JsonEncoding, JsonError};
 pub use media_type::MediaType;
 pub use platform::{Fit, Platform, PlatformError, WantedPlatform};
+pub use unset::{Unset, UnsetError};
 pub(crate) use v1::is_v1_json;
