@@ -4,7 +4,8 @@
 use clap::{Args, ValueEnum};
 use imgtar::image::{Name, Reference};
 use imgtar::output::{
-    ArchiveLayout, ArchiveOptions, OutputImage, WriteError, write_archive, write_archive_to_file,
+    ArchiveGraph, ArchiveLayout, ArchiveOptions, OutputImage, WriteError, WrittenArchive,
+    write_archive, write_archive_to_file, write_graph, write_graph_to_file,
 };
 use jiff::Timestamp;
 
@@ -132,6 +133,46 @@ pub(crate) fn asked_time(created: Option<Timestamp>) -> Result<Option<Timestamp>
     }
 }
 
+/// Where an archive goes whose layout the command settles, and how the answer is given.
+#[derive(Debug, Args)]
+pub(crate) struct CarryOutputArg {
+    #[command(flatten)]
+    output: OutputArg,
+
+    #[command(flatten)]
+    json: super::args::JsonArg,
+}
+
+impl CarryOutputArg {
+    /// Whether the answer is JSON.
+    pub(crate) fn json(&self) -> bool {
+        self.json.json
+    }
+
+    /// Opens the destination, before any work is done that it could make useless.
+    pub(crate) fn open(
+        &self,
+        layout: ArchiveLayout,
+        files: &Files,
+    ) -> Result<ArchiveDestination, Failure> {
+        if self.json.json && self.output.is_stdout() {
+            return Err(Failure::usage(
+                "the archive and the JSON document cannot both go to standard output",
+            )
+            .hint("name a file for the archive with -o FILE"));
+        }
+        Ok(ArchiveDestination {
+            destination: self.output.open(files)?,
+            layout,
+        })
+    }
+
+    /// The path of the output, for people.
+    pub(crate) fn path(&self) -> String {
+        self.output.shown()
+    }
+}
+
 /// An open destination for an archive.
 #[derive(Debug)]
 pub(crate) struct ArchiveDestination {
@@ -156,6 +197,36 @@ impl ArchiveDestination {
             destination,
             layout: layout.into(),
         }
+    }
+
+    /// Writes a graph and puts the archive in its place; `None` if the reader of a pipe has closed it. The
+    /// second answer is whether it went to standard output.
+    pub(crate) fn write_graph(
+        mut self,
+        graph: &ArchiveGraph<'_>,
+        context: &Context,
+    ) -> Result<Option<(WrittenArchive, bool)>, Failure> {
+        let options = ArchiveOptions {
+            layout: self.layout,
+            verify: true,
+            jobs: context.jobs,
+        };
+        let progress = &context.progress;
+        let written = match self.destination.file() {
+            Some(file) => write_graph_to_file(graph, file, options, progress),
+            None => write_graph(graph, &mut self.destination, options, progress),
+        };
+        let written = match written {
+            Ok(written) => written,
+            Err(WriteError::Write(error)) if is_closed(&error) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        for warning in &written.warnings {
+            warn(context.output, &warning.to_string());
+        }
+        let to_stdout = self.destination.is_stdout();
+        self.destination.finish()?;
+        Ok(Some((written, to_stdout)))
     }
 
     /// Writes the archive, puts it in its place and prints the image IDs: on standard output, or on

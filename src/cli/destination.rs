@@ -70,6 +70,12 @@ impl OutputArg {
         self.force
     }
 
+    /// The output's path, `-` for standard output.
+    pub(crate) fn shown(&self) -> String {
+        let path = self.output.as_ref();
+        path.map_or_else(|| "-".to_owned(), |path| path.display().to_string())
+    }
+
     /// Whether the output goes to standard output.
     pub(crate) fn is_stdout(&self) -> bool {
         self.output

@@ -4,6 +4,7 @@ mod advice;
 mod archive_output;
 mod args;
 mod blocks;
+mod carried;
 mod checksum_file;
 mod commands;
 mod compress;
@@ -25,8 +26,8 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 use args::Global;
 use commands::{
-    Context, blame, cat, commit, completions, find, flatten, history, images, import, inspect,
-    layers, ls, man, rebuild, squash, tree, verify,
+    Context, blame, cat, commit, completions, convert, find, flatten, history, images, import,
+    inspect, layers, ls, man, merge, rebuild, select, squash, tree, verify,
 };
 use error::Failure;
 use exit::Exit;
@@ -79,6 +80,9 @@ enum Command {
     Import(import::Args),
     Commit(commit::Args),
     Squash(squash::Args),
+    Convert(convert::Args),
+    Select(select::Args),
+    Merge(merge::Args),
     Completions(completions::Args),
     Man(man::Args),
 }
@@ -101,6 +105,9 @@ impl Command {
             Self::Import(args) => args.run(context),
             Self::Commit(args) => args.run(context),
             Self::Squash(args) => args.run(context),
+            Self::Convert(args) => args.run(context),
+            Self::Select(args) => args.run(context),
+            Self::Merge(args) => args.run(context),
             Self::Completions(args) => args.run(context),
             Self::Man(args) => args.run(context),
         }

@@ -12,6 +12,7 @@ pub(crate) mod go_json;
 mod go_scan;
 mod go_time;
 mod history;
+pub(crate) mod index_text;
 pub(crate) mod json;
 mod json_object;
 pub(crate) mod media_type;

@@ -28,14 +28,15 @@ mod upgrade;
 pub use containerd::{ContainerdBasis, ContainerdName};
 pub(crate) use containerd::{MadeManifest, oci_layout_version};
 pub(crate) use docker::check_manifest_json;
-pub(crate) use load::blob_digest_in_name;
 pub use load::{LoadError, Unreadable};
+pub(crate) use load::{blob_digest_in_name, names_of};
 pub use model::{
     Absent, Artifact, ArtifactBlob, ConfigBlob, Identity, Image, ImageSet, Layer, LayerSource,
     Manifest,
 };
 pub(crate) use model::{Leads, Listed, RefusedTag, TagFault};
 pub use reference::{Name, Reference, ReferenceError, is_tag};
+pub(crate) use select::candidates;
 pub use select::{Picked, SelectError, Selector, Unasked};
 pub use upgrade::UpgradedIds;
 pub(crate) use upgrade::Upgrader;

@@ -295,6 +295,39 @@ impl ImageSet {
         Ok((picked.images[0], picked.by_host_from))
     }
 
+    /// All images that `selector` and `platform` fit, of several platforms those too; at least one image.
+    ///
+    /// # Errors
+    ///
+    /// [`SelectError`] if nothing fits, or if an ID prefix fits several images that have nothing in common.
+    pub fn pick_all(
+        &self,
+        selector: Option<&Selector>,
+        platform: Option<&WantedPlatform>,
+    ) -> Result<Vec<&Image>, SelectError> {
+        let fitting = self.fitting(selector, None)?;
+        let index = |image: &Image| image.manifest.as_ref().and_then(|m| m.index.clone());
+        if let (Some(selector @ Selector::Called(text)), [first, rest @ ..]) =
+            (selector, &fitting[..])
+        {
+            let is_named = || fitting.iter().any(|image| is_name_of(image, text));
+            let is_one = |image: &&&Image| {
+                image.identity == first.identity
+                    || index(image).is_some() && index(image) == index(first)
+            };
+            if !is_named() && rest.iter().filter(is_one).count() < rest.len() {
+                return Err(SelectError::Ambiguous {
+                    wanted: selector.to_string(),
+                    candidates: fitting_candidates(self, &fitting, selector),
+                });
+            }
+        }
+        match platform {
+            None => Ok(fitting),
+            Some(_) => self.fitting(selector, platform),
+        }
+    }
+
     /// Whatever `selector` and `platform` fit; at least one image.
     fn fitting(
         &self,
@@ -416,7 +449,8 @@ fn fitting_candidates(set: &ImageSet, images: &[&Image], selector: &Selector) ->
     candidates
 }
 
-fn candidates<'i>(images: impl IntoIterator<Item = &'i Image>) -> Vec<String> {
+/// Images for people, one a line.
+pub(crate) fn candidates<'i>(images: impl IntoIterator<Item = &'i Image>) -> Vec<String> {
     images
         .into_iter()
         .map(|image| {

@@ -9,6 +9,7 @@ mod delta;
 mod entries;
 mod error;
 mod flatten;
+mod graph;
 mod header;
 mod import;
 mod layout;
@@ -21,11 +22,12 @@ pub use commit::{CommitOptions, Committed, commit};
 pub use delta::DeltaLayer;
 pub use error::WriteError;
 pub use flatten::{FlattenOptions, Flattened, MergedImage, flatten, flatten_to_file, write_file};
+pub use graph::{ArchiveGraph, GraphChange, Wish};
 pub use header::{HeaderFields, encode_header};
 pub use import::{IMPORT_MESSAGE, ImportOptions, Imported, import};
 pub use layout::{
     ArchiveLayout, ArchiveOptions, ArchiveWarning, OutputImage, OutputLayer, WrittenArchive,
-    WrittenImage, write_archive, write_archive_to_file,
+    WrittenImage, write_archive, write_archive_to_file, write_graph, write_graph_to_file,
 };
 pub use squash::{SquashOptions, Squashed, squash};
 pub use tar::TarWriter;

@@ -24,6 +24,7 @@ mod tree;
 pub mod units;
 mod verdict;
 mod verify;
+mod written;
 
 pub use audit::{AuditRow, ImageAudit};
 pub use blame::{Blame, BlameAction, BlamePath, BlameStep};
@@ -45,3 +46,4 @@ pub use verify::{
     ProblemRow, Verify, VerifyArchive, VerifyArtifact, VerifyBlob, VerifyFate, VerifyImage,
     VerifyLayer, VerifyLoader,
 };
+pub use written::{Written, WrittenFacts, WrittenHead};

@@ -22,7 +22,7 @@ const FLOW: [(&str, &[&str]); 13] = [
     (
         "output",
         &[
-            "base", "source", "tar", "document", "image", "layer", "tree",
+            "base", "source", "tar", "archive", "document", "image", "layer", "tree",
         ],
     ),
     (

@@ -490,7 +490,8 @@ pub(super) fn blob_member(digest: &Digest) -> Vec<u8> {
     member
 }
 
-fn names_of(descriptor: &Descriptor) -> Vec<Name> {
+/// What an entry of `index.json` is called by its annotations.
+pub(crate) fn names_of(descriptor: &Descriptor) -> Vec<Name> {
     if let Some(text) = descriptor.annotation(IMAGE_NAME) {
         return vec![
             text.parse()

@@ -17,6 +17,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, OnceLock};
 
 use documents::ReadConfig;
+pub(crate) use index::names_of;
 pub(super) use lint::unknown_keys;
 pub(crate) use names::blob_digest_in_name;
 use names::digest_in_name;

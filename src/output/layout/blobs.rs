@@ -11,6 +11,7 @@ use crate::layer::digest::{
 use crate::layer::{LayerError, LayerTar, OpenLayers, ToSpool};
 use crate::output::WriteError;
 use crate::output::error::spool;
+use crate::output::graph::GraphArtifact;
 use crate::source::{ByPlace, Compression, Slice};
 
 /// A layer whose blob has a name.
@@ -207,6 +208,23 @@ pub(super) fn claims<'c>(images: &[OutputImage], layers: &'c [Vec<NamedLayer>]) 
         }
     }
     claims
+}
+
+/// What is claimed of the blobs of an artifact.
+pub(super) fn claim_artifact<'c>(artifact: &'c GraphArtifact, claims: &mut Claims<'c>) {
+    for (number, (digest, bytes)) in artifact.blobs.iter().enumerate() {
+        let claim = Claim {
+            name: LayerName {
+                image: Some(format!("the {} {}", artifact.kind, artifact.digest)),
+                layer: number,
+            },
+            bytes,
+            compression: Compression::None,
+            diff_id: digest,
+            stored: None,
+        };
+        claims.add(claim, None);
+    }
 }
 
 impl OutputImage {

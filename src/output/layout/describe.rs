@@ -6,12 +6,14 @@ use serde::Serialize;
 
 use super::blobs::NamedLayer;
 use super::image::OutputImage;
-use crate::base::digest::{BlobDigest, DiffId, Digest, ImageId};
-use crate::document::Config;
+use crate::base::digest::{DiffId, Digest, ImageId};
 use crate::document::descriptor::{IMAGE_NAME, REF_NAME};
 use crate::document::go_json::encode;
+use crate::document::index_text::annotated;
 use crate::document::media_type::{OCI_CONFIG, OCI_INDEX, OCI_MANIFEST};
+use crate::document::{Config, JsonError};
 use crate::image::{Name, Reference};
+use crate::output::graph::KeptManifest;
 
 /// The member that says which version of the OCI image layout it is, and its bytes as Docker and
 /// skopeo write them, with a space.
@@ -26,34 +28,43 @@ pub(super) struct Described<'i> {
     pub(super) layers: &'i [NamedLayer],
     /// The references that have a tag, each once and without a digest.
     pub(super) tags: Vec<Reference>,
-    /// Bare words.
-    pub(super) words: Vec<&'i str>,
+    /// Its manifest as it was, if it still describes the image.
+    pub(super) manifest: Option<&'i KeptManifest>,
 }
 
 impl<'i> Described<'i> {
-    pub(super) fn new(image: &'i OutputImage, view: Config, layers: &'i [NamedLayer]) -> Self {
-        let mut tags: Vec<Reference> = Vec::new();
-        let mut known: HashSet<Reference> = HashSet::new();
-        let mut words = Vec::new();
-        for name in &image.names {
-            match name {
-                Name::Reference(reference) => {
-                    let tag = reference.clone().or_latest().without_digest();
-                    if tag.tag().is_some() && known.insert(tag.clone()) {
-                        tags.push(tag);
-                    }
-                }
-                Name::Bare(word) => words.push(word.as_str()),
-            }
-        }
+    /// `names` are those that readers of `manifest.json` get it by.
+    pub(super) fn new(
+        image: &'i OutputImage,
+        names: &'i [Name],
+        kept: Option<&'i KeptManifest>,
+        view: Config,
+        layers: &'i [NamedLayer],
+    ) -> Self {
+        let (tags, _) = tags_and_words(names);
+        let id = image.id();
+        let stored = layers.iter().map(|layer| layer.digest.digest());
         Self {
             image,
-            id: image.id(),
             view,
             layers,
             tags,
-            words,
+            manifest: kept.filter(|kept| kept.describes(id.digest(), stored)),
+            id,
         }
+    }
+
+    /// The bytes of its manifest: as they were, or made.
+    pub(super) fn manifest_bytes(&self) -> Vec<u8> {
+        match self.manifest {
+            Some(kept) => kept.bytes.clone(),
+            None => oci_manifest(self),
+        }
+    }
+
+    /// What its manifest is.
+    pub(super) fn manifest_type(&self) -> &str {
+        self.manifest.map_or(OCI_MANIFEST, |kept| &kept.media_type)
     }
 
     /// The time of its files, in seconds since 1970: when it was created, or 0.
@@ -61,6 +72,25 @@ impl<'i> Described<'i> {
         let created = self.view.created.as_ref();
         created.map_or(0, |created| created.timestamp().as_second().max(0))
     }
+}
+
+/// The names that have a tag, each once and without a digest, and the bare words.
+pub(super) fn tags_and_words(names: &[Name]) -> (Vec<Reference>, Vec<&str>) {
+    let mut tags: Vec<Reference> = Vec::new();
+    let mut known: HashSet<Reference> = HashSet::new();
+    let mut words = Vec::new();
+    for name in names {
+        match name {
+            Name::Reference(reference) => {
+                let tag = reference.clone().or_latest().without_digest();
+                if tag.tag().is_some() && known.insert(tag.clone()) {
+                    tags.push(tag);
+                }
+            }
+            Name::Bare(word) => words.push(word.as_str()),
+        }
+    }
+    (tags, words)
 }
 
 #[derive(Serialize)]
@@ -89,7 +119,7 @@ impl<'d> Descriptor<'d> {
 }
 
 /// The OCI manifest of an image.
-pub(super) fn oci_manifest(image: &Described<'_>) -> Vec<u8> {
+fn oci_manifest(image: &Described<'_>) -> Vec<u8> {
     #[derive(Serialize)]
     #[serde(rename_all = "camelCase")]
     struct Manifest<'d> {
@@ -119,22 +149,23 @@ pub(super) enum RefName {
     Whole,
 }
 
-/// `index.json`: a descriptor for each name; one without a name for an image that has none.
-pub(super) fn index(
-    images: &[Described<'_>],
-    manifests: &[(BlobDigest, u64)],
-    ref_name: RefName,
-) -> Vec<u8> {
-    #[derive(Serialize)]
-    #[serde(rename_all = "camelCase")]
-    struct Index<'d> {
-        schema_version: u8,
-        media_type: &'d str,
-        manifests: Vec<Descriptor<'d>>,
-    }
+/// What `index.json` lists.
+#[derive(Debug)]
+pub(super) struct IndexItem<'i> {
+    pub(super) names: &'i [Name],
+    pub(super) media_type: &'i str,
+    pub(super) digest: Digest,
+    pub(super) size: u64,
+    /// The text of its descriptor without its names, if there was one, whose other fields stay.
+    pub(super) descriptor: Option<String>,
+}
+
+/// `index.json`: a descriptor for each name; one without a name for what has none.
+pub(super) fn index(items: &[IndexItem<'_>], ref_name: RefName) -> Result<Vec<u8>, JsonError> {
     let mut descriptors = Vec::new();
-    for (image, (digest, size)) in images.iter().zip(manifests) {
-        let tags = image.tags.iter().map(|tag| {
+    for item in items {
+        let (tags, words) = tags_and_words(item.names);
+        let tags = tags.iter().map(|tag| {
             let name = format!(
                 "{}/{}:{}",
                 tag.domain(),
@@ -148,24 +179,29 @@ pub(super) fn index(
             BTreeMap::from([(IMAGE_NAME, name), (REF_NAME, short)])
         });
         // Docker's own description has no room for bare words, and the two have to agree.
-        let words = image.words.iter().filter(|_| ref_name == RefName::Whole);
+        let words = words.iter().filter(|_| ref_name == RefName::Whole);
         let words = words.map(|&word| BTreeMap::from([(REF_NAME, word.to_owned())]));
         let mut all: Vec<_> = tags.chain(words).collect();
         if all.is_empty() {
             all.push(BTreeMap::new());
         }
         for annotations in all {
-            descriptors.push(Descriptor {
-                annotations,
-                ..Descriptor::new(OCI_MANIFEST, digest.digest(), *size)
+            descriptors.push(match &item.descriptor {
+                Some(text) => annotated(text, &[IMAGE_NAME, REF_NAME], &annotations)?,
+                None => {
+                    let descriptor = Descriptor {
+                        annotations,
+                        ..Descriptor::new(item.media_type, &item.digest, item.size)
+                    };
+                    String::from_utf8_lossy(&encode(&descriptor)).into_owned()
+                }
             });
         }
     }
-    encode(&Index {
-        schema_version: 2,
-        media_type: OCI_INDEX,
-        manifests: descriptors,
-    })
+    let listed = descriptors.join(",");
+    let text =
+        format!("{{\"schemaVersion\":2,\"mediaType\":\"{OCI_INDEX}\",\"manifests\":[{listed}]}}");
+    Ok(text.into_bytes())
 }
 
 /// Docker's own descriptor, whose fields have another order than OCI's.
@@ -192,7 +228,7 @@ struct ManifestItem<'d> {
 
 /// `manifest.json`. `paths` are those of the config and of the layers of each image.
 pub(super) fn manifest_json(
-    images: &[Described<'_>],
+    images: &[&Described<'_>],
     paths: Vec<(String, Vec<String>)>,
     layer_sources: bool,
 ) -> Vec<u8> {
@@ -227,7 +263,7 @@ pub(super) fn manifest_json(
 
 /// `repositories`: for each tag what names its top layer; `None` without tags, as Docker then has no
 /// such file.
-pub(super) fn repositories(images: &[Described<'_>], tops: &[Option<String>]) -> Option<Vec<u8>> {
+pub(super) fn repositories(images: &[&Described<'_>], tops: &[Option<String>]) -> Option<Vec<u8>> {
     let mut repositories: BTreeMap<String, BTreeMap<&str, &str>> = BTreeMap::new();
     for (image, top) in images.iter().zip(tops) {
         let Some(top) = top else { continue };

@@ -3,11 +3,12 @@
 use std::collections::HashMap;
 
 use super::blobs::NamedLayer;
-use super::describe::{Described, RefName, index, manifest_json, repositories};
+use super::describe::{Described, RefName, manifest_json, repositories};
+use super::listing::Listing;
 use super::members::ArchiveMembers;
 use super::oci;
 use super::v1::v1_images;
-use crate::base::digest::{Algorithm, BlobDigest, ContainerdId, DiffId, Digest};
+use crate::base::digest::{Algorithm, ContainerdId, DiffId, Digest};
 use crate::image::MadeManifest;
 use crate::output::WriteError;
 
@@ -15,15 +16,18 @@ use crate::output::WriteError;
 /// `manifest.json` and `repositories`, and a v1 image for each layer, which nothing refers to.
 ///
 /// Where Docker 25 to 28 leave the time of the clock (`index.json`, `blobs/sha256/`), it is 0 here, as
-/// it is from 29 on.
+/// it is from 29 on. `named` are the images of `manifest.json`.
 pub(super) fn current(
     images: &[Described<'_>],
-) -> Result<(ArchiveMembers, Vec<BlobDigest>), WriteError> {
+    named: &[usize],
+    listing: &Listing<'_>,
+) -> Result<ArchiveMembers, WriteError> {
     let mut members = ArchiveMembers::default();
-    let manifests = oci::blobs(&mut members, images, Described::mtime);
-    let mut paths = Vec::with_capacity(images.len());
-    let mut tops = Vec::with_capacity(images.len());
-    for image in images {
+    oci::blobs(&mut members, images, listing, Described::mtime);
+    let named: Vec<&Described<'_>> = named.iter().map(|&at| &images[at]).collect();
+    let mut paths = Vec::with_capacity(named.len());
+    let mut tops = Vec::with_capacity(named.len());
+    for image in &named {
         for v1 in v1_images(image.image, image.layers)? {
             let path = Digest::sha256_of(&v1.json).blob_path();
             members.bytes(&path, v1.json, image.mtime());
@@ -36,17 +40,17 @@ pub(super) fn current(
         let top = image.layers.last();
         tops.push(top.map(|layer| layer.diff_id.digest().encoded().to_owned()));
     }
-    members.bytes("manifest.json", manifest_json(images, paths, true), 0);
-    members.bytes("index.json", index(images, &manifests, RefName::Tag), 0);
-    if let Some(repositories) = repositories(images, &tops) {
+    members.bytes("manifest.json", manifest_json(&named, paths, true), 0);
+    members.bytes("index.json", listing.index(RefName::Tag)?, 0);
+    if let Some(repositories) = repositories(&named, &tops) {
         members.bytes("repositories", repositories, 0);
     }
-    Ok((members, manifests.into_iter().map(|(d, _)| d).collect()))
+    Ok(members)
 }
 
 /// The layout of Docker 1.10 to 24 (moby v24 `image/tarexport/save.go`): a directory for each layer,
 /// named by its v1 image. A layer that the archive has already under another name becomes a symbolic link.
-pub(super) fn legacy(images: &[Described<'_>]) -> Result<ArchiveMembers, WriteError> {
+pub(super) fn legacy(images: &[&Described<'_>]) -> Result<ArchiveMembers, WriteError> {
     let mut members = ArchiveMembers::default();
     let mut stored: HashMap<&DiffId, String> = HashMap::new();
     let mut paths = Vec::with_capacity(images.len());

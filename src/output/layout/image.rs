@@ -112,7 +112,7 @@ impl OutputLayer {
 
     /// The digest of its stored bytes, where one is known that can name a blob: blobs are named by
     /// SHA-256, as every engine does.
-    pub(super) fn digest(&self) -> Option<BlobDigest> {
+    pub(in crate::output) fn digest(&self) -> Option<BlobDigest> {
         let digest = match (&self.known, self.compression) {
             // The stored bytes are the tar.
             (_, Compression::None) => Some(BlobDigest::from(self.diff_id().digest().clone())),
@@ -218,7 +218,7 @@ impl OutputImage {
     }
 
     /// The name for messages: its first name, else its short ID.
-    pub(super) fn display_name(&self) -> String {
+    pub(in crate::output) fn display_name(&self) -> String {
         self.names
             .first()
             .map_or_else(|| self.id().short().to_owned(), ToString::to_string)

@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io::Write;
 
 use super::image::LayerBlob;
+use crate::base::digest::Digest;
 use crate::base::jobs::Jobs;
 use crate::base::progress::Progress;
 use crate::layer::digest::Claims;
@@ -64,6 +65,11 @@ impl ArchiveMembers {
 
     pub(super) fn directory(&mut self, path: &str, mtime: i64) -> bool {
         self.add(path, MemberContent::Directory, mtime)
+    }
+
+    /// Adds the directory that a blob of this digest lies in.
+    pub(super) fn directory_of(&mut self, digest: &Digest) {
+        self.directory(&format!("blobs/{}", digest.algorithm().name()), 0);
     }
 
     pub(super) fn bytes(&mut self, path: &str, bytes: Vec<u8>, mtime: i64) -> bool {

@@ -19,25 +19,29 @@ mod blobs;
 mod describe;
 mod docker;
 mod image;
+mod listing;
 mod members;
 mod oci;
 mod v1;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::io::Write;
+use std::sync::Arc;
 
 use describe::Described;
 pub use image::{OutputImage, OutputLayer};
 
+use listing::Listing;
 use members::ArchiveMembers;
 
 use super::WriteError;
+use super::graph::{ArchiveGraph, GraphArtifact, GraphImage, Node, Root};
 use crate::base::constants::DOCKER_LAYERS;
 use crate::base::digest::{BlobDigest, ContainerdId, ImageId};
 use crate::base::jobs::Jobs;
 use crate::base::progress::Progress;
-use crate::document::Config;
+use crate::document::{Config, Platform};
 use crate::image::{Name, Reference};
 use crate::layer::digest::Claims;
 
@@ -114,6 +118,12 @@ pub struct WrittenImage {
     pub containerd: Option<ContainerdId>,
     /// The digest of its OCI manifest; `None` in [`ArchiveLayout::DockerLegacy`], which has none.
     pub manifest: Option<BlobDigest>,
+    /// The digest of the manifest that it had in the archive that it comes from, if it had one.
+    pub manifest_before: Option<BlobDigest>,
+    /// What it is called; further platforms of an index have no names of their own.
+    pub names: Vec<Name>,
+    /// What it runs on, as its config says.
+    pub platform: Platform,
 }
 
 /// Writes `images` as one archive to `out`, one byte after the other.
@@ -127,7 +137,21 @@ pub fn write_archive<W: Write>(
     options: ArchiveOptions,
     progress: &dyn Progress,
 ) -> Result<WrittenArchive, WriteError> {
-    lay_out(images, options, progress, |members, claims| {
+    write_graph(&ArchiveGraph::of_images(images), out, options, progress)
+}
+
+/// Writes a graph as one archive to `out`, one byte after the other.
+///
+/// # Errors
+///
+/// As [`write_archive`].
+pub fn write_graph<W: Write>(
+    graph: &ArchiveGraph<'_>,
+    out: W,
+    options: ArchiveOptions,
+    progress: &dyn Progress,
+) -> Result<WrittenArchive, WriteError> {
+    lay_out(graph, options, progress, |members, claims| {
         claims.while_writing(options.jobs, progress, || members.write(out, progress))
     })
 }
@@ -144,74 +168,180 @@ pub fn write_archive_to_file(
     options: ArchiveOptions,
     progress: &dyn Progress,
 ) -> Result<WrittenArchive, WriteError> {
-    lay_out(images, options, progress, |members, claims| {
+    write_graph_to_file(&ArchiveGraph::of_images(images), file, options, progress)
+}
+
+/// Writes a graph as one archive to `file`, as [`write_archive_to_file`] does.
+///
+/// # Errors
+///
+/// As [`write_archive`].
+pub fn write_graph_to_file(
+    graph: &ArchiveGraph<'_>,
+    file: &File,
+    options: ArchiveOptions,
+    progress: &dyn Progress,
+) -> Result<WrittenArchive, WriteError> {
+    lay_out(graph, options, progress, |members, claims| {
         members.write_to_file(file, claims, options.jobs, progress)
     })
 }
 
-/// Says what the archive of `images` consists of and what is claimed of it, has it written and says what
+/// Says what the archive of a graph consists of and what is claimed of it, has it written and says what
 /// was written.
 fn lay_out(
-    images: &[OutputImage],
+    graph: &ArchiveGraph<'_>,
     options: ArchiveOptions,
     progress: &dyn Progress,
     write: impl FnOnce(&ArchiveMembers, Claims<'_>) -> Result<u64, WriteError>,
 ) -> Result<WrittenArchive, WriteError> {
+    let chosen = Chosen::of(graph, options.layout);
+    let images = chosen.images.iter();
+    let images = images.map(|image| image.output(options.jobs, progress));
+    let images: Vec<OutputImage> = images.collect::<Result<_, _>>()?;
     let views = images.iter().map(OutputImage::view);
     let views: Vec<Config> = views.collect::<Result<_, _>>()?;
-    let layers = blobs::name(images, options, progress)?;
-    let described: Vec<Described<'_>> = images
-        .iter()
-        .zip(views)
-        .zip(&layers)
-        .map(|((image, view), layers)| Described::new(image, view, layers))
-        .collect();
-    let warnings = warnings(&described, options.layout)?;
-    let (members, manifests) = match options.layout {
-        ArchiveLayout::Docker => {
-            let (members, manifests) = docker::current(&described)?;
-            (members, Some(manifests))
-        }
-        ArchiveLayout::DockerLegacy => (docker::legacy(&described)?, None),
-        ArchiveLayout::Oci => {
-            let (members, manifests) = oci::layout(&described);
-            (members, Some(manifests))
-        }
+    let layers = blobs::name(&images, options, progress)?;
+    let mut described = Vec::with_capacity(images.len());
+    for (number, (image, view)) in images.iter().zip(views).enumerate() {
+        let kept = chosen.images[number].manifest.as_ref();
+        let names = &chosen.names[number];
+        described.push(Described::new(image, names, kept, view, &layers[number]));
+    }
+    let warnings = warnings(&described, &chosen, options.layout)?;
+    let listing = Listing::of(graph, &described, &chosen.numbers)?;
+    let by_name = || chosen.named.iter().map(|&at| &described[at]);
+    let members = match options.layout {
+        ArchiveLayout::Docker => docker::current(&described, &chosen.named, &listing)?,
+        ArchiveLayout::DockerLegacy => docker::legacy(&by_name().collect::<Vec<_>>())?,
+        ArchiveLayout::Oci => oci::layout(&described, &listing)?,
     };
-    let claims = if options.verify {
-        blobs::claims(images, &layers)
-    } else {
-        Claims::none()
+    let artifacts = match options.layout {
+        ArchiveLayout::DockerLegacy => Vec::new(),
+        ArchiveLayout::Docker | ArchiveLayout::Oci => artifacts(graph),
     };
+    let mut claims = Claims::none();
+    if options.verify {
+        claims = blobs::claims(&images, &layers);
+        for artifact in &artifacts {
+            blobs::claim_artifact(artifact, &mut claims);
+        }
+    }
     let bytes = write(&members, claims)?;
-    let made = match &manifests {
-        Some(manifests) => {
-            let listed = |digest: &BlobDigest| Some(ContainerdId::from(digest.digest().clone()));
-            manifests.iter().map(listed).collect()
+    let is_legacy = options.layout == ArchiveLayout::DockerLegacy;
+    let manifest = |number: usize| BlobDigest::from(listing.manifests[number].clone());
+    let made = if is_legacy {
+        docker::made_manifests(&described)
+    } else {
+        let mut made = Vec::new();
+        made.resize(described.len(), None);
+        let roots = graph.roots.iter().filter(|root| listing.lists(root));
+        for (root, digest) in roots.zip(listing.roots()) {
+            root.node.each_image(&mut |image| {
+                if let Some(&number) = chosen.numbers.get(&Arc::as_ptr(image).addr()) {
+                    made[number].get_or_insert_with(|| ContainerdId::from(digest.clone()));
+                }
+            });
         }
-        None => docker::made_manifests(&described),
+        made
     };
-    let images = described.iter().zip(made).enumerate();
-    let images = images.map(|(i, (image, containerd))| WrittenImage {
+    let written = described.iter().zip(made).enumerate();
+    let written = written.map(|(number, (image, containerd))| WrittenImage {
         id: image.id.clone(),
         containerd,
-        manifest: manifests.as_ref().map(|manifests| manifests[i].clone()),
+        manifest: (!is_legacy).then(|| manifest(number)),
+        manifest_before: chosen.images[number]
+            .manifest
+            .as_ref()
+            .map(|kept| BlobDigest::from(kept.digest.clone())),
+        names: chosen.names[number].clone(),
+        platform: image.view.platform.clone(),
     });
     Ok(WrittenArchive {
-        images: images.collect(),
+        images: written.collect(),
         bytes,
         warnings,
     })
 }
 
+/// The images of a graph that a layout has room for.
+struct Chosen<'s> {
+    images: Vec<Arc<GraphImage<'s>>>,
+    /// The number of each by where it is in memory.
+    numbers: HashMap<usize, usize>,
+    /// What readers of `manifest.json` call each; nothing for further platforms.
+    names: Vec<Vec<Name>>,
+    /// The images of `manifest.json`, each once.
+    named: Vec<usize>,
+}
+
+impl<'s> Chosen<'s> {
+    fn of(graph: &ArchiveGraph<'s>, layout: ArchiveLayout) -> Self {
+        let mut images = graph.images();
+        let primaries: Vec<_> = graph.roots.iter().map(Root::primary).collect();
+        if layout == ArchiveLayout::DockerLegacy {
+            let primary: HashSet<_> = primaries.iter().flatten().map(Arc::as_ptr).collect();
+            images.retain(|image| primary.contains(&Arc::as_ptr(image)));
+        }
+        let place = |image: &Arc<GraphImage<'s>>| Arc::as_ptr(image).addr();
+        let numbers: HashMap<usize, usize> = images.iter().map(place).zip(0..).collect();
+        let mut names = vec![Vec::new(); images.len()];
+        let mut named = Vec::new();
+        let mut met = HashSet::new();
+        for (root, primary) in graph.roots.iter().zip(&primaries) {
+            let number = primary
+                .as_ref()
+                .and_then(|image| numbers.get(&place(image)));
+            if let Some(&number) = number {
+                names[number].extend(root.names.iter().cloned());
+                if met.insert(number) {
+                    named.push(number);
+                }
+            }
+        }
+        Self {
+            images,
+            numbers,
+            names,
+            named,
+        }
+    }
+}
+
+/// All artifacts of a graph, each once.
+fn artifacts<'g>(graph: &'g ArchiveGraph<'_>) -> Vec<&'g GraphArtifact> {
+    fn gather<'g>(node: &'g Node<'_>, met: &mut HashSet<usize>, all: &mut Vec<&'g GraphArtifact>) {
+        match node {
+            Node::Artifact(artifact) => {
+                if met.insert(Arc::as_ptr(artifact).addr()) {
+                    all.push(artifact);
+                }
+            }
+            Node::Index(index) => {
+                for entry in &index.entries {
+                    gather(&entry.node, met, all);
+                }
+            }
+            Node::Image(_) | Node::Absent => {}
+        }
+    }
+    let mut all = Vec::new();
+    let mut met = HashSet::new();
+    for root in &graph.roots {
+        gather(&root.node, &mut met, &mut all);
+    }
+    all
+}
+
 /// What not every engine accepts of the images; refuses what none does.
 fn warnings(
     images: &[Described<'_>],
+    chosen: &Chosen<'_>,
     layout: ArchiveLayout,
 ) -> Result<Vec<ArchiveWarning>, WriteError> {
     let mut warnings = Vec::new();
     let mut taken: HashMap<&Reference, &ImageId> = HashMap::new();
-    for image in images {
+    for (image, names) in images.iter().zip(&chosen.names) {
         for tag in &image.tags {
             if taken
                 .insert(tag, &image.id)
@@ -229,7 +359,7 @@ fn warnings(
                 layers: image.layers.len(),
             });
         }
-        for name in &image.image.names {
+        for name in names {
             match name {
                 Name::Reference(reference) if reference.digest().is_some() => {
                     warnings.push(ArchiveWarning::DigestDropped { name: name.clone() });

@@ -1,29 +1,34 @@
 //! The OCI image layout (image-spec `image-layout.md`).
 
-use super::describe::{Described, OCI_LAYOUT, RefName, index, oci_manifest};
+use super::describe::{Described, OCI_LAYOUT, RefName};
+use super::image::LayerBlob;
+use super::listing::Listing;
 use super::members::ArchiveMembers;
-use crate::base::digest::{BlobDigest, Digest};
+use crate::output::WriteError;
 
 /// An OCI image layout and nothing else. All times are 0, as containerd writes them.
-pub(super) fn layout(images: &[Described<'_>]) -> (ArchiveMembers, Vec<BlobDigest>) {
+pub(super) fn layout(
+    images: &[Described<'_>],
+    listing: &Listing<'_>,
+) -> Result<ArchiveMembers, WriteError> {
     let mut members = ArchiveMembers::default();
-    let manifests = blobs(&mut members, images, |_| 0);
-    members.bytes("index.json", index(images, &manifests, RefName::Whole), 0);
-    (members, manifests.into_iter().map(|(d, _)| d).collect())
+    blobs(&mut members, images, listing, |_| 0);
+    members.bytes("index.json", listing.index(RefName::Whole)?, 0);
+    Ok(members)
 }
 
 /// Adds what both layouts with blobs have: `oci-layout`, the directories, and the blobs of every
-/// image. Returns the digest and size of the manifest of each.
+/// image, index and artifact.
 pub(super) fn blobs<'i>(
     members: &mut ArchiveMembers,
     images: &[Described<'i>],
+    listing: &Listing<'_>,
     mtime: impl Fn(&Described<'i>) -> i64,
-) -> Vec<(BlobDigest, u64)> {
+) {
     // The last image that is written sets the time of the directory.
     members.directory("blobs", images.last().map_or(0, &mtime));
     members.directory("blobs/sha256", 0);
     members.bytes(OCI_LAYOUT.0, OCI_LAYOUT.1.to_vec(), 0);
-    let mut manifests = Vec::with_capacity(images.len());
     for image in images {
         let mtime = mtime(image);
         for layer in image.layers {
@@ -31,10 +36,13 @@ pub(super) fn blobs<'i>(
         }
         let config = image.image.config.clone();
         members.bytes(&image.id.digest().blob_path(), config, mtime);
-        let manifest = oci_manifest(image);
-        let digest = Digest::sha256_of(&manifest);
-        manifests.push((BlobDigest::from(digest.clone()), manifest.len() as u64));
-        members.bytes(&digest.blob_path(), manifest, 0);
     }
-    manifests
+    for (digest, bytes) in &listing.documents {
+        members.directory_of(digest);
+        members.bytes(&digest.blob_path(), bytes.clone(), 0);
+    }
+    for (digest, slice) in &listing.blobs {
+        members.directory_of(digest);
+        members.blob(&digest.blob_path(), &LayerBlob::Stored(slice.clone()), 0);
+    }
 }

@@ -1,0 +1,159 @@
+//! What commands that carry images from archive to archive print: the IDs, what changes and what survives.
+
+use imgtar::image::ImageSet;
+use imgtar::output::{ArchiveLayout, GraphChange, WrittenArchive, WrittenImage};
+use imgtar::report::{Written, WrittenFacts, WrittenHead, units};
+
+use super::archive_output::CarryOutputArg;
+use super::commands::Context;
+use super::error::{Failure, note, warn};
+use super::render::json;
+
+/// How many lines of one kind are printed.
+const SHOWN: usize = 12;
+
+/// What was done, and with what.
+pub(crate) struct Carried<'c> {
+    /// The command.
+    pub(crate) command: &'c str,
+    /// The layout of what was written.
+    pub(crate) layout: ArchiveLayout,
+    /// The archives that were read.
+    pub(crate) sets: Vec<&'c ImageSet>,
+    /// What was left out, or changed by itself.
+    pub(crate) changes: &'c [GraphChange],
+    /// How many bytes the inputs store more than once, where there are several.
+    pub(crate) stored_twice: Option<u64>,
+}
+
+/// The word for a layout.
+pub(crate) fn word(layout: ArchiveLayout) -> &'static str {
+    match layout {
+        ArchiveLayout::Docker => "docker",
+        ArchiveLayout::DockerLegacy => "docker-legacy",
+        ArchiveLayout::Oci => "oci",
+    }
+}
+
+impl Carried<'_> {
+    /// Prints the answer. The IDs go to standard output, or to standard error if the archive went there; all else
+    /// is a note.
+    pub(crate) fn print(
+        &self,
+        output: &CarryOutputArg,
+        written: &WrittenArchive,
+        to_stdout: bool,
+        context: &Context,
+    ) -> Result<(), Failure> {
+        for change in self.changes.iter().take(SHOWN) {
+            match change {
+                GraphChange::NameMoved { .. } => warn(context.output, &change.to_string()),
+                _ => note(context.output, &change.to_string()),
+            }
+        }
+        if self.changes.len() > SHOWN {
+            let more = units::count(self.changes.len() - SHOWN, "more change", "more changes");
+            note(context.output, &format!("{more}: --json lists them all"));
+        }
+        let digests = self.digests(written);
+        if output.json() {
+            let mut changes: Vec<String> = self.changes.iter().map(ToString::to_string).collect();
+            changes.extend(digests);
+            let report = Written {
+                schema: format!("imgtar/{}/1", self.command),
+                archive: WrittenHead {
+                    path: Some(output.path()),
+                    layout: word(self.layout).to_owned(),
+                    bytes: Some(written.bytes),
+                    stored_twice: self.stored_twice,
+                },
+                images: written.images.iter().map(facts).collect(),
+                changes,
+            };
+            return context.output.answer(|out| json(out, &report));
+        }
+        let mut ids = String::new();
+        for image in &written.images {
+            ids.push_str(&image.id.to_string());
+            ids.push('\n');
+        }
+        if to_stdout {
+            context.output.complain(&ids);
+        } else {
+            context
+                .output
+                .answer(|out| Ok(out.write_all(ids.as_bytes())?))?;
+        }
+        for line in digests.iter().take(SHOWN) {
+            note(context.output, line);
+        }
+        if digests.len() > SHOWN {
+            let more = units::count(digests.len() - SHOWN, "more image", "more images");
+            note(context.output, &format!("{more}: --json lists them all"));
+        }
+        Ok(())
+    }
+
+    /// What became of the digests of each image, in a line.
+    fn digests(&self, written: &WrittenArchive) -> Vec<String> {
+        let images = written.images.iter();
+        images
+            .map(|image| {
+                let name = image
+                    .names
+                    .first()
+                    .map_or_else(|| image.id.short().to_owned(), ToString::to_string);
+                let before = self.containerd_before(image);
+                let now = image.containerd.as_ref().map(ToString::to_string);
+                let store = match (before, now) {
+                    (Some(before), Some(now)) if before == now => {
+                        format!("the ID in a containerd store stays {now}")
+                    }
+                    (Some(before), Some(now)) => {
+                        format!("the ID in a containerd store changes from {before} to {now}")
+                    }
+                    (None, Some(now)) => format!("the ID in a containerd store is {now}"),
+                    (_, None) => "no containerd store has an ID for it".to_owned(),
+                };
+                let manifest = match (&image.manifest_before, &image.manifest) {
+                    (Some(before), Some(now)) if before == now => {
+                        "; its manifest is unchanged, so signatures of it still match".to_owned()
+                    }
+                    (Some(before), _) => {
+                        format!(
+                            "; the manifest {before} is gone, so signatures of it no longer match"
+                        )
+                    }
+                    (None, _) => String::new(),
+                };
+                format!("{name}: config and diff IDs are unchanged; {store}{manifest}")
+            })
+            .collect()
+    }
+
+    /// What a containerd store called the image before, if that is known.
+    fn containerd_before(&self, image: &WrittenImage) -> Option<String> {
+        let id = image.id.to_string();
+        let is_it = |set: &&ImageSet| {
+            let mut same = set.images.iter().filter(|other| {
+                let manifest = other.manifest.as_ref();
+                let manifest = manifest.map(|manifest| manifest.descriptor.digest.to_string());
+                let before = image.manifest_before.as_ref().map(ToString::to_string);
+                other.identity.to_string() == id && manifest == before
+            });
+            same.find_map(|image| Some(set.containerd_name(image)?.id.to_string()))
+        };
+        self.sets.iter().find_map(is_it)
+    }
+}
+
+fn facts(image: &WrittenImage) -> WrittenFacts {
+    WrittenFacts {
+        id: Some(image.id.to_string()),
+        containerd_id: image.containerd.as_ref().map(ToString::to_string),
+        manifest: image.manifest.as_ref().map(ToString::to_string),
+        manifest_before: image.manifest_before.as_ref().map(ToString::to_string),
+        references: image.names.iter().map(ToString::to_string).collect(),
+        platform: (!image.platform.is_unknown()).then(|| image.platform.to_string()),
+    }
+}

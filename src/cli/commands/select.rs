@@ -1,0 +1,107 @@
+//! `select`: some images of an archive.
+
+use imgtar::Image;
+use imgtar::archive::Layout;
+use imgtar::document::WantedPlatform;
+use imgtar::image::Selector;
+use imgtar::output::{ArchiveGraph, ArchiveLayout, Wish};
+
+use super::{Context, Exit, Failure};
+use crate::cli::archive_output::CarryOutputArg;
+use crate::cli::args::ArchiveArg;
+use crate::cli::carried::Carried;
+
+/// Write some images of an archive
+///
+/// Keeps the layout of the archive and copies everything byte for byte. An image for several platforms is kept
+/// whole, unless --platform says which. An index that lists less than before has another digest; if one image is
+/// left of it, that image takes its place and its names. Attestations and signatures stay with what they are about.
+///
+/// With --present what the archive does not really hold is left out, and nothing names it any more. That repairs
+/// archives that `ctr images import --all-platforms`, kind and k3s refuse because platforms that were never saved
+/// are named in them.
+///
+/// The image IDs are printed, and what becomes of the digests by which a containerd store and signatures know
+/// the images.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  imgtar select all.tar app:1.2 -o app.tar
+  imgtar select app.tar --present -o whole.tar
+  imgtar select app.tar --platform linux/amd64 --platform linux/arm64 -o two.tar")]
+pub(crate) struct Args {
+    #[command(flatten)]
+    archive: ArchiveArg,
+
+    /// Which images: references, image IDs of either kind or prefixes of them, or @N for the Nth from 0
+    /// [default: all]
+    #[arg(value_name = "IMAGE", value_parser = clap::value_parser!(Selector))]
+    images: Vec<Selector>,
+
+    /// Which platforms: os/architecture or architecture, such as linux/arm64, arm64 or arm/v7; can be given
+    /// several times [default: all]
+    #[arg(long, value_name = "PLATFORM")]
+    platform: Vec<WantedPlatform>,
+
+    /// Keep what is really in the archive, and drop what names anything else
+    #[arg(long)]
+    present: bool,
+
+    #[command(flatten)]
+    output: CarryOutputArg,
+}
+
+impl Args {
+    pub(crate) fn run(&self, context: &Context) -> Result<Exit, Failure> {
+        let loaded = context.load(&self.archive)?;
+        loaded.require_images()?;
+        loaded.require_one_description()?;
+        let layout = match loaded.set.layout {
+            Layout::Oci => ArchiveLayout::Oci,
+            Layout::DockerOci => ArchiveLayout::Docker,
+            Layout::Docker | Layout::DockerV1 => ArchiveLayout::DockerLegacy,
+        };
+        let mut images: Vec<&Image> = Vec::new();
+        let selectors: Vec<Option<&Selector>> = match &self.images[..] {
+            [] => vec![None],
+            named => named.iter().map(Some).collect(),
+        };
+        let platforms: Vec<Option<&WantedPlatform>> = match &self.platform[..] {
+            [] => vec![None],
+            named => named.iter().map(Some).collect(),
+        };
+        for selector in selectors {
+            loaded.know_ids(selector, context)?;
+            for platform in &platforms {
+                images.extend(loaded.set.pick_all(selector, *platform)?);
+            }
+        }
+        let destination = self.output.open(layout, &context.files)?;
+        let (graph, mut changes) = ArchiveGraph::of(&loaded.archive, &loaded.set)?;
+        let wish = Wish {
+            images: &images,
+            present: self.present,
+            flat: false,
+        };
+        let (graph, more) = graph.keep(wish);
+        changes.extend(more);
+        if graph.is_empty() {
+            let path = loaded.archive.path();
+            return Err(
+                Failure::input(format!("{path} holds none of these images in full"))
+                    .hint("save the image again; `imgtar verify` reports what is missing"),
+            );
+        }
+        let Some((written, to_stdout)) = destination.write_graph(&graph, context)? else {
+            return Ok(Exit::Done);
+        };
+        let carried = Carried {
+            command: "select",
+            layout,
+            sets: vec![&loaded.set],
+            changes: &changes,
+            stored_twice: None,
+        };
+        carried.print(&self.output, &written, to_stdout, context)?;
+        Ok(Exit::Done)
+    }
+}

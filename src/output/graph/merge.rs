@@ -1,0 +1,64 @@
+//! Several graphs as one: everything once, and one thing for each name.
+
+use std::collections::{HashMap, HashSet};
+
+use super::read::add_names;
+use super::{ArchiveGraph, GraphChange, Node, Root};
+use crate::image::Name;
+
+impl<'s> ArchiveGraph<'s> {
+    /// All of several graphs, in their order. What two of them have is there once, with the names of both; of
+    /// two things with one name the last one has it, as when the archives are loaded one after the other.
+    pub fn merge(graphs: impl IntoIterator<Item = Self>) -> (Self, Vec<GraphChange>) {
+        Self::settled(graphs.into_iter().flat_map(|graph| graph.roots))
+    }
+
+    /// The graph of these roots: each once, those with images first, and no name twice.
+    pub(super) fn settled(roots: impl IntoIterator<Item = Root<'s>>) -> (Self, Vec<GraphChange>) {
+        let mut once: Vec<Root<'s>> = Vec::new();
+        let mut known: HashMap<String, usize> = HashMap::new();
+        let mut owner: HashMap<Name, usize> = HashMap::new();
+        let mut changes = Vec::new();
+        for root in roots {
+            let at = *known.entry(root.key()).or_insert(once.len());
+            for name in &root.names {
+                let name = called(name);
+                match owner.insert(name.clone(), at) {
+                    Some(before) if before != at => changes.push(GraphChange::NameMoved {
+                        name: name.to_string(),
+                        kept: root.display_name(),
+                        lost: once[before].display_name(),
+                    }),
+                    _ => {}
+                }
+            }
+            match once.get_mut(at) {
+                Some(first) => add_names(&mut first.names, root.names),
+                None => once.push(root),
+            }
+        }
+        for (at, root) in once.iter_mut().enumerate() {
+            let mut mine = HashSet::new();
+            root.names.retain(|name| {
+                let name = called(name);
+                owner.get(&name) == Some(&at) && mine.insert(name)
+            });
+        }
+        let has_images = |root: &Root<'s>| {
+            let mut any = false;
+            root.node.each_image(&mut |_| any = true);
+            any || matches!(root.node, Node::Index(_))
+        };
+        let (mut roots, others): (Vec<_>, Vec<_>) = once.into_iter().partition(has_images);
+        roots.extend(others);
+        (Self { roots }, changes)
+    }
+}
+
+/// A name as it is compared: `app` and `app:latest` are one.
+fn called(name: &Name) -> Name {
+    match name {
+        Name::Reference(reference) => Name::Reference(reference.clone().or_latest()),
+        Name::Bare(_) => name.clone(),
+    }
+}

@@ -1,0 +1,239 @@
+//! The graph of an archive: what its descriptions list, in the order of its images.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::{
+    ArchiveGraph, GraphArtifact, GraphChange, GraphImage, GraphIndex, ImageSource, IndexEntry,
+    KeptManifest, Node, Root, require,
+};
+use crate::archive::Archive;
+use crate::base::digest::{DiffId, Digest};
+use crate::document::Descriptor;
+use crate::document::index_text::IndexText;
+use crate::image::{Artifact, ImageSet, Leads, Listed, Name, names_of};
+use crate::output::WriteError;
+
+/// Reads the documents of one archive, each once.
+struct Reader<'s> {
+    archive: &'s Archive,
+    set: &'s ImageSet,
+    images: HashMap<usize, Arc<GraphImage<'s>>>,
+    artifacts: HashMap<usize, Arc<GraphArtifact>>,
+}
+
+impl<'s> ArchiveGraph<'s> {
+    /// What an archive holds. Manifests are read again, and verified against their digests; layers are not read.
+    ///
+    /// Where two images have one name the last one has it, as for `docker load`; that is one of the changes.
+    ///
+    /// # Errors
+    ///
+    /// [`WriteError`] if a manifest or an index cannot be read or is not what its digest says.
+    pub fn of(
+        archive: &'s Archive,
+        set: &'s ImageSet,
+    ) -> Result<(Self, Vec<GraphChange>), WriteError> {
+        let mut reader = Reader {
+            archive,
+            set,
+            images: HashMap::new(),
+            artifacts: HashMap::new(),
+        };
+        let mut roots = reader.listed()?;
+        for image in &set.images {
+            if reader.images.contains_key(&image.position) {
+                continue;
+            }
+            let node = Node::Image(reader.image(image.position)?);
+            roots.push(Root {
+                names: image.names.clone(),
+                descriptor: None,
+                points_at: None,
+                node,
+            });
+        }
+        // The order of the images is what people see and ask for by position.
+        let mut placed: Vec<(usize, Root<'s>)> = roots
+            .into_iter()
+            .map(|root| (first_position(&root.node), root))
+            .collect();
+        placed.sort_by_key(|(first, _)| *first);
+        Ok(Self::settled(placed.into_iter().map(|(_, root)| root)))
+    }
+}
+
+/// The position of the first image below; the end for what has none.
+fn first_position(node: &Node<'_>) -> usize {
+    let mut first = usize::MAX;
+    node.each_image(&mut |image| {
+        if let Some(image) = image.archived() {
+            first = first.min(image.position);
+        }
+    });
+    first
+}
+
+impl<'s> Reader<'s> {
+    /// The roots that `index.json` lists; several descriptors of one thing are several names of it.
+    fn listed(&mut self) -> Result<Vec<Root<'s>>, WriteError> {
+        let listed: &'s [Listed] = &self.set.listed;
+        if listed.is_empty() {
+            return Ok(Vec::new());
+        }
+        let bytes = self.bytes(b"index.json", "index.json")?;
+        let text = texts(&bytes, listed, "index.json")?;
+        let mut roots: Vec<Root<'s>> = Vec::new();
+        let mut known: HashMap<&Digest, usize> = HashMap::new();
+        for (listed, text) in listed.iter().zip(&text.manifests) {
+            let descriptor = &listed.descriptor;
+            if let Some(&at) = known.get(&descriptor.digest) {
+                add_names(&mut roots[at].names, names_of(descriptor));
+                continue;
+            }
+            let node = self.node(listed)?;
+            let mut names = names_of(descriptor);
+            if let Leads::Image(position) = listed.leads {
+                // `manifest.json` may have more of them.
+                add_names(&mut names, self.set.images[position].names.clone());
+            }
+            known.insert(&descriptor.digest, roots.len());
+            roots.push(Root {
+                names,
+                descriptor: Some(text.as_str().into()),
+                points_at: Some(Arc::new(descriptor.clone())),
+                node,
+            });
+        }
+        Ok(roots)
+    }
+
+    fn node(&mut self, listed: &'s Listed) -> Result<Node<'s>, WriteError> {
+        Ok(match &listed.leads {
+            Leads::Image(position) => Node::Image(self.image(*position)?),
+            Leads::Artifact(position) => Node::Artifact(self.artifact(*position)?),
+            Leads::Index(below) => Node::Index(self.index(&listed.descriptor, below)?),
+            Leads::Absent | Leads::Again => Node::Absent,
+            Leads::Unreadable(why) => {
+                return Err(WriteError::Image {
+                    image: format!("the manifest {}", listed.descriptor.digest),
+                    why: why.clone(),
+                });
+            }
+        })
+    }
+
+    fn image(&mut self, position: usize) -> Result<Arc<GraphImage<'s>>, WriteError> {
+        if let Some(known) = self.images.get(&position) {
+            return Ok(Arc::clone(known));
+        }
+        let image = &self.set.images[position];
+        let name = image.display_name();
+        let manifest = match &image.manifest {
+            None => None,
+            Some(manifest) => {
+                let digest = manifest.descriptor.digest.clone();
+                let bytes = self.bytes(digest.blob_path().as_bytes(), &name)?;
+                let media_type = &manifest.descriptor.media_type;
+                Some(KeptManifest::read(digest, media_type, bytes, &name)?)
+            }
+        };
+        let read = Arc::new(GraphImage {
+            source: ImageSource::Archived(image),
+            manifest,
+        });
+        self.images.insert(position, Arc::clone(&read));
+        Ok(read)
+    }
+
+    fn artifact(&mut self, position: usize) -> Result<Arc<GraphArtifact>, WriteError> {
+        if let Some(known) = self.artifacts.get(&position) {
+            return Ok(Arc::clone(known));
+        }
+        let artifact: &Artifact = &self.set.artifacts[position];
+        let descriptor = &artifact.descriptor;
+        let name = format!("the {} {}", artifact.kind, descriptor.digest);
+        let bytes = self.bytes(descriptor.digest.blob_path().as_bytes(), &name)?;
+        require(&descriptor.digest, &bytes, &name)?;
+        let mut blobs = Vec::new();
+        for blob in &artifact.blobs {
+            if let Some(slice) = &blob.slice {
+                blobs.push((DiffId::from(blob.descriptor.digest.clone()), slice.clone()));
+            }
+        }
+        let subject = artifact.subject.clone().or_else(|| {
+            let subject = descriptor.annotation("io.containerd.manifest.subject");
+            subject.and_then(|text| text.parse().ok())
+        });
+        let read = Arc::new(GraphArtifact {
+            kind: artifact.kind.clone(),
+            digest: descriptor.digest.clone(),
+            media_type: descriptor.media_type.as_str().to_owned(),
+            bytes,
+            subject,
+            lacks_a_blob: blobs.len() < artifact.blobs.len(),
+            blobs,
+        });
+        self.artifacts.insert(position, Arc::clone(&read));
+        Ok(read)
+    }
+
+    fn index(
+        &mut self,
+        descriptor: &Descriptor,
+        below: &'s [Listed],
+    ) -> Result<GraphIndex<'s>, WriteError> {
+        let name = format!("the index {}", descriptor.digest);
+        let bytes = self.bytes(descriptor.digest.blob_path().as_bytes(), &name)?;
+        require(&descriptor.digest, &bytes, &name)?;
+        let text = texts(&bytes, below, &name)?;
+        let mut entries = Vec::with_capacity(below.len());
+        for (listed, text) in below.iter().zip(&text.manifests) {
+            entries.push(IndexEntry {
+                text: text.as_str().into(),
+                descriptor: Arc::new(listed.descriptor.clone()),
+                node: self.node(listed)?,
+            });
+        }
+        Ok(GraphIndex {
+            digest: descriptor.digest.clone(),
+            media_type: descriptor.media_type.as_str().to_owned(),
+            bytes: Some(bytes.into()),
+            text: Arc::new(text),
+            entries,
+        })
+    }
+
+    /// The bytes of a document; loading has read it, and counted its length.
+    fn bytes(&self, member: &[u8], what: &str) -> Result<Vec<u8>, WriteError> {
+        let found = self.archive.find(member);
+        let (_, slice) = found.map_err(|why| WriteError::Image {
+            image: what.to_owned(),
+            why: why.to_string(),
+        })?;
+        Ok(slice.read_all()?)
+    }
+}
+
+/// An index taken apart, with a text for every descriptor that was read of it.
+fn texts(bytes: &[u8], listed: &[Listed], what: &str) -> Result<IndexText, WriteError> {
+    let refuse = |why: String| WriteError::Image {
+        image: what.to_owned(),
+        why,
+    };
+    let text = IndexText::read(bytes).map_err(|e| refuse(e.to_string()))?;
+    if text.manifests.len() != listed.len() {
+        return Err(refuse("its entries cannot be told apart".to_owned()));
+    }
+    Ok(text)
+}
+
+/// Adds names that are new.
+pub(super) fn add_names(names: &mut Vec<Name>, more: Vec<Name>) {
+    let mut known: std::collections::HashSet<Name> = names.iter().cloned().collect();
+    for name in more {
+        if known.insert(name.clone()) {
+            names.push(name);
+        }
+    }
+}
