@@ -99,36 +99,49 @@ impl Carried<'_> {
         let images = written.images.iter();
         images
             .map(|image| {
-                let name = image
+                let mut name = image
                     .names
                     .first()
                     .map_or_else(|| image.id.short().to_owned(), ToString::to_string);
+                if image.names.is_empty() && !image.platform.is_unknown() {
+                    name = format!("{name} ({})", image.platform);
+                }
                 let before = self.containerd_before(image);
                 let now = image.containerd.as_ref().map(ToString::to_string);
                 let store = match (before, now) {
                     (Some(before), Some(now)) if before == now => {
-                        format!("the ID in a containerd store stays {now}")
+                        format!("so is its ID in a containerd store, {now}")
                     }
                     (Some(before), Some(now)) => {
-                        format!("the ID in a containerd store changes from {before} to {now}")
+                        format!("its ID in a containerd store changes from {before} to {now}")
                     }
-                    (None, Some(now)) => format!("the ID in a containerd store is {now}"),
-                    (_, None) => "no containerd store has an ID for it".to_owned(),
+                    (None, Some(now)) => format!("its ID in a containerd store is {now}"),
+                    (_, None) => "a containerd store gives it no ID".to_owned(),
                 };
                 let manifest = match (&image.manifest_before, &image.manifest) {
                     (Some(before), Some(now)) if before == now => {
-                        "; its manifest is unchanged, so signatures of it still match".to_owned()
+                        "; signatures of its manifest still match".to_owned()
                     }
                     (Some(before), _) => {
-                        format!(
-                            "; the manifest {before} is gone, so signatures of it no longer match"
-                        )
+                        format!("; signatures of its manifest {before} no longer match")
                     }
                     (None, _) => String::new(),
                 };
-                format!("{name}: config and diff IDs are unchanged; {store}{manifest}")
+                let what = if self.is_upgraded(image) {
+                    "its config is the one that Docker made of it"
+                } else {
+                    "image ID and diff IDs are unchanged"
+                };
+                format!("{name}: {what}; {store}{manifest}")
             })
             .collect()
+    }
+
+    /// Whether it comes from an archive from before Docker 1.10, which has no configs.
+    fn is_upgraded(&self, image: &WrittenImage) -> bool {
+        let id = image.id.to_string();
+        let mut images = self.sets.iter().flat_map(|set| &set.images);
+        !images.any(|other| other.identity.to_string() == id)
     }
 
     /// What a containerd store called the image before, if that is known.

@@ -10,7 +10,9 @@ use std::path::{Path, PathBuf};
 use std::process::Output;
 
 use imgtar::base::digest::{ChainId, DiffId, Digest};
-use imgtar::report::{Blame, Find, History, ImageTree, Images, Inspect, Layers, Ls, Verify};
+use imgtar::report::{
+    Blame, Find, History, ImageTree, Images, Inspect, Layers, Ls, Verify, Written,
+};
 use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
 use serde_json::{Value, json};
@@ -22,8 +24,11 @@ const READING: [&str; 9] = [
     "images", "inspect", "layers", "history", "tree", "ls", "verify", "blame", "find",
 ];
 
+/// The commands that write an archive and answer with `--json`.
+const WRITING: [&str; 3] = ["convert", "select", "merge"];
+
 /// The commands in the order of the program's help.
-const COMMANDS: [&str; 17] = [
+const COMMANDS: [&str; 20] = [
     "images",
     "inspect",
     "layers",
@@ -39,6 +44,9 @@ const COMMANDS: [&str; 17] = [
     "import",
     "commit",
     "squash",
+    "convert",
+    "select",
+    "merge",
     "completions",
     "man",
 ];
@@ -67,7 +75,7 @@ fn the_command_reference_has_every_command() {
 
 #[test]
 fn the_schemas_are_up_to_date() {
-    for command in READING {
+    for command in READING.into_iter().chain(WRITING) {
         let mut wanted = serde_json::to_string_pretty(&schema_of(command)).expect("a schema");
         wanted.push('\n');
         up_to_date(&format!("docs/json/{command}.json"), &wanted);
@@ -240,6 +248,7 @@ fn schema_of(command: &str) -> Value {
         "verify" => schema::<Verify>(command),
         "blame" => schema::<Blame>(command),
         "find" => schema::<Find>(command),
+        "convert" | "select" | "merge" => schema::<Written>(command),
         other => panic!("{other} has no report"),
     }
 }

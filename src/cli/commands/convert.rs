@@ -69,6 +69,7 @@ impl Args {
         let wish = Wish {
             images: &images,
             present: false,
+            absent: platform.is_none(),
             flat,
         };
         let (graph, more) = graph.keep(wish);

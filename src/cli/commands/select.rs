@@ -80,6 +80,7 @@ impl Args {
         let wish = Wish {
             images: &images,
             present: self.present,
+            absent: self.platform.is_empty() && !self.present,
             flat: false,
         };
         let (graph, more) = graph.keep(wish);

@@ -14,6 +14,8 @@ pub struct Wish<'w> {
     pub images: &'w [&'w Image],
     /// Whether everything is left out that is not in the archive in full, and what names it.
     pub present: bool,
+    /// Whether an index may go on naming what the archive does not hold.
+    pub absent: bool,
     /// Whether an index is replaced by the one image that is wanted of it.
     pub flat: bool,
 }
@@ -208,7 +210,7 @@ impl Keeper<'_> {
             Node::Artifact(_) => Some(root),
             Node::Absent => {
                 let descriptor = root.points_at.as_ref()?;
-                if !self.wish.present && !self.wish.flat {
+                if !self.wish.present && !self.wish.flat && self.wish.absent {
                     return Some(root);
                 }
                 self.changes.push(GraphChange::AbsentDropped {
@@ -290,7 +292,9 @@ impl Keeper<'_> {
                     }
                     _ => None,
                 },
-                Node::Absent if present || !is_whole => Some("it is not in the archive"),
+                Node::Absent if present || !is_whole || !self.wish.absent => {
+                    Some("it is not in the archive")
+                }
                 _ => None,
             };
             match why {

@@ -6,6 +6,7 @@
 //! ([`ArchiveGraph::keep`], [`ArchiveGraph::merge`]), and written ([`super::write_graph`]). Manifests and indexes
 //! keep their bytes, and with them their digests, where nothing forces a change.
 
+mod image;
 mod keep;
 mod merge;
 mod read;
@@ -13,13 +14,11 @@ mod read;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::base::digest::{Algorithm, DiffId, Digest};
-use crate::base::jobs::Jobs;
-use crate::base::progress::Progress;
-use crate::document::descriptor::{Document, ManifestDocument};
+use crate::base::digest::{DiffId, Digest};
+use crate::document::descriptor::ManifestDocument;
 use crate::document::index_text::IndexText;
-use crate::document::{Descriptor, MediaType, Platform};
-use crate::image::{Identity, Image, Name};
+use crate::document::{Descriptor, Platform};
+use crate::image::{Image, Name};
 use crate::output::WriteError;
 use crate::output::layout::OutputImage;
 use crate::source::Slice;
@@ -188,118 +187,6 @@ pub(in crate::output) struct GraphArtifact {
     pub(in crate::output) blobs: Vec<(DiffId, Slice)>,
     /// Whether one of its blobs is not there.
     pub(in crate::output) lacks_a_blob: bool,
-}
-
-impl GraphImage<'_> {
-    /// The name for messages.
-    pub(in crate::output) fn display_name(&self) -> String {
-        match self.source {
-            ImageSource::Archived(image) => image.display_name(),
-            ImageSource::Made(image) => image.display_name(),
-        }
-    }
-
-    /// The image to write.
-    pub(in crate::output) fn output(
-        &self,
-        jobs: Jobs,
-        progress: &dyn Progress,
-    ) -> Result<OutputImage, WriteError> {
-        match self.source {
-            ImageSource::Archived(image) => OutputImage::of(image, jobs, progress),
-            ImageSource::Made(image) => Ok(image.clone()),
-        }
-    }
-
-    fn archived(&self) -> Option<&Image> {
-        match self.source {
-            ImageSource::Archived(image) => Some(image),
-            ImageSource::Made(_) => None,
-        }
-    }
-
-    /// The digest that descriptors and subjects know it by.
-    fn digest(&self) -> Option<&Digest> {
-        self.manifest.as_ref().map(|manifest| &manifest.digest)
-    }
-
-    /// Whether its config and all of its layers are there.
-    fn is_complete(&self) -> bool {
-        self.archived().is_none_or(|image| {
-            let all_layers = || image.layers.iter().all(|layer| layer.present().is_some());
-            image.config.is_some() && all_layers()
-        })
-    }
-
-    /// What tells it from other images: its manifest, or its config and layers.
-    fn key(&self) -> String {
-        if let Some(digest) = self.digest() {
-            return digest.to_string();
-        }
-        let mut key = String::new();
-        match self.source {
-            ImageSource::Archived(image) => {
-                if let Identity::Config(id) = &image.identity {
-                    key.push_str(&id.to_string());
-                } else {
-                    key.push_str(&image.identity.to_string());
-                }
-                for layer in &image.layers {
-                    let stored = layer
-                        .present()
-                        .map(|(slice, compression)| (slice.len(), compression));
-                    key.push_str(&format!(" {:?} {stored:?}", layer.diff_id));
-                }
-            }
-            ImageSource::Made(image) => {
-                key.push_str(&image.id().to_string());
-                for layer in &image.layers {
-                    key.push_str(&format!(" {:?} {:?}", layer.diff_id(), layer.digest()));
-                }
-            }
-        }
-        key
-    }
-}
-
-impl KeptManifest {
-    fn read(
-        digest: Digest,
-        media_type: &MediaType,
-        bytes: Vec<u8>,
-        image: &str,
-    ) -> Result<Self, WriteError> {
-        require(&digest, &bytes, image)?;
-        match Document::read(&bytes, "the manifest") {
-            Ok(Document::Manifest(read)) => Ok(Self {
-                digest,
-                media_type: media_type.as_str().to_owned(),
-                bytes,
-                read: *read,
-            }),
-            Ok(Document::Index(_)) => Err(WriteError::Image {
-                image: image.to_owned(),
-                why: "its manifest is an index".to_owned(),
-            }),
-            Err(why) => Err(WriteError::Image {
-                image: image.to_owned(),
-                why: format!("its manifest cannot be read: {why}"),
-            }),
-        }
-    }
-
-    /// Whether it still describes an image with this config and these stored layers.
-    pub(in crate::output) fn describes<'d>(
-        &self,
-        config: &Digest,
-        layers: impl ExactSizeIterator<Item = &'d Digest>,
-    ) -> bool {
-        let own = self.read.layers.iter().map(|layer| &layer.digest);
-        *self.digest.algorithm() == Algorithm::Sha256
-            && self.read.config.digest == *config
-            && own.len() == layers.len()
-            && own.eq(layers)
-    }
 }
 
 /// Refuses a document that is not what its digest says.

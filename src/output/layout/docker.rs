@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::blobs::NamedLayer;
 use super::describe::{Described, RefName, manifest_json, repositories};
-use super::listing::Listing;
+use super::listing::IndexListing;
 use super::members::ArchiveMembers;
 use super::oci;
 use super::v1::v1_images;
@@ -20,7 +20,7 @@ use crate::output::WriteError;
 pub(super) fn current(
     images: &[Described<'_>],
     named: &[usize],
-    listing: &Listing<'_>,
+    listing: &IndexListing<'_>,
 ) -> Result<ArchiveMembers, WriteError> {
     let mut members = ArchiveMembers::default();
     oci::blobs(&mut members, images, listing, Described::mtime);

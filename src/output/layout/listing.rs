@@ -18,7 +18,7 @@ const REFERENCE_DIGEST: &str = "vnd.docker.reference.digest";
 
 /// What is listed, and the documents.
 #[derive(Debug)]
-pub(super) struct Listing<'g> {
+pub(super) struct IndexListing<'g> {
     items: Vec<IndexItem<'g>>,
     /// Manifests and indexes with their digests.
     pub(super) documents: Vec<(Digest, Vec<u8>)>,
@@ -41,10 +41,10 @@ struct Lister<'g, 'd> {
     images: &'g [Described<'d>],
     /// The number of each image by where it is in memory.
     numbers: &'g HashMap<usize, usize>,
-    listing: Listing<'g>,
+    listing: IndexListing<'g>,
 }
 
-impl<'g> Listing<'g> {
+impl<'g> IndexListing<'g> {
     /// Lists a graph whose images are described.
     pub(super) fn of(
         graph: &'g ArchiveGraph<'_>,
@@ -54,7 +54,7 @@ impl<'g> Listing<'g> {
         let mut lister = Lister {
             images,
             numbers,
-            listing: Listing {
+            listing: IndexListing {
                 items: Vec::with_capacity(graph.roots.len()),
                 documents: Vec::new(),
                 blobs: Vec::new(),

@@ -32,7 +32,7 @@ use std::sync::Arc;
 use describe::Described;
 pub use image::{OutputImage, OutputLayer};
 
-use listing::Listing;
+use listing::IndexListing;
 use members::ArchiveMembers;
 
 use super::WriteError;
@@ -209,7 +209,7 @@ fn lay_out(
         described.push(Described::new(image, names, kept, view, &layers[number]));
     }
     let warnings = warnings(&described, &chosen, options.layout)?;
-    let listing = Listing::of(graph, &described, &chosen.numbers)?;
+    let listing = IndexListing::of(graph, &described, &chosen.numbers)?;
     let by_name = || chosen.named.iter().map(|&at| &described[at]);
     let members = match options.layout {
         ArchiveLayout::Docker => docker::current(&described, &chosen.named, &listing)?,

@@ -2,14 +2,14 @@
 
 use super::describe::{Described, OCI_LAYOUT, RefName};
 use super::image::LayerBlob;
-use super::listing::Listing;
+use super::listing::IndexListing;
 use super::members::ArchiveMembers;
 use crate::output::WriteError;
 
 /// An OCI image layout and nothing else. All times are 0, as containerd writes them.
 pub(super) fn layout(
     images: &[Described<'_>],
-    listing: &Listing<'_>,
+    listing: &IndexListing<'_>,
 ) -> Result<ArchiveMembers, WriteError> {
     let mut members = ArchiveMembers::default();
     blobs(&mut members, images, listing, |_| 0);
@@ -22,7 +22,7 @@ pub(super) fn layout(
 pub(super) fn blobs<'i>(
     members: &mut ArchiveMembers,
     images: &[Described<'i>],
-    listing: &Listing<'_>,
+    listing: &IndexListing<'_>,
     mtime: impl Fn(&Described<'i>) -> i64,
 ) {
     // The last image that is written sets the time of the directory.
