@@ -140,6 +140,9 @@ pub(crate) struct CarryOutputArg {
     output: OutputArg,
 
     #[command(flatten)]
+    compress: CompressArchiveArg,
+
+    #[command(flatten)]
     json: super::args::JsonArg,
 }
 
@@ -153,7 +156,7 @@ impl CarryOutputArg {
     pub(crate) fn open(
         &self,
         layout: ArchiveLayout,
-        files: &Files,
+        context: &Context,
     ) -> Result<ArchiveDestination, Failure> {
         if self.json.json && self.output.is_stdout() {
             return Err(Failure::usage(
@@ -162,7 +165,7 @@ impl CarryOutputArg {
             .hint("name a file for the archive with -o FILE"));
         }
         Ok(ArchiveDestination {
-            destination: self.output.open(files)?,
+            destination: self.output.open(self.compress.wish(), context)?,
             layout,
         })
     }
@@ -225,7 +228,9 @@ impl ArchiveDestination {
             warn(context.output, &warning.to_string());
         }
         let to_stdout = self.destination.is_stdout();
-        self.destination.finish()?;
+        if let Some(size) = self.destination.finish()? {
+            size.say(context.output);
+        }
         Ok(Some((written, to_stdout)))
     }
 

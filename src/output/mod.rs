@@ -22,7 +22,7 @@ pub use commit::{CommitOptions, Committed, commit};
 pub use delta::DeltaLayer;
 pub use error::WriteError;
 pub use flatten::{FlattenOptions, Flattened, MergedImage, flatten, flatten_to_file, write_file};
-pub use graph::{ArchiveGraph, GraphChange, Wish};
+pub use graph::{ArchiveGraph, GraphChange, KeepWish};
 pub use header::{HeaderFields, encode_header};
 pub use import::{IMPORT_MESSAGE, ImportOptions, Imported, import};
 pub use layout::{

@@ -2,7 +2,7 @@
 
 use clap::ValueEnum;
 use imgtar::document::WantedPlatform;
-use imgtar::output::{ArchiveGraph, ArchiveLayout, Wish};
+use imgtar::output::{ArchiveGraph, ArchiveLayout, KeepWish};
 
 use super::{Context, Exit, Failure};
 use crate::cli::archive_output::{CarryOutputArg, LayoutArg};
@@ -57,7 +57,7 @@ impl Args {
         let loaded = context.load(&self.archive)?;
         loaded.require_images()?;
         loaded.require_one_description()?;
-        let destination = self.output.open(layout, &context.files)?;
+        let destination = self.output.open(layout, context)?;
         let (graph, mut changes) = ArchiveGraph::of(&loaded.archive, &loaded.set)?;
         let flat = layout != ArchiveLayout::Oci;
         let platform = self.platform.as_ref();
@@ -66,7 +66,7 @@ impl Args {
         } else {
             loaded.set.pick_all(None, platform)?
         };
-        let wish = Wish {
+        let wish = KeepWish {
             images: &images,
             present: false,
             absent: platform.is_none(),

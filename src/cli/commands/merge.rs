@@ -59,7 +59,7 @@ impl Args {
         let layout: ArchiveLayout = self.layout.into();
         let destination = match self.dry_run {
             true => None,
-            false => Some(self.output.open(layout, &context.files)?),
+            false => Some(self.output.open(layout, context)?),
         };
         let mut graphs = Vec::with_capacity(all.len());
         let mut changes = Vec::new();

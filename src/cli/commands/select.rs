@@ -4,7 +4,7 @@ use imgtar::Image;
 use imgtar::archive::Layout;
 use imgtar::document::WantedPlatform;
 use imgtar::image::Selector;
-use imgtar::output::{ArchiveGraph, ArchiveLayout, Wish};
+use imgtar::output::{ArchiveGraph, ArchiveLayout, KeepWish};
 
 use super::{Context, Exit, Failure};
 use crate::cli::archive_output::CarryOutputArg;
@@ -75,9 +75,9 @@ impl Args {
                 images.extend(loaded.set.pick_all(selector, *platform)?);
             }
         }
-        let destination = self.output.open(layout, &context.files)?;
+        let destination = self.output.open(layout, context)?;
         let (graph, mut changes) = ArchiveGraph::of(&loaded.archive, &loaded.set)?;
-        let wish = Wish {
+        let wish = KeepWish {
             images: &images,
             present: self.present,
             absent: self.platform.is_empty() && !self.present,

@@ -9,7 +9,7 @@ use crate::image::{Image, SelectError, candidates};
 
 /// What is wanted of a graph.
 #[derive(Clone, Copy, Debug)]
-pub struct Wish<'w> {
+pub struct KeepWish<'w> {
     /// The images; other images are left out.
     pub images: &'w [&'w Image],
     /// Whether everything is left out that is not in the archive in full, and what names it.
@@ -22,7 +22,7 @@ pub struct Wish<'w> {
 
 /// A part of a graph while it is chosen.
 struct Keeper<'w> {
-    wish: Wish<'w>,
+    wish: KeepWish<'w>,
     wanted: HashSet<*const Image>,
     changes: Vec<GraphChange>,
 }
@@ -31,7 +31,7 @@ impl<'s> ArchiveGraph<'s> {
     /// What is wanted of it. An index that has lost something gets other bytes; one of which a single image is
     /// left gives its place and its names to that image. Attestations and signatures stay with what they are
     /// about, and go with it.
-    pub fn keep(self, wish: Wish<'_>) -> (Self, Vec<GraphChange>) {
+    pub fn keep(self, wish: KeepWish<'_>) -> (Self, Vec<GraphChange>) {
         let mut keeper = Keeper {
             wanted: wish
                 .images

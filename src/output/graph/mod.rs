@@ -23,7 +23,7 @@ use crate::output::WriteError;
 use crate::output::layout::OutputImage;
 use crate::source::Slice;
 
-pub use keep::Wish;
+pub use keep::KeepWish;
 
 /// What an archive holds, or will hold.
 #[derive(Clone, Debug, Default)]
