@@ -205,13 +205,31 @@ impl ArchiveDestination {
     /// Writes a graph and puts the archive in its place; `None` if the reader of a pipe has closed it. The
     /// second answer is whether it went to standard output.
     pub(crate) fn write_graph(
+        self,
+        graph: &ArchiveGraph<'_>,
+        context: &Context,
+    ) -> Result<Option<(WrittenArchive, bool)>, Failure> {
+        self.put_graph(graph, true, context)
+    }
+
+    /// The same for commands that say that they do not verify what they copy.
+    pub(crate) fn copy_graph(
+        self,
+        graph: &ArchiveGraph<'_>,
+        context: &Context,
+    ) -> Result<Option<(WrittenArchive, bool)>, Failure> {
+        self.put_graph(graph, false, context)
+    }
+
+    fn put_graph(
         mut self,
         graph: &ArchiveGraph<'_>,
+        verify: bool,
         context: &Context,
     ) -> Result<Option<(WrittenArchive, bool)>, Failure> {
         let options = ArchiveOptions {
             layout: self.layout,
-            verify: true,
+            verify,
             jobs: context.jobs,
         };
         let progress = &context.progress;

@@ -1,5 +1,6 @@
 //! What commands that carry images from archive to archive print: the IDs, what changes and what survives.
 
+use imgtar::base::digest::ImageId;
 use imgtar::image::ImageSet;
 use imgtar::output::{ArchiveLayout, GraphChange, WrittenArchive, WrittenImage};
 use imgtar::report::{Written, WrittenFacts, WrittenHead, units};
@@ -24,6 +25,8 @@ pub(crate) struct Carried<'c> {
     pub(crate) changes: &'c [GraphChange],
     /// How many bytes the inputs store more than once, where there are several.
     pub(crate) stored_twice: Option<u64>,
+    /// The ID of the image whose config was changed, before and after.
+    pub(crate) reconfigured: Option<(String, ImageId)>,
 }
 
 /// The word for a layout.
@@ -127,10 +130,15 @@ impl Carried<'_> {
                     }
                     (None, _) => String::new(),
                 };
-                let what = if self.is_upgraded(image) {
-                    "its config is the one that Docker made of it"
-                } else {
-                    "image ID and diff IDs are unchanged"
+                let what = match &self.reconfigured {
+                    Some((before, now)) if *now == image.id => {
+                        return format!(
+                            "{name}: the image ID changes from {before} to {now}, diff IDs are unchanged; {store}; \
+                             signatures of the image as it was do not match"
+                        );
+                    }
+                    _ if self.is_upgraded(image) => "its config is the one that Docker made of it",
+                    _ => "image ID and diff IDs are unchanged",
                 };
                 format!("{name}: {what}; {store}{manifest}")
             })

@@ -26,8 +26,8 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 use args::Global;
 use commands::{
-    Context, blame, cat, commit, completions, convert, find, flatten, history, images, import,
-    inspect, layers, ls, man, merge, rebuild, select, squash, tree, verify,
+    Context, blame, cat, commit, completions, config, convert, find, flatten, history, images,
+    import, inspect, layers, ls, man, merge, rebuild, select, squash, tag, tree, verify,
 };
 use error::Failure;
 use exit::Exit;
@@ -83,6 +83,8 @@ enum Command {
     Convert(convert::Args),
     Select(select::Args),
     Merge(merge::Args),
+    Tag(tag::Args),
+    Config(config::Args),
     Completions(completions::Args),
     Man(man::Args),
 }
@@ -108,6 +110,8 @@ impl Command {
             Self::Convert(args) => args.run(context),
             Self::Select(args) => args.run(context),
             Self::Merge(args) => args.run(context),
+            Self::Tag(args) => args.run(context),
+            Self::Config(args) => args.run(context),
             Self::Completions(args) => args.run(context),
             Self::Man(args) => args.run(context),
         }

@@ -15,6 +15,7 @@ mod import;
 mod layout;
 mod parallel;
 mod parallel_tar;
+mod reconfigure;
 mod squash;
 mod tar;
 
@@ -22,12 +23,13 @@ pub use commit::{CommitOptions, Committed, commit};
 pub use delta::DeltaLayer;
 pub use error::WriteError;
 pub use flatten::{FlattenOptions, Flattened, MergedImage, flatten, flatten_to_file, write_file};
-pub use graph::{ArchiveGraph, GraphChange, KeepWish};
+pub use graph::{ArchiveGraph, GraphChange, KeepWish, RenameError};
 pub use header::{HeaderFields, encode_header};
 pub use import::{IMPORT_MESSAGE, ImportOptions, Imported, import};
 pub use layout::{
     ArchiveLayout, ArchiveOptions, ArchiveWarning, OutputImage, OutputLayer, WrittenArchive,
     WrittenImage, write_archive, write_archive_to_file, write_graph, write_graph_to_file,
 };
+pub use reconfigure::reconfigure;
 pub use squash::{SquashOptions, Squashed, squash};
 pub use tar::TarWriter;

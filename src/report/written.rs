@@ -1,4 +1,4 @@
-//! `convert`, `select`, `merge`: what was written.
+//! `convert`, `select`, `merge`, `tag`, `config`: what was written.
 
 use serde::Serialize;
 

@@ -25,10 +25,10 @@ const READING: [&str; 9] = [
 ];
 
 /// The commands that write an archive and answer with `--json`.
-const WRITING: [&str; 3] = ["convert", "select", "merge"];
+const WRITING: [&str; 5] = ["convert", "select", "merge", "tag", "config"];
 
 /// The commands in the order of the program's help.
-const COMMANDS: [&str; 20] = [
+const COMMANDS: [&str; 22] = [
     "images",
     "inspect",
     "layers",
@@ -47,6 +47,8 @@ const COMMANDS: [&str; 20] = [
     "convert",
     "select",
     "merge",
+    "tag",
+    "config",
     "completions",
     "man",
 ];
@@ -248,7 +250,7 @@ fn schema_of(command: &str) -> Value {
         "verify" => schema::<Verify>(command),
         "blame" => schema::<Blame>(command),
         "find" => schema::<Find>(command),
-        "convert" | "select" | "merge" => schema::<Written>(command),
+        "convert" | "select" | "merge" | "tag" | "config" => schema::<Written>(command),
         other => panic!("{other} has no report"),
     }
 }

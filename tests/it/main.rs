@@ -51,6 +51,7 @@ mod select;
 mod squash;
 mod strays;
 mod support;
+mod tag;
 mod today;
 mod v1;
 mod verify;

@@ -83,6 +83,7 @@ impl Args {
             sets: vec![&loaded.set],
             changes: &changes,
             stored_twice: None,
+            reconfigured: None,
         };
         carried.print(&self.output, &written, to_stdout, context)?;
         Ok(Exit::Done)

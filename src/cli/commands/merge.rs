@@ -86,6 +86,7 @@ impl Args {
             sets: all.iter().map(|loaded| &loaded.set).collect(),
             changes: &changes,
             stored_twice,
+            reconfigured: None,
         };
         carried.print(&self.output, &written, to_stdout, context)?;
         Ok(Exit::Done)

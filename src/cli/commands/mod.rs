@@ -4,6 +4,7 @@ pub(super) mod blame;
 pub(super) mod cat;
 pub(super) mod commit;
 pub(super) mod completions;
+pub(super) mod config;
 pub(super) mod convert;
 pub(super) mod find;
 pub(super) mod flatten;
@@ -18,6 +19,7 @@ pub(super) mod merge;
 pub(super) mod rebuild;
 pub(super) mod select;
 pub(super) mod squash;
+pub(super) mod tag;
 pub(super) mod tree;
 pub(super) mod verify;
 

@@ -55,11 +55,7 @@ impl Args {
         let loaded = context.load(&self.archive)?;
         loaded.require_images()?;
         loaded.require_one_description()?;
-        let layout = match loaded.set.layout {
-            Layout::Oci => ArchiveLayout::Oci,
-            Layout::DockerOci => ArchiveLayout::Docker,
-            Layout::Docker | Layout::DockerV1 => ArchiveLayout::DockerLegacy,
-        };
+        let layout = layout_of(loaded.set.layout);
         let mut images: Vec<&Image> = Vec::new();
         let selectors: Vec<Option<&Selector>> = match &self.images[..] {
             [] => vec![None],
@@ -101,8 +97,18 @@ impl Args {
             sets: vec![&loaded.set],
             changes: &changes,
             stored_twice: None,
+            reconfigured: None,
         };
         carried.print(&self.output, &written, to_stdout, context)?;
         Ok(Exit::Done)
+    }
+}
+
+/// The layout to write for commands that keep that of an archive.
+pub(super) fn layout_of(layout: Layout) -> ArchiveLayout {
+    match layout {
+        Layout::Oci => ArchiveLayout::Oci,
+        Layout::DockerOci => ArchiveLayout::Docker,
+        Layout::Docker | Layout::DockerV1 => ArchiveLayout::DockerLegacy,
     }
 }

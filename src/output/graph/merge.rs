@@ -56,7 +56,7 @@ impl<'s> ArchiveGraph<'s> {
 }
 
 /// A name as it is compared: `app` and `app:latest` are one.
-fn called(name: &Name) -> Name {
+pub(super) fn called(name: &Name) -> Name {
     match name {
         Name::Reference(reference) => Name::Reference(reference.clone().or_latest()),
         Name::Bare(_) => name.clone(),

@@ -10,6 +10,7 @@ mod image;
 mod keep;
 mod merge;
 mod read;
+mod rename;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -24,6 +25,7 @@ use crate::output::layout::OutputImage;
 use crate::source::Slice;
 
 pub use keep::KeepWish;
+pub use rename::RenameError;
 
 /// What an archive holds, or will hold.
 #[derive(Clone, Debug, Default)]

@@ -1,0 +1,103 @@
+//! `config`: another config for an image.
+
+use imgtar::document::{ConfigChanges, Unset};
+use imgtar::output::{ArchiveGraph, WriteError, reconfigure};
+
+use super::select::layout_of;
+use super::tag::refused;
+use super::{Context, Exit, Failure};
+use crate::cli::archive_output::CarryOutputArg;
+use crate::cli::args::{ArchiveArg, OneImageArg};
+use crate::cli::carried::Carried;
+use crate::cli::error::{note, warn};
+
+/// Change the config of an image
+///
+/// Takes the Dockerfile instructions that `import` and `commit` take. Layers are copied as they are, without being
+/// verified: `verify` does that. History and the time of creation stay, as `crane mutate` leaves them. Fields of the
+/// config that imgtar does not know stay, too.
+///
+/// The image ID changes with the config, and so does the ID in a containerd store; signatures of the image no
+/// longer match. The new ID is printed.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  imgtar config app.tar -c 'CMD [\"app\", \"--debug\"]' -c 'ENV LOG=debug' -o debug.tar
+  imgtar config all.tar app:1.2 --unset env=HTTP_PROXY --unset label=maintainer -o clean.tar")]
+pub(crate) struct Args {
+    #[command(flatten)]
+    archive: ArchiveArg,
+
+    #[command(flatten)]
+    image: OneImageArg,
+
+    /// Change the config with a Dockerfile instruction, such as ENV A=b; can be given several times
+    #[arg(
+        short,
+        long = "change",
+        value_name = "INSTRUCTION",
+        required_unless_present = "unset"
+    )]
+    changes: Vec<String>,
+
+    /// Take something out before that: env=NAME, label=KEY, port=P, volume=PATH, entrypoint, cmd, user,
+    /// workdir or healthcheck; can be given several times
+    #[arg(long, value_name = "WHAT", value_parser = clap::value_parser!(Unset))]
+    unset: Vec<Unset>,
+
+    #[command(flatten)]
+    output: CarryOutputArg,
+}
+
+impl Args {
+    pub(crate) fn run(&self, context: &Context) -> Result<Exit, Failure> {
+        let changes = ConfigChanges::parse(&self.changes).map_err(WriteError::from)?;
+        for doubt in changes.doubts() {
+            warn(context.output, &doubt.to_string());
+        }
+        let loaded = context.load(&self.archive)?;
+        let image = loaded.pick_to_write(&self.image, context)?;
+        loaded.require_one_description()?;
+        let layout = layout_of(loaded.set.layout);
+        let destination = self.output.open(layout, context)?;
+        let (made, absent) = reconfigure(
+            image,
+            &changes,
+            &self.unset,
+            context.jobs,
+            &context.progress,
+        )?;
+        for what in absent {
+            warn(
+                context.output,
+                &format!("the config has no {what}, so nothing was taken out"),
+            );
+        }
+        let (graph, mut changes) = ArchiveGraph::of(&loaded.archive, &loaded.set)?;
+        let before = image.identity.to_string();
+        let now = made.id();
+        if now.to_string() == before {
+            note(context.output, "the config is as it was: nothing changes");
+        }
+        let reconfigured = (now.to_string() != before).then(|| (before, now));
+        let graph = if reconfigured.is_some() {
+            let (graph, more) = graph.replace(image, &made).map_err(refused)?;
+            changes.extend(more);
+            graph
+        } else {
+            graph
+        };
+        let Some((written, to_stdout)) = destination.copy_graph(&graph, context)? else {
+            return Ok(Exit::Done);
+        };
+        let carried = Carried {
+            command: "config",
+            layout,
+            sets: vec![&loaded.set],
+            changes: &changes,
+            stored_twice: None,
+            reconfigured,
+        };
+        carried.print(&self.output, &written, to_stdout, context)?;
+        Ok(Exit::Done)
+    }
+}

@@ -1,0 +1,129 @@
+//! `tag`: other names for an image.
+
+use imgtar::image::{Reference, Selector};
+use imgtar::output::{ArchiveGraph, RenameError};
+
+use super::select::layout_of;
+use super::{Context, Exit, Failure};
+use crate::cli::archive_output::{self, CarryOutputArg};
+use crate::cli::args::{ArchiveArg, OneImageArg};
+use crate::cli::carried::Carried;
+
+/// Give an image more names, or take names away
+///
+/// Everything else is copied as it is, without being verified: `verify` does that. IDs do not change. A name that
+/// another image of the archive has moves to this one. Names are written so that every engine gives the image
+/// that name: in manifest.json, and in index.json in full and as a tag.
+///
+/// If there are several arguments and the first is an image of the archive, it says which image is meant;
+/// otherwise all are new names for the only one.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  imgtar tag app.tar registry.example.com/app:1.2 -o tagged.tar
+  imgtar tag all.tar app:1.2 app:latest -o all-tagged.tar
+  imgtar tag app.tar --remove app:old -o app-new.tar
+  imgtar tag app.tar app:2 --only -o renamed.tar")]
+pub(crate) struct Args {
+    #[command(flatten)]
+    archive: ArchiveArg,
+
+    /// The new names; before them which image is meant, if there are several
+    #[arg(value_name = "REF", required_unless_present = "remove")]
+    names: Vec<String>,
+
+    /// Take this name from whatever has it; can be given several times
+    #[arg(long, value_name = "REF", value_parser = archive_output::tag)]
+    remove: Vec<Reference>,
+
+    /// Take all other names from the image
+    #[arg(long, requires = "names")]
+    only: bool,
+
+    #[command(flatten)]
+    output: CarryOutputArg,
+}
+
+impl Args {
+    pub(crate) fn run(&self, context: &Context) -> Result<Exit, Failure> {
+        let loaded = context.load(&self.archive)?;
+        loaded.require_images()?;
+        loaded.require_one_description()?;
+        let (image, names) = match &self.names[..] {
+            [first, rest @ ..] if !rest.is_empty() => match first.parse::<Selector>() {
+                Ok(selector) => {
+                    loaded.know_ids(Some(&selector), context)?;
+                    match loaded.set.pick_all(Some(&selector), None) {
+                        Ok(images) => (Some(images[0]), rest),
+                        Err(_) => (None, &self.names[..]),
+                    }
+                }
+                Err(_) => (None, &self.names[..]),
+            },
+            names => (None, names),
+        };
+        let names: Vec<Reference> = names
+            .iter()
+            .map(|text| {
+                archive_output::tag(text).map_err(|why| {
+                    Failure::usage(format!("`{text}` cannot be a name: {why}"))
+                        .hint("write NAME, NAME:TAG or HOST/NAME:TAG, in lower case")
+                })
+            })
+            .collect::<Result<_, _>>()?;
+        let names = archive_output::names(&names);
+        let remove = archive_output::names(&self.remove);
+        let image = match image {
+            Some(image) => Some(image),
+            None if names.is_empty() => None,
+            None => {
+                // All platforms of one index have its names together.
+                let images = &loaded.set.images;
+                let index = |n: usize| images[n].manifest.as_ref().and_then(|m| m.index.as_ref());
+                let is_one_index =
+                    index(0).is_some() && (1..images.len()).all(|n| index(n) == index(0));
+                if is_one_index {
+                    Some(&images[0])
+                } else {
+                    let arg = OneImageArg {
+                        image: None,
+                        platform: None,
+                    };
+                    Some(loaded.pick_to_write(&arg, context)?)
+                }
+            }
+        };
+        let layout = layout_of(loaded.set.layout);
+        let destination = self.output.open(layout, context)?;
+        let (graph, mut changes) = ArchiveGraph::of(&loaded.archive, &loaded.set)?;
+        let mut graph = graph.remove_names(&remove).map_err(refused)?;
+        if let Some(image) = image {
+            let (named, more) = graph.add_names(image, &names, self.only);
+            graph = named;
+            changes.extend(more);
+        }
+        let Some((written, to_stdout)) = destination.copy_graph(&graph, context)? else {
+            return Ok(Exit::Done);
+        };
+        let carried = Carried {
+            command: "tag",
+            layout,
+            sets: vec![&loaded.set],
+            changes: &changes,
+            stored_twice: None,
+            reconfigured: None,
+        };
+        carried.print(&self.output, &written, to_stdout, context)?;
+        Ok(Exit::Done)
+    }
+}
+
+/// What cannot be done, and what to do instead.
+pub(super) fn refused(error: RenameError) -> Failure {
+    let hint = match &error {
+        RenameError::SeveralPlatforms(_) => {
+            "`imgtar select --platform P` takes one of them out, whose config can be changed"
+        }
+        _ => "`imgtar images` lists the names that there are",
+    };
+    Failure::input(error.to_string()).hint(hint)
+}
