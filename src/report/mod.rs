@@ -44,6 +44,6 @@ pub use tree::{ImageTree, TreeBuilder, TreeNode};
 pub use verdict::{Demands, Reason};
 pub use verify::{
     ProblemRow, Verify, VerifyArchive, VerifyArtifact, VerifyBlob, VerifyFate, VerifyImage,
-    VerifyLayer, VerifyLoader,
+    VerifyLayer, VerifyLoader, VerifyMend,
 };
 pub use written::{Written, WrittenFacts, WrittenHead};

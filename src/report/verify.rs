@@ -6,9 +6,9 @@ use super::audit::ImageAudit;
 use super::images::{id, references};
 use super::text::Text;
 use super::verdict::{Demands, Reason};
-use crate::archive::Contents;
+use crate::archive::{Contents, Layout};
 use crate::base::problem::{Code, Problem, Severity};
-use crate::check::{Loader, LoaderStore, LoaderTarget, Loaders, Refusal, Verification};
+use crate::check::{Loader, LoaderStore, LoaderTarget, Loaders, Refusal, Verdict, Verification};
 use crate::image::ImageSet;
 
 /// The answer of `verify`.
@@ -55,6 +55,8 @@ pub struct VerifyArchive {
     pub problems: Vec<ProblemRow>,
     /// What engines would make of it; `null` if it could not be opened at all.
     pub loaders: Option<Vec<VerifyLoader>>,
+    /// The commands that make an archive of it which engines load that refuse this one.
+    pub mends: Vec<VerifyMend>,
     /// What to know before running its images; `null` unless it was asked for.
     pub audit: Option<Vec<ImageAudit>>,
 }
@@ -132,6 +134,42 @@ impl VerifyLoader {
             .iter()
             .map(|loader| Self::new(loader, set))
             .collect()
+    }
+}
+
+/// A command that makes an archive which an engine loads that refuses this one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub enum VerifyMend {
+    /// `imgtar convert ARCHIVE --layout docker`: Docker's own store reads no OCI image layout.
+    Convert,
+    /// `imgtar select ARCHIVE --present`: `ctr images import --all-platforms` wants all platforms that are named.
+    Select,
+}
+
+impl VerifyMend {
+    /// What helps; nothing where an error is in the way.
+    fn all(set: &ImageSet, result: &Verification) -> Vec<Self> {
+        if !result.is_ok(false) || set.images.is_empty() {
+            return Vec::new();
+        }
+        let refuses = |is_it: &dyn Fn(&LoaderTarget) -> bool| {
+            let mut loaders = result.loaders.iter();
+            loaders.any(|loader| {
+                is_it(&loader.target) && matches!(loader.verdict, Verdict::Refuses(_))
+            })
+        };
+        let mut mends = Vec::new();
+        if set.layout == Layout::Oci
+            && refuses(&|target| target.store == Some(LoaderStore::Classic))
+        {
+            mends.push(Self::Convert);
+        }
+        if !set.absent.is_empty() && refuses(&|target| target.options.is_some()) {
+            mends.push(Self::Select);
+        }
+        mends
     }
 }
 
@@ -313,6 +351,7 @@ impl VerifyArchive {
                 .map(|problem| ProblemRow::new(problem, set))
                 .collect(),
             loaders: Some(VerifyLoader::all(&result.loaders, Some(set))),
+            mends: VerifyMend::all(set, result),
             audit,
         }
     }
@@ -332,6 +371,7 @@ impl VerifyArchive {
                 .map(|problem| ProblemRow::of(problem, None))
                 .collect(),
             loaders: loaders.map(|loaders| VerifyLoader::all(loaders, None)),
+            mends: Vec::new(),
             audit: None,
         }
     }

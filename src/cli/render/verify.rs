@@ -7,7 +7,7 @@ use comfy_table::{ColumnConstraint, ContentArrangement, Table, Width, presets};
 use imgtar::base::escape;
 use imgtar::base::limits::{Limit, Limits};
 use imgtar::base::problem::Severity;
-use imgtar::report::{Reason, Verify, VerifyArchive, VerifyLayer, units};
+use imgtar::report::{Reason, Verify, VerifyArchive, VerifyLayer, VerifyMend, units};
 
 use super::audit::audit;
 use super::columns;
@@ -174,6 +174,7 @@ fn one(out: &mut dyn Write, archive: &VerifyArchive, quiet: bool) -> io::Result<
     if let Some(report) = &archive.loaders {
         loaders(out, report)?;
     }
+    mends(out, archive)?;
     for report in archive.audit.iter().flatten() {
         audit(out, report)?;
     }
@@ -230,4 +231,22 @@ fn layer_line(layer: &VerifyLayer) -> String {
 fn mark(good: bool, word: &str) -> String {
     let style = if good { OK } else { BAD };
     format!("{style}{word:<10}{style:#}")
+}
+
+/// The commands that make an archive which engines load that refuse this one.
+fn mends(out: &mut dyn Write, archive: &VerifyArchive) -> io::Result<()> {
+    for mend in &archive.mends {
+        let path = &archive.path;
+        match mend {
+            VerifyMend::Convert => writeln!(
+                out,
+                "  for Docker's classic store: imgtar convert {path} --layout docker -o FILE"
+            )?,
+            VerifyMend::Select => writeln!(
+                out,
+                "  for ctr --all-platforms, kind and k3s: imgtar select {path} --present -o FILE"
+            )?,
+        }
+    }
+    Ok(())
 }

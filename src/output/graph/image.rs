@@ -29,13 +29,19 @@ impl GraphImage<'_> {
             // Which of the archive's images an image was built from depends on what else the archive holds: the
             // parts of an archive, merged, are to be the archive again.
             ImageSource::Archived(image) => {
-                let image = OutputImage::of(image, jobs, progress)?;
-                Ok(OutputImage {
-                    parent: None,
-                    ..image
-                })
+                let mut image = OutputImage::of(image, jobs, progress)?;
+                // The graph has the names, of which there may be many; one is for messages.
+                image.names.truncate(1);
+                image.names.shrink_to_fit();
+                image.parent = None;
+                Ok(image)
             }
-            ImageSource::Made(image) => Ok(image.clone()),
+            ImageSource::Made(image) => Ok(OutputImage {
+                config: image.config.clone(),
+                layers: image.layers.clone(),
+                names: image.names.iter().take(1).cloned().collect(),
+                parent: image.parent.clone(),
+            }),
         }
     }
 

@@ -24,6 +24,7 @@ mod members;
 mod oci;
 mod v1;
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::io::Write;
@@ -254,7 +255,7 @@ fn lay_out(
             .manifest
             .as_ref()
             .map(|kept| BlobDigest::from(kept.digest.clone())),
-        names: chosen.names[number].clone(),
+        names: chosen.names[number].to_vec(),
         platform: image.view.platform.clone(),
     });
     Ok(WrittenArchive {
@@ -265,18 +266,18 @@ fn lay_out(
 }
 
 /// The images of a graph that a layout has room for.
-struct Chosen<'s> {
+struct Chosen<'g, 's> {
     images: Vec<Arc<GraphImage<'s>>>,
     /// The number of each by where it is in memory.
     numbers: HashMap<usize, usize>,
     /// What readers of `manifest.json` call each; nothing for further platforms.
-    names: Vec<Vec<Name>>,
+    names: Vec<Cow<'g, [Name]>>,
     /// The images of `manifest.json`, each once.
     named: Vec<usize>,
 }
 
-impl<'s> Chosen<'s> {
-    fn of(graph: &ArchiveGraph<'s>, layout: ArchiveLayout) -> Self {
+impl<'g, 's> Chosen<'g, 's> {
+    fn of(graph: &'g ArchiveGraph<'s>, layout: ArchiveLayout) -> Self {
         let mut images = graph.images();
         let primaries: Vec<_> = graph.roots.iter().map(Root::primary).collect();
         if layout == ArchiveLayout::DockerLegacy {
@@ -285,7 +286,7 @@ impl<'s> Chosen<'s> {
         }
         let place = |image: &Arc<GraphImage<'s>>| Arc::as_ptr(image).addr();
         let numbers: HashMap<usize, usize> = images.iter().map(place).zip(0..).collect();
-        let mut names = vec![Vec::new(); images.len()];
+        let mut names: Vec<Cow<'g, [Name]>> = vec![Cow::default(); images.len()];
         let mut named = Vec::new();
         let mut met = HashSet::new();
         for (root, primary) in graph.roots.iter().zip(&primaries) {
@@ -293,7 +294,13 @@ impl<'s> Chosen<'s> {
                 .as_ref()
                 .and_then(|image| numbers.get(&place(image)));
             if let Some(&number) = number {
-                names[number].extend(root.names.iter().cloned());
+                let known = &mut names[number];
+                if known.is_empty() {
+                    // There may be many; mostly these are all.
+                    *known = Cow::Borrowed(&root.names);
+                } else {
+                    known.to_mut().extend(root.names.iter().cloned());
+                }
                 if met.insert(number) {
                     named.push(number);
                 }
@@ -336,7 +343,7 @@ fn artifacts<'g>(graph: &'g ArchiveGraph<'_>) -> Vec<&'g GraphArtifact> {
 /// What not every engine accepts of the images; refuses what none does.
 fn warnings(
     images: &[Described<'_>],
-    chosen: &Chosen<'_>,
+    chosen: &Chosen<'_, '_>,
     layout: ArchiveLayout,
 ) -> Result<Vec<ArchiveWarning>, WriteError> {
     let mut warnings = Vec::new();
@@ -359,7 +366,7 @@ fn warnings(
                 layers: image.layers.len(),
             });
         }
-        for name in names {
+        for name in names.iter() {
             match name {
                 Name::Reference(reference) if reference.digest().is_some() => {
                     warnings.push(ArchiveWarning::DigestDropped { name: name.clone() });
