@@ -78,9 +78,11 @@ impl Args {
         if now.to_string() == before {
             note(context.output, "the config is as it was: nothing changes");
         }
-        let reconfigured = (now.to_string() != before).then(|| (before, now));
+        let reconfigured = (now.to_string() != before).then_some((before, now));
         let graph = if reconfigured.is_some() {
-            let (graph, more) = graph.replace(image, &made).map_err(refused)?;
+            let (graph, more) = graph
+                .replace(image, &made)
+                .map_err(|error| refused(&error))?;
             changes.extend(more);
             graph
         } else {

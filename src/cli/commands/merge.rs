@@ -57,9 +57,10 @@ impl Args {
             all.push(loaded);
         }
         let layout: ArchiveLayout = self.layout.into();
-        let destination = match self.dry_run {
-            true => None,
-            false => Some(self.output.open(layout, context)?),
+        let destination = if self.dry_run {
+            None
+        } else {
+            Some(self.output.open(layout, context)?)
         };
         let mut graphs = Vec::with_capacity(all.len());
         let mut changes = Vec::new();

@@ -95,10 +95,12 @@ impl Args {
         let layout = layout_of(loaded.set.layout);
         let destination = self.output.open(layout, context)?;
         let (graph, mut changes) = ArchiveGraph::of(&loaded.archive, &loaded.set)?;
-        let mut graph = graph.remove_names(&remove).map_err(refused)?;
+        let mut graph = graph
+            .remove_names(&remove)
+            .map_err(|error| refused(&error))?;
         if let Some(image) = image {
-            let (named, more) = graph.add_names(image, &names, self.only);
-            graph = named;
+            let (renamed, more) = graph.add_names(image, &names, self.only);
+            graph = renamed;
             changes.extend(more);
         }
         let Some((written, to_stdout)) = destination.copy_graph(&graph, context)? else {
@@ -118,8 +120,8 @@ impl Args {
 }
 
 /// What cannot be done, and what to do instead.
-pub(super) fn refused(error: RenameError) -> Failure {
-    let hint = match &error {
+pub(super) fn refused(error: &RenameError) -> Failure {
+    let hint = match error {
         RenameError::SeveralPlatforms(_) => {
             "`imgtar select --platform P` takes one of them out, whose config can be changed"
         }

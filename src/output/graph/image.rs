@@ -9,6 +9,7 @@ use crate::document::descriptor::Document;
 use crate::image::{Identity, Image};
 use crate::output::WriteError;
 use crate::output::layout::OutputImage;
+use std::fmt::Write as _;
 
 impl GraphImage<'_> {
     /// The name for messages.
@@ -82,13 +83,13 @@ impl GraphImage<'_> {
                     let stored = layer
                         .present()
                         .map(|(slice, compression)| (slice.len(), compression));
-                    key.push_str(&format!(" {:?} {stored:?}", layer.diff_id));
+                    _ = write!(key, " {:?} {stored:?}", layer.diff_id);
                 }
             }
             ImageSource::Made(image) => {
                 key.push_str(&image.id().to_string());
                 for layer in &image.layers {
-                    key.push_str(&format!(" {:?} {:?}", layer.diff_id(), layer.digest()));
+                    _ = write!(key, " {:?} {:?}", layer.diff_id(), layer.digest());
                 }
             }
         }

@@ -27,7 +27,7 @@ struct Keeper<'w> {
     changes: Vec<GraphChange>,
 }
 
-impl<'s> ArchiveGraph<'s> {
+impl ArchiveGraph<'_> {
     /// What is wanted of it. An index that has lost something gets other bytes; one of which a single image is
     /// left gives its place and its names to that image. Attestations and signatures stay with what they are
     /// about, and go with it.
@@ -250,19 +250,18 @@ impl Keeper<'_> {
                     is_whole &= keeps;
                     keeps
                 }
-                Node::Index(nested) => match self.index(nested) {
-                    Some(nested) => {
+                Node::Index(nested) => {
+                    if let Some(nested) = self.index(nested) {
                         changed |= nested.bytes.is_none();
                         is_whole &= nested.bytes.is_some();
                         entry.node = Node::Index(nested);
                         true
-                    }
-                    None => {
+                    } else {
                         is_whole = false;
                         entry.node = Node::Absent;
                         false
                     }
-                },
+                }
                 Node::Artifact(_) | Node::Absent => true,
             };
             if keeps {

@@ -186,15 +186,14 @@ pub(super) fn index(items: &[IndexItem<'_>], ref_name: RefName) -> Result<Vec<u8
             all.push(BTreeMap::new());
         }
         for annotations in all {
-            descriptors.push(match &item.descriptor {
-                Some(text) => annotated(text, &[IMAGE_NAME, REF_NAME], &annotations)?,
-                None => {
-                    let descriptor = Descriptor {
-                        annotations,
-                        ..Descriptor::new(item.media_type, &item.digest, item.size)
-                    };
-                    String::from_utf8_lossy(&encode(&descriptor)).into_owned()
-                }
+            descriptors.push(if let Some(text) = &item.descriptor {
+                annotated(text, &[IMAGE_NAME, REF_NAME], &annotations)?
+            } else {
+                let descriptor = Descriptor {
+                    annotations,
+                    ..Descriptor::new(item.media_type, &item.digest, item.size)
+                };
+                String::from_utf8_lossy(&encode(&descriptor)).into_owned()
             });
         }
     }

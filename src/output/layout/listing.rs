@@ -107,7 +107,7 @@ impl<'g> IndexListing<'g> {
     }
 
     /// Whether a root has an entry: one that is not there needs a size.
-    pub(super) fn lists(&self, root: &Root<'_>) -> bool {
+    pub(super) fn lists(root: &Root<'_>) -> bool {
         let is_sized = || root.points_at.as_ref().is_some_and(|d| d.size.is_some());
         !matches!(root.node, Node::Absent) || is_sized()
     }

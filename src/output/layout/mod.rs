@@ -236,7 +236,7 @@ fn lay_out(
     } else {
         let mut made = Vec::new();
         made.resize(described.len(), None);
-        let roots = graph.roots.iter().filter(|root| listing.lists(root));
+        let roots = graph.roots.iter().filter(|root| IndexListing::lists(root));
         for (root, digest) in roots.zip(listing.roots()) {
             root.node.each_image(&mut |image| {
                 if let Some(&number) = chosen.numbers.get(&Arc::as_ptr(image).addr()) {
@@ -287,7 +287,7 @@ impl<'g, 's> Chosen<'g, 's> {
         let place = |image: &Arc<GraphImage<'s>>| Arc::as_ptr(image).addr();
         let numbers: HashMap<usize, usize> = images.iter().map(place).zip(0..).collect();
         let mut names: Vec<Cow<'g, [Name]>> = vec![Cow::default(); images.len()];
-        let mut named = Vec::new();
+        let mut primary_numbers = Vec::new();
         let mut met = HashSet::new();
         for (root, primary) in graph.roots.iter().zip(&primaries) {
             let number = primary
@@ -302,7 +302,7 @@ impl<'g, 's> Chosen<'g, 's> {
                     known.to_mut().extend(root.names.iter().cloned());
                 }
                 if met.insert(number) {
-                    named.push(number);
+                    primary_numbers.push(number);
                 }
             }
         }
@@ -310,7 +310,7 @@ impl<'g, 's> Chosen<'g, 's> {
             images,
             numbers,
             names,
-            named,
+            named: primary_numbers,
         }
     }
 }
