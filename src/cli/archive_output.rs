@@ -5,12 +5,13 @@ use clap::{Args, ValueEnum};
 use imgtar::image::{Name, Reference};
 use imgtar::output::{
     ArchiveGraph, ArchiveLayout, ArchiveOptions, OutputImage, WriteError, WrittenArchive,
-    write_archive, write_archive_to_file, write_graph, write_graph_to_file,
+    write_graph, write_graph_to_file,
 };
 use jiff::Timestamp;
 
 use super::commands::Context;
 use super::compress::CompressArchiveArg;
+use super::compress::Size;
 use super::destination::{Destination, OutputArg};
 use super::error::{Failure, note, warn};
 use super::exit::Exit;
@@ -209,7 +210,8 @@ impl ArchiveDestination {
         graph: &ArchiveGraph<'_>,
         context: &Context,
     ) -> Result<Option<(WrittenArchive, bool)>, Failure> {
-        self.put_graph(graph, true, context)
+        let put = self.put_graph(graph, true, context)?;
+        Ok(put.map(|put| put.said(context)))
     }
 
     /// The same for commands that say that they do not verify what they copy.
@@ -218,7 +220,8 @@ impl ArchiveDestination {
         graph: &ArchiveGraph<'_>,
         context: &Context,
     ) -> Result<Option<(WrittenArchive, bool)>, Failure> {
-        self.put_graph(graph, false, context)
+        let put = self.put_graph(graph, false, context)?;
+        Ok(put.map(|put| put.said(context)))
     }
 
     fn put_graph(
@@ -226,7 +229,7 @@ impl ArchiveDestination {
         graph: &ArchiveGraph<'_>,
         verify: bool,
         context: &Context,
-    ) -> Result<Option<(WrittenArchive, bool)>, Failure> {
+    ) -> Result<Option<Put>, Failure> {
         let options = ArchiveOptions {
             layout: self.layout,
             verify,
@@ -246,55 +249,28 @@ impl ArchiveDestination {
             warn(context.output, &warning.to_string());
         }
         let to_stdout = self.destination.is_stdout();
-        if let Some(size) = self.destination.finish()? {
-            size.say(context.output);
-        }
-        Ok(Some((written, to_stdout)))
+        Ok(Some(Put {
+            written,
+            to_stdout,
+            size: self.destination.finish()?,
+        }))
     }
 
     /// Writes the archive, puts it in its place and prints the image IDs: on standard output, or on
     /// standard error if the archive goes to standard output. What a containerd store calls the images is
     /// always a note on standard error, since programs read the other.
     pub(crate) fn write(
-        mut self,
+        self,
         images: &[OutputImage],
         verify: bool,
         context: &Context,
     ) -> Result<Exit, Failure> {
-        let options = ArchiveOptions {
-            layout: self.layout,
-            verify,
-            jobs: context.jobs,
+        let graph = ArchiveGraph::of_images(images);
+        let Some(put) = self.put_graph(&graph, verify, context)? else {
+            return Ok(Exit::Done);
         };
-        let progress = &context.progress;
-        let written = match self.destination.file() {
-            Some(file) => write_archive_to_file(images, file, options, progress),
-            None => write_archive(images, &mut self.destination, options, progress),
-        };
-        let written = match written {
-            Ok(written) => written,
-            Err(WriteError::Write(error)) if is_closed(&error) => {
-                return Ok(Exit::Done);
-            }
-            Err(error) => return Err(error.into()),
-        };
-        for warning in &written.warnings {
-            warn(context.output, &warning.to_string());
-        }
-        let to_stdout = self.destination.is_stdout();
-        let size = self.destination.finish()?;
-        let mut ids = String::new();
-        for image in &written.images {
-            ids.push_str(&image.id.to_string());
-            ids.push('\n');
-        }
-        if to_stdout {
-            context.output.complain(&ids);
-        } else {
-            context
-                .output
-                .answer(|out| Ok(out.write_all(ids.as_bytes())?))?;
-        }
+        let (written, to_stdout) = (put.written, put.to_stdout);
+        print_ids(&written, to_stdout, context)?;
         for id in written
             .images
             .iter()
@@ -303,9 +279,48 @@ impl ArchiveDestination {
             let message = format!("the image ID in a containerd store is {id}");
             note(context.output, &message);
         }
-        if let Some(size) = size {
+        if let Some(size) = put.size {
             size.say(context.output);
         }
         Ok(Exit::Done)
     }
+}
+
+/// An archive that is in its place.
+struct Put {
+    written: WrittenArchive,
+    /// Whether it went to standard output.
+    to_stdout: bool,
+    /// What compressing it has saved, if it is compressed as a whole.
+    size: Option<Size>,
+}
+
+impl Put {
+    /// Says how much it was compressed.
+    fn said(self, context: &Context) -> (WrittenArchive, bool) {
+        if let Some(size) = self.size {
+            size.say(context.output);
+        }
+        (self.written, self.to_stdout)
+    }
+}
+
+/// Prints the image IDs: on standard output, or on standard error if the archive went to standard output.
+pub(crate) fn print_ids(
+    written: &WrittenArchive,
+    to_stdout: bool,
+    context: &Context,
+) -> Result<(), Failure> {
+    let mut ids = String::new();
+    for image in &written.images {
+        ids.push_str(&image.id.to_string());
+        ids.push('\n');
+    }
+    if to_stdout {
+        context.output.complain(&ids);
+        return Ok(());
+    }
+    context
+        .output
+        .answer(|out| Ok(out.write_all(ids.as_bytes())?))
 }

@@ -5,7 +5,7 @@ use imgtar::image::ImageSet;
 use imgtar::output::{ArchiveLayout, GraphChange, WrittenArchive, WrittenImage};
 use imgtar::report::{Written, WrittenFacts, WrittenHead, units};
 
-use super::archive_output::CarryOutputArg;
+use super::archive_output::{CarryOutputArg, print_ids};
 use super::commands::Context;
 use super::error::{Failure, note, warn};
 use super::render::json;
@@ -39,8 +39,8 @@ pub(crate) fn word(layout: ArchiveLayout) -> &'static str {
 }
 
 impl Carried<'_> {
-    /// Prints the answer. The IDs go to standard output, or to standard error if the archive went there; all else
-    /// is a note.
+    /// Prints the answer. The IDs go to standard output, or to standard error if the archive went there; everything
+    /// else is a note.
     pub(crate) fn print(
         &self,
         output: &CarryOutputArg,
@@ -50,7 +50,9 @@ impl Carried<'_> {
     ) -> Result<(), Failure> {
         for change in self.changes.iter().take(SHOWN) {
             match change {
-                GraphChange::NameMoved { .. } => warn(context.output, &change.to_string()),
+                GraphChange::NameMoved { .. } | GraphChange::NameTaken { .. } => {
+                    warn(context.output, &change.to_string())
+                }
                 _ => note(context.output, &change.to_string()),
             }
         }
@@ -75,18 +77,7 @@ impl Carried<'_> {
             };
             return context.output.answer(|out| json(out, &report));
         }
-        let mut ids = String::new();
-        for image in &written.images {
-            ids.push_str(&image.id.to_string());
-            ids.push('\n');
-        }
-        if to_stdout {
-            context.output.complain(&ids);
-        } else {
-            context
-                .output
-                .answer(|out| Ok(out.write_all(ids.as_bytes())?))?;
-        }
+        print_ids(written, to_stdout, context)?;
         for line in digests.iter().take(SHOWN) {
             note(context.output, line);
         }

@@ -2,8 +2,9 @@
 
 use serde::Serialize;
 
-use super::find::HowHidden;
+use super::find::{HowHidden, target};
 use super::text::Text;
+use crate::document::Pairing;
 use crate::image::Image;
 use crate::tree::{Aspect, Body, Fate, FateRecord, Fates, HiddenBy, TreeError};
 
@@ -90,7 +91,11 @@ impl BlamePath {
     pub fn of(fates: &Fates, image: &Image, path: &[u8]) -> Result<Self, TreeError> {
         let mut steps = Vec::new();
         let mut live = false;
-        let maker = Maker { fates, image };
+        let maker = Maker {
+            fates,
+            image,
+            pairing: image.pairing(),
+        };
         for number in fates.of_path(path) {
             let Some(record) = fates.get(number) else {
                 continue;
@@ -119,6 +124,7 @@ impl BlamePath {
 struct Maker<'a> {
     fates: &'a Fates,
     image: &'a Image,
+    pairing: Pairing<'a>,
 }
 
 impl Maker<'_> {
@@ -129,8 +135,7 @@ impl Maker<'_> {
             .layers
             .get(index)
             .and_then(|l| l.diff_id.as_ref());
-        let pairing = self.image.pairing();
-        let maker = pairing.maker_of(index);
+        let maker = self.pairing.maker_of(index);
         BlameStep {
             layer: index,
             diff_id: diff_id.map(ToString::to_string),
@@ -162,15 +167,10 @@ impl Maker<'_> {
             (None, Some(_)) => BlameAction::Changed,
             (None, None) => BlameAction::Added,
         };
-        let target = match (&inode.body, record.link) {
-            (_, Some(link)) => Some(Text(self.fates.path(link))),
-            (Body::Symlink(target), None) => Some(Text(target.to_vec())),
-            _ => None,
-        };
         Ok(Some(BlameStep {
             what,
             size: matches!(inode.body, Body::File { .. }).then(|| inode.size()),
-            target,
+            target: target(self.fates, record),
             implied: !record.is_entry,
             ..self.blank(record.layer, action)
         }))

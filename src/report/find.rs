@@ -242,11 +242,6 @@ impl FindEntry {
                 (state, Some(layer as usize), Some(by.into()))
             }
         };
-        let target = match (&inode.body, record.link) {
-            (_, Some(link)) => Some(Text(fates.path(link))),
-            (Body::Symlink(target), None) => Some(Text(target.to_vec())),
-            _ => None,
-        };
         Self {
             path: Text(path),
             layer: record.layer as usize,
@@ -255,8 +250,17 @@ impl FindEntry {
             by,
             kind: kind(record, inode),
             size: inode.size(),
-            target,
+            target: target(fates, record),
         }
+    }
+}
+
+/// Where a link leads: a hard link to a path, a symbolic one wherever it says.
+pub(super) fn target(fates: &Fates, record: &FateRecord) -> Option<Text> {
+    match (&fates.tree().inode(record.inode).body, record.link) {
+        (_, Some(link)) => Some(Text(fates.path(link))),
+        (Body::Symlink(target), None) => Some(Text(target.to_vec())),
+        _ => None,
     }
 }
 

@@ -7,9 +7,10 @@ use super::images::{id, references};
 use super::text::Text;
 use super::verdict::{Demands, Reason};
 use crate::archive::{Contents, Layout};
+use crate::base::constants::DOCKER_LAYERS;
 use crate::base::problem::{Code, Problem, Severity};
 use crate::check::{Loader, LoaderStore, LoaderTarget, Loaders, Refusal, Verdict, Verification};
-use crate::image::ImageSet;
+use crate::image::{Image, ImageSet};
 
 /// The answer of `verify`.
 #[derive(Clone, Debug, Serialize)]
@@ -161,7 +162,11 @@ impl VerifyMend {
             })
         };
         let mut mends = Vec::new();
+        // Another platform than Linux or too many layers are refused in any layout.
+        let is_for_linux =
+            |image: &Image| image.platform.os == "linux" && image.layers.len() <= DOCKER_LAYERS;
         if set.layout == Layout::Oci
+            && set.images.iter().all(is_for_linux)
             && refuses(&|target| target.store == Some(LoaderStore::Classic))
         {
             mends.push(Self::Convert);

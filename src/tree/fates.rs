@@ -2,7 +2,7 @@
 //!
 //! A merged tree forgets what it replaces. Here each entry leaves a record, in the order in which layers are
 //! applied, and the record says in the end whether the entry is part of the merged tree. Memory is bounded by
-//! the entries, which the limits count: a record takes 40 bytes.
+//! the entries, which the limits count: a record takes 32 bytes.
 
 use super::build::limits_of;
 use super::error::TreeError;
@@ -82,6 +82,8 @@ pub(super) struct Record {
     before: u32,
     fate: Fate,
 }
+
+const _: () = assert!(size_of::<Record>() <= 32);
 
 /// What is kept while layers are applied.
 #[derive(Debug, Default)]

@@ -5,7 +5,7 @@ use super::inode::{Body, InodeId, Xattr, Xattrs};
 use super::nodes::{NodeId, Tree};
 use crate::tar::{AttributeFault, Kind};
 
-/// How many attributes are told by name.
+/// How many attributes a warning names.
 const MOST: usize = 10;
 
 /// The names of extended attributes; `*` stands for any bytes, also none.

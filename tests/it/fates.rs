@@ -301,7 +301,7 @@ fn blame_tells_what_changed() {
 }
 
 #[test]
-fn hidden_files_can_be_had() {
+fn hidden_files_can_be_read() {
     for form in Form::ALL {
         let (_directory, archive) = made(form);
         let cat = |layer: &str, path: &str| imgtar(&["cat", "--layer", layer, &archive, path]);

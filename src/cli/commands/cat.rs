@@ -60,7 +60,10 @@ impl Args {
         let image = loaded.pick_to_read(&arg, context)?;
         if let Some(index) = self.layer {
             super::ls::layer(image, index)?;
-            let fates = Fates::merge(image, &context.options())?;
+            // What later layers do is not asked for.
+            let mut lower = image.clone();
+            lower.layers.truncate(index + 1);
+            let fates = Fates::merge(&lower, &context.options())?;
             let files = self.of_layer(index, &fates)?;
             context.warn_of_image(&loaded, image);
             return print(fates.tree(), files);

@@ -117,7 +117,7 @@ impl Args {
                 ),
             );
         }
-        // Whiteouts are told of already, wherever they are.
+        // Another warning reports whiteouts already, wherever they are.
         let is_whiteout = |warning: &&Warning| {
             use WarningKind::{WhiteoutBelowFile, WhiteoutInMissing};
             matches!(warning.kind, WhiteoutBelowFile | WhiteoutInMissing)

@@ -276,11 +276,14 @@ impl Below<'_> {
 
 impl Listing for Below<'_> {
     fn each(&self, see: See<'_>) -> Result<(), LayerError> {
+        if self.paths.is_empty() {
+            return self.all.each(see);
+        }
         self.all.each(&mut |entry, place| {
             let path = LayerPath::new(&entry.path.0).components().join(&b'/');
             // Every path has to hear of every entry.
             let wanted = self.paths.iter().filter(|wanted| wanted.has(&path)).count();
-            if self.paths.is_empty() || wanted > 0 {
+            if wanted > 0 {
                 see(entry, place)
             } else {
                 ControlFlow::Continue(())

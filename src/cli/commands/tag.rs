@@ -1,10 +1,11 @@
 //! `tag`: other names for an image.
 
-use imgtar::image::{Reference, Selector};
+use imgtar::Image;
+use imgtar::image::{Reference, SelectError, Selector};
 use imgtar::output::{ArchiveGraph, RenameError};
 
 use super::select::layout_of;
-use super::{Context, Exit, Failure};
+use super::{Context, Exit, Failure, Loaded};
 use crate::cli::archive_output::{self, CarryOutputArg};
 use crate::cli::args::{ArchiveArg, OneImageArg};
 use crate::cli::carried::Carried;
@@ -53,8 +54,12 @@ impl Args {
                 Ok(selector) => {
                     loaded.know_ids(Some(&selector), context)?;
                     match loaded.set.pick_all(Some(&selector), None) {
-                        Ok(images) => (Some(images[0]), rest),
-                        Err(_) => (None, &self.names[..]),
+                        Ok(images) => (
+                            Some(one_root(&images, Some(selector), &loaded, context)?),
+                            rest,
+                        ),
+                        Err(SelectError::Unknown { .. }) => (None, &self.names[..]),
+                        Err(error) => return Err(error.into()),
                     }
                 }
                 Err(_) => (None, &self.names[..]),
@@ -76,20 +81,8 @@ impl Args {
             Some(image) => Some(image),
             None if names.is_empty() => None,
             None => {
-                // All platforms of one index have its names together.
-                let images = &loaded.set.images;
-                let index = |n: usize| images[n].manifest.as_ref().and_then(|m| m.index.as_ref());
-                let is_one_index =
-                    index(0).is_some() && (1..images.len()).all(|n| index(n) == index(0));
-                if is_one_index {
-                    Some(&images[0])
-                } else {
-                    let arg = OneImageArg {
-                        image: None,
-                        platform: None,
-                    };
-                    Some(loaded.pick_to_write(&arg, context)?)
-                }
+                let images: Vec<&Image> = loaded.set.images.iter().collect();
+                Some(one_root(&images, None, &loaded, context)?)
             }
         };
         let layout = layout_of(loaded.set.layout);
@@ -117,6 +110,25 @@ impl Args {
         carried.print(&self.output, &written, to_stdout, context)?;
         Ok(Exit::Done)
     }
+}
+
+/// One of these images, if all platforms of one index have its names together; otherwise the only one.
+fn one_root<'l>(
+    images: &[&'l Image],
+    selector: Option<Selector>,
+    loaded: &'l Loaded,
+    context: &Context,
+) -> Result<&'l Image, Failure> {
+    let index = |image: &Image| image.manifest.as_ref().and_then(|m| m.index.clone());
+    let first = images.first().and_then(|image| index(image));
+    if first.is_some() && images.iter().all(|image| index(image) == first) {
+        return Ok(images[0]);
+    }
+    let arg = OneImageArg {
+        image: selector,
+        platform: None,
+    };
+    loaded.pick_to_write(&arg, context)
 }
 
 /// What cannot be done, and what to do instead.

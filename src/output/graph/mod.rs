@@ -50,6 +50,16 @@ pub enum GraphChange {
         /// What had it too.
         lost: String,
     },
+    /// A name was given to something else, as it was asked for.
+    #[error("`{name}` was a name of {lost}, it is one of {now} now")]
+    NameTaken {
+        /// The name.
+        name: String,
+        /// What has it now.
+        now: String,
+        /// What had it.
+        lost: String,
+    },
     /// An index lists fewer manifests than it did.
     #[error("the index {index} lists {now} of its {before} manifests now, so its digest changes")]
     IndexShrunk {

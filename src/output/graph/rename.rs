@@ -33,7 +33,7 @@ impl<'s> ArchiveGraph<'s> {
         let Some(at) = self.root_of(image) else {
             return (self, changes);
         };
-        let kept = self.roots[at].display_name();
+        let now = self.roots[at].display_name();
         if only {
             self.roots[at].names.clear();
         }
@@ -45,9 +45,9 @@ impl<'s> ArchiveGraph<'s> {
                     root.names.retain(|known| called(known) != wanted);
                 }
                 if root.names.len() < before {
-                    changes.push(GraphChange::NameMoved {
+                    changes.push(GraphChange::NameTaken {
                         name: wanted.to_string(),
-                        kept: kept.clone(),
+                        now: now.clone(),
                         lost: root.display_name(),
                     });
                 }
