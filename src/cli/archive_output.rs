@@ -203,28 +203,8 @@ impl ArchiveDestination {
         }
     }
 
-    /// Writes a graph and puts the archive in its place; `None` if the reader of a pipe has closed it. The
-    /// second answer is whether it went to standard output.
-    pub(crate) fn write_graph(
-        self,
-        graph: &ArchiveGraph<'_>,
-        context: &Context,
-    ) -> Result<Option<(WrittenArchive, bool)>, Failure> {
-        let put = self.put_graph(graph, true, context)?;
-        Ok(put.map(|put| put.said(context)))
-    }
-
-    /// The same for commands that say that they do not verify what they copy.
-    pub(crate) fn copy_graph(
-        self,
-        graph: &ArchiveGraph<'_>,
-        context: &Context,
-    ) -> Result<Option<(WrittenArchive, bool)>, Failure> {
-        let put = self.put_graph(graph, false, context)?;
-        Ok(put.map(|put| put.said(context)))
-    }
-
-    fn put_graph(
+    /// Writes a graph and puts the archive in its place; `None` if the reader of a pipe has closed it.
+    pub(crate) fn put_graph(
         mut self,
         graph: &ArchiveGraph<'_>,
         verify: bool,
@@ -269,9 +249,9 @@ impl ArchiveDestination {
         let Some(put) = self.put_graph(&graph, verify, context)? else {
             return Ok(Exit::Done);
         };
-        let (written, to_stdout) = (put.written, put.to_stdout);
-        print_ids(&written, to_stdout, context)?;
-        for id in written
+        print_ids(&put.written, put.to_stdout, context)?;
+        for id in put
+            .written
             .images
             .iter()
             .filter_map(|image| image.containerd.as_ref())
@@ -279,29 +259,26 @@ impl ArchiveDestination {
             let message = format!("the image ID in a containerd store is {id}");
             note(context.output, &message);
         }
-        if let Some(size) = put.size {
-            size.say(context.output);
-        }
+        put.say_size(context);
         Ok(Exit::Done)
     }
 }
 
 /// An archive that is in its place.
-struct Put {
-    written: WrittenArchive,
+pub(crate) struct Put {
+    pub(crate) written: WrittenArchive,
     /// Whether it went to standard output.
-    to_stdout: bool,
+    pub(crate) to_stdout: bool,
     /// What compressing it has saved, if it is compressed as a whole.
     size: Option<Size>,
 }
 
 impl Put {
-    /// Says how much it was compressed.
-    fn said(self, context: &Context) -> (WrittenArchive, bool) {
-        if let Some(size) = self.size {
+    /// Says how much it was compressed: the last line of a command.
+    pub(crate) fn say_size(&self, context: &Context) {
+        if let Some(size) = &self.size {
             size.say(context.output);
         }
-        (self.written, self.to_stdout)
     }
 }
 

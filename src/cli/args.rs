@@ -182,6 +182,29 @@ pub(crate) struct OneImageArg {
     pub(crate) platform: Option<WantedPlatform>,
 }
 
+/// One image to read, for commands whose arguments are something else.
+#[derive(Debug, Args)]
+pub(crate) struct ImageOptionArg {
+    /// Which image: a reference, an image ID of either kind or a prefix of one, or @N for the Nth from 0
+    #[arg(short, long, value_name = "IMAGE", value_parser = clap::value_parser!(Selector))]
+    image: Option<Selector>,
+
+    /// Which platform: os/architecture or architecture, such as linux/arm64, arm64 or arm/v7
+    /// [default: this machine's, if the image is for several]
+    #[arg(long, value_name = "PLATFORM")]
+    platform: Option<WantedPlatform>,
+}
+
+impl ImageOptionArg {
+    /// As it is asked for elsewhere.
+    pub(crate) fn one(&self) -> OneImageArg {
+        OneImageArg {
+            image: self.image.clone(),
+            platform: self.platform.clone(),
+        }
+    }
+}
+
 /// How to answer.
 #[derive(Debug, Args)]
 pub(crate) struct JsonArg {

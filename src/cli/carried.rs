@@ -2,12 +2,13 @@
 
 use imgtar::base::digest::ImageId;
 use imgtar::image::ImageSet;
-use imgtar::output::{ArchiveLayout, GraphChange, WrittenArchive, WrittenImage};
+use imgtar::output::{ArchiveGraph, ArchiveLayout, GraphChange, WrittenArchive, WrittenImage};
 use imgtar::report::{Written, WrittenFacts, WrittenHead, units};
 
-use super::archive_output::{CarryOutputArg, print_ids};
+use super::archive_output::{ArchiveDestination, CarryOutputArg, print_ids};
 use super::commands::Context;
 use super::error::{Failure, note, warn};
+use super::exit::Exit;
 use super::render::json;
 
 /// How many lines of one kind are printed.
@@ -17,6 +18,8 @@ const SHOWN: usize = 12;
 pub(crate) struct Carried<'c> {
     /// The command.
     pub(crate) command: &'c str,
+    /// Whether layers are verified while they are copied.
+    pub(crate) verify: bool,
     /// The layout of what was written.
     pub(crate) layout: ArchiveLayout,
     /// The archives that were read.
@@ -39,9 +42,25 @@ pub(crate) fn word(layout: ArchiveLayout) -> &'static str {
 }
 
 impl Carried<'_> {
+    /// Writes the graph, puts the archive in its place and prints the answer.
+    pub(crate) fn write(
+        &self,
+        graph: &ArchiveGraph<'_>,
+        destination: ArchiveDestination,
+        output: &CarryOutputArg,
+        context: &Context,
+    ) -> Result<Exit, Failure> {
+        let Some(put) = destination.put_graph(graph, self.verify, context)? else {
+            return Ok(Exit::Done);
+        };
+        self.print(output, &put.written, put.to_stdout, context)?;
+        put.say_size(context);
+        Ok(Exit::Done)
+    }
+
     /// Prints the answer. The IDs go to standard output, or to standard error if the archive went there; everything
     /// else is a note.
-    pub(crate) fn print(
+    fn print(
         &self,
         output: &CarryOutputArg,
         written: &WrittenArchive,
@@ -51,7 +70,7 @@ impl Carried<'_> {
         for change in self.changes.iter().take(SHOWN) {
             match change {
                 GraphChange::NameMoved { .. } | GraphChange::NameTaken { .. } => {
-                    warn(context.output, &change.to_string())
+                    warn(context.output, &change.to_string());
                 }
                 _ => note(context.output, &change.to_string()),
             }

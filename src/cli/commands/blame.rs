@@ -3,14 +3,13 @@
 use std::ffi::OsString;
 
 use imgtar::base::escape;
-use imgtar::document::WantedPlatform;
-use imgtar::image::{Image, Selector};
+use imgtar::image::Image;
 use imgtar::report::{Blame, BlamePath, Text};
 use imgtar::tree::{Fates, LayerPath};
 
 use super::ls::shown;
 use super::{Context, Exit, Failure};
-use crate::cli::args::{ArchiveArg, JsonArg, OneImageArg, bytes_of};
+use crate::cli::args::{ArchiveArg, ImageOptionArg, JsonArg, bytes_of};
 use crate::cli::render;
 
 /// Show what each layer did to a path
@@ -32,14 +31,8 @@ pub(crate) struct Args {
     #[arg(value_name = "PATH", required = true)]
     paths: Vec<OsString>,
 
-    /// Which image: a reference, an image ID of either kind or a prefix of one, or @N for the Nth from 0
-    #[arg(short, long, value_name = "IMAGE", value_parser = clap::value_parser!(Selector))]
-    image: Option<Selector>,
-
-    /// Which platform: os/architecture or architecture, such as linux/arm64, arm64 or arm/v7
-    /// [default: this machine's, if the image is for several]
-    #[arg(long, value_name = "PLATFORM")]
-    platform: Option<WantedPlatform>,
+    #[command(flatten)]
+    image: ImageOptionArg,
 
     #[command(flatten)]
     json: JsonArg,
@@ -56,11 +49,7 @@ pub(crate) struct Args {
 impl Args {
     pub(crate) fn run(&self, context: &Context) -> Result<Exit, Failure> {
         let loaded = context.load(&self.archive)?;
-        let arg = OneImageArg {
-            image: self.image.clone(),
-            platform: self.platform.clone(),
-        };
-        let image = loaded.pick_to_read(&arg, context)?;
+        let image = loaded.pick_to_read(&self.image.one(), context)?;
         let fates = Fates::merge(image, &context.options())?;
         let mut paths = Vec::new();
         for path in &self.paths {

@@ -3,14 +3,12 @@
 use std::ffi::OsString;
 
 use imgtar::base::escape;
-use imgtar::document::WantedPlatform;
-use imgtar::image::Selector;
 use imgtar::output::{WriteError, write_file};
 use imgtar::tree::{Body, Fates, Inode, Tree};
 
 use super::ls::{find, shown};
 use super::{Context, Exit, Failure};
-use crate::cli::args::{ArchiveArg, OneImageArg, bytes_of};
+use crate::cli::args::{ArchiveArg, ImageOptionArg, bytes_of};
 use crate::cli::blocks;
 use crate::cli::output::is_closed;
 
@@ -33,14 +31,8 @@ pub(crate) struct Args {
     #[arg(value_name = "PATH", required = true)]
     paths: Vec<OsString>,
 
-    /// Which image: a reference, an image ID of either kind or a prefix of one, or @N for the Nth from 0
-    #[arg(short, long, value_name = "IMAGE", value_parser = clap::value_parser!(Selector))]
-    image: Option<Selector>,
-
-    /// Which platform: os/architecture or architecture, such as linux/arm64, arm64 or arm/v7
-    /// [default: this machine's, if the image is for several]
-    #[arg(long, value_name = "PLATFORM")]
-    platform: Option<WantedPlatform>,
+    #[command(flatten)]
+    image: ImageOptionArg,
 
     /// Print the files as this layer has them, also if later layers replaced or deleted them; 0 is the base
     /// layer
@@ -53,11 +45,7 @@ pub(crate) struct Args {
 impl Args {
     pub(crate) fn run(&self, context: &Context) -> Result<Exit, Failure> {
         let loaded = context.load(&self.archive)?;
-        let arg = OneImageArg {
-            image: self.image.clone(),
-            platform: self.platform.clone(),
-        };
-        let image = loaded.pick_to_read(&arg, context)?;
+        let image = loaded.pick_to_read(&self.image.one(), context)?;
         if let Some(index) = self.layer {
             super::ls::layer(image, index)?;
             // What later layers do is not asked for.

@@ -88,18 +88,15 @@ impl Args {
         } else {
             graph
         };
-        let Some((written, to_stdout)) = destination.copy_graph(&graph, context)? else {
-            return Ok(Exit::Done);
-        };
         let carried = Carried {
             command: "config",
+            verify: false,
             layout,
             sets: vec![&loaded.set],
             changes: &changes,
             stored_twice: None,
             reconfigured,
         };
-        carried.print(&self.output, &written, to_stdout, context)?;
-        Ok(Exit::Done)
+        carried.write(&graph, destination, &self.output, context)
     }
 }

@@ -74,18 +74,15 @@ impl Args {
         };
         let (graph, more) = graph.keep(wish);
         changes.extend(more);
-        let Some((written, to_stdout)) = destination.write_graph(&graph, context)? else {
-            return Ok(Exit::Done);
-        };
         let carried = Carried {
             command: "convert",
+            verify: true,
             layout,
             sets: vec![&loaded.set],
             changes: &changes,
             stored_twice: None,
             reconfigured: None,
         };
-        carried.print(&self.output, &written, to_stdout, context)?;
-        Ok(Exit::Done)
+        carried.write(&graph, destination, &self.output, context)
     }
 }

@@ -1,12 +1,10 @@
 //! `find`: entries of all layers.
 
-use imgtar::document::WantedPlatform;
-use imgtar::image::Selector;
 use imgtar::report::{FileType, Find, FindQuery, FindState, PathPattern, SizeBound, units};
 use imgtar::tree::Fates;
 
 use super::{Context, Exit, Failure};
-use crate::cli::args::{ArchiveArg, JsonArg, OneImageArg};
+use crate::cli::args::{ArchiveArg, ImageOptionArg, JsonArg};
 use crate::cli::error::note;
 use crate::cli::render;
 
@@ -32,14 +30,8 @@ pub(crate) struct Args {
     #[arg(value_name = "PATTERN", required = true)]
     patterns: Vec<String>,
 
-    /// Which image: a reference, an image ID of either kind or a prefix of one, or @N for the Nth from 0
-    #[arg(short, long, value_name = "IMAGE", value_parser = clap::value_parser!(Selector))]
-    image: Option<Selector>,
-
-    /// Which platform: os/architecture or architecture, such as linux/arm64, arm64 or arm/v7
-    /// [default: this machine's, if the image is for several]
-    #[arg(long, value_name = "PLATFORM")]
-    platform: Option<WantedPlatform>,
+    #[command(flatten)]
+    image: ImageOptionArg,
 
     #[command(flatten)]
     json: JsonArg,
@@ -92,11 +84,7 @@ impl Args {
     pub(crate) fn run(&self, context: &Context) -> Result<Exit, Failure> {
         let query = self.query()?;
         let loaded = context.load(&self.archive)?;
-        let arg = OneImageArg {
-            image: self.image.clone(),
-            platform: self.platform.clone(),
-        };
-        let image = loaded.pick_to_read(&arg, context)?;
+        let image = loaded.pick_to_read(&self.image.one(), context)?;
         if let Some(index) = self.layer {
             super::ls::layer(image, index)?;
         }

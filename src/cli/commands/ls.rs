@@ -8,14 +8,13 @@ use std::ops::ControlFlow;
 use clap::ValueEnum;
 use imgtar::base::escape;
 use imgtar::base::limits::{Exceeded, Limit, Limits};
-use imgtar::document::WantedPlatform;
-use imgtar::image::{Image, Layer, Selector};
+use imgtar::image::{Image, Layer};
 use imgtar::layer::LayerError;
 use imgtar::report::{LayerListing, Listing, ListingPlace, Ls, LsEntry, See, TreeListing};
 use imgtar::tree::{LayerPath, NodeId, Tree};
 
 use super::{Context, Exit, Failure, Loaded};
-use crate::cli::args::{ArchiveArg, JsonArg, OneImageArg, bytes_of};
+use crate::cli::args::{ArchiveArg, ImageOptionArg, JsonArg, bytes_of};
 use crate::cli::error::warn;
 use crate::cli::render;
 
@@ -40,14 +39,8 @@ pub(crate) struct Args {
     #[arg(value_name = "PATH")]
     paths: Vec<OsString>,
 
-    /// Which image: a reference, an image ID of either kind or a prefix of one, or @N for the Nth from 0
-    #[arg(short, long, value_name = "IMAGE", value_parser = clap::value_parser!(Selector))]
-    image: Option<Selector>,
-
-    /// Which platform: os/architecture or architecture, such as linux/arm64, arm64 or arm/v7
-    /// [default: this machine's, if the image is for several]
-    #[arg(long, value_name = "PLATFORM")]
-    platform: Option<WantedPlatform>,
+    #[command(flatten)]
+    image: ImageOptionArg,
 
     #[command(flatten)]
     json: JsonArg,
@@ -82,11 +75,7 @@ enum Sort {
 impl Args {
     pub(crate) fn run(&self, context: &Context) -> Result<Exit, Failure> {
         let loaded = context.load(&self.archive)?;
-        let arg = OneImageArg {
-            image: self.image.clone(),
-            platform: self.platform.clone(),
-        };
-        let image = loaded.pick_to_read(&arg, context)?;
+        let image = loaded.pick_to_read(&self.image.one(), context)?;
         if let Some(index) = self.layer {
             self.one_layer(layer(image, index)?, &loaded, context)?;
         } else {

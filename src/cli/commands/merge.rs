@@ -78,19 +78,16 @@ impl Args {
             }
             return self.tell(&graph, layout, stored_twice, context);
         };
-        let Some((written, to_stdout)) = destination.write_graph(&graph, context)? else {
-            return Ok(Exit::Done);
-        };
         let carried = Carried {
             command: "merge",
+            verify: true,
             layout,
             sets: all.iter().map(|loaded| &loaded.set).collect(),
             changes: &changes,
             stored_twice,
             reconfigured: None,
         };
-        carried.print(&self.output, &written, to_stdout, context)?;
-        Ok(Exit::Done)
+        carried.write(&graph, destination, &self.output, context)
     }
 
     /// Says what would be written.

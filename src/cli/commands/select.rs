@@ -88,19 +88,16 @@ impl Args {
                     .hint("save the image again; `imgtar verify` reports what is missing"),
             );
         }
-        let Some((written, to_stdout)) = destination.write_graph(&graph, context)? else {
-            return Ok(Exit::Done);
-        };
         let carried = Carried {
             command: "select",
+            verify: true,
             layout,
             sets: vec![&loaded.set],
             changes: &changes,
             stored_twice: None,
             reconfigured: None,
         };
-        carried.print(&self.output, &written, to_stdout, context)?;
-        Ok(Exit::Done)
+        carried.write(&graph, destination, &self.output, context)
     }
 }
 

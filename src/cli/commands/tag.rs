@@ -96,19 +96,16 @@ impl Args {
             graph = renamed;
             changes.extend(more);
         }
-        let Some((written, to_stdout)) = destination.copy_graph(&graph, context)? else {
-            return Ok(Exit::Done);
-        };
         let carried = Carried {
             command: "tag",
+            verify: false,
             layout,
             sets: vec![&loaded.set],
             changes: &changes,
             stored_twice: None,
             reconfigured: None,
         };
-        carried.print(&self.output, &written, to_stdout, context)?;
-        Ok(Exit::Done)
+        carried.write(&graph, destination, &self.output, context)
     }
 }
 
