@@ -9,6 +9,7 @@ mod checksum_file;
 mod commands;
 mod compress;
 mod destination;
+mod dive_ci;
 mod error;
 mod exit;
 mod files;
@@ -27,7 +28,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 use args::Global;
 use commands::{
     Context, blame, cat, commit, completions, config, convert, find, flatten, history, images,
-    import, inspect, layers, ls, man, merge, rebuild, select, squash, tag, tree, verify,
+    import, inspect, layers, ls, man, merge, rebuild, select, squash, tag, tree, verify, waste,
 };
 use error::Failure;
 use exit::Exit;
@@ -73,6 +74,7 @@ enum Command {
     Cat(cat::Args),
     Find(find::Args),
     Blame(blame::Args),
+    Waste(waste::Args),
     Verify(verify::Args),
     #[command(visible_alias = "export")]
     Flatten(flatten::Args),
@@ -101,6 +103,7 @@ impl Command {
             Self::Cat(args) => args.run(context),
             Self::Find(args) => args.run(context),
             Self::Blame(args) => args.run(context),
+            Self::Waste(args) => args.run(context),
             Self::Verify(args) => args.run(context),
             Self::Flatten(args) => args.run(context),
             Self::Rebuild(args) => args.run(context),

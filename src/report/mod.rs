@@ -8,6 +8,7 @@
 
 mod audit;
 mod blame;
+mod dive;
 mod each;
 mod engine_images;
 mod engine_rows;
@@ -24,10 +25,13 @@ mod tree;
 pub mod units;
 mod verdict;
 mod verify;
+mod waste;
+mod waste_rules;
 mod written;
 
 pub use audit::{AuditRow, ImageAudit};
 pub use blame::{Blame, BlameAction, BlamePath, BlameStep};
+pub use dive::DiveFigures;
 pub use each::Each;
 pub use engine_images::{EngineImage, EngineImages, EnginePlatform};
 pub use find::{
@@ -46,4 +50,6 @@ pub use verify::{
     ProblemRow, Verify, VerifyArchive, VerifyArtifact, VerifyBlob, VerifyFate, VerifyImage,
     VerifyLayer, VerifyLoader, VerifyMend,
 };
+pub use waste::{WasteGroup, WasteKind, WasteLayer, WastePath, WasteReport};
+pub use waste_rules::{WasteRule, WasteVerdict};
 pub use written::{Written, WrittenFacts, WrittenHead};

@@ -81,6 +81,46 @@ pub fn age(seconds: i64) -> String {
     }
 }
 
+/// Reads a number of bytes: `1000`, `20MB`, `1.5 GiB`, `64k`. As dive and Docker read them (`go-humanize`): units in
+/// any case, with or without the `B`, `k` decimal and `Ki` binary; fractions are rounded down.
+pub fn parse_size(text: &str) -> Option<u64> {
+    let digits = text.trim().replace(',', "");
+    let at = digits.find(|c: char| !c.is_ascii_digit() && c != '.');
+    let (number, unit) = digits.split_at(at.unwrap_or(digits.len()));
+    let unit = unit.trim().to_ascii_lowercase();
+    let unit = unit.strip_suffix('b').unwrap_or(&unit);
+    let (prefix, base) = match unit.strip_suffix('i') {
+        Some(prefix) => (prefix, 1024_u64),
+        None => (unit, 1000),
+    };
+    let power = match prefix {
+        "" if base == 1000 => 0,
+        "k" => 1,
+        "m" => 2,
+        "g" => 3,
+        "t" => 4,
+        "p" => 5,
+        "e" => 6,
+        _ => return None,
+    };
+    let factor = base.pow(power);
+    if let Ok(number) = number.parse::<u64>() {
+        return number.checked_mul(factor);
+    }
+    let number: f64 = number.parse().ok()?;
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "a fraction is not exact to begin with"
+    )]
+    let bytes = number * factor as f64;
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "it is neither negative nor too large"
+    )]
+    (bytes < 1e19).then_some(bytes as u64)
+}
+
 /// `1 layer`, `2 layers`.
 pub fn count(n: usize, one: &str, many: &str) -> String {
     if n == 1 {
@@ -117,6 +157,31 @@ mod tests {
         assert_eq!(size_spaced(228_123_456), "228.1 MB");
         assert_eq!(size_spaced(0), "0 B");
         assert_eq!(size_spaced(2_433_303), "2.433 MB");
+    }
+
+    #[test]
+    fn sizes_are_read_as_dive_reads_them() {
+        for (text, want) in [
+            ("0", Some(0)),
+            ("20MB", Some(20_000_000)),
+            ("19Mb", Some(19_000_000)),
+            ("50kB", Some(50_000)),
+            ("64k", Some(64_000)),
+            ("4KiB", Some(4096)),
+            ("1.5 GiB", Some(1_610_612_736)),
+            ("1,000", Some(1000)),
+            ("18446744073709551615", Some(u64::MAX)),
+            ("18446744073709551616", None),
+            ("99999999999GB", None),
+            ("", None),
+            ("MB", None),
+            ("1XB", None),
+            ("1iB", None),
+            ("-1", None),
+            (".", None),
+        ] {
+            assert_eq!(parse_size(text), want, "{text}");
+        }
     }
 
     #[test]

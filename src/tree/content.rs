@@ -10,7 +10,10 @@ use std::sync::{Mutex, PoisonError};
 use super::error::TreeError;
 use super::inode::{Body, Inode};
 use super::nodes::Tree;
+use crate::base::jobs;
 use crate::base::limits::Limit;
+use crate::base::options::Options;
+use crate::base::progress::Task;
 use crate::source::{Slice, SourceError, Span};
 use crate::tar::SparseMap;
 
@@ -226,7 +229,7 @@ impl<'f> FileReader<'f> {
     }
 
     /// Fills `buf`, or what there is until the end.
-    fn fill(&mut self, buf: &mut [u8]) -> Result<usize, SourceError> {
+    pub(super) fn fill(&mut self, buf: &mut [u8]) -> Result<usize, SourceError> {
         let mut filled = 0;
         while filled < buf.len() {
             let Some(stretch) = self.begun.take().or_else(|| self.stretches.next()) else {
@@ -263,4 +266,44 @@ impl Read for FileReader<'_> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         self.fill(buf).map_err(io::Error::other)
     }
+}
+
+/// How much is compared by one thread before it takes the next piece of work, in bytes; and what opening a
+/// file costs besides.
+const BATCH: u64 = 1 << 20;
+const FILE_COST: u64 = 4 * 1024;
+
+/// Does work on all cores, in pieces that are worth a thread's while; the results in the order of the items.
+pub(super) fn in_batches<T: Sync, R: Send>(
+    items: &[T],
+    size: impl Fn(&T) -> u64,
+    options: &Options<'_>,
+    work: impl Fn(&[T], &dyn Task) -> Result<Vec<R>, TreeError> + Sync,
+) -> Result<Vec<R>, TreeError> {
+    if items.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut batches: Vec<(&[T], u64)> = Vec::new();
+    let (mut begin, mut cost, mut total) = (0, 0_u64, 0_u64);
+    for (i, item) in items.iter().enumerate() {
+        let bytes = size(item);
+        total = total.saturating_add(bytes);
+        cost = cost.saturating_add(bytes).saturating_add(FILE_COST);
+        if cost >= BATCH || i + 1 == items.len() {
+            batches.push((&items[begin..=i], cost));
+            (begin, cost) = (i + 1, 0);
+        }
+    }
+    let task = options.progress.begin("comparing files", Some(total));
+    let results = jobs::map(
+        options.jobs,
+        &batches,
+        |(_, cost)| *cost,
+        |(items, _)| work(items, &*task),
+    );
+    let mut all = Vec::with_capacity(items.len());
+    for result in results {
+        all.extend(result?);
+    }
+    Ok(all)
 }

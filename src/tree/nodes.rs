@@ -122,6 +122,11 @@ impl Tree {
         self.budget.limits()
     }
 
+    /// The tars of the layers, base first; none if the tree was made of headers alone.
+    pub(crate) fn layer_tars(&self) -> &[LayerTar] {
+        &self.layers
+    }
+
     pub(super) fn node(&self, id: NodeId) -> &NamedNode {
         &self.nodes[id.0 as usize]
     }
@@ -242,7 +247,7 @@ impl Tree {
     }
 
     /// The directory that a name is in; that of the root is the root.
-    pub(super) fn parent(&self, node: NodeId) -> NodeId {
+    pub(crate) fn parent(&self, node: NodeId) -> NodeId {
         self.node(node).parent
     }
 

@@ -11,7 +11,7 @@ use std::process::Output;
 
 use imgtar::base::digest::{ChainId, DiffId, Digest};
 use imgtar::report::{
-    Blame, Find, History, ImageTree, Images, Inspect, Layers, Ls, Verify, Written,
+    Blame, Find, History, ImageTree, Images, Inspect, Layers, Ls, Verify, WasteReport, Written,
 };
 use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
@@ -20,15 +20,15 @@ use serde_json::{Value, json};
 use crate::support::{program, up_to_date};
 
 /// The commands that answer with `--json`.
-const READING: [&str; 9] = [
-    "images", "inspect", "layers", "history", "tree", "ls", "verify", "blame", "find",
+const READING: [&str; 10] = [
+    "images", "inspect", "layers", "history", "tree", "ls", "verify", "blame", "find", "waste",
 ];
 
 /// The commands that write an archive and answer with `--json`.
 const WRITING: [&str; 5] = ["convert", "select", "merge", "tag", "config"];
 
 /// The commands in the order of the program's help.
-const COMMANDS: [&str; 22] = [
+const COMMANDS: [&str; 23] = [
     "images",
     "inspect",
     "layers",
@@ -38,6 +38,7 @@ const COMMANDS: [&str; 22] = [
     "cat",
     "find",
     "blame",
+    "waste",
     "verify",
     "flatten",
     "rebuild",
@@ -134,6 +135,13 @@ fn the_schemas_promise_the_keys_of_the_contract() {
         ),
         ("find", "", "schema entries"),
         ("find", "entries", "path layer state by_layer type size"),
+        (
+            "waste",
+            "",
+            "schema image stored visible wasted efficiency by_path by_layer",
+        ),
+        ("waste", "by_path", "path bytes copies cause"),
+        ("waste", "by_layer", "layer bytes"),
         ("ls", "", "schema entries"),
         (
             "ls",
@@ -198,7 +206,7 @@ fn every_answer_fits_its_schema() {
             if output.stdout.is_empty() {
                 let code = output.status.code();
                 // These want one image, and some archives hold several.
-                let is_one = ["ls", "blame", "find"].contains(&command);
+                let is_one = ["ls", "blame", "find", "waste"].contains(&command);
                 let refused = code == Some(3) || (is_one && code == Some(2));
                 assert!(refused, "{command} {name}: {}", text(&output.stderr));
                 continue;
@@ -250,6 +258,7 @@ fn schema_of(command: &str) -> Value {
         "verify" => schema::<Verify>(command),
         "blame" => schema::<Blame>(command),
         "find" => schema::<Find>(command),
+        "waste" => schema::<WasteReport>(command),
         "convert" | "select" | "merge" | "tag" | "config" => schema::<Written>(command),
         other => panic!("{other} has no report"),
     }

@@ -16,8 +16,8 @@ use crate::support::{read, repository, shown};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
-const COMMANDS: [&str; 9] = [
-    "images", "inspect", "layers", "history", "tree", "ls", "verify", "flatten", "find",
+const COMMANDS: [&str; 10] = [
+    "images", "inspect", "layers", "history", "tree", "ls", "verify", "flatten", "find", "waste",
 ];
 
 /// Runs a command, which may have options behind it, on an archive; what it writes is thrown away.

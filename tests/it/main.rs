@@ -55,6 +55,7 @@ mod tag;
 mod today;
 mod v1;
 mod verify;
+mod waste;
 mod whole;
 mod work;
 mod xattrs;

@@ -22,6 +22,7 @@ pub(super) mod squash;
 pub(super) mod tag;
 pub(super) mod tree;
 pub(super) mod verify;
+pub(super) mod waste;
 
 use std::path::Path;
 

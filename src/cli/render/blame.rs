@@ -92,7 +92,7 @@ fn row(step: &BlameStep, whole: bool) -> [String; 4] {
 }
 
 /// A build step in one line that is not too long.
-fn cut(step: &str) -> String {
+pub(super) fn cut(step: &str) -> String {
     let line = step.split_whitespace().collect::<Vec<_>>().join(" ");
     let line = escape::text(&line).to_string();
     if line.chars().count() <= STEP {

@@ -13,6 +13,7 @@ mod ls;
 mod problems;
 mod tree;
 mod verify;
+mod waste;
 
 pub(crate) use blame::blame;
 pub(crate) use columns::{Row, table};
@@ -23,3 +24,4 @@ pub(crate) use layers::{Form, LayerColumns, layers};
 pub(crate) use ls::{drawn, long, merged_names, names};
 pub(crate) use tree::tree;
 pub(crate) use verify::verify;
+pub(crate) use waste::{WasteForm, waste};

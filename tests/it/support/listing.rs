@@ -290,7 +290,7 @@ pub fn difference(want: &[Vec<u8>], got: &[Vec<u8>]) -> String {
 }
 
 /// A name as a path below the root: no `./`, no slash before or behind it.
-fn clean(name: &[u8]) -> Vec<u8> {
+pub fn clean(name: &[u8]) -> Vec<u8> {
     let parts = name.split(|&b| b == b'/');
     let parts: Vec<_> = parts.filter(|part| !matches!(*part, b"" | b".")).collect();
     parts.join(&b'/')
