@@ -6,9 +6,9 @@
 //! dive's source (`dive/filetree/efficiency.go`, `file_tree.go`, `file_node.go`, `image_archive.go`); its tests'
 //! figures for an image are a test here. `docs/waste.md` compares both.
 //!
-//! Threats: an archive that was merged before has no more entries, and no longer paths, than the limits
-//! allow, and here each takes a fixed amount. Adding up deleted directories can take as many steps as there
-//! are directories in one another times files, so these are counted.
+//! Threats: layers with many entries and long paths. Names are counted as entries, and paths have the length that
+//! they may have anywhere, so that what the merge refuses is not kept here. Adding up deleted directories
+//! can take as many steps as there are directories in one another times files, so these are counted.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -16,8 +16,8 @@ use serde::Serialize;
 
 use crate::base::constants::{AUFS, WHITEOUT};
 use crate::base::limits::{Limit, Limits};
+use crate::layer::LayerTar;
 use crate::tar::{Entry, Kind, Positioned, Walker};
-use crate::tree::Fates;
 
 /// What dive says of an image.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
@@ -277,20 +277,26 @@ impl Seen {
 }
 
 impl DiveFigures {
-    /// Computes them; `None` if that would take more steps than the limits allow for looking up names, or if a
-    /// header cannot be read (which the merge before has found out).
-    pub fn of(fates: &Fates, limits: &Limits) -> Option<Self> {
+    /// Computes them for the tars of an image's layers, base first; `None` if these have more names, longer paths or
+    /// need more steps than the limits allow for a merge, or if a header cannot be read, which the merge says.
+    pub fn of(layers: &[LayerTar], limits: &Limits) -> Option<Self> {
         let mut below = Paths::new();
+        let mut names = limits.of(Limit::Entries);
         let mut seen = Seen {
             paths: HashMap::new(),
             steps: limits.of(Limit::PathSteps),
         };
         let (mut size, mut user_size) = (0_u64, 0_u64);
-        for (index, tar) in fates.tree().layer_tars().iter().enumerate() {
+        for (index, tar) in layers.iter().enumerate() {
             let mut layer = Paths::new();
             let mut walker = Walker::new(Positioned::new(tar.bytes().clone()));
             while let Some(entry) = walker.next_entry().ok()? {
+                if entry.path.len() as u64 > limits.of(Limit::Path) {
+                    return None;
+                }
+                let before = layer.0.len();
                 let bytes = layer.add(&entry);
+                names = names.checked_sub((layer.0.len() - before) as u64)?;
                 size = size.saturating_add(bytes);
                 if index > 0 {
                     user_size = user_size.saturating_add(bytes);

@@ -8,8 +8,11 @@ use super::dive::{DiveFigures, ratio};
 use super::images::{id, references};
 use super::text::Text;
 use super::waste_rules::{WasteRule, WasteVerdict};
+use crate::base::jobs;
+use crate::base::options::Options;
 use crate::image::Image;
-use crate::tree::{Fates, HiddenFile, NodeId, Waste, WasteCause};
+use crate::layer::OpenLayers;
+use crate::tree::{Fates, HiddenFile, NodeId, TreeError, Waste, WasteCause};
 
 /// How many files with the same cause are shown one by one; more are shown as their directory.
 const FEW: usize = 3;
@@ -144,8 +147,32 @@ pub struct WasteGroup {
 }
 
 impl WasteReport {
+    /// Looks for what an image wastes, and judges it. Compressed layers are decoded once, headers are read twice
+    /// (dive's rules are not those of the merge), at the same time where there are two threads.
+    ///
+    /// # Errors
+    ///
+    /// [`TreeError`] if the layers cannot be merged or files not be compared.
+    pub fn of(
+        image: &Image,
+        rules: &[WasteRule],
+        options: &Options<'_>,
+    ) -> Result<Self, TreeError> {
+        let layers = OpenLayers::of(image, false, options.jobs, options.progress)?;
+        let dive = || DiveFigures::of(layers.tars(), &options.limits);
+        let merge = || Fates::of_layers(layers.tars());
+        let (dive, fates) = if options.jobs.count() > 1 {
+            jobs::both(dive, merge)
+        } else {
+            (dive(), merge())
+        };
+        let fates = fates?;
+        let waste = Waste::of(&fates, image.layers.len(), options)?;
+        Ok(Self::new(image, &fates, &waste, dive, rules))
+    }
+
     /// Describes what was found in an image, and judges it.
-    pub fn new(
+    fn new(
         image: &Image,
         fates: &Fates,
         waste: &Waste,

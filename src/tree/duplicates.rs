@@ -16,7 +16,7 @@ use crate::base::options::Options;
 const BUFFER: usize = 128 * 1024;
 
 /// How many bytes at the beginning of files are compared before whole files are.
-const HEAD: u64 = 4 * 1024;
+const HEAD: u64 = 512;
 
 /// A visible file whose bytes another visible file has as well.
 #[derive(Clone, Copy, Debug)]

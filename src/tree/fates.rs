@@ -187,7 +187,15 @@ impl Fates {
     /// As [`Tree::merge`].
     pub fn merge(image: &Image, options: &Options<'_>) -> Result<Self, TreeError> {
         let layers = OpenLayers::of(image, false, options.jobs, options.progress)?;
-        let layers: &[LayerTar] = layers.tars();
+        Self::of_layers(layers.tars())
+    }
+
+    /// As [`Self::merge`], for layers that were opened before, base first.
+    ///
+    /// # Errors
+    ///
+    /// As [`Tree::merge`].
+    pub fn of_layers(layers: &[LayerTar]) -> Result<Self, TreeError> {
         let mut tree = Tree::recording(limits_of(layers));
         tree.apply_all(layers)?;
         tree.layers = layers.to_vec();

@@ -122,11 +122,6 @@ impl Tree {
         self.budget.limits()
     }
 
-    /// The tars of the layers, base first; none if the tree was made of headers alone.
-    pub(crate) fn layer_tars(&self) -> &[LayerTar] {
-        &self.layers
-    }
-
     pub(super) fn node(&self, id: NodeId) -> &NamedNode {
         &self.nodes[id.0 as usize]
     }

@@ -392,8 +392,10 @@ fn dive_says_the_same() {
     let (_directory, path) = made(&image_of_dive());
     let archive = imgtar::open(Path::new(&path), &Options::default()).expect("an archive");
     let images = archive.images().expect("images");
-    let fates = Fates::merge(&images.images[0], &Options::default()).expect("it merges");
-    let figures = DiveFigures::of(&fates, &Limits::default()).expect("few steps");
+    let options = Options::default();
+    let layers = OpenLayers::of(&images.images[0], false, options.jobs, options.progress);
+    let layers = layers.expect("layers");
+    let figures = DiveFigures::of(layers.tars(), &options.limits).expect("few steps");
     assert_eq!(
         figures,
         DiveFigures {

@@ -2,8 +2,7 @@
 
 use std::path::PathBuf;
 
-use imgtar::report::{DiveFigures, WasteReport, WasteRule, units};
-use imgtar::tree::{Fates, Waste};
+use imgtar::report::{WasteReport, WasteRule, units};
 
 use super::{Context, Exit, Failure};
 use crate::cli::args::{ArchiveArg, JsonArg, OneImageArg};
@@ -73,10 +72,7 @@ impl Args {
         let rules = self.rules(context)?;
         let loaded = context.load(&self.archive)?;
         let image = loaded.pick_to_read(&self.image, context)?;
-        let fates = Fates::merge(image, &context.options())?;
-        let waste = Waste::of(&fates, image.layers.len(), &context.options())?;
-        let dive = DiveFigures::of(&fates, &context.limits);
-        let report = WasteReport::new(image, &fates, &waste, dive, &rules);
+        let report = WasteReport::of(image, &rules, &context.options())?;
         context.warn_of_image(&loaded, image);
         context.output.answer(|out| {
             if self.json.json {
