@@ -10,7 +10,7 @@ use crate::source::{SourceError, is_environment};
 use crate::split::metadata::{MetadataError, StreamFault};
 use crate::split::rebuild::RebuildError;
 use crate::tar::{TarError, TarFault};
-use crate::tree::TreeError;
+use crate::tree::{CompareError, TreeError};
 
 /// Why imgtar could not do what was asked.
 ///
@@ -56,6 +56,12 @@ pub enum Class {
     Input,
     /// The system failed: a disk, a permission, memory.
     Environment,
+}
+
+impl From<CompareError> for Error {
+    fn from(error: CompareError) -> Self {
+        Self::Tree(error.source)
+    }
 }
 
 impl From<AuditError> for Error {

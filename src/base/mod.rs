@@ -2,6 +2,7 @@
 //!
 //! Nothing here knows what an archive is, and nothing here uses another room.
 
+pub(crate) mod align;
 pub mod constants;
 pub mod digest;
 pub mod escape;

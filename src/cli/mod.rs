@@ -7,6 +7,7 @@ mod blocks;
 mod carried;
 mod checksum_file;
 mod commands;
+mod compared;
 mod compress;
 mod destination;
 mod dive_ci;
@@ -27,8 +28,9 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 use args::Global;
 use commands::{
-    Context, blame, cat, commit, completions, config, convert, find, flatten, history, images,
-    import, inspect, layers, ls, man, merge, rebuild, select, squash, tag, tree, verify, waste,
+    Context, blame, cat, commit, completions, config, convert, diff, find, flatten, history,
+    images, import, inspect, layers, ls, man, merge, rebuild, select, squash, tag, tree, verify,
+    waste,
 };
 use error::Failure;
 use exit::Exit;
@@ -75,6 +77,7 @@ enum Command {
     Find(find::Args),
     Blame(blame::Args),
     Waste(waste::Args),
+    Diff(diff::Args),
     Verify(verify::Args),
     #[command(visible_alias = "export")]
     Flatten(flatten::Args),
@@ -104,6 +107,7 @@ impl Command {
             Self::Find(args) => args.run(context),
             Self::Blame(args) => args.run(context),
             Self::Waste(args) => args.run(context),
+            Self::Diff(args) => args.run(context),
             Self::Verify(args) => args.run(context),
             Self::Flatten(args) => args.run(context),
             Self::Rebuild(args) => args.run(context),

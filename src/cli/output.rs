@@ -82,6 +82,11 @@ impl Output {
         }
     }
 
+    /// Whether the answer goes to a person: a terminal, or somebody who asks for colour.
+    pub(crate) fn is_for_people(self) -> bool {
+        stdout_is_terminal() || self.color == ColorChoice::Always
+    }
+
     /// Prints something other than the answer. If that fails it cannot be reported.
     pub(crate) fn complain(self, text: &str) {
         let mut stderr = AutoStream::new(io::stderr().lock(), self.color);

@@ -76,6 +76,12 @@ impl ObjectMembers {
         self.0.retain(|(n, _)| !go_equal_fold(n, name));
     }
 
+    /// Names and the text of values, in order; of several equal names all.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        let members = self.0.iter();
+        members.map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
     /// The object as text.
     pub(super) fn to_text(&self) -> String {
         let members = self

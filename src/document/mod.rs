@@ -5,6 +5,7 @@
 //! Documents are edited as text, so that unknown fields survive.
 
 mod config;
+mod config_diff;
 pub(crate) mod descriptor;
 mod dockerfile;
 mod edit;
@@ -21,6 +22,9 @@ mod unset;
 pub(crate) mod v1;
 
 pub use config::{Config, Created, Health, HistoryEntry, RootFs, RunConfig};
+pub use config_diff::{
+    ConfigField, HistoryChange, HistoryField, config_difference, history_difference,
+};
 pub use descriptor::Descriptor;
 pub(crate) use descriptor::InlineData;
 pub use dockerfile::{ChangeDoubt, ChangeError, ConfigChanges, RefusedChange};

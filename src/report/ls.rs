@@ -150,12 +150,15 @@ impl LsEntry {
     }
 }
 
-fn time(mtime: Mtime) -> Option<Timestamp> {
+pub(super) fn time(mtime: Mtime) -> Option<Timestamp> {
     Timestamp::new(mtime.seconds, mtime.nanoseconds).ok()
 }
 
 #[expect(clippy::ref_option, reason = "serde gives a reference to the field")]
-fn rfc3339<S: Serializer>(time: &Option<Timestamp>, serializer: S) -> Result<S::Ok, S::Error> {
+pub(super) fn rfc3339<S: Serializer>(
+    time: &Option<Timestamp>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
     match time {
         Some(time) => serializer.collect_str(time),
         None => serializer.serialize_none(),

@@ -8,6 +8,8 @@
 
 mod audit;
 mod blame;
+mod diff;
+mod diff_rows;
 mod dive;
 mod each;
 mod engine_images;
@@ -31,6 +33,11 @@ mod written;
 
 pub use audit::{AuditRow, ImageAudit};
 pub use blame::{Blame, BlameAction, BlamePath, BlameStep};
+pub use diff::{Diff, DiffFiles, DiffHead, DiffIgnored, DiffSizes};
+pub use diff_rows::{
+    DiffAction, DiffField, DiffFile, DiffFileFacts, DiffLayer, DiffLayerEntries, DiffRelation,
+    DiffStep,
+};
 pub use dive::DiveFigures;
 pub use each::Each;
 pub use engine_images::{EngineImage, EngineImages, EnginePlatform};

@@ -30,9 +30,25 @@ pub enum Aspect {
     Target,
     /// The numbers of devices.
     Device,
+    /// Which other names a file has.
+    Links,
 }
 
 impl Aspect {
+    /// All of them, in order.
+    pub const ALL: [Self; 10] = [
+        Self::Type,
+        Self::Content,
+        Self::Size,
+        Self::Mode,
+        Self::Owner,
+        Self::Time,
+        Self::Xattr,
+        Self::Target,
+        Self::Device,
+        Self::Links,
+    ];
+
     /// The word for it, as in JSON.
     pub fn word(self) -> &'static str {
         match self {
@@ -45,7 +61,93 @@ impl Aspect {
             Self::Xattr => "xattr",
             Self::Target => "target",
             Self::Device => "device",
+            Self::Links => "links",
         }
+    }
+}
+
+/// Some of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Aspects(u16);
+
+impl Aspects {
+    /// Adds one.
+    pub fn insert(&mut self, aspect: Aspect) {
+        self.0 |= 1 << aspect as u16;
+    }
+
+    /// Whether it is among them.
+    pub fn contains(self, aspect: Aspect) -> bool {
+        self.0 & (1 << aspect as u16) != 0
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    /// These without some others.
+    #[must_use]
+    pub fn without(self, others: Self) -> Self {
+        Self(self.0 & !others.0)
+    }
+
+    /// All of them, in order.
+    pub fn iter(self) -> impl Iterator<Item = Aspect> {
+        let all = Aspect::ALL.into_iter();
+        all.filter(move |aspect| self.contains(*aspect))
+    }
+}
+
+impl FromIterator<Aspect> for Aspects {
+    fn from_iter<I: IntoIterator<Item = Aspect>>(iter: I) -> Self {
+        let mut all = Self::default();
+        for aspect in iter {
+            all.insert(aspect);
+        }
+        all
+    }
+}
+
+impl Inode {
+    /// In what two files differ as far as that can be told without their bytes: regular files of different sizes
+    /// differ in content too, those of equal size may. Nothing is known of their names here.
+    pub(super) fn differs_from(&self, other: &Self) -> Aspects {
+        let mut found = Aspects::default();
+        match (&self.body, &other.body) {
+            (Body::File { size, .. }, Body::File { size: other, .. }) => {
+                if size != other {
+                    found.insert(Aspect::Content);
+                    found.insert(Aspect::Size);
+                }
+            }
+            (Body::Directory, Body::Directory) | (Body::Fifo, Body::Fifo) => {}
+            (Body::Symlink(target), Body::Symlink(other)) => {
+                if target != other {
+                    found.insert(Aspect::Target);
+                }
+            }
+            (Body::Char(a, b), Body::Char(c, d)) | (Body::Block(a, b), Body::Block(c, d)) => {
+                if (a, b) != (c, d) {
+                    found.insert(Aspect::Device);
+                }
+            }
+            _ => found.insert(Aspect::Type),
+        }
+        for (aspect, differs) in [
+            (Aspect::Mode, self.mode != other.mode),
+            (
+                Aspect::Owner,
+                (self.uid, self.gid) != (other.uid, other.gid),
+            ),
+            (Aspect::Time, self.mtime() != other.mtime()),
+            (Aspect::Xattr, self.xattrs != other.xattrs),
+        ] {
+            if differs {
+                found.insert(aspect);
+            }
+        }
+        found
     }
 }
 
@@ -64,34 +166,15 @@ impl Tree {
         one: &Inode,
         other: &Inode,
     ) -> Result<Vec<Aspect>, TreeError> {
-        let mut found = Vec::new();
-        match (&one.body, &other.body) {
-            (Body::File { size, .. }, Body::File { size: other, .. }) if size != other => {
-                found.extend([Aspect::Content, Aspect::Size]);
-            }
-            (Body::File { .. }, Body::File { .. }) => {
-                if !self.same_content(path, one, other)? {
-                    found.push(Aspect::Content);
-                }
-            }
-            (Body::Directory, Body::Directory) | (Body::Fifo, Body::Fifo) => {}
-            (Body::Symlink(target), Body::Symlink(other)) => {
-                found.extend((target != other).then_some(Aspect::Target));
-            }
-            (Body::Char(a, b), Body::Char(c, d)) | (Body::Block(a, b), Body::Block(c, d)) => {
-                found.extend(((a, b) != (c, d)).then_some(Aspect::Device));
-            }
-            _ => found.push(Aspect::Type),
+        let mut found = one.differs_from(other);
+        let are_files = matches!(
+            (&one.body, &other.body),
+            (Body::File { .. }, Body::File { .. })
+        );
+        if are_files && !found.contains(Aspect::Size) && !self.same_content(path, one, other)? {
+            found.insert(Aspect::Content);
         }
-        let pairs = [
-            (Aspect::Mode, one.mode != other.mode),
-            (Aspect::Owner, (one.uid, one.gid) != (other.uid, other.gid)),
-            (Aspect::Time, one.mtime() != other.mtime()),
-            (Aspect::Xattr, one.xattrs != other.xattrs),
-        ];
-        found.extend(pairs.iter().filter(|(_, differs)| *differs).map(|(a, _)| a));
-        found.sort_unstable();
-        Ok(found)
+        Ok(found.iter().collect())
     }
 
     /// Whether two regular files of equal size have the same bytes.

@@ -10,7 +10,7 @@ const ENTRY_MEMORY: u64 = 100;
 const XATTR_MEMORY: usize = 64;
 
 /// What was spent so far.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Budget {
     limits: Limits,
     entries: u64,

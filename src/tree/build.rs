@@ -1,6 +1,7 @@
 //! From an image's layers to a tree: headers only, in order, bottom up.
 
 use std::collections::HashMap;
+use std::ops::Range;
 
 use super::apply::{Apply, Numbered};
 use super::entries::{LayerEntries, LayerHeaders, Missing, add, entry_error, weight_of};
@@ -102,9 +103,18 @@ impl Tree {
 
     /// Applies layers, base first, to an empty tree.
     pub(super) fn apply_all<L: LayerHeaders>(&mut self, layers: &[L]) -> Result<(), TreeError> {
+        self.apply_some(layers, 0..layers.len())
+    }
+
+    /// Applies some of these layers; those below them were applied before.
+    fn apply_some<L: LayerHeaders>(
+        &mut self,
+        layers: &[L],
+        some: Range<usize>,
+    ) -> Result<(), TreeError> {
         let mut known = Repeated::of(layers);
-        for (layer, headers) in layers.iter().enumerate() {
-            self.apply(layer, headers, known.entries(layer))?;
+        for layer in some {
+            self.apply(layer, &layers[layer], known.entries(layer))?;
         }
         Ok(())
     }
@@ -117,19 +127,40 @@ impl Tree {
     /// As [`Self::merge`].
     pub fn merge_split(layers: &[LayerTar], cut: usize) -> Result<(Self, Self), TreeError> {
         let cut = cut.min(layers.len());
-        let limits = limits_of(layers);
-        let mut lower = Self::empty(limits);
-        let mut upper = Self::empty(limits);
-        let (mut known_below, mut known) = (Repeated::of(layers), Repeated::of(layers));
-        for (layer, tar) in layers.iter().enumerate() {
-            if layer < cut {
-                lower.apply(layer, tar, known_below.entries(layer))?;
-            }
-            upper.apply(layer, tar, known.entries(layer))?;
-        }
-        lower.layers = layers[..cut].to_vec();
-        upper.layers = layers.to_vec();
-        Ok((lower, upper))
+        Self::merge_both(&layers[..cut], layers).map_err(|(_, error)| error)
+    }
+
+    /// The trees of two stacks of layers, base first. The layers that both begin with are applied once.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::merge`], and which of the two has the layer: `false` for the first, which has those that both
+    /// begin with as well.
+    pub(super) fn merge_both(
+        one: &[LayerTar],
+        other: &[LayerTar],
+    ) -> Result<(Self, Self), (bool, TreeError)> {
+        let pairs = one.iter().zip(other);
+        let shared = pairs
+            .take_while(|(a, b)| a.bytes().is_same(b.bytes()))
+            .count();
+        let limits = if one.is_empty() {
+            limits_of(other)
+        } else {
+            limits_of(one)
+        };
+        let mut first = Self::empty(limits);
+        let in_first = |error| (false, error);
+        first.apply_some(one, 0..shared).map_err(in_first)?;
+        let mut second = first.fork();
+        first.apply_some(one, shared..one.len()).map_err(in_first)?;
+        let rest = shared..other.len();
+        second
+            .apply_some(other, rest)
+            .map_err(|error| (true, error))?;
+        first.layers = one.to_vec();
+        second.layers = other.to_vec();
+        Ok((first, second))
     }
 
     /// Reads a flat tar of a whole file system, as `docker export` writes it.

@@ -40,14 +40,14 @@ impl Children {
     }
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum List {
     Few(u8, [NodeId; FEW]),
     Many(Vec<Vec<NodeId>>),
 }
 
 /// All lists of a tree. The caller that looks for a name compares it with that of a child.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Lists {
     lists: Vec<List>,
     /// Lists that are free again.

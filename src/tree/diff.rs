@@ -241,17 +241,7 @@ fn is_kept(lower: &Tree, below: NodeId, upper: &Tree, above: NodeId, ignored: &A
 
 /// Whether all but names and content is equal.
 fn same_attributes(one: &Inode, other: &Inode) -> bool {
-    let body = match (&one.body, &other.body) {
-        (Body::File { size, .. }, Body::File { size: other, .. }) => size == other,
-        (Body::Directory, Body::Directory) | (Body::Fifo, Body::Fifo) => true,
-        (Body::Symlink(target), Body::Symlink(other)) => target == other,
-        (Body::Char(a, b), Body::Char(c, d)) | (Body::Block(a, b), Body::Block(c, d)) => {
-            (a, b) == (c, d)
-        }
-        _ => false,
-    };
-    let numbers = |i: &Inode| (i.mode, i.uid, i.gid, i.mtime());
-    body && numbers(one) == numbers(other) && one.xattrs == other.xattrs
+    one.differs_from(other).is_empty()
 }
 
 /// What the lower tree has under the names of a file of the upper one.
@@ -318,7 +308,10 @@ fn clean_inodes(
             _ => clean[id.index()] = true,
         }
     }
-    compare_all(lower, upper, &pairs, &mut clean, jobs, progress)?;
+    let equal = same_contents(lower, upper, &pairs, jobs, progress)?;
+    for ((_, id), equal) in pairs.iter().zip(equal) {
+        clean[id.index()] = equal;
+    }
     let mut taken = HashSet::new();
     for (id, _) in order {
         if let Origin::One(old) = origins[id.index()]
@@ -330,16 +323,19 @@ fn clean_inodes(
     Ok(clean)
 }
 
-/// Compares contents on all cores, in the order of the upper tree's names, which is mostly that of
-/// its bytes.
-fn compare_all(
+/// Whether pairs of regular files of equal size have the same bytes. They are compared on all cores, best in
+/// the order of the upper tree's names, which is mostly that of its bytes.
+///
+/// # Errors
+///
+/// As [`difference`].
+pub(super) fn same_contents(
     lower: &Tree,
     upper: &Tree,
     pairs: &[(InodeId, InodeId)],
-    clean: &mut [bool],
     jobs: Jobs,
     progress: &dyn Progress,
-) -> Result<(), TreeError> {
+) -> Result<Vec<bool>, TreeError> {
     let size = |id: InodeId| match upper.inode(id).body {
         Body::File { size, .. } => size,
         _ => 0,
@@ -378,10 +374,9 @@ fn compare_all(
             Ok::<_, TreeError>(equal)
         },
     );
-    for ((pairs, _), equal) in batches.iter().zip(compared) {
-        for ((_, id), equal) in pairs.iter().zip(equal?) {
-            clean[id.index()] = equal;
-        }
+    let mut all = Vec::with_capacity(pairs.len());
+    for equal in compared {
+        all.extend(equal?);
     }
-    Ok(())
+    Ok(all)
 }

@@ -26,6 +26,7 @@ mod attributes;
 mod budget;
 mod build;
 mod children;
+mod compare;
 mod content;
 mod diff;
 mod disk_blocks;
@@ -55,7 +56,11 @@ mod warning;
 mod waste;
 mod xattrs;
 
-pub use aspect::Aspect;
+pub use aspect::{Aspect, Aspects};
+pub use compare::{
+    CompareError, Comparison, FileChange, FileChanges, LayerDifference, LayerPair, LayerRelation,
+    Side,
+};
 pub(crate) use content::ContentStretch;
 pub use content::{FileBody, FileReader};
 pub use diff::{Change, ChangeKind, Delta, DeltaChanges, difference};

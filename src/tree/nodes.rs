@@ -41,7 +41,7 @@ pub(super) const LIMIT: usize = i32::MAX as usize;
 const NAMES_LIMIT: usize = u32::MAX as usize - (1 << 16);
 
 /// A name and what hangs below it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct NamedNode {
     /// The directory that it is in; the root's is the root.
     parent: NodeId,
@@ -104,6 +104,23 @@ impl Tree {
             hidden: HashMap::new(),
             warnings: Warnings::default(),
             budget: Budget::new(limits),
+            opened: Opened::default(),
+            recorder: None,
+        }
+    }
+
+    /// The same tree once more, to go on from here in two ways. Names and files keep their numbers.
+    pub(super) fn fork(&self) -> Self {
+        Self {
+            nodes: self.nodes.clone(),
+            names: self.names.clone(),
+            lists: self.lists.clone(),
+            shape: self.shape,
+            inodes: self.inodes.clone(),
+            layers: self.layers.clone(),
+            hidden: self.hidden.clone(),
+            warnings: self.warnings.clone(),
+            budget: self.budget.clone(),
             opened: Opened::default(),
             recorder: None,
         }

@@ -11,12 +11,15 @@ type Children<'t> = Peekable<Iter<'t>>;
 /// A walk over the names of two trees at once, in the order of a tar. It goes into every directory of
 /// the upper tree, and along in the lower one as far as that has a directory there too.
 ///
-/// What lies below a directory of the lower tree alone is not shown: it belongs to its directory.
+/// What lies below a directory of the lower tree alone is shown only by a walk of [both](Self::of_both): for
+/// others it belongs to its directory.
 pub(super) struct Union<'t> {
     lower: &'t Tree,
     upper: &'t Tree,
     /// What is passed over, in both trees.
     ignored: &'t Additions,
+    /// Whether directories of the lower tree alone are gone into too.
+    both: bool,
     open: Vec<(Children<'t>, Children<'t>)>,
     path: Vec<u8>,
     lengths: Vec<usize>,
@@ -24,8 +27,8 @@ pub(super) struct Union<'t> {
 
 /// A step of a walk.
 pub(super) enum PairStep {
-    /// A name, and what each tree has there; one of them has something. A directory of the upper
-    /// tree is open from here to its [`PairStep::Leave`].
+    /// A name, and what each tree has there; one of them has something. A directory that the walk goes into is
+    /// open from here to its [`PairStep::Leave`].
     Name {
         lower: Option<NodeId>,
         upper: Option<NodeId>,
@@ -44,9 +47,18 @@ impl<'t> Union<'t> {
             lower,
             upper,
             ignored,
+            both: false,
             open: vec![roots],
             path: Vec::new(),
             lengths: Vec::new(),
+        }
+    }
+
+    /// A walk that goes into the directories of both trees, also where the other has none.
+    pub(super) fn of_both(lower: &'t Tree, upper: &'t Tree, ignored: &'t Additions) -> Self {
+        Self {
+            both: true,
+            ..Self::new(lower, upper, ignored)
         }
     }
 
@@ -74,10 +86,11 @@ impl<'t> Union<'t> {
                 self.path.push(b'/');
             }
             self.path.extend_from_slice(name);
-            if let Some(node) = above.filter(|&node| self.upper.is_directory(node)) {
-                let along = below.filter(|&node| self.lower.is_directory(node));
+            let into = above.filter(|&node| self.upper.is_directory(node));
+            let along = below.filter(|&node| self.lower.is_directory(node));
+            if into.is_some() || (self.both && along.is_some()) {
                 let along = along.map_or_else(Iter::default, |node| self.lower.children(node));
-                let into = self.upper.children(node);
+                let into = into.map_or_else(Iter::default, |node| self.upper.children(node));
                 self.lengths.push(self.path.len());
                 self.open.push((along.peekable(), into.peekable()));
             }

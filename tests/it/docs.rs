@@ -11,7 +11,8 @@ use std::process::Output;
 
 use imgtar::base::digest::{ChainId, DiffId, Digest};
 use imgtar::report::{
-    Blame, Find, History, ImageTree, Images, Inspect, Layers, Ls, Verify, WasteReport, Written,
+    Blame, Diff, Find, History, ImageTree, Images, Inspect, Layers, Ls, Verify, WasteReport,
+    Written,
 };
 use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
@@ -20,15 +21,16 @@ use serde_json::{Value, json};
 use crate::support::{program, up_to_date};
 
 /// The commands that answer with `--json`.
-const READING: [&str; 10] = [
+const READING: [&str; 11] = [
     "images", "inspect", "layers", "history", "tree", "ls", "verify", "blame", "find", "waste",
+    "diff",
 ];
 
 /// The commands that write an archive and answer with `--json`.
 const WRITING: [&str; 5] = ["convert", "select", "merge", "tag", "config"];
 
 /// The commands in the order of the program's help.
-const COMMANDS: [&str; 23] = [
+const COMMANDS: [&str; 24] = [
     "images",
     "inspect",
     "layers",
@@ -39,6 +41,7 @@ const COMMANDS: [&str; 23] = [
     "find",
     "blame",
     "waste",
+    "diff",
     "verify",
     "flatten",
     "rebuild",
@@ -134,6 +137,12 @@ fn the_schemas_promise_the_keys_of_the_contract() {
             "layer diff_id action what size created_by",
         ),
         ("find", "", "schema entries"),
+        ("diff", "", "schema same old new layers config files"),
+        ("diff", "old", "archive id"),
+        ("diff", "new", "archive id"),
+        ("diff", "layers", "old new relation diff_id_old diff_id_new"),
+        ("diff", "config", "field old new"),
+        ("diff", "files", "path change what size_old size_new"),
         ("find", "entries", "path layer state by_layer type size"),
         (
             "waste",
@@ -200,13 +209,14 @@ fn every_answer_fits_its_schema() {
             let more: &[&str] = match command {
                 "blame" => &["etc/passwd", "--follow"],
                 "find" => &["*"],
+                "diff" => &["testdata/engines/docker26-one.tar"],
                 _ => &[],
             };
             let output = imgtar(&[&[command, "--json", path], more].concat());
             if output.stdout.is_empty() {
                 let code = output.status.code();
                 // These want one image, and some archives hold several.
-                let is_one = ["ls", "blame", "find", "waste"].contains(&command);
+                let is_one = ["ls", "blame", "find", "waste", "diff"].contains(&command);
                 let refused = code == Some(3) || (is_one && code == Some(2));
                 assert!(refused, "{command} {name}: {}", text(&output.stderr));
                 continue;
@@ -259,6 +269,7 @@ fn schema_of(command: &str) -> Value {
         "blame" => schema::<Blame>(command),
         "find" => schema::<Find>(command),
         "waste" => schema::<WasteReport>(command),
+        "diff" => schema::<Diff<'_>>(command),
         "convert" | "select" | "merge" | "tag" | "config" => schema::<Written>(command),
         other => panic!("{other} has no report"),
     }

@@ -21,6 +21,7 @@ mod corpus;
 mod damage;
 mod delta;
 mod demands;
+mod diff;
 mod docker29;
 mod docs;
 mod engines;

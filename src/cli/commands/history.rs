@@ -9,7 +9,8 @@ use imgtar::report::{Each, EngineImages, History, HistoryImage, HistoryStep, uni
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use super::{Context, ESTIMATE, Exit, Failure, Loaded, exit_for};
+use super::images::ESTIMATE;
+use super::{Context, Exit, Failure, Loaded, exit_for};
 use crate::cli::args::{ArchiveArg, Engine, EngineArg, ImageArg, JsonArg};
 use crate::cli::error::{note, warn};
 use crate::cli::output::Stop;

@@ -11,11 +11,14 @@ use imgtar::layer::Measures;
 use imgtar::report::{EngineImages, Images, units};
 use jiff::Timestamp;
 
-use super::{Context, ESTIMATE, Exit, Failure, Loaded, exit_for};
+use super::{Context, Exit, Failure, Loaded, exit_for};
 use crate::cli::args::{ArchiveArg, Engine, EngineArg, ImageArg, JsonArg};
 use crate::cli::error::note;
 use crate::cli::output::{Output, Stop};
 use crate::cli::render::{self, Row};
+
+/// Said beside sizes of Docker's containerd store.
+pub(super) const ESTIMATE: &str = "sizes on a disk are estimates: the containerd store counts the blocks of its file system, here those of ext4";
 
 /// List the images in an archive
 ///

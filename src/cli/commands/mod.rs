@@ -6,6 +6,7 @@ pub(super) mod commit;
 pub(super) mod completions;
 pub(super) mod config;
 pub(super) mod convert;
+pub(super) mod diff;
 pub(super) mod find;
 pub(super) mod flatten;
 pub(super) mod history;
@@ -43,9 +44,6 @@ use super::exit::Exit;
 use super::files::Files;
 use super::output::Output;
 use super::progress::Bars;
-
-/// Said beside sizes of Docker's containerd store.
-const ESTIMATE: &str = "sizes on a disk are estimates: the containerd store counts the blocks of its file system, here those of ext4";
 
 /// How many warnings are printed beside an answer; `verify` prints them all.
 const WARNINGS_SHOWN: usize = 3;

@@ -1,0 +1,125 @@
+//! The two sides of a comparison: what is opened for them, and which image of each is meant.
+
+use std::path::Path;
+
+use imgtar::archive::{Archive, ArchiveError, Looks};
+use imgtar::document::{Fit, Platform, WantedPlatform};
+use imgtar::image::{Image, ImageSet, LoadError, Selector};
+use imgtar::tree::{CompareError, Side};
+
+use super::args::OneImageArg;
+use super::commands::{Context, Loaded};
+use super::error::Failure;
+
+/// What NEW is.
+pub(crate) enum NewSide {
+    Images(Loaded),
+    /// A tar of files.
+    Rootfs(Archive),
+}
+
+/// Which platform of each archive to take: the one that is `asked` for; else, where one archive holds an image for
+/// one platform, that of the other's for the same.
+pub(crate) fn platforms(
+    asked: Option<&WantedPlatform>,
+    (old, old_image): (&ImageSet, Option<&Selector>),
+    (new, new_image): (&ImageSet, Option<&Selector>),
+) -> (Option<WantedPlatform>, Option<WantedPlatform>) {
+    if asked.is_some() {
+        return (asked.cloned(), asked.cloned());
+    }
+    // The only platform, or all of them.
+    let only = |set: &ImageSet, selector: Option<&Selector>| {
+        let images = set.pick_all(selector, None).unwrap_or_default();
+        match images[..] {
+            [image] => Ok(image.platform.to_string().parse::<WantedPlatform>().ok()),
+            _ => Err(images
+                .iter()
+                .map(|image| image.platform.clone())
+                .collect::<Vec<_>>()),
+        }
+    };
+    let has = |wanted: &WantedPlatform, platforms: Vec<Platform>| {
+        let mut platforms = platforms.iter();
+        platforms.any(|platform| wanted.fit(platform) != Fit::No)
+    };
+    match (only(old, old_image), only(new, new_image)) {
+        (Ok(Some(wanted)), Err(others)) if has(&wanted, others.clone()) => (None, Some(wanted)),
+        (Err(others), Ok(Some(wanted))) if has(&wanted, others.clone()) => (Some(wanted), None),
+        _ => (None, None),
+    }
+}
+
+/// Opens NEW, which may be an archive or a tar of files.
+pub(crate) fn open_new(path: &Path, context: &Context) -> Result<NewSide, Failure> {
+    let what = "an archive or a rootfs tar";
+    let input = context.files.input(path, what, &context.options())?;
+    let archive = Archive::open(input.map_err(imgtar::Error::from)?)?;
+    match archive.images() {
+        Ok(set) => Ok(NewSide::Images(Loaded { archive, set })),
+        Err(LoadError::Archive(ArchiveError::NotAnImage {
+            looks: Looks::Tree | Looks::Other { .. },
+            ..
+        })) => Ok(NewSide::Rootfs(archive)),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The image that is meant.
+pub(crate) fn pick<'l>(
+    loaded: &'l Loaded,
+    image: Option<&Selector>,
+    platform: Option<WantedPlatform>,
+    context: &Context,
+) -> Result<&'l Image, Failure> {
+    let image = image.cloned();
+    loaded.pick_to_read(&OneImageArg { image, platform }, context)
+}
+
+/// Says that two images have to be named.
+pub(crate) fn which_two(loaded: &Loaded) -> Failure {
+    let path = loaded.archive.path();
+    let images = &loaded.set.images;
+    if images.len() < 2 {
+        return Failure::usage(format!(
+            "{path} holds one image, and there is no NEW to compare it with"
+        ))
+        .hint("give another archive, as in `imgtar diff OLD NEW`");
+    }
+    let message = format!(
+        "which two of the {} images of {path} should be compared?",
+        images.len()
+    );
+    let rows = images.iter().map(|image| {
+        let platform = if image.platform.is_unknown() {
+            String::new()
+        } else {
+            format!(", {}", image.platform)
+        };
+        format!("@{} {}{platform}", image.position, image.display_name())
+    });
+    let failure = Failure::usage(message)
+        .hint("name them with --old-image and --new-image, or give another archive as NEW");
+    rows.fold(failure, |failure, row| failure.detail(row))
+}
+
+/// Refuses an image of which nothing says what it is.
+pub(crate) fn require_config(from: &Loaded, image: &Image) -> Result<(), Failure> {
+    if image.config.is_some() {
+        return Ok(());
+    }
+    let (path, name) = (from.archive.path(), image.display_name());
+    Err(Failure::input(format!(
+        "the config of {name} in {path} is missing or cannot be read"
+    ))
+    .hint("`imgtar verify` says what is wrong with it"))
+}
+
+/// Says in which archive it is that something cannot be read.
+pub(crate) fn failure(error: CompareError, old: &str, new: &str) -> Failure {
+    let (what, path) = match error.side {
+        Side::Old => ("OLD", old),
+        Side::New => ("NEW", new),
+    };
+    Failure::from(imgtar::Error::from(error)).detail(format!("in {what}, which is {path}"))
+}
