@@ -144,28 +144,33 @@ impl DiffSizes {
 /// The files that differ, in the order of a tar. They are described while they are printed, so that the answer is
 /// never in memory.
 #[derive(Clone, Copy)]
-pub struct DiffFiles<'c>(&'c Comparison);
+pub struct DiffFiles<'c> {
+    comparison: &'c Comparison,
+    of_container: bool,
+}
 
 impl<'c> DiffFiles<'c> {
     /// One after the other.
     pub fn iter(self) -> impl Iterator<Item = DiffFile> + 'c {
-        let comparison = self.0;
-        let trees = comparison.trees.as_ref();
-        trees.into_iter().flat_map(|(old, new)| {
-            let changes = comparison.files.as_slice().iter();
-            changes.map(|change| DiffFile::of(change, old, new))
+        let trees = self.comparison.trees.as_ref();
+        trees.into_iter().flat_map(move |(old, new)| {
+            let changes = self.comparison.files.as_slice().iter();
+            changes.map(move |change| DiffFile {
+                in_docker_diff: self.of_container.then_some(change.is_in_docker_diff),
+                ..DiffFile::of(change, old, new)
+            })
         })
     }
 
     /// Whether there are none.
     pub fn is_empty(self) -> bool {
-        self.0.files.as_slice().is_empty()
+        self.comparison.files.as_slice().is_empty()
     }
 }
 
 impl fmt::Debug for DiffFiles<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let len = self.0.files.as_slice().len();
+        let len = self.comparison.files.as_slice().len();
         f.debug_struct("DiffFiles").field("len", &len).finish()
     }
 }
@@ -233,7 +238,7 @@ impl<'c> Diff<'c> {
         } else {
             steps(old, new, ignored)
         };
-        let mut diff = Self::new(heads, comparison);
+        let mut diff = Self::new(heads, comparison, false);
         let is_equal = layers_that_differ == 0 && config.is_empty() && history.is_empty();
         diff.same = is_equal && diff.files.is_empty();
         diff.layers_that_differ = layers_that_differ;
@@ -261,11 +266,18 @@ impl<'c> Diff<'c> {
 
     /// Puts together in what a rootfs tar differs from an image.
     pub fn with_rootfs(heads: (DiffHead, DiffHead), comparison: &'c Comparison) -> Self {
-        Self::new(heads, comparison)
+        Self::new(heads, comparison, true)
     }
 
-    fn new((old, new): (DiffHead, DiffHead), comparison: &'c Comparison) -> Self {
-        let files = DiffFiles(comparison);
+    fn new(
+        (old, new): (DiffHead, DiffHead),
+        comparison: &'c Comparison,
+        of_container: bool,
+    ) -> Self {
+        let files = DiffFiles {
+            comparison,
+            of_container,
+        };
         let mut sizes = DiffSizes::default();
         files.iter().for_each(|file| sizes.add(&file));
         Self {

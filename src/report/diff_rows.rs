@@ -289,6 +289,9 @@ pub struct DiffFile {
     pub old: Option<DiffFileFacts>,
     /// What it is in the new image; `null` if it is not there.
     pub new: Option<DiffFileFacts>,
+    /// Whether `docker diff` lists it; left out between images.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub in_docker_diff: Option<bool>,
 }
 
 impl DiffFile {
@@ -310,6 +313,7 @@ impl DiffFile {
             size_new: other.as_ref().map(Inode::size),
             old: one.as_ref().map(DiffFileFacts::of),
             new: other.as_ref().map(DiffFileFacts::of),
+            in_docker_diff: None,
         }
     }
 }

@@ -288,6 +288,7 @@ fn with(docker: Option<Docker>, store: Store) {
     let export = bytes(&live.file("changed.tar"));
     let want = own_files(&export);
     assert!(want.contains_key(&b"added"[..]), "the script has run");
+    diff_is_dockers(&live);
     let common = [
         "-a",
         "A Person <a@b>",
@@ -366,6 +367,38 @@ fn with(docker: Option<Docker>, store: Store) {
         assert_same(&want, &live.files("theirs"), "the engine's own commit");
     }
     no_change_makes_no_layer(&live);
+}
+
+/// What `diff` prints of the export is what the engine's `docker diff` prints of the container, and what the engine
+/// does not see is noted.
+fn diff_is_dockers(live: &Live) {
+    let theirs = live.docker.ask(&["diff", &live.container("changed")]);
+    // A line break in a name is no end of a line here.
+    let theirs = theirs.replace("/new\nline", "/new\\nline");
+    let (base, changed) = (live.file("base.tar"), live.file("changed.tar"));
+    let ours = imgtar(&["diff", &base, &changed]).exits(1);
+    let sorted = |text: &str| -> Vec<String> {
+        let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+        lines.sort();
+        lines
+    };
+    assert_eq!(sorted(ours.out()), sorted(&theirs));
+    assert!(ours.err().contains("`docker diff` does not show"), "{ours}");
+    let json = imgtar(&["diff", "--json", &base, &changed]).exits(1).json();
+    let unseen = items(&json["files"]).iter();
+    let unseen = unseen.filter(|file| file["in_docker_diff"] == false);
+    let unseen: Vec<String> = unseen
+        .map(|file| format!("{} {}", text(&file["path"]), file["what"]))
+        .collect();
+    assert_eq!(
+        unseen,
+        [
+            "directory-time [\"time\"]",
+            "links/one [\"links\"]",
+            "same-size [\"content\"]",
+            "tmp [\"time\"]",
+        ]
+    );
 }
 
 /// A container that did nothing: a step without a layer, and what is loaded is the base.

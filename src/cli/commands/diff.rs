@@ -9,7 +9,7 @@ use imgtar::archive::Archive;
 use imgtar::base::escape;
 use imgtar::document::WantedPlatform;
 use imgtar::image::{Image, Selector};
-use imgtar::report::{Diff, DiffHead, DiffIgnored};
+use imgtar::report::{Diff, DiffFile, DiffHead, DiffIgnored};
 use imgtar::tree::{Aspect, Body, Comparison, Tree};
 
 use super::ls::{find, shown};
@@ -31,7 +31,8 @@ use crate::cli::render::{self, DiffForm, PatchFile};
 /// configs claim them; `verify` checks them.
 ///
 /// If NEW is the tar of a container's files, as `docker export` writes it, prints what `docker diff` prints: files
-/// that the engine itself puts into a container are left out.
+/// that the engine itself puts into a container are left out. What Docker does not see, such as other content of
+/// the same size and time, is noted on standard error.
 ///
 /// Exits with 0 if the images are the same, with 1 if they differ. Images with the same config and the same diff
 /// IDs are the same, whatever their layout and compression.
@@ -313,7 +314,11 @@ impl Args {
             DiffHead::of_rootfs(new_path, rootfs.source().len()),
         );
         let diff = Diff::with_rootfs(heads, &comparison);
-        self.answer(&diff, DiffForm::Container, context)
+        let exit = self.answer(&diff, DiffForm::Container, context)?;
+        if !(self.json.json || self.name_only || self.stat) {
+            note_unlisted(&diff, context);
+        }
+        Ok(exit)
     }
 
     fn answer(&self, diff: &Diff<'_>, form: DiffForm, context: &Context) -> Result<Exit, Failure> {
@@ -361,6 +366,23 @@ impl Args {
         }
         Ok(if same { Exit::Done } else { Exit::No })
     }
+}
+
+/// Says what differs and is not in the list of `docker diff`.
+fn note_unlisted(diff: &Diff<'_>, context: &Context) {
+    let unlisted = |file: &DiffFile| file.in_docker_diff == Some(false) && !file.what.is_empty();
+    let mut unlisted = diff.files.iter().filter(unlisted);
+    let Some(first) = unlisted.next() else { return };
+    let what: Vec<&str> = first.what.iter().map(|aspect| aspect.word()).collect();
+    let first = format!("`{}` ({})", escape::name(&first.path.0), what.join(", "));
+    let message = match unlisted.count() {
+        0 => format!("{first} differs too, which `docker diff` does not show"),
+        more => format!("{first} and {more} more differ too, which `docker diff` does not show"),
+    };
+    note(
+        context.output,
+        &format!("{message}; --name-only lists all, --json says in what"),
+    );
 }
 
 /// The path of the regular file that a path leads to, links followed; `None` if there is nothing.

@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use anstyle::{AnsiColor, Style};
 use imgtar::base::escape;
 use imgtar::base::limits::Limits;
-use imgtar::report::{Diff, DiffAction, DiffField, DiffHead, DiffStep, units};
+use imgtar::report::{Diff, DiffAction, DiffField, DiffFile, DiffHead, DiffStep, units};
 
 use super::diff_files::{details, shown};
 use super::diff_layers::layers;
@@ -53,7 +53,8 @@ pub(crate) fn diff(
             return Ok(());
         }
         DiffForm::Container => {
-            for file in diff.files.iter() {
+            let listed = |file: &DiffFile| file.in_docker_diff != Some(false);
+            for file in diff.files.iter().filter(listed) {
                 let (letter, style) = letter(file.change);
                 writeln!(
                     out,

@@ -60,6 +60,8 @@ pub struct FileChange {
     pub new: Option<NodeId>,
     /// In what the two files differ. Nothing for a directory that is listed because something in it changed.
     pub what: Aspects,
+    /// Whether `docker diff` would list it; true between images.
+    pub is_in_docker_diff: bool,
 }
 
 /// The names under which two trees differ, in the order of a tar.
@@ -150,6 +152,7 @@ impl FileChanges {
                     old: lower,
                     new: upper,
                     what: Aspects::default(),
+                    is_in_docker_diff: true,
                 },
                 contents: None,
                 has_links: false,
@@ -203,7 +206,10 @@ impl FileChanges {
         Ok(Self(decided.collect()))
     }
 
-    /// The changes of a container against its image, as `docker diff` lists them.
+    /// The changes of a container against its image, and which of them `docker diff` lists.
+    ///
+    /// Docker goes by what `lstat` says and by the capability (moby `pkg/archive/changes.go`, `statDifferent`): it
+    /// does not see other content of the same size and time, hard links, nor times of directories.
     pub(super) fn in_container(
         image: &Tree,
         container: &Tree,
@@ -215,34 +221,64 @@ impl FileChanges {
         let (jobs, progress) = (options.jobs, options.progress);
         let delta = difference(image, container, made, jobs, progress).map_err(&of_new)?;
         let mut changes = Vec::new();
-        // The directories in which something is left, told by their paths, when the list is read backwards.
+        // The directories in which something is left, and those in which Docker lists something, told by their
+        // paths while the list is read backwards.
         let mut needed: HashSet<Box<[u8]>> = HashSet::new();
+        let mut listed: HashSet<Box<[u8]>> = HashSet::new();
         let all: Vec<_> = delta.changes().iter().collect();
         for change in all.into_iter().rev() {
             let old = (change.kind != ChangeKind::Added)
                 .then(|| image.at(&change.path))
                 .flatten();
-            let mut what = Aspects::default();
-            let mut stays = true;
+            let (mut what, mut stays, mut is_listed) = (Aspects::default(), true, true);
             if let (Some(below), Some(above)) = (old, change.node) {
                 what = changed(image, container, &change.path, (below, above))
                     .map_err(&of_new)?
                     .without(ignored);
                 stays = !what.is_empty() || needed.contains(&change.path);
+                let (one, other) = (image.inode_of(below), container.inode_of(above));
+                is_listed = docker_sees(what, one, other) || listed.contains(&change.path);
             }
-            if stays {
-                let above = change.path.iter().rposition(|&b| b == b'/');
-                needed.insert(change.path[..above.unwrap_or(0)].into());
-                changes.push(FileChange {
-                    old,
-                    new: change.node,
-                    what,
-                });
+            if !stays {
+                continue;
             }
+            let above = change.path.iter().rposition(|&b| b == b'/');
+            let directory = &change.path[..above.unwrap_or(0)];
+            needed.insert(directory.into());
+            if is_listed {
+                listed.insert(directory.into());
+            }
+            changes.push(FileChange {
+                old,
+                new: change.node,
+                what,
+                is_in_docker_diff: is_listed,
+            });
         }
         changes.reverse();
         Ok(Self(changes))
     }
+}
+
+/// Whether Docker takes a file for another one.
+fn docker_sees(what: Aspects, old: &Inode, new: &Inode) -> bool {
+    let is_directory = matches!(new.body, Body::Directory);
+    let capability = |inode: &Inode| {
+        let mut xattrs = inode.xattrs.as_slice().iter();
+        let found = xattrs.find(|(name, _)| **name == *b"security.capability");
+        found.map(|(_, value)| value.clone())
+    };
+    what.iter().any(|aspect| match aspect {
+        Aspect::Type | Aspect::Mode | Aspect::Owner | Aspect::Device | Aspect::Size => true,
+        Aspect::Time => !is_directory,
+        Aspect::Xattr => capability(old) != capability(new),
+        // It is the size of the link.
+        Aspect::Target => match (&old.body, &new.body) {
+            (Body::Symlink(one), Body::Symlink(other)) => one.len() != other.len(),
+            _ => true,
+        },
+        Aspect::Content | Aspect::Links => false,
+    })
 }
 
 /// The root, where it has entries to compare.
@@ -260,6 +296,7 @@ fn root(old: &Tree, new: &Tree, ignored: Aspects) -> Option<Candidate> {
             old: Some(ROOT),
             new: Some(ROOT),
             what,
+            is_in_docker_diff: true,
         },
         contents: None,
         has_links: false,

@@ -130,10 +130,8 @@ impl Comparison {
         let lower = Tree::merge(image, options).map_err(&of_old)?;
         upper.require_rootfs(&lower).map_err(&of_new)?;
         upper.adopt_unrecorded(&lower);
-        let working_dir = image
-            .view()
-            .map_or("", |config| config.run.working_dir.as_str());
-        let made = Additions::find(&upper, &lower, working_dir.as_bytes());
+        // Docker lists the working directory that it makes.
+        let made = Additions::find(&upper, &lower, b"");
         let files = FileChanges::in_container(&lower, &upper, &made, ignored, options)?;
         Ok(Self {
             layers: Vec::new(),
