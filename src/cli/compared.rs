@@ -1,15 +1,106 @@
-//! The two sides of a comparison: what is opened for them, and which image of each is meant.
+//! The two sides of a comparison: what is opened for them, which image of each is meant, and what does not count.
 
 use std::path::Path;
 
+use clap::{Args, ValueEnum};
 use imgtar::archive::{Archive, ArchiveError, Looks};
 use imgtar::document::{Fit, Platform, WantedPlatform};
 use imgtar::image::{Image, ImageSet, LoadError, Selector};
-use imgtar::tree::{CompareError, Side};
+use imgtar::report::DiffIgnored;
+use imgtar::tree::{Aspect, CompareError, Side};
 
 use super::args::OneImageArg;
 use super::commands::{Context, Loaded};
 use super::error::Failure;
+
+/// What does not count as a difference.
+#[derive(Debug, Args)]
+pub(crate) struct IgnoreArg {
+    /// What does not count as a difference
+    #[arg(long, value_name = "WHAT", value_enum, value_delimiter = ',')]
+    ignore: Vec<Ignored>,
+
+    /// Ignore what a rebuild changes by itself: times, the order of entries, and what builders note of themselves
+    #[arg(long)]
+    semantic: bool,
+}
+
+/// What does not count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Ignored {
+    /// Modification times of files
+    #[value(alias = "time")]
+    Mtime,
+    /// Owners and groups of files
+    Owner,
+    /// Permissions of files
+    Mode,
+    /// Extended attributes of files
+    #[value(alias = "xattrs")]
+    Xattr,
+    /// The content and size of files
+    Content,
+    /// Where symbolic links lead
+    Target,
+    /// Which hard links files have
+    #[value(alias = "hardlinks")]
+    Links,
+    /// The order and the form of entries in layers
+    Order,
+    /// Times in configs and histories, and what builders note of themselves
+    Created,
+    /// Which layers there are
+    Layers,
+    /// Configs
+    Config,
+    /// Histories
+    History,
+}
+
+impl IgnoreArg {
+    /// For the library.
+    pub(crate) fn ignored(&self) -> DiffIgnored {
+        let mut ignored = DiffIgnored::default();
+        for what in &self.ignore {
+            let aspects: &[Aspect] = match what {
+                Ignored::Mtime => &[Aspect::Time],
+                Ignored::Owner => &[Aspect::Owner],
+                Ignored::Mode => &[Aspect::Mode],
+                Ignored::Xattr => &[Aspect::Xattr],
+                Ignored::Content => &[Aspect::Content, Aspect::Size],
+                Ignored::Target => &[Aspect::Target],
+                Ignored::Links => &[Aspect::Links],
+                Ignored::Order => {
+                    ignored.order = true;
+                    &[]
+                }
+                Ignored::Created => {
+                    ignored.build = true;
+                    &[]
+                }
+                Ignored::Layers => {
+                    ignored.layers = true;
+                    &[]
+                }
+                Ignored::Config => {
+                    ignored.config = true;
+                    &[]
+                }
+                Ignored::History => {
+                    ignored.history = true;
+                    &[]
+                }
+            };
+            for aspect in aspects {
+                ignored.aspects.insert(*aspect);
+            }
+        }
+        if self.semantic {
+            ignored = ignored.and_semantic();
+        }
+        ignored
+    }
+}
 
 /// What NEW is.
 pub(crate) enum NewSide {

@@ -4,19 +4,18 @@ use std::ffi::OsString;
 use std::io::Write;
 use std::path::PathBuf;
 
-use clap::ValueEnum;
 use imgtar::archive::Archive;
 use imgtar::base::escape;
 use imgtar::document::WantedPlatform;
 use imgtar::image::{Image, Selector};
-use imgtar::report::{Diff, DiffFile, DiffHead, DiffIgnored};
-use imgtar::tree::{Aspect, Body, Comparison, Tree};
+use imgtar::report::{Diff, DiffFile, DiffHead};
+use imgtar::tree::{Body, Comparison, Tree};
 
 use super::ls::{find, shown};
 use super::{Context, Exit, Failure, Loaded};
 use crate::cli::args::{JsonArg, bytes_of};
 use crate::cli::compared::{
-    NewSide, failure, open_new, pick, platforms, require_config, which_two,
+    IgnoreArg, NewSide, failure, open_new, pick, platforms, require_config, which_two,
 };
 use crate::cli::error::note;
 use crate::cli::files::both_from_stdin;
@@ -85,49 +84,12 @@ pub(crate) struct Args {
     #[command(flatten)]
     json: JsonArg,
 
-    /// What does not count as a difference
-    #[arg(long, value_name = "WHAT", value_enum, value_delimiter = ',')]
-    ignore: Vec<Ignored>,
-
-    /// Ignore what a rebuild changes by itself: times, the order of entries, and what builders note of themselves
-    #[arg(long)]
-    semantic: bool,
+    #[command(flatten)]
+    ignore: IgnoreArg,
 
     /// Print whole values and build steps
     #[arg(long)]
     no_trunc: bool,
-}
-
-/// What does not count.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Ignored {
-    /// Modification times of files
-    #[value(alias = "time")]
-    Mtime,
-    /// Owners and groups of files
-    Owner,
-    /// Permissions of files
-    Mode,
-    /// Extended attributes of files
-    #[value(alias = "xattrs")]
-    Xattr,
-    /// The content and size of files
-    Content,
-    /// Where symbolic links lead
-    Target,
-    /// Which hard links files have
-    #[value(alias = "hardlinks")]
-    Links,
-    /// The order and the form of entries in layers
-    Order,
-    /// Times in configs and histories, and what builders note of themselves
-    Created,
-    /// Which layers there are
-    Layers,
-    /// Configs
-    Config,
-    /// Histories
-    History,
 }
 
 impl Args {
@@ -176,48 +138,6 @@ impl Args {
                 self.container((&old, image), &rootfs, context)
             }
         }
-    }
-
-    fn ignored(&self) -> DiffIgnored {
-        let mut ignored = DiffIgnored::default();
-        for what in &self.ignore {
-            let aspects: &[Aspect] = match what {
-                Ignored::Mtime => &[Aspect::Time],
-                Ignored::Owner => &[Aspect::Owner],
-                Ignored::Mode => &[Aspect::Mode],
-                Ignored::Xattr => &[Aspect::Xattr],
-                Ignored::Content => &[Aspect::Content, Aspect::Size],
-                Ignored::Target => &[Aspect::Target],
-                Ignored::Links => &[Aspect::Links],
-                Ignored::Order => {
-                    ignored.order = true;
-                    &[]
-                }
-                Ignored::Created => {
-                    ignored.build = true;
-                    &[]
-                }
-                Ignored::Layers => {
-                    ignored.layers = true;
-                    &[]
-                }
-                Ignored::Config => {
-                    ignored.config = true;
-                    &[]
-                }
-                Ignored::History => {
-                    ignored.history = true;
-                    &[]
-                }
-            };
-            for aspect in aspects {
-                ignored.aspects.insert(*aspect);
-            }
-        }
-        if self.semantic {
-            ignored = ignored.and_semantic();
-        }
-        ignored
     }
 
     /// Compares two images of one archive.
@@ -275,7 +195,7 @@ impl Args {
             let trees = Comparison::trees_of(old, new, &options).map_err(failure)?;
             return self.contents(&trees.0, &trees.1, context);
         }
-        let ignored = self.ignored();
+        let ignored = self.ignore.ignored();
         let comparison = Comparison::of(old, new, ignored.aspects, &options).map_err(failure)?;
         context.warn_of_image(old_from, old);
         if !std::ptr::eq(old_from, new_from) {
@@ -300,7 +220,7 @@ impl Args {
         let tar = rootfs.source().whole();
         let (old_path, new_path) = (from.archive.path(), rootfs.path());
         let failure = |error| failure(error, old_path, new_path);
-        let ignored = self.ignored();
+        let ignored = self.ignore.ignored();
         if !self.content.is_empty() {
             let lower = Tree::merge(image, &options)?;
             let upper = Tree::from_tar(tar)?;
