@@ -244,6 +244,7 @@ pub fn write_archive<'i, W: Write>(
     let how = ArchiveOptions {
         layout,
         verify: true,
+        compress: output::LayerCompression::Keep,
         jobs,
     };
     Ok(output::write_archive(&images, out, how, progress)?)

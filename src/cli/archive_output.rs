@@ -4,8 +4,8 @@
 use clap::{Args, ValueEnum};
 use imgtar::image::{Name, Reference};
 use imgtar::output::{
-    ArchiveGraph, ArchiveLayout, ArchiveOptions, OutputImage, WriteError, WrittenArchive,
-    write_graph, write_graph_to_file,
+    ArchiveGraph, ArchiveLayout, ArchiveOptions, LayerCompression, OutputImage, WriteError,
+    WrittenArchive, write_graph, write_graph_to_file,
 };
 use jiff::Timestamp;
 
@@ -168,6 +168,7 @@ impl CarryOutputArg {
         Ok(ArchiveDestination {
             destination: self.output.open(self.compress.wish(), context)?,
             layout,
+            layers: LayerCompression::Keep,
         })
     }
 
@@ -182,6 +183,8 @@ impl CarryOutputArg {
 pub(crate) struct ArchiveDestination {
     destination: Destination,
     layout: ArchiveLayout,
+    /// How layers are compressed.
+    layers: LayerCompression,
 }
 
 impl ArchiveOutputArg {
@@ -190,6 +193,7 @@ impl ArchiveOutputArg {
         Ok(ArchiveDestination {
             destination: self.output.open(self.compress.wish(), context)?,
             layout: self.layout.into(),
+            layers: LayerCompression::Keep,
         })
     }
 }
@@ -200,7 +204,13 @@ impl ArchiveDestination {
         Self {
             destination,
             layout: layout.into(),
+            layers: LayerCompression::Keep,
         }
+    }
+
+    /// The same with layers that are compressed in another way.
+    pub(crate) fn with_layers(self, layers: LayerCompression) -> Self {
+        Self { layers, ..self }
     }
 
     /// Writes a graph and puts the archive in its place; `None` if the reader of a pipe has closed it.
@@ -213,6 +223,7 @@ impl ArchiveDestination {
         let options = ArchiveOptions {
             layout: self.layout,
             verify,
+            compress: self.layers,
             jobs: context.jobs,
         };
         let progress = &context.progress;

@@ -2,7 +2,9 @@
 
 use imgtar::base::digest::ImageId;
 use imgtar::image::ImageSet;
-use imgtar::output::{ArchiveGraph, ArchiveLayout, GraphChange, WrittenArchive, WrittenImage};
+use imgtar::output::{
+    ArchiveGraph, ArchiveLayout, GraphChange, RecodedLayers, WrittenArchive, WrittenImage,
+};
 use imgtar::report::{Written, WrittenFacts, WrittenHead, units};
 
 use super::archive_output::{ArchiveDestination, CarryOutputArg, print_ids};
@@ -80,8 +82,10 @@ impl Carried<'_> {
             note(context.output, &format!("{more}: --json lists them all"));
         }
         let digests = self.digests(written);
+        let layers = recoded(written);
         if output.json() {
             let mut changes: Vec<String> = self.changes.iter().map(ToString::to_string).collect();
+            changes.extend(layers);
             changes.extend(digests);
             let report = Written {
                 schema: format!("imgtar/{}/1", self.command),
@@ -97,6 +101,9 @@ impl Carried<'_> {
             return context.output.answer(|out| json(out, &report));
         }
         print_ids(written, to_stdout, context)?;
+        if let Some(layers) = layers {
+            note(context.output, &layers);
+        }
         for line in digests.iter().take(SHOWN) {
             note(context.output, line);
         }
@@ -176,6 +183,26 @@ impl Carried<'_> {
         };
         self.sets.iter().find_map(is_it)
     }
+}
+
+/// What became of the bytes of layers, in a line; `None` if all were copied.
+fn recoded(written: &WrittenArchive) -> Option<String> {
+    let RecodedLayers {
+        layers,
+        kept,
+        bytes_before,
+        bytes,
+    } = written.recoded;
+    let (before, now) = (units::size(bytes_before), units::size(bytes));
+    let changed = units::count(layers, "layer takes", "layers take");
+    let kept = match kept {
+        0 => String::new(),
+        _ => format!(
+            "; {} as before",
+            units::count(kept, "is stored", "are stored")
+        ),
+    };
+    (layers > 0).then(|| format!("{changed} {now} instead of {before}{kept}"))
 }
 
 fn facts(image: &WrittenImage) -> WrittenFacts {

@@ -27,4 +27,5 @@ pub use measure::{Measure, Measures, measure, walk_layer};
 pub(crate) use open::ToSpool;
 pub use open::{LayerTar, OpenLayers, UnreadLayer};
 pub(crate) use outline::LayerOutline;
+pub(crate) use spool::Spool;
 pub use whiteout::Whiteout;

@@ -1,4 +1,4 @@
-//! Uncompressed layers in unnamed temporary files: those that were decoded.
+//! Layers in unnamed temporary files: those that were decoded or compressed.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use super::LayerTar;
 use crate::source::Slice;
 
-/// The bytes of a layer on their way into an unnamed temporary file.
+/// Bytes of a layer on their way into an unnamed temporary file.
 #[derive(Debug)]
 pub(crate) struct Spool {
     file: File,
@@ -21,8 +21,13 @@ impl Spool {
 
     /// The tar that was decoded from `stored`.
     pub(crate) fn into_tar(self, stored: &Slice) -> LayerTar {
+        LayerTar::plain(self.into_bytes(stored))
+    }
+
+    /// The bytes that were made of `stored`.
+    pub(crate) fn into_bytes(self, stored: &Slice) -> Slice {
         let source = stored.source().derived_for_one(self.file, self.len);
-        LayerTar::plain(source.whole())
+        source.whole()
     }
 }
 

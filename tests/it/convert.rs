@@ -171,10 +171,139 @@ fn a_damaged_layer_is_named_and_nothing_is_written() {
     for layout in LAYOUTS {
         let to = work.path(layout);
         let archive = repository("testdata/broken/layer-bit-flipped.tar");
-        let run = imgtar(&["convert", &archive, "--layout", layout, "-o", &to]).exits(3);
-        assert!(run.err().contains("layer 1 of"), "{}", run.err());
+        for compress in ["keep", "gzip"] {
+            let args = [
+                "convert",
+                &archive,
+                "--layout",
+                layout,
+                "--compress",
+                compress,
+            ];
+            let run = imgtar(&[&args[..], &["-o", &to]].concat()).exits(3);
+            assert!(run.err().contains("layer 1 of"), "{}", run.err());
+            assert!(!std::path::Path::new(&to).exists());
+        }
+    }
+}
+
+/// Layers become others, and nothing else does: not with one thread or many, not for images that share them.
+#[test]
+fn layers_are_compressed_as_was_asked_for() {
+    for name in [
+        "docker26-multi.tar",
+        "podman-oci.tar",
+        "skopeo-oci-zstd.tar",
+    ] {
+        let archive = engines(name);
+        let before = imgtar(&["layers", &archive, "--json"]).exits(0).json();
+        for compress in ["none", "gzip", "zstd"] {
+            let work = Work::new();
+            let (one, three, again) = (
+                work.path("1.tar"),
+                work.path("3.tar"),
+                work.path("again.tar"),
+            );
+            let convert = |from: &str, to: &str, more: &[&str]| {
+                let args = [
+                    "convert",
+                    from,
+                    "--layout",
+                    "oci",
+                    "-o",
+                    to,
+                    "--json",
+                    "--compress",
+                    compress,
+                ];
+                imgtar(&[&args, more].concat()).exits(0).json()
+            };
+            let answer = convert(&archive, &one, &["-j", "1"]);
+            convert(&archive, &three, &["-j", "3"]);
+            assert_eq!(bytes(&one), bytes(&three), "{name} {compress}");
+            // What has the compression stays as it is; a level says that it is not to stay.
+            convert(&one, &again, &[]);
+            assert_eq!(bytes(&one), bytes(&again), "{name} {compress}");
+            if compress != "none" {
+                let level = work.path("level.tar");
+                convert(&one, &level, &["--level", "1"]);
+                assert_ne!(bytes(&one), bytes(&level), "{name} {compress}");
+                imgtar(&["verify", "-q", &level]).exits(0);
+            }
+            imgtar(&["verify", "-q", &one]).exits(0);
+            let after = imgtar(&["layers", &one, "--json"]).exits(0).json();
+            for (before, after) in items(&before["images"]).iter().zip(items(&after["images"])) {
+                assert_eq!(before["id"], after["id"], "{name} {compress}");
+                for (before, after) in items(&before["layers"]).iter().zip(items(&after["layers"]))
+                {
+                    assert_eq!(before["diff_id"], after["diff_id"], "{name} {compress}");
+                    assert_eq!(before["tar_size"], after["tar_size"], "{name} {compress}");
+                    assert_eq!(after["compression"], compress, "{name}");
+                    let is_kept = before["compression"] == compress;
+                    assert_eq!(
+                        before["digest"] == after["digest"],
+                        is_kept,
+                        "{name} {compress}"
+                    );
+                }
+            }
+            for image in items(&answer["images"]) {
+                let known = items(&after["images"])
+                    .iter()
+                    .any(|after| after["id"] == image["id"]);
+                assert!(known, "{name} {compress}: {image}");
+            }
+        }
+    }
+}
+
+/// Each is refused before anything is written.
+#[test]
+fn compression_that_makes_no_sense_is_refused() {
+    let work = Work::new();
+    let to = work.path("out.tar");
+    let archive = engines("docker26-one.tar");
+    for (arguments, says) in [
+        (
+            &["--layout", "docker", "--level", "3"][..],
+            "nothing is to be compressed",
+        ),
+        (
+            &["--layout", "docker", "--level", "3", "--compress", "none"],
+            "nothing is to be compressed",
+        ),
+        (
+            &["--layout", "docker", "--level", "10", "--compress", "gzip"],
+            "gzip has no level 10, only 0 to 9",
+        ),
+        (
+            &["--layout", "oci", "--level", "23", "--compress", "zstd"],
+            "zstd has no level 23",
+        ),
+        (
+            &["--layout", "docker-legacy", "--compress", "zstd"],
+            "docker-legacy cannot read layers",
+        ),
+    ] {
+        let run = imgtar(&[&["convert", archive.as_str(), "-o", &to], arguments].concat()).exits(2);
+        assert!(run.err().contains(says), "{run}");
         assert!(!std::path::Path::new(&to).exists());
     }
+    let run = imgtar(&[
+        "convert",
+        &archive,
+        "--layout",
+        "docker",
+        "--compress",
+        "zstd",
+        "-o",
+        &to,
+    ])
+    .exits(0);
+    assert!(
+        run.err().contains("which Docker before 23 cannot load"),
+        "{run}"
+    );
 }
 
 /// What is converted loads, with the IDs that were printed.

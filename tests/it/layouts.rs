@@ -9,8 +9,8 @@ use std::path::Path;
 use imgtar::base::progress::Silent;
 use imgtar::image::Name;
 use imgtar::output::{
-    ArchiveLayout, ArchiveOptions, OutputImage, WriteError, WrittenArchive, write_archive,
-    write_archive_to_file,
+    ArchiveLayout, ArchiveOptions, LayerCompression, OutputImage, WriteError, WrittenArchive,
+    write_archive, write_archive_to_file,
 };
 use imgtar::{Jobs, Options};
 
@@ -79,6 +79,7 @@ fn rewrite_with(
     let options = ArchiveOptions {
         layout,
         verify: true,
+        compress: LayerCompression::Keep,
         jobs,
     };
     written_both_ways(&images, options, to)
@@ -468,6 +469,7 @@ fn names() {
         let options = ArchiveOptions {
             layout,
             verify: true,
+            compress: LayerCompression::Keep,
             jobs,
         };
         write_archive(images, File::create(&to).expect("room"), options, &Silent)

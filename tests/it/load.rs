@@ -11,7 +11,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use imgtar::base::progress::Silent;
 use imgtar::image::{Image, Name};
 use imgtar::output::{
-    ArchiveLayout, ArchiveOptions, OutputImage, SquashOptions, WrittenImage, squash, write_archive,
+    ArchiveLayout, ArchiveOptions, LayerCompression, OutputImage, SquashOptions, WrittenImage,
+    squash, write_archive,
 };
 use imgtar::{Jobs, Options};
 use serde_json::Value;
@@ -55,6 +56,7 @@ impl Written {
         let options = ArchiveOptions {
             layout,
             verify: true,
+            compress: LayerCompression::Keep,
             jobs: jobs(),
         };
         let what = format!("{what} as {layout:?}");
@@ -183,7 +185,7 @@ impl Drop for Loaded<'_> {
 }
 
 /// A skopeo, with a directory that it can see.
-struct Skopeo {
+pub struct Skopeo {
     tree: Option<Tree>,
     directory: TempDir,
     inside: String,
@@ -191,7 +193,7 @@ struct Skopeo {
 
 impl Skopeo {
     /// This machine's: 1.9 on Debian bookworm.
-    fn of_this_machine() -> Option<Self> {
+    pub fn of_this_machine() -> Option<Self> {
         tool("skopeo")?;
         let directory = tempfile::tempdir().expect("a directory");
         Some(Self {
@@ -213,19 +215,19 @@ impl Skopeo {
     }
 
     /// Copies a file to where skopeo sees it.
-    fn take(&self, path: &str) -> String {
+    pub fn take(&self, path: &str) -> String {
         fs::copy(path, self.directory.path().join("in.tar")).expect("room");
         format!("{}/in.tar", self.inside)
     }
 
     /// Where a copy goes: nothing is there.
-    fn copy_to(&self, name: &str) -> String {
+    pub fn copy_to(&self, name: &str) -> String {
         drop(fs::remove_dir_all(self.directory.path().join(name)));
         format!("dir:{}/{name}", self.inside)
     }
 
     #[track_caller]
-    fn run(&self, args: &[&str]) -> Vec<u8> {
+    pub fn run(&self, args: &[&str]) -> Vec<u8> {
         let mut command = match &self.tree {
             Some(tree) => tree.command("skopeo"),
             None => Command::new("skopeo"),

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use imgtar::base::progress::Silent;
 use imgtar::image::Image;
-use imgtar::output::{ArchiveLayout, ArchiveOptions, SquashOptions, squash};
+use imgtar::output::{ArchiveLayout, ArchiveOptions, LayerCompression, SquashOptions, squash};
 
 use crate::layouts::written_both_ways;
 use imgtar::{Jobs, Options};
@@ -68,6 +68,7 @@ fn squash_all(archive: &str, to: &Path) -> usize {
             let options = ArchiveOptions {
                 layout: ArchiveLayout::Docker,
                 verify: true,
+                compress: LayerCompression::Keep,
                 jobs: jobs(),
             };
             let written = written_both_ways(&[squashed.image], options, to);

@@ -2,7 +2,8 @@
 
 use clap::ValueEnum;
 use imgtar::document::WantedPlatform;
-use imgtar::output::{ArchiveGraph, ArchiveLayout, KeepWish};
+use imgtar::output::{ArchiveGraph, ArchiveLayout, KeepWish, LayerCompression};
+use imgtar::source::{Compression, Method};
 
 use super::{Context, Exit, Failure};
 use crate::cli::archive_output::{CarryOutputArg, LayoutArg};
@@ -16,10 +17,12 @@ use crate::cli::carried::Carried;
 /// Docker's layouts get one platform of each image. Every layer is verified against its digests on the way.
 ///
 /// The image IDs are printed, and what becomes of the digests by which a containerd store and signatures know
-/// the images.
+/// the images. --compress stores layers in another compression; that changes the digests of manifests, never an
+/// image ID.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   imgtar convert app.tar --layout oci -o app-oci.tar
+  imgtar convert app.tar --layout oci --compress zstd -o app-oci.tar
   imgtar convert oci.tar --layout docker --platform linux/arm64 -o app.tar
   skopeo copy docker://alpine oci-archive:/dev/stdout | imgtar convert - --layout docker | docker load")]
 pub(crate) struct Args {
@@ -39,25 +42,36 @@ pub(crate) struct Args {
     #[arg(long, value_enum, value_name = "HOW", default_value_t = CompressArg::Keep)]
     compress: CompressArg,
 
+    /// How hard --compress tries: 0 to 9 for gzip [default: 6], 1 to 22 for zstd [default: 3]; layers that have
+    /// the format already are compressed anew
+    #[arg(long, value_name = "N")]
+    level: Option<u32>,
+
     #[command(flatten)]
     output: CarryOutputArg,
 }
 
 /// How layers are compressed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
 enum CompressArg {
-    /// As they are, unless the layout cannot hold that
+    /// As they are, byte for byte, unless the layout cannot hold that
     Keep,
+    /// Not at all
+    None,
+    /// With gzip, on all cores; layers that are stay as they are
+    Gzip,
+    /// With zstd, on all cores; layers that are stay as they are
+    Zstd,
 }
 
 impl Args {
     pub(crate) fn run(&self, context: &Context) -> Result<Exit, Failure> {
-        let CompressArg::Keep = self.compress;
         let layout: ArchiveLayout = self.layout.into();
+        let layers = self.layers(layout)?;
         let loaded = context.load(&self.archive)?;
         loaded.require_images()?;
         loaded.require_one_description()?;
-        let destination = self.output.open(layout, context)?;
+        let destination = self.output.open(layout, context)?.with_layers(layers);
         let (graph, mut changes) = ArchiveGraph::of(&loaded.archive, &loaded.set)?;
         let flat = layout != ArchiveLayout::Oci;
         let platform = self.platform.as_ref();
@@ -84,5 +98,36 @@ impl Args {
             reconfigured: None,
         };
         carried.write(&graph, destination, &self.output, context)
+    }
+
+    /// How layers are to be compressed; a wish that makes no sense is refused before anything is read.
+    fn layers(&self, layout: ArchiveLayout) -> Result<LayerCompression, Failure> {
+        let compression = match self.compress {
+            CompressArg::Keep => None,
+            CompressArg::None => Some(Compression::None),
+            CompressArg::Gzip => Some(Compression::Gzip),
+            CompressArg::Zstd => Some(Compression::Zstd),
+        };
+        if self.level.is_some() && self.compress <= CompressArg::None {
+            return Err(Failure::usage(
+                "--level says how hard to compress, and nothing is to be compressed",
+            )
+            .hint("add --compress gzip or --compress zstd"));
+        }
+        let Some(compression) = compression else {
+            return Ok(LayerCompression::Keep);
+        };
+        if compression == Compression::Zstd && layout == ArchiveLayout::DockerLegacy {
+            return Err(Failure::usage(
+                "programs that need docker-legacy cannot read layers compressed with zstd",
+            )
+            .hint("--layout docker is loaded by Docker 23 and later, --compress gzip by all"));
+        }
+        let method = Method::new(compression, self.level)
+            .map_err(|error| Failure::usage(format!("--level: {error}")))?;
+        Ok(match self.level {
+            Some(_) => LayerCompression::Anew(method),
+            None => LayerCompression::As(method),
+        })
     }
 }

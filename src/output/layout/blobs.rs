@@ -1,14 +1,13 @@
 //! The layers of all images as blobs: each once, with the digest that names it.
 
+use super::ArchiveOptions;
 use super::image::{LayerBlob, OutputImage, OutputLayer};
-use super::{ArchiveLayout, ArchiveOptions};
+use super::recode::{Recoded, ToRecode, recode_all};
 use crate::base::digest::{BlobDigest, DiffId};
 use crate::base::progress::Progress;
 use crate::document::media_type::{OCI_LAYER, OCI_LAYER_GZIP, OCI_LAYER_ZSTD};
-use crate::layer::digest::{
-    Alongside, Claim, Claimed, Claims, LayerName, Mismatch, Proof, Request, Wanted, prove,
-};
-use crate::layer::{LayerError, LayerTar, OpenLayers, ToSpool};
+use crate::layer::digest::{Claim, Claimed, Claims, LayerName, Mismatch, Proof};
+use crate::layer::{LayerError, OpenLayers};
 use crate::output::WriteError;
 use crate::output::error::spool;
 use crate::output::graph::GraphArtifact;
@@ -21,6 +20,8 @@ pub(super) struct NamedLayer {
     pub(super) digest: BlobDigest,
     pub(super) blob: LayerBlob,
     pub(super) compression: Compression,
+    /// How many bytes it had, if it was decoded or compressed anew.
+    pub(super) before: Option<u64>,
     standing: Standing,
 }
 
@@ -44,81 +45,30 @@ impl NamedLayer {
     }
 }
 
-impl ArchiveLayout {
-    /// Whether every reader of the layout can read layers of this compression. There is no media type
-    /// for bzip2 and xz, and Docker before 23 cannot read zstd.
-    fn holds(self, compression: Compression) -> bool {
-        match compression {
-            Compression::None | Compression::Gzip => true,
-            Compression::Zstd => self == Self::Oci,
-            _ => false,
-        }
-    }
-}
-
-/// Keeps the uncompressed bytes of blobs that the layout cannot hold as they are.
-struct Naming<'n>(Option<ToSpool<'n>>);
-
-impl<'n> Alongside for Naming<'n> {
-    type State = Option<<ToSpool<'n> as Alongside>::State>;
-    type Made = Option<LayerTar>;
-    type Error = LayerError;
-
-    fn unread(&self, error: LayerError) -> LayerError {
-        error
-    }
-
-    fn begin(&self) -> Result<Self::State, LayerError> {
-        self.0.as_ref().map(ToSpool::begin).transpose()
-    }
-
-    fn take(&self, state: &mut Self::State, bytes: &[u8]) -> Result<(), LayerError> {
-        match (&self.0, state) {
-            (Some(to_spool), Some(state)) => to_spool.take(state, bytes),
-            _ => Ok(()),
-        }
-    }
-
-    fn end(&self, state: Self::State, proof: &Proof) -> Result<Self::Made, LayerError> {
-        let made = self.0.as_ref().zip(state);
-        made.map(|(to_spool, state)| to_spool.end(state, proof))
-            .transpose()
-    }
-}
-
-/// Gives every layer of every image a blob that the layout can hold, and its digest. Digests that are
-/// not known are computed, and layers of other compressions decoded, on all cores.
+/// Gives every layer of every image a blob that the layout can hold and that is compressed as the options say, and
+/// its digest. Digests that are not known are computed, and layers decoded and compressed, on all cores; each
+/// is read once.
 pub(super) fn name(
     images: &[OutputImage],
     options: ArchiveOptions,
     progress: &dyn Progress,
 ) -> Result<Vec<Vec<NamedLayer>>, WriteError> {
     let mut blobs: ByPlace<(&OutputImage, usize, &Slice)> = ByPlace::new();
+    let method = |layer: &OutputLayer| options.method_for(layer.compression());
     for (image, index, layer) in all(images) {
-        if layer.digest().is_none() || !options.layout.holds(layer.compression()) {
+        if layer.digest().is_none() || method(layer).is_some() {
             // What is made has a digest and no compression.
             if let Some(bytes) = layer.stored() {
                 blobs.add(bytes, || (image, index, bytes));
             }
         }
     }
-    let requests = blobs.all().iter().map(|&(image, index, bytes)| {
+    let mut requests: Vec<ToRecode<'_>> = Vec::new();
+    for &(image, index, bytes) in blobs.all() {
         let layer = &image.layers[index];
-        let is_held = options.layout.holds(layer.compression());
-        let (wanted, task) = if is_held {
-            (Wanted::both(), "hashing layers")
-        } else {
-            (Wanted::diff_id(), "decompressing layers")
-        };
-        Request {
-            bytes,
-            compression: layer.compression(),
-            wanted,
-            task: Some(task.to_owned()),
-            alongside: Naming((!is_held).then_some(ToSpool(bytes))),
-        }
-    });
-    let answers = prove(options.jobs, requests, progress);
+        requests.push((bytes, layer.compression(), method(layer)));
+    }
+    let answers = recode_all(&requests, options.jobs, progress);
     let answers = blobs.all().iter().zip(answers);
     let answers =
         answers.map(|(&(image, index, _), answer)| answer.map_err(|e| fault(image, index, e)));
@@ -143,29 +93,34 @@ fn all(images: &[OutputImage]) -> impl Iterator<Item = (&OutputImage, usize, &Ou
     })
 }
 
-/// `read` is what reading the blob gave, if it was read, and its uncompressed bytes if those take its
-/// place.
+/// `read` is what reading the blob gave, if it was read, and the bytes that take its place, if others do.
 fn named(
     image: &OutputImage,
     index: usize,
     layer: &OutputLayer,
-    read: Option<&(Proof, Option<LayerTar>)>,
+    read: Option<&(Proof, Option<Recoded>)>,
 ) -> Result<NamedLayer, WriteError> {
     let diff_id = layer.diff_id().clone();
     let mut is_proven = layer.is_proven();
     let (mut blob, mut compression) = (layer.blob().clone(), layer.compression());
     let mut digest = layer.digest();
-    if let Some((proof, decoded)) = read {
+    let mut before = None;
+    if let Some((proof, recoded)) = read {
         let (claimed, computed) = (diff_id.digest(), proof.diff_id().digest());
         let name = name_of(image, index);
         Mismatch::between(&name, Claimed::DiffId, claimed, computed)?;
         // What cannot be computed cannot have been compared.
         is_proven = claimed.algorithm() == computed.algorithm();
         digest = proof.stored().cloned();
-        if let Some(tar) = decoded {
-            blob = LayerBlob::Stored(tar.bytes().clone());
-            compression = Compression::None;
-            digest = Some(BlobDigest::from(computed.clone()));
+        if let Some(recoded) = recoded {
+            before = Some(blob.len());
+            blob = LayerBlob::Stored(recoded.bytes.clone());
+            compression = recoded.compression;
+            // The digest of what is not compressed is the diff ID.
+            digest = Some(match &recoded.digest {
+                Some(digest) => digest.clone(),
+                None => BlobDigest::from(computed.clone()),
+            });
         }
     }
     let Some(digest) = digest else {
@@ -179,6 +134,7 @@ fn named(
         digest,
         blob,
         compression,
+        before,
         standing: if is_proven {
             Standing::Proven
         } else {

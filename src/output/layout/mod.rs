@@ -22,6 +22,7 @@ mod image;
 mod listing;
 mod members;
 mod oci;
+mod recode;
 mod v1;
 
 use std::borrow::Cow;
@@ -30,6 +31,7 @@ use std::fs::File;
 use std::io::Write;
 use std::sync::Arc;
 
+use blobs::NamedLayer;
 use describe::Described;
 pub use image::{OutputImage, OutputLayer};
 
@@ -45,6 +47,7 @@ use crate::base::progress::Progress;
 use crate::document::{Config, Platform};
 use crate::image::{Name, Reference};
 use crate::layer::digest::Claims;
+use crate::source::{Compression, Method};
 
 /// How an archive is laid out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -65,8 +68,22 @@ pub struct ArchiveOptions {
     pub layout: ArchiveLayout,
     /// Whether every layer whose digests were not computed by this program is verified against them.
     pub verify: bool,
+    /// How layers that are stored somewhere are compressed; those that are made are not.
+    pub compress: LayerCompression,
     /// How many threads work at once.
     pub jobs: Jobs,
+}
+
+/// How the layers of an archive are compressed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LayerCompression {
+    /// As they are, byte for byte, unless the layout cannot hold that: then not at all.
+    #[default]
+    Keep,
+    /// In this way; a layer that has the format stays as it is, whatever made it.
+    As(Method),
+    /// In this way, every layer, also one that has the format: for a level that was asked for.
+    Anew(Method),
 }
 
 /// What was written.
@@ -76,8 +93,45 @@ pub struct WrittenArchive {
     pub images: Vec<WrittenImage>,
     /// How many bytes the archive has.
     pub bytes: u64,
+    /// What became of the layers that were not copied as they are stored.
+    pub recoded: RecodedLayers,
     /// What not every engine accepts.
     pub warnings: Vec<ArchiveWarning>,
+}
+
+/// How many layers were decoded or compressed anew, each blob counted once.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RecodedLayers {
+    /// Those that were.
+    pub layers: usize,
+    /// Those that were copied as they are.
+    pub kept: usize,
+    /// How many bytes the former had.
+    pub bytes_before: u64,
+    /// How many they have.
+    pub bytes: u64,
+}
+
+impl RecodedLayers {
+    fn of(layers: &[Vec<NamedLayer>]) -> Self {
+        let mut met = HashSet::new();
+        let mut sum = Self::default();
+        for layer in layers
+            .iter()
+            .flatten()
+            .filter(|layer| met.insert(&layer.digest))
+        {
+            match layer.before {
+                None => sum.kept += 1,
+                Some(before) => {
+                    sum.layers += 1;
+                    sum.bytes_before = sum.bytes_before.saturating_add(before);
+                    sum.bytes = sum.bytes.saturating_add(layer.blob.len());
+                }
+            }
+        }
+        sum
+    }
 }
 
 /// What an engine may not read as intended.
@@ -100,6 +154,9 @@ pub enum ArchiveWarning {
         /// The name.
         name: Name,
     },
+    /// Docker before 23 cannot read layers that are compressed with zstd.
+    #[error("the layers are compressed with zstd, which Docker before 23 cannot load")]
+    ZstdForDocker,
     /// The digest of a reference is that of another manifest, so the archive cannot keep it.
     #[error("the archive cannot keep the digest of `{name}`: it names another manifest")]
     DigestDropped {
@@ -209,7 +266,11 @@ fn lay_out(
         let names = &chosen.names[number];
         described.push(Described::new(image, names, kept, view, &layers[number]));
     }
-    let warnings = warnings(&described, &chosen, options.layout)?;
+    let mut warnings = warnings(&described, &chosen, options.layout)?;
+    let mut named = layers.iter().flatten();
+    if options.layout != ArchiveLayout::Oci && named.any(|l| l.compression == Compression::Zstd) {
+        warnings.push(ArchiveWarning::ZstdForDocker);
+    }
     let listing = IndexListing::of(graph, &described, &chosen.numbers)?;
     let by_name = || chosen.named.iter().map(|&at| &described[at]);
     let members = match options.layout {
@@ -261,6 +322,7 @@ fn lay_out(
     Ok(WrittenArchive {
         images: written.collect(),
         bytes,
+        recoded: RecodedLayers::of(&layers),
         warnings,
     })
 }

@@ -1,0 +1,198 @@
+//! Layers whose stored bytes become others: decoded, or compressed anew.
+//!
+//! A layer is read once. While it is decoded its diff ID is computed, and what comes out goes to the encoder, whose
+//! output is hashed on its way into an unnamed temporary file. The archive is written afterwards, because the
+//! digest of a blob is its name and stands before it.
+//!
+//! Threats: those of decoding, which counts what comes out against the limits of the archive ([`crate::source`]).
+//! What is compressed is at most a little larger than that.
+
+use std::io::{self, Write};
+use std::num::NonZeroUsize;
+
+use super::{ArchiveLayout, ArchiveOptions, LayerCompression};
+use crate::base::digest::{BlobDigest, Hasher};
+use crate::base::jobs::{self, Jobs};
+use crate::base::progress::Progress;
+use crate::layer::digest::{Alongside, Proof, Request, Wanted};
+use crate::layer::{LayerError, LayerTar, Spool, ToSpool};
+use crate::source::{Compression, Encoder, Method, Slice};
+
+/// The bytes that take the place of a stored layer.
+#[derive(Clone, Debug)]
+pub(super) struct Recoded {
+    pub(super) bytes: Slice,
+    pub(super) compression: Compression,
+    /// Their digest; `None` if they are the tar, whose digest is the diff ID.
+    pub(super) digest: Option<BlobDigest>,
+}
+
+impl ArchiveOptions {
+    /// How a layer that is compressed in this way has to be compressed anew; `None` if it stays as it is.
+    pub(super) fn method_for(&self, compression: Compression) -> Option<Method> {
+        match self.compress {
+            LayerCompression::Keep => (!self.layout.holds(compression)).then_some(Method::NONE),
+            LayerCompression::As(method) => (method.compression() != compression).then_some(method),
+            LayerCompression::Anew(method) => Some(method),
+        }
+    }
+}
+
+impl ArchiveLayout {
+    /// Whether every reader of the layout can read layers of this compression. There is no media type
+    /// for bzip2 and xz, and Docker before 23 cannot read zstd.
+    pub fn holds(self, compression: Compression) -> bool {
+        match compression {
+            Compression::None | Compression::Gzip => true,
+            Compression::Zstd => self == Self::Oci,
+            _ => false,
+        }
+    }
+}
+
+/// A stored layer: its bytes, their compression, and the one that they are to have, if it is another.
+pub(super) type ToRecode<'r> = (&'r Slice, Compression, Option<Method>);
+
+/// Reads layers, and makes of each what it is to become. The answers have the layers' order.
+pub(super) fn recode_all(
+    layers: &[ToRecode<'_>],
+    jobs: Jobs,
+    progress: &dyn Progress,
+) -> Vec<Result<(Proof, Option<Recoded>), LayerError>> {
+    let (encode, read): (Vec<usize>, Vec<usize>) = (0..layers.len()).partition(|&i| {
+        let method = layers[i].2;
+        method.is_some_and(|method| method.compression() != Compression::None)
+    });
+    let request = |i: usize, jobs| {
+        let (bytes, compression, method) = layers[i];
+        let (wanted, task) = match method.map(Method::compression) {
+            None => (Wanted::both(), "hashing layers"),
+            Some(Compression::None) => (Wanted::diff_id(), "decompressing layers"),
+            Some(_) => (Wanted::diff_id(), "compressing layers"),
+        };
+        Request {
+            bytes,
+            compression,
+            wanted,
+            task: Some(task.to_owned()),
+            alongside: Recoding {
+                bytes,
+                method,
+                jobs,
+            },
+        }
+    };
+    let mut answers: Vec<Option<Result<_, LayerError>>> = layers.iter().map(|_| None).collect();
+    let proved =
+        crate::layer::digest::prove(jobs, read.iter().map(|&i| request(i, jobs)), progress);
+    for (i, answer) in read.into_iter().zip(proved) {
+        answers[i] = Some(answer);
+    }
+    // Compressing takes longer than all the rest, and an encoder keeps several cores busy by itself; with many
+    // cores, decoding and hashing one layer would keep them waiting.
+    let at_once = (jobs.count() / 4).clamp(1, 4);
+    let each = jobs.count().div_ceil(at_once);
+    let each = NonZeroUsize::new(each).map_or(jobs, Jobs::new);
+    let at_once = NonZeroUsize::new(at_once).map_or(jobs, Jobs::new);
+    let encoded = jobs::map(
+        at_once,
+        &encode,
+        |&i| layers[i].0.len(),
+        |&i| request(i, each).answer(progress),
+    );
+    for (i, answer) in encode.into_iter().zip(encoded) {
+        answers[i] = Some(answer);
+    }
+    let answers = answers.into_iter();
+    answers
+        .map(|answer| answer.expect("every layer was read"))
+        .collect()
+}
+
+/// Makes other bytes of a layer while it is read, or nothing.
+struct Recoding<'r> {
+    bytes: &'r Slice,
+    method: Option<Method>,
+    jobs: Jobs,
+}
+
+/// What a layer becomes, under way.
+enum Becoming {
+    Nothing,
+    Tar(Spool),
+    Blob(Encoder<HashedSpool>),
+}
+
+impl Alongside for Recoding<'_> {
+    type State = Becoming;
+    type Made = Option<Recoded>;
+    type Error = LayerError;
+
+    fn unread(&self, error: LayerError) -> LayerError {
+        error
+    }
+
+    fn begin(&self) -> Result<Becoming, LayerError> {
+        match self.method {
+            None => Ok(Becoming::Nothing),
+            Some(method) if method.compression() == Compression::None => {
+                ToSpool(self.bytes).begin().map(Becoming::Tar)
+            }
+            Some(method) => {
+                let spool = HashedSpool {
+                    spool: Spool::new().map_err(LayerError::Spool)?,
+                    hasher: Hasher::sha256(),
+                };
+                Ok(Becoming::Blob(Encoder::new(method, self.jobs, spool)))
+            }
+        }
+    }
+
+    fn take(&self, state: &mut Becoming, bytes: &[u8]) -> Result<(), LayerError> {
+        match state {
+            Becoming::Nothing => Ok(()),
+            Becoming::Tar(spool) => ToSpool(self.bytes).take(spool, bytes),
+            Becoming::Blob(encoder) => encoder.write_all(bytes).map_err(LayerError::Spool),
+        }
+    }
+
+    fn end(&self, state: Becoming, proof: &Proof) -> Result<Option<Recoded>, LayerError> {
+        Ok(match state {
+            Becoming::Nothing => None,
+            Becoming::Tar(spool) => {
+                let tar: LayerTar = ToSpool(self.bytes).end(spool, proof)?;
+                Some(Recoded {
+                    bytes: tar.bytes().clone(),
+                    compression: Compression::None,
+                    digest: None,
+                })
+            }
+            Becoming::Blob(encoder) => {
+                let HashedSpool { spool, hasher } = encoder.finish().map_err(LayerError::Spool)?;
+                Some(Recoded {
+                    bytes: spool.into_bytes(self.bytes),
+                    compression: self.method.map_or(Compression::None, Method::compression),
+                    digest: Some(BlobDigest::from(hasher.finish())),
+                })
+            }
+        })
+    }
+}
+
+/// A temporary file, and the digest of what is written to it.
+struct HashedSpool {
+    spool: Spool,
+    hasher: Hasher,
+}
+
+impl Write for HashedSpool {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let n = self.spool.write(bytes)?;
+        self.hasher.update(&bytes[..n]);
+        Ok(n)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.spool.flush()
+    }
+}
