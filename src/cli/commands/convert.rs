@@ -123,8 +123,10 @@ impl Args {
             )
             .hint("--layout docker is loaded by Docker 23 and later, --compress gzip by all"));
         }
-        let method = Method::new(compression, self.level)
-            .map_err(|error| Failure::usage(format!("--level: {error}")))?;
+        let method = Method::new(compression, self.level).map_err(|error| {
+            Failure::usage(format!("--level: {error}"))
+                .hint("without --level the format's usual level is taken")
+        })?;
         Ok(match self.level {
             Some(_) => LayerCompression::Anew(method),
             None => LayerCompression::As(method),

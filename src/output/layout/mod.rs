@@ -31,9 +31,9 @@ use std::fs::File;
 use std::io::Write;
 use std::sync::Arc;
 
-use blobs::NamedLayer;
 use describe::Described;
 pub use image::{OutputImage, OutputLayer};
+pub use recode::{LayerCompression, RecodedLayers};
 
 use listing::IndexListing;
 use members::ArchiveMembers;
@@ -47,7 +47,7 @@ use crate::base::progress::Progress;
 use crate::document::{Config, Platform};
 use crate::image::{Name, Reference};
 use crate::layer::digest::Claims;
-use crate::source::{Compression, Method};
+use crate::source::Compression;
 
 /// How an archive is laid out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -74,18 +74,6 @@ pub struct ArchiveOptions {
     pub jobs: Jobs,
 }
 
-/// How the layers of an archive are compressed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum LayerCompression {
-    /// As they are, byte for byte, unless the layout cannot hold that: then not at all.
-    #[default]
-    Keep,
-    /// In this way; a layer that has the format stays as it is, whatever made it.
-    As(Method),
-    /// In this way, every layer, also one that has the format: for a level that was asked for.
-    Anew(Method),
-}
-
 /// What was written.
 #[derive(Clone, Debug)]
 pub struct WrittenArchive {
@@ -97,41 +85,6 @@ pub struct WrittenArchive {
     pub recoded: RecodedLayers,
     /// What not every engine accepts.
     pub warnings: Vec<ArchiveWarning>,
-}
-
-/// How many layers were decoded or compressed anew, each blob counted once.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct RecodedLayers {
-    /// Those that were.
-    pub layers: usize,
-    /// Those that were copied as they are.
-    pub kept: usize,
-    /// How many bytes the former had.
-    pub bytes_before: u64,
-    /// How many they have.
-    pub bytes: u64,
-}
-
-impl RecodedLayers {
-    fn of(layers: &[Vec<NamedLayer>]) -> Self {
-        let mut met = HashSet::new();
-        let mut sum = Self::default();
-        for layer in layers
-            .iter()
-            .flatten()
-            .filter(|layer| met.insert(&layer.digest))
-        {
-            match layer.before {
-                None => sum.kept += 1,
-                Some(before) => {
-                    sum.layers += 1;
-                    sum.bytes_before = sum.bytes_before.saturating_add(before);
-                    sum.bytes = sum.bytes.saturating_add(layer.blob.len());
-                }
-            }
-        }
-        sum
-    }
 }
 
 /// What an engine may not read as intended.

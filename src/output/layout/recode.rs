@@ -7,16 +7,65 @@
 //! Threats: those of decoding, which counts what comes out against the limits of the archive ([`crate::source`]).
 //! What is compressed is at most a little larger than that.
 
+use std::collections::HashSet;
 use std::io::{self, Write};
 use std::num::NonZeroUsize;
 
-use super::{ArchiveLayout, ArchiveOptions, LayerCompression};
+use super::blobs::NamedLayer;
+use super::{ArchiveLayout, ArchiveOptions};
 use crate::base::digest::{BlobDigest, Hasher};
 use crate::base::jobs::{self, Jobs};
 use crate::base::progress::Progress;
 use crate::layer::digest::{Alongside, Proof, Request, Wanted};
 use crate::layer::{LayerError, LayerTar, Spool, ToSpool};
 use crate::source::{Compression, Encoder, Method, Slice};
+
+/// How the layers of an archive are compressed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LayerCompression {
+    /// As they are, byte for byte, unless the layout cannot hold that: then not at all.
+    #[default]
+    Keep,
+    /// In this way; a layer that has the format stays as it is, whatever made it.
+    As(Method),
+    /// In this way, every layer, also one that has the format: for a level that was asked for.
+    Anew(Method),
+}
+
+/// How many layers were decoded or compressed anew, each blob counted once.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RecodedLayers {
+    /// Those that were.
+    pub layers: usize,
+    /// Those that were copied as they are.
+    pub kept: usize,
+    /// How many bytes the former had.
+    pub bytes_before: u64,
+    /// How many they have.
+    pub bytes: u64,
+}
+
+impl RecodedLayers {
+    pub(super) fn of(layers: &[Vec<NamedLayer>]) -> Self {
+        let mut met = HashSet::new();
+        let mut sum = Self::default();
+        for layer in layers
+            .iter()
+            .flatten()
+            .filter(|layer| met.insert(&layer.digest))
+        {
+            match layer.before {
+                None => sum.kept += 1,
+                Some(before) => {
+                    sum.layers += 1;
+                    sum.bytes_before = sum.bytes_before.saturating_add(before);
+                    sum.bytes = sum.bytes.saturating_add(layer.blob.len());
+                }
+            }
+        }
+        sum
+    }
+}
 
 /// The bytes that take the place of a stored layer.
 #[derive(Clone, Debug)]
