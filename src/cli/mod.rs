@@ -28,7 +28,8 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 use args::Global;
 use commands::{
-    Context, blame, cat, commit, completions, config, convert, diff, find, flatten, history,
+    Context, blame, cat, commit, completions, config, convert, diff, dockerfile, find, flatten,
+    history,
     images, import, inspect, layers, ls, man, merge, rebuild, select, squash, tag, tree, verify,
     waste,
 };
@@ -78,6 +79,7 @@ enum Command {
     Blame(blame::Args),
     Waste(waste::Args),
     Diff(diff::Args),
+    Dockerfile(dockerfile::Args),
     Verify(verify::Args),
     #[command(visible_alias = "export")]
     Flatten(flatten::Args),
@@ -108,6 +110,7 @@ impl Command {
             Self::Blame(args) => args.run(context),
             Self::Waste(args) => args.run(context),
             Self::Diff(args) => args.run(context),
+            Self::Dockerfile(args) => args.run(context),
             Self::Verify(args) => args.run(context),
             Self::Flatten(args) => args.run(context),
             Self::Rebuild(args) => args.run(context),

@@ -7,7 +7,7 @@
 mod config;
 mod config_diff;
 pub(crate) mod descriptor;
-mod dockerfile;
+pub(crate) mod dockerfile;
 mod edit;
 pub(crate) mod go_json;
 mod go_scan;

@@ -207,7 +207,7 @@ impl<'i> MergedImage<'i> {
 }
 
 /// Refuses an image whose layers have no diff IDs to verify them against.
-fn require_claims(image: &Image) -> Result<(), TreeError> {
+pub(super) fn require_claims(image: &Image) -> Result<(), TreeError> {
     if image.is_legacy() {
         return Ok(());
     }
@@ -241,7 +241,7 @@ fn require_claims(image: &Image) -> Result<(), TreeError> {
 }
 
 /// What is claimed of the layers; some of it was proven when they were opened.
-fn claims<'i>(image: &'i Image, opened: &OpenLayers) -> Claims<'i> {
+pub(super) fn claims<'i>(image: &'i Image, opened: Option<&OpenLayers>) -> Claims<'i> {
     let mut claims = Claims::none();
     for layer in &image.layers {
         if let (Some(diff_id), Some((bytes, compression))) = (&layer.diff_id, layer.present()) {
@@ -255,7 +255,7 @@ fn claims<'i>(image: &'i Image, opened: &OpenLayers) -> Claims<'i> {
                 diff_id,
                 stored: None,
             };
-            claims.add(claim, opened.proof(layer.index));
+            claims.add(claim, opened.and_then(|opened| opened.proof(layer.index)));
         }
     }
     claims

@@ -4,6 +4,7 @@
 //! times come from the image alone.
 
 mod commit;
+mod context;
 mod copying;
 mod delta;
 mod entries;
@@ -20,6 +21,7 @@ mod squash;
 mod tar;
 
 pub use commit::{CommitOptions, Committed, commit};
+pub use context::{BuildContext, ContextTar, LayerParts, deletes_of_base, write_context};
 pub use delta::DeltaLayer;
 pub use error::WriteError;
 pub use flatten::{FlattenOptions, Flattened, MergedImage, flatten, flatten_to_file, write_file};

@@ -11,6 +11,7 @@ mod blame;
 mod diff;
 mod diff_rows;
 mod dive;
+mod dockerfile;
 mod each;
 mod engine_images;
 mod engine_rows;
@@ -39,6 +40,10 @@ pub use diff_rows::{
     DiffStep,
 };
 pub use dive::DiveFigures;
+pub use dockerfile::{
+    ContextLayer, DockerfileInstruction, DockerfileOptions, DockerfileReport, DockerfileSource,
+    KnownBase,
+};
 pub use each::Each;
 pub use engine_images::{EngineImage, EngineImages, EnginePlatform};
 pub use find::{

@@ -11,7 +11,7 @@ use std::process::Output;
 
 use imgtar::base::digest::{ChainId, DiffId, Digest};
 use imgtar::report::{
-    Blame, Diff, Find, History, ImageTree, Images, Inspect, Layers, Ls, Verify, WasteReport,
+    Blame, Diff, DockerfileReport, Find, History, ImageTree, Images, Inspect, Layers, Ls, Verify, WasteReport,
     Written,
 };
 use schemars::JsonSchema;
@@ -21,16 +21,17 @@ use serde_json::{Value, json};
 use crate::support::{program, up_to_date};
 
 /// The commands that answer with `--json`.
-const READING: [&str; 11] = [
+const READING: [&str; 12] = [
     "images", "inspect", "layers", "history", "tree", "ls", "verify", "blame", "find", "waste",
     "diff",
+    "dockerfile",
 ];
 
 /// The commands that write an archive and answer with `--json`.
 const WRITING: [&str; 5] = ["convert", "select", "merge", "tag", "config"];
 
 /// The commands in the order of the program's help.
-const COMMANDS: [&str; 24] = [
+const COMMANDS: [&str; 25] = [
     "images",
     "inspect",
     "layers",
@@ -42,6 +43,7 @@ const COMMANDS: [&str; 24] = [
     "blame",
     "waste",
     "diff",
+    "dockerfile",
     "verify",
     "flatten",
     "rebuild",
@@ -138,6 +140,12 @@ fn the_schemas_promise_the_keys_of_the_contract() {
         ),
         ("find", "", "schema entries"),
         ("diff", "", "schema same old new layers config files"),
+        ("dockerfile", "", "schema image references instructions"),
+        (
+            "dockerfile",
+            "instructions",
+            "instruction text source layer created_by lossy",
+        ),
         ("diff", "old", "archive id"),
         ("diff", "new", "archive id"),
         ("diff", "layers", "old new relation diff_id_old diff_id_new"),
@@ -216,7 +224,7 @@ fn every_answer_fits_its_schema() {
             if output.stdout.is_empty() {
                 let code = output.status.code();
                 // These want one image, and some archives hold several.
-                let is_one = ["ls", "blame", "find", "waste", "diff"].contains(&command);
+                let is_one = ["ls", "blame", "find", "waste", "diff", "dockerfile"].contains(&command);
                 let refused = code == Some(3) || (is_one && code == Some(2));
                 assert!(refused, "{command} {name}: {}", text(&output.stderr));
                 continue;
@@ -270,6 +278,7 @@ fn schema_of(command: &str) -> Value {
         "find" => schema::<Find>(command),
         "waste" => schema::<WasteReport>(command),
         "diff" => schema::<Diff<'_>>(command),
+        "dockerfile" => schema::<DockerfileReport>(command),
         "convert" | "select" | "merge" | "tag" | "config" => schema::<Written>(command),
         other => panic!("{other} has no report"),
     }

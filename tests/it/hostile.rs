@@ -16,9 +16,10 @@ use crate::support::{engines, read, repository, shown};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
-const COMMANDS: [&str; 11] = [
+const COMMANDS: [&str; 12] = [
     "images", "inspect", "layers", "history", "tree", "ls", "verify", "flatten", "find", "waste",
     "diff",
+    "dockerfile",
 ];
 
 /// Runs a command, which may have options behind it, on an archive; what it writes is thrown away.

@@ -7,6 +7,7 @@ pub(super) mod completions;
 pub(super) mod config;
 pub(super) mod convert;
 pub(super) mod diff;
+pub(super) mod dockerfile;
 pub(super) mod find;
 pub(super) mod flatten;
 pub(super) mod history;

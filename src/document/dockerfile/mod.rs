@@ -14,6 +14,7 @@
 //! time.
 
 mod apply;
+pub(crate) mod created_by;
 mod go;
 mod instruction;
 mod lines;
@@ -21,6 +22,7 @@ mod pattern;
 mod ports;
 mod shell;
 mod words;
+pub(crate) mod write;
 
 use std::fmt;
 

@@ -1,0 +1,226 @@
+//! `dockerfile`: instructions that would build an image, and a build context that does.
+
+use std::path::{Path, PathBuf};
+
+use imgtar::base::escape;
+use imgtar::image::Image;
+use imgtar::output::{BuildContext, ContextTar, LayerParts, WriteError, deletes_of_base, write_context};
+use imgtar::report::{DockerfileOptions, DockerfileReport, KnownBase, units};
+use imgtar::tree::Fates;
+
+use super::{Context, Exit, Failure, Loaded};
+use crate::cli::args::{ArchiveArg, JsonArg, OneImageArg};
+use crate::cli::compress::Wish;
+use crate::cli::destination::Destination;
+use crate::cli::error::{note, warn};
+use crate::cli::output::{is_closed, stdout_is_terminal};
+use crate::cli::render;
+
+/// Print a Dockerfile that would build an image
+///
+/// The history gives the instructions, the config their values, the layers the files of COPY and ADD.
+/// Comments say what is a guess and what is lost. With --context a build context is written too: with
+/// --no-run as well, an engine builds the same files and the same config from it.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  imgtar dockerfile app.tar
+  imgtar dockerfile app.tar app:1.2 --base debian.tar -o Dockerfile
+  imgtar dockerfile app.tar --context app-context.tar --no-run
+  docker build -t app:again - < app-context.tar
+
+docs/dockerfile.md says what is certain, what is lost and why.")]
+pub(crate) struct Args {
+    #[command(flatten)]
+    archive: ArchiveArg,
+
+    #[command(flatten)]
+    image: OneImageArg,
+
+    #[command(flatten)]
+    json: JsonArg,
+
+    /// Archives in which the base image may be: the one whose layers are the lowest of the image becomes FROM
+    #[arg(long, value_name = "ARCHIVE", num_args = 1..)]
+    base: Vec<PathBuf>,
+
+    /// Write a build context: the Dockerfile, and a tar of files for each COPY and ADD
+    ///
+    /// It is compressed if its name says so. Nothing is printed then, unless -o or --json asks for it.
+    #[arg(long, value_name = "FILE")]
+    context: Option<PathBuf>,
+
+    /// Add what each RUN made instead of running it again
+    #[arg(long)]
+    no_run: bool,
+
+    /// The file to write the Dockerfile to, or - for standard output, the default
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+
+    /// Replace the files if they exist
+    #[arg(short, long)]
+    force: bool,
+}
+
+impl Args {
+    pub(crate) fn run(&self, context: &Context) -> Result<Exit, Failure> {
+        let is_stdout = |path: &Option<PathBuf>| path.as_deref() == Some(Path::new("-"));
+        if is_stdout(&self.context) && (is_stdout(&self.output) || self.json.json) {
+            return Err(Failure::usage(
+                "the build context and the Dockerfile cannot both go to standard output",
+            )
+            .hint("name a file with --context"));
+        }
+        let loaded = context.load(&self.archive)?;
+        let image = if self.context.is_some() {
+            loaded.require_one_description()?;
+            loaded.pick_to_write(&self.image, context)?
+        } else {
+            loaded.pick_to_read(&self.image, context)?
+        };
+        let bases = self.bases(context)?;
+        let mut base = self.base_of(image, &bases)?;
+        let mut text = match &self.output {
+            Some(path) => Some(Destination::open(path, self.force, &context.files)?),
+            None => None,
+        };
+        let mut tar = match &self.context {
+            Some(path) => Some(Destination::open_tar(
+                path,
+                self.force,
+                Wish::BY_NAME,
+                context,
+            )?),
+            None => None,
+        };
+        let fates = Fates::merge(image, &context.options())?;
+        if self.no_run
+            && let Some(known) = &base
+            && deletes_of_base(&fates, known.image.layers.len())
+        {
+            let name = known.reference();
+            let name = escape::text(&name);
+            note(
+                context.output,
+                &format!(
+                    "the image deletes files of {name}, which ADD cannot: the Dockerfile begins from scratch"
+                ),
+            );
+            base = None;
+        }
+        let options = DockerfileOptions {
+            base: base.as_ref(),
+            context: self.context.is_some(),
+            no_run: self.no_run,
+        };
+        let report = DockerfileReport::new(image, &fates, options);
+        context.warn_of_image(&loaded, image);
+        context.warn_of_tree(fates.tree().warnings());
+        if let Some(tar) = &mut tar {
+            let parts = if self.no_run {
+                LayerParts::Visible
+            } else {
+                LayerParts::All
+            };
+            let tars = report.tars.iter().map(|tar| ContextTar {
+                path: tar.path.clone(),
+                layer: tar.layer,
+            });
+            let tars: Vec<ContextTar> = tars.collect();
+            let parts = BuildContext {
+                image,
+                fates: &fates,
+                dockerfile: &report.dockerfile(),
+                tars: &tars,
+                parts,
+            };
+            match write_context(parts, tar, &context.options()) {
+                Ok(_) => {}
+                Err(WriteError::Write(error)) if is_closed(&error) => return Ok(Exit::Done),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        self.print(&report, text.as_mut(), context)?;
+        if let Some(text) = text {
+            text.finish()?;
+        }
+        if let Some(tar) = tar {
+            let size = tar.finish()?;
+            if let Some(size) = size {
+                size.say(context.output);
+            }
+        }
+        self.say(&report, context);
+        Ok(Exit::Done)
+    }
+
+    fn bases(&self, context: &Context) -> Result<Vec<Loaded>, Failure> {
+        let all = self.base.iter();
+        all.map(|path| Context::read(context.open(path)?)).collect()
+    }
+
+    fn base_of<'b>(
+        &self,
+        image: &Image,
+        bases: &'b [Loaded],
+    ) -> Result<Option<KnownBase<'b>>, Failure> {
+        let candidates = bases.iter().flat_map(|loaded| &loaded.set.images);
+        let base = KnownBase::of(image, candidates);
+        if base.is_none() && !self.base.is_empty() {
+            let name = image.display_name();
+            let name = escape::text(&name);
+            return Err(Failure::input(format!(
+                "{name} was not built from an image of --base: none has the lowest layers of it"
+            ))
+            .hint("`imgtar layers ARCHIVE` shows the diff IDs; another version of the base has others")
+            .hint("without --base the Dockerfile begins from scratch"));
+        }
+        Ok(base)
+    }
+
+    /// Prints the Dockerfile, or the report as JSON, where it was asked for.
+    fn print(
+        &self,
+        report: &DockerfileReport,
+        file: Option<&mut Destination>,
+        context: &Context,
+    ) -> Result<(), Failure> {
+        let to_file = file.is_some();
+        let terminal = !to_file && stdout_is_terminal();
+        let print = |out: &mut dyn std::io::Write| {
+            if self.json.json {
+                render::json(out, report)
+            } else {
+                render::dockerfile(out, report, terminal)
+            }
+        };
+        match file {
+            Some(file) => match print(file) {
+                Ok(()) => Ok(()),
+                Err(stop) => context.output.answer(|_| Err(stop)),
+            },
+            None if self.context.is_none() || self.json.json => context.output.answer(print),
+            None => Ok(()),
+        }
+    }
+
+    /// What was done, and what to know about it.
+    fn say(&self, report: &DockerfileReport, context: &Context) {
+        if report.inexact > 0 {
+            let count = units::count(report.inexact, "instruction is", "instructions are");
+            warn(
+                context.output,
+                &format!(
+                    "{count} not exactly what the image was built with: see `# lossy` in the Dockerfile"
+                ),
+            );
+        }
+        if let Some(path) = self.context.as_ref().filter(|path| path.as_os_str() != "-") {
+            let path = escape::path(path);
+            let tars = units::count(report.tars.len(), "tar of a layer", "tars of layers");
+            context.output.complain(&format!(
+                "{path}: a Dockerfile and {tars}; build it with `docker build - < {path}`\n"
+            ));
+        }
+    }
+}
