@@ -124,7 +124,7 @@ impl<'i> MergedImage<'i> {
             tree.add_container_files(working_dir.as_bytes(), time)?;
         }
         let claims = if options.verify {
-            claims(image, &layers)
+            claims(image, Some(&layers))
         } else {
             Claims::none()
         };

@@ -11,8 +11,8 @@ use std::process::Output;
 
 use imgtar::base::digest::{ChainId, DiffId, Digest};
 use imgtar::report::{
-    Blame, Diff, DockerfileReport, Find, History, ImageTree, Images, Inspect, Layers, Ls, Verify, WasteReport,
-    Written,
+    Blame, Diff, DockerfileReport, Find, History, ImageTree, Images, Inspect, Layers, Ls, Verify,
+    WasteReport, Written,
 };
 use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
@@ -22,7 +22,16 @@ use crate::support::{program, up_to_date};
 
 /// The commands that answer with `--json`.
 const READING: [&str; 12] = [
-    "images", "inspect", "layers", "history", "tree", "ls", "verify", "blame", "find", "waste",
+    "images",
+    "inspect",
+    "layers",
+    "history",
+    "tree",
+    "ls",
+    "verify",
+    "blame",
+    "find",
+    "waste",
     "diff",
     "dockerfile",
 ];
@@ -224,7 +233,8 @@ fn every_answer_fits_its_schema() {
             if output.stdout.is_empty() {
                 let code = output.status.code();
                 // These want one image, and some archives hold several.
-                let is_one = ["ls", "blame", "find", "waste", "diff", "dockerfile"].contains(&command);
+                let is_one =
+                    ["ls", "blame", "find", "waste", "diff", "dockerfile"].contains(&command);
                 let refused = code == Some(3) || (is_one && code == Some(2));
                 assert!(refused, "{command} {name}: {}", text(&output.stderr));
                 continue;

@@ -17,7 +17,16 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 
 const COMMANDS: [&str; 12] = [
-    "images", "inspect", "layers", "history", "tree", "ls", "verify", "flatten", "find", "waste",
+    "images",
+    "inspect",
+    "layers",
+    "history",
+    "tree",
+    "ls",
+    "verify",
+    "flatten",
+    "find",
+    "waste",
     "diff",
     "dockerfile",
 ];

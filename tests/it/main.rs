@@ -24,6 +24,7 @@ mod delta;
 mod demands;
 mod diff;
 mod docker29;
+mod dockerfile;
 mod docs;
 mod engines;
 mod examples;

@@ -4,7 +4,9 @@ use std::path::{Path, PathBuf};
 
 use imgtar::base::escape;
 use imgtar::image::Image;
-use imgtar::output::{BuildContext, ContextTar, LayerParts, WriteError, deletes_of_base, write_context};
+use imgtar::output::{
+    BuildContext, ContextTar, LayerParts, WriteError, deletes_of_base, write_context,
+};
 use imgtar::report::{DockerfileOptions, DockerfileReport, KnownBase, units};
 use imgtar::tree::Fates;
 
@@ -12,7 +14,7 @@ use super::{Context, Exit, Failure, Loaded};
 use crate::cli::args::{ArchiveArg, JsonArg, OneImageArg};
 use crate::cli::compress::Wish;
 use crate::cli::destination::Destination;
-use crate::cli::error::{note, warn};
+use crate::cli::error::note;
 use crate::cli::output::{is_closed, stdout_is_terminal};
 use crate::cli::render;
 
@@ -79,7 +81,7 @@ impl Args {
             loaded.pick_to_read(&self.image, context)?
         };
         let bases = self.bases(context)?;
-        let mut base = self.base_of(image, &bases)?;
+        let base = self.base_of(image, &bases)?;
         let mut text = match &self.output {
             Some(path) => Some(Destination::open(path, self.force, &context.files)?),
             None => None,
@@ -94,20 +96,7 @@ impl Args {
             None => None,
         };
         let fates = Fates::merge(image, &context.options())?;
-        if self.no_run
-            && let Some(known) = &base
-            && deletes_of_base(&fates, known.image.layers.len())
-        {
-            let name = known.reference();
-            let name = escape::text(&name);
-            note(
-                context.output,
-                &format!(
-                    "the image deletes files of {name}, which ADD cannot: the Dockerfile begins from scratch"
-                ),
-            );
-            base = None;
-        }
+        let base = base.filter(|base| self.is_enough(base, &fates, context));
         let options = DockerfileOptions {
             base: base.as_ref(),
             context: self.context.is_some(),
@@ -117,24 +106,8 @@ impl Args {
         context.warn_of_image(&loaded, image);
         context.warn_of_tree(fates.tree().warnings());
         if let Some(tar) = &mut tar {
-            let parts = if self.no_run {
-                LayerParts::Visible
-            } else {
-                LayerParts::All
-            };
-            let tars = report.tars.iter().map(|tar| ContextTar {
-                path: tar.path.clone(),
-                layer: tar.layer,
-            });
-            let tars: Vec<ContextTar> = tars.collect();
-            let parts = BuildContext {
-                image,
-                fates: &fates,
-                dockerfile: &report.dockerfile(),
-                tars: &tars,
-                parts,
-            };
-            match write_context(parts, tar, &context.options()) {
+            let written = self.write_context(image, &fates, &report, tar, context);
+            match written {
                 Ok(_) => {}
                 Err(WriteError::Write(error)) if is_closed(&error) => return Ok(Exit::Done),
                 Err(error) => return Err(error.into()),
@@ -144,14 +117,53 @@ impl Args {
         if let Some(text) = text {
             text.finish()?;
         }
-        if let Some(tar) = tar {
-            let size = tar.finish()?;
-            if let Some(size) = size {
-                size.say(context.output);
-            }
+        if let Some(size) = tar.map(Destination::finish).transpose()?.flatten() {
+            size.say(context.output);
         }
         self.say(&report, context);
         Ok(Exit::Done)
+    }
+
+    /// Whether files only have to be added to those of the base, if adding is all that is wanted; if not, says so.
+    fn is_enough(&self, base: &KnownBase<'_>, fates: &Fates, context: &Context) -> bool {
+        if !self.no_run || !deletes_of_base(fates, base.image.layers.len()) {
+            return true;
+        }
+        let name = base.reference();
+        let name = escape::text(&name);
+        note(
+            context.output,
+            &format!(
+                "the image deletes files of {name}, which ADD cannot: the Dockerfile begins from scratch"
+            ),
+        );
+        false
+    }
+
+    fn write_context(
+        &self,
+        image: &Image,
+        fates: &Fates,
+        report: &DockerfileReport,
+        out: &mut Destination,
+        context: &Context,
+    ) -> Result<u64, WriteError> {
+        let tars = report.tars.iter().map(|tar| ContextTar {
+            path: tar.path.clone(),
+            layer: tar.layer,
+        });
+        let parts = BuildContext {
+            image,
+            fates,
+            dockerfile: &report.dockerfile(),
+            tars: &tars.collect::<Vec<_>>(),
+            parts: if self.no_run {
+                LayerParts::Visible
+            } else {
+                LayerParts::All
+            },
+        };
+        write_context(parts, out, &context.options())
     }
 
     fn bases(&self, context: &Context) -> Result<Vec<Loaded>, Failure> {
@@ -208,7 +220,7 @@ impl Args {
     fn say(&self, report: &DockerfileReport, context: &Context) {
         if report.inexact > 0 {
             let count = units::count(report.inexact, "instruction is", "instructions are");
-            warn(
+            note(
                 context.output,
                 &format!(
                     "{count} not exactly what the image was built with: see `# lossy` in the Dockerfile"

@@ -1,5 +1,7 @@
 //! Which image an image was built from.
 
+use super::steps::SHELL;
+use super::{DockerfileInstruction, DockerfileOptions, DockerfileSource};
 use crate::document::dockerfile::created_by::CreatedBy;
 use crate::image::Image;
 
@@ -82,14 +84,14 @@ fn shared_steps(image: &Image, base: &Image) -> usize {
 
 /// What an image says about its base.
 #[derive(Clone, Debug)]
-pub(super) struct NamedBase {
+struct NamedBase {
     /// What `FROM` calls it.
-    pub(super) reference: String,
+    reference: String,
 }
 
 impl NamedBase {
     /// The base that annotations or labels name.
-    pub(super) fn of(image: &Image) -> Option<Self> {
+    fn of(image: &Image) -> Option<Self> {
         let annotations = image
             .manifest
             .as_ref()
@@ -119,10 +121,10 @@ fn is_reference(text: &str) -> bool {
 
 /// After how many steps of its history the build of `image` itself seems to begin: the last place where a
 /// command is set and something else follows, or where time passed. `None` if nothing looks like that.
-pub(super) fn boundary(image: &Image) -> Option<usize> {
+fn boundary(image: &Image) -> Option<usize> {
     let steps = image.pairing().steps;
     let ends = |at: usize| {
-        let what = CreatedBy::read(steps[at].entry, "/bin/sh -c");
+        let what = CreatedBy::read(steps[at].entry, SHELL);
         matches!(what, CreatedBy::Instruction("CMD" | "ENTRYPOINT", _))
     };
     let time = |at: usize| Some(steps[at].entry.created.as_ref()?.timestamp().as_second());
@@ -133,4 +135,85 @@ pub(super) fn boundary(image: &Image) -> Option<usize> {
     };
     let begins = |at: &usize| ends(at - 1) && !ends(*at) || paused(*at).is_some();
     (1..steps.len()).rev().find(begins)
+}
+
+/// Where the Dockerfile begins.
+#[derive(Debug)]
+pub(super) struct Begin {
+    pub(super) from: DockerfileInstruction,
+    /// How many steps and layers lie before it.
+    pub(super) steps: usize,
+    pub(super) layers: usize,
+    /// Where another image's build seems to begin.
+    pub(super) guess: Option<usize>,
+}
+
+/// What `FROM` says.
+pub(super) fn begin(image: &Image, options: DockerfileOptions<'_>) -> Begin {
+    let mut from = DockerfileInstruction::new("FROM", DockerfileSource::History);
+    let scratch = Some("FROM scratch".to_owned());
+    let guess = boundary(image);
+    if let Some(base) = options.base {
+        let layers = base.image.layers.len();
+        from.text = Some(format!("FROM {}", base.reference()));
+        from.source = DockerfileSource::Base;
+        from.notes.push(format!(
+            "certain: the {layers} lowest layers are those of this image"
+        ));
+        if base
+            .image
+            .view()
+            .is_some_and(|config| !config.run.on_build.is_empty())
+        {
+            let what = "the base has ONBUILD triggers, which run again here";
+            from.lossy.push(what.to_owned());
+        }
+        return Begin {
+            from,
+            steps: base.steps,
+            layers,
+            guess: None,
+        };
+    }
+    let named = NamedBase::of(image);
+    if let Some(named) = named {
+        let reference = &named.reference;
+        if let Some(steps) = guess.filter(|_| !options.context) {
+            let pairing = image.pairing();
+            let layers = pairing.steps[..steps]
+                .iter()
+                .filter_map(|step| step.layer)
+                .max();
+            let layers = layers.map_or(0, |last| last + 1);
+            from.text = Some(format!("FROM {reference}"));
+            from.source = DockerfileSource::Annotation;
+            from.lossy.push(format!(
+                "the image names its base; that the {layers} lowest layers are the base's is a guess, which --base would make certain"
+            ));
+            return Begin {
+                from,
+                steps,
+                layers,
+                guess: None,
+            };
+        }
+        from.notes.push(format!(
+            "the image says that its base is {reference}; --base ARCHIVE with that image makes it FROM"
+        ));
+    }
+    from.text = scratch;
+    let first = image
+        .pairing()
+        .steps
+        .first()
+        .map(|step| CreatedBy::read(step.entry, SHELL));
+    if !matches!(first, Some(CreatedBy::Instruction("ADD" | "COPY", _))) {
+        from.source = DockerfileSource::Guess;
+    }
+    Begin {
+        from,
+        steps: 0,
+        layers: 0,
+        guess,
+    }
 }

@@ -8,7 +8,7 @@ const SOURCES: usize = 8;
 
 /// A `COPY` or `ADD` that can be written, and what it lacks.
 #[derive(Clone, Debug)]
-pub(super) struct Copied {
+pub(super) struct CopyText {
     pub(super) text: String,
     pub(super) lossy: Vec<String>,
 }
@@ -22,7 +22,12 @@ struct Recorded {
 
 /// The instruction that copies what a layer holds; `None` if it cannot be told. Relative paths begin at
 /// `workdir`.
-pub(super) fn copied(name: &str, text: &str, workdir: &str, files: &LayerFiles) -> Option<Copied> {
+pub(super) fn copied(
+    name: &str,
+    text: &str,
+    workdir: &str,
+    files: &LayerFiles,
+) -> Option<CopyText> {
     let mut recorded = Recorded::read(text)?;
     let mut lossy = Vec::new();
     recorded.flags.retain(|flag| {
@@ -57,7 +62,7 @@ pub(super) fn copied(name: &str, text: &str, workdir: &str, files: &LayerFiles) 
         sources
     };
     let text = write::copy(name, &flags, &sources, &to)?;
-    Some(Copied { text, lossy })
+    Some(CopyText { text, lossy })
 }
 
 impl Recorded {

@@ -6,8 +6,10 @@
 mod base;
 mod copies;
 mod files;
+mod rest;
 mod settings;
 mod steps;
+mod write;
 
 use std::fmt::Write as _;
 
@@ -163,6 +165,21 @@ impl DockerfileReport {
 }
 
 impl DockerfileInstruction {
+    fn new(name: &'static str, source: DockerfileSource) -> Self {
+        Self {
+            instruction: name,
+            text: None,
+            source,
+            layer: None,
+            created_by: None,
+            tar: None,
+            file_count: None,
+            files: Vec::new(),
+            lossy: Vec::new(),
+            notes: Vec::new(),
+        }
+    }
+
     fn has_comment(&self) -> bool {
         self.layer.is_some()
             || self.text.is_none()
