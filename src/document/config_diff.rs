@@ -271,19 +271,25 @@ pub struct HistoryChange {
     pub what: Vec<HistoryField>,
 }
 
-/// In what two histories differ, oldest first. Steps are paired by what they ran and whether they made a layer,
-/// those between by their places.
+/// In what two histories differ, oldest first. Steps are paired by what they ran and whether they made a layer, and
+/// those between by their instructions; others were added or removed.
 pub fn history_difference(old: &[HistoryEntry], new: &[HistoryEntry]) -> Vec<HistoryChange> {
-    let key = |entry: &'_ HistoryEntry| (entry.created_by.clone(), entry.empty_layer);
-    let olds: Vec<_> = old.iter().map(key).collect();
-    let news: Vec<_> = new.iter().map(key).collect();
+    let lens = (old.len(), new.len());
+    let olds: Vec<_> = old.iter().map(step_key).collect();
+    let news: Vec<_> = new.iter().map(step_key).collect();
     let mut pairs = common(&olds, &news);
+    for (olds, news) in gaps(&pairs.clone(), lens) {
+        let (i, j) = (olds.start, news.start);
+        let olds: Vec<_> = old[olds].iter().map(instruction).collect();
+        let news: Vec<_> = new[news].iter().map(instruction).collect();
+        let both = common(&olds, &news).into_iter();
+        pairs.extend(both.map(|(a, b)| (i + a, j + b)));
+    }
+    pairs.sort_unstable();
     let (mut removed, mut added) = (Vec::new(), Vec::new());
-    for (olds, news) in gaps(&pairs.clone(), (old.len(), new.len())) {
-        let both = olds.len().min(news.len());
-        pairs.extend(olds.clone().zip(news.clone()));
-        removed.extend(olds.skip(both).map(|i| (i, news.end)));
-        added.extend(news.skip(both));
+    for (olds, news) in gaps(&pairs, lens) {
+        removed.extend(olds.map(|i| (i, news.end)));
+        added.extend(news);
     }
     let changed = pairs.into_iter().filter_map(|(i, j)| {
         let what = step_difference(&old[i], &new[j]);
@@ -297,6 +303,21 @@ pub fn history_difference(old: &[HistoryEntry], new: &[HistoryEntry]) -> Vec<His
     all.sort_by_key(|(at, old, new, _)| (*at, new.is_some(), *old));
     let change = |(_, old, new, what)| HistoryChange { old, new, what };
     all.into_iter().map(change).collect()
+}
+
+/// What a step is paired by.
+fn step_key(entry: &HistoryEntry) -> (&str, bool) {
+    (&entry.created_by, entry.empty_layer)
+}
+
+/// The Dockerfile instruction of a step, and whether it made a layer: `COPY`, as BuildKit writes it and as Docker
+/// does behind `#(nop)`; `RUN` for anything else.
+fn instruction(entry: &HistoryEntry) -> (&str, bool) {
+    let text = entry.created_by.as_str();
+    let text = text.split_once("#(nop)").map_or(text, |(_, rest)| rest);
+    let word = text.split_whitespace().next().unwrap_or_default();
+    let is_instruction = word.len() > 2 && word.bytes().all(|b| b.is_ascii_uppercase());
+    (if is_instruction { word } else { "RUN" }, entry.empty_layer)
 }
 
 fn step_difference(old: &HistoryEntry, new: &HistoryEntry) -> Vec<HistoryField> {
@@ -389,6 +410,18 @@ mod tests {
         assert_eq!(
             found(&["a", "b", "c"], &["a", "x", "c"]),
             [(Some(1), Some(1))]
+        );
+        assert_eq!(
+            found(
+                &["ENV A=1", "RUN x", "/bin/sh -c #(nop)  CMD [\"a\"]"],
+                &["ENV A=2", "LABEL b=c", "CMD [\"b\"]"]
+            ),
+            [
+                (Some(0), Some(0)),
+                (Some(1), None),
+                (None, Some(1)),
+                (Some(2), Some(2))
+            ]
         );
         assert_eq!(
             found(&["a", "c"], &["a", "b", "c", "d"]),

@@ -1,15 +1,16 @@
 //! `diff`: what differs between two images.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use serde::{Serialize, Serializer};
 
-use super::diff_rows::{DiffAction, DiffField, DiffFile, DiffLayer, DiffRelation, DiffStep};
+use super::diff_rows::{DiffField, DiffFile, DiffLayer, DiffRelation, DiffStep};
 use super::images::{id, references};
 use crate::base::digest::Digest;
-use crate::document::{HistoryField, config_difference, history_difference};
+use crate::document::{HistoryEntry, HistoryField, config_difference, history_difference};
 use crate::image::Image;
-use crate::tree::{Aspect, Aspects, Comparison};
+use crate::tree::{Aspect, Aspects, Comparison, FileChange, NodePaths, Tree};
 
 /// What does not count as a difference.
 #[derive(Clone, Copy, Debug, Default)]
@@ -42,7 +43,7 @@ impl DiffIgnored {
     /// Whether two layers with this relation count as different.
     fn counts(&self, layer: &DiffLayer) -> bool {
         let is_ignored = match layer.relation {
-            DiffRelation::Same | DiffRelation::Recompressed => true,
+            DiffRelation::Same | DiffRelation::Recompressed => !layer.moved,
             DiffRelation::Times => self.aspects.contains(Aspect::Time),
             DiffRelation::Order => self.order,
             DiffRelation::Different => layer.entries.is_some_and(|entries| entries.ignored),
@@ -120,22 +121,23 @@ impl DiffSizes {
         self.added + self.changed + self.deleted
     }
 
-    fn add(&mut self, file: &DiffFile) {
-        let (old, new) = (file.size_old.unwrap_or(0), file.size_new.unwrap_or(0));
+    fn add(&mut self, change: &FileChange, old: &Tree, new: &Tree) {
+        let size = |tree: &Tree, node| tree.inode(tree.inode_id(node)).size();
         let add = |sum: &mut u64, bytes| *sum = sum.saturating_add(bytes);
-        match file.change {
-            DiffAction::Added => {
+        match (change.old, change.new) {
+            (None, None) => {}
+            (None, Some(node)) => {
                 self.added += 1;
-                add(&mut self.added_bytes, new);
+                add(&mut self.added_bytes, size(new, node));
             }
-            DiffAction::Changed => {
-                self.changed += 1;
-                add(&mut self.changed_bytes_old, old);
-                add(&mut self.changed_bytes_new, new);
-            }
-            DiffAction::Deleted => {
+            (Some(node), None) => {
                 self.deleted += 1;
-                add(&mut self.deleted_bytes, old);
+                add(&mut self.deleted_bytes, size(old, node));
+            }
+            (Some(before), Some(after)) => {
+                self.changed += 1;
+                add(&mut self.changed_bytes_old, size(old, before));
+                add(&mut self.changed_bytes_new, size(new, after));
             }
         }
     }
@@ -154,10 +156,18 @@ impl<'c> DiffFiles<'c> {
     pub fn iter(self) -> impl Iterator<Item = DiffFile> + 'c {
         let trees = self.comparison.trees.as_ref();
         trees.into_iter().flat_map(move |(old, new)| {
+            let mut paths = (NodePaths::of(old), NodePaths::of(new));
             let changes = self.comparison.files.as_slice().iter();
-            changes.map(move |change| DiffFile {
-                in_docker_diff: self.of_container.then_some(change.is_in_docker_diff),
-                ..DiffFile::of(change, old, new)
+            changes.map(move |change| {
+                let path = match (change.old, change.new) {
+                    (_, Some(node)) => paths.1.path(node),
+                    (Some(node), None) => paths.0.path(node),
+                    (None, None) => b"",
+                };
+                DiffFile {
+                    in_docker_diff: self.of_container.then_some(change.is_in_docker_diff),
+                    ..DiffFile::of(change, path, old, new)
+                }
             })
         })
     }
@@ -221,12 +231,13 @@ impl<'c> Diff<'c> {
     ) -> Self {
         let makers = (old.pairing(), new.pairing());
         let row = |pair| DiffLayer::of(pair, (old, new), (&makers.0, &makers.1));
-        let layers: Vec<DiffLayer> = comparison.layers.iter().map(row).collect();
+        let mut layers: Vec<DiffLayer> = comparison.layers.iter().map(row).collect();
+        mark_moved(&mut layers);
         let layers_that_differ = if ignored.layers {
             0
         } else {
             let differ = layers.iter().filter(|layer| ignored.counts(layer));
-            differ.count() + moved(&layers)
+            differ.count()
         };
         let config = if ignored.config {
             Vec::new()
@@ -279,7 +290,10 @@ impl<'c> Diff<'c> {
             of_container,
         };
         let mut sizes = DiffSizes::default();
-        files.iter().for_each(|file| sizes.add(&file));
+        if let Some((old, new)) = &comparison.trees {
+            let changes = comparison.files.as_slice().iter();
+            changes.for_each(|change| sizes.add(change, old, new));
+        }
         Self {
             schema: "imgtar/diff/1",
             same: files.is_empty(),
@@ -295,24 +309,22 @@ impl<'c> Diff<'c> {
     }
 }
 
-/// How many layers of both images stand behind one in the new image that they stood before.
-fn moved(layers: &[DiffLayer]) -> usize {
-    let in_both = layers.iter().filter(|layer| layer.new.is_some());
+/// Finds the layers that stand in another order.
+fn mark_moved(layers: &mut [DiffLayer]) {
     let mut last = None;
-    let mut moved = 0;
-    for old in in_both.filter_map(|layer| layer.old) {
-        moved += usize::from(last.is_some_and(|last| old < last));
-        last = last.max(Some(old));
+    for layer in layers.iter_mut().filter(|layer| layer.new.is_some()) {
+        layer.moved = layer.old.is_some() && layer.old < last;
+        last = last.max(layer.old);
     }
-    moved
 }
 
 /// The bytes of a config: those that Docker makes of an image from before Docker 1.10, once its IDs are known.
-fn config_of(image: &Image) -> Vec<u8> {
+fn config_of(image: &Image) -> Cow<'_, [u8]> {
     let upgraded = image.upgraded_ids();
-    let upgraded = upgraded.and_then(|ids| image.upgraded_config(&ids.diff_ids).ok());
-    let stored = || image.config.as_ref().map(|config| config.raw.clone());
-    upgraded.or_else(stored).unwrap_or_default()
+    if let Some(config) = upgraded.and_then(|ids| image.upgraded_config(&ids.diff_ids).ok()) {
+        return Cow::Owned(config);
+    }
+    Cow::Borrowed(image.config.as_ref().map_or(&[], |config| &config.raw))
 }
 
 fn fields(old: &Image, new: &Image, ignored: &DiffIgnored) -> Vec<DiffField> {
@@ -333,12 +345,8 @@ fn form(old: &Image, new: &Image) -> Option<DiffField> {
 }
 
 fn steps(old: &Image, new: &Image, ignored: &DiffIgnored) -> Vec<DiffStep> {
-    let history = |image: &'_ Image| image.view().map(|view| view.history.clone());
-    let (old, new) = (
-        history(old).unwrap_or_default(),
-        history(new).unwrap_or_default(),
-    );
-    let mut changes = history_difference(&old, &new);
+    let (old, new) = (history_of(old), history_of(new));
+    let mut changes = history_difference(old, new);
     if ignored.build {
         changes.retain_mut(|change| {
             change.what.retain(|field| *field != HistoryField::Created);
@@ -349,4 +357,8 @@ fn steps(old: &Image, new: &Image, ignored: &DiffIgnored) -> Vec<DiffStep> {
     steps
         .map(|change| DiffStep::of(change, &old, &new))
         .collect()
+}
+
+fn history_of(image: &Image) -> &[HistoryEntry] {
+    image.view().map_or(&[], |view| &view.history)
 }

@@ -8,7 +8,7 @@ use super::text::Text;
 use crate::document::{ConfigField, HistoryChange, HistoryEntry, Pairing};
 use crate::image::{Image, Layer};
 use crate::tree::{
-    Aspect, Body, FileChange, Inode, LayerDifference, LayerPair, LayerRelation, NodeId, Tree,
+    Aspect, Body, FileChange, Inode, LayerDifference, LayerPair, LayerRelation, Tree,
 };
 
 /// What happened to something on the way from the old image to the new one.
@@ -95,6 +95,8 @@ pub struct DiffLayer {
     pub new: Option<usize>,
     /// How they are related.
     pub relation: DiffRelation,
+    /// Whether it stands behind a layer in the new image that it stands before in the old one.
+    pub moved: bool,
     /// The diff ID in the old image.
     pub diff_id_old: Option<String>,
     /// The diff ID in the new image.
@@ -148,6 +150,7 @@ impl DiffLayer {
             old: pair.old,
             new: pair.new,
             relation: pair.relation.into(),
+            moved: false,
             diff_id_old: diff_id(old, one),
             diff_id_new: diff_id(new, other),
             stored_size_old: stored(one).map(|(len, _)| len),
@@ -295,24 +298,17 @@ pub struct DiffFile {
 }
 
 impl DiffFile {
-    pub(super) fn of(change: &FileChange, old: &Tree, new: &Tree) -> Self {
-        let path = match (change.old, change.new) {
-            (_, Some(node)) => new.path(node),
-            (Some(node), None) => old.path(node),
-            (None, None) => Vec::new(),
-        };
-        let inode = |tree: &Tree, node: Option<NodeId>| {
-            node.map(|node| tree.inode(tree.inode_id(node)).clone())
-        };
-        let (one, other) = (inode(old, change.old), inode(new, change.new));
+    pub(super) fn of(change: &FileChange, path: &[u8], old: &Tree, new: &Tree) -> Self {
+        let one = change.old.map(|node| old.inode(old.inode_id(node)));
+        let other = change.new.map(|node| new.inode(new.inode_id(node)));
         Self {
-            path: Text(path),
-            change: DiffAction::of(one.as_ref(), other.as_ref()),
+            path: Text(path.to_vec()),
+            change: DiffAction::of(one, other),
             what: change.what.iter().collect(),
-            size_old: one.as_ref().map(Inode::size),
-            size_new: other.as_ref().map(Inode::size),
-            old: one.as_ref().map(DiffFileFacts::of),
-            new: other.as_ref().map(DiffFileFacts::of),
+            size_old: one.map(Inode::size),
+            size_new: other.map(Inode::size),
+            old: one.map(DiffFileFacts::of),
+            new: other.map(DiffFileFacts::of),
             in_docker_diff: None,
         }
     }

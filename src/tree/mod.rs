@@ -57,6 +57,7 @@ mod waste;
 mod xattrs;
 
 pub use aspect::{Aspect, Aspects};
+pub(crate) use compare::NodePaths;
 pub use compare::{
     CompareError, Comparison, FileChange, FileChanges, LayerDifference, LayerPair, LayerRelation,
     Side,

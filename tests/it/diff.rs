@@ -13,7 +13,9 @@ use imgtar::{Options, ReadAt, Tree};
 use serde_json::Value;
 
 use crate::support::forge::{self, Entry, Form};
-use crate::support::{Run, engines, imgtar, items, read, repository, shown, text};
+use crate::support::{
+    Docker, Run, engines, finish, imgtar, items, read, repository, shown, text, tool,
+};
 
 // --- images that engines made ---------------------------------------------------------------------------------
 
@@ -680,4 +682,83 @@ fn an_idle_container_is_its_image() {
     ]);
     let run = run.exits(1);
     assert_eq!(run.out(), "D /data\nC /srv\nD /srv/patched\n");
+}
+
+// --- live engines -----------------------------------------------------------------------------------------------
+
+/// Images in an engine, removed when this goes.
+struct Rebuilt(Docker, [String; 2]);
+
+impl Drop for Rebuilt {
+    fn drop(&mut self) {
+        for tag in &self.1 {
+            self.0.try_run(&["rmi", "-f", tag]);
+        }
+    }
+}
+
+/// Builds one Dockerfile twice: different images, and the same but for what a build changes by itself.
+fn rebuilt(docker: Option<Docker>, buildkit: &str) {
+    let Some(docker) = docker else { return };
+    if tool("busybox").is_none() {
+        return;
+    }
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let mut found = std::env::split_paths(&path).map(|directory| directory.join("busybox"));
+    let busybox = found.find(|file| file.is_file()).expect("it was just run");
+    let busybox = fs::read(busybox).expect("busybox can be read");
+    let made = Made::new();
+    let tag = |n| format!("imgtar-diff-{}-{buildkit}:{n}", std::process::id());
+    let built = Rebuilt(docker, [tag(1), tag(2)]);
+    let dockerfile = "FROM scratch
+COPY busybox /bin/busybox
+RUN [\"/bin/busybox\", \"sh\", \"-c\", \"/bin/busybox mkdir /srv; echo a > /srv/a; /bin/busybox ln /srv/a /srv/b\"]
+ENV A=1
+";
+    let mut executable = Entry::file("busybox", &busybox);
+    executable.mode = 0o755;
+    let dockerfile = Entry::file("Dockerfile", dockerfile.as_bytes());
+    let context = made.raw("context.tar", &forge::layer(&[dockerfile, executable]));
+    let mut archives = Vec::new();
+    for tag in &built.1 {
+        let build = [
+            "build",
+            "-q",
+            "--no-cache",
+            "--network",
+            "host",
+            "-t",
+            tag,
+            "-",
+        ];
+        let mut build = built.0.command(&build);
+        let context = fs::File::open(&context).expect("it was just written");
+        build.env("DOCKER_BUILDKIT", buildkit).stdin(context);
+        finish(build);
+        let saved = built.0.run(&["save", tag]);
+        archives.push(made.raw(&tag.replace(['/', ':'], "-"), &saved));
+        // Times in tars are whole seconds.
+        std::thread::sleep(std::time::Duration::from_millis(1100));
+    }
+    let run = imgtar(&["diff", "--json", &archives[0], &archives[1]]).exits(1);
+    // BuildKit may keep the time of a file of the context.
+    let relations = relations(&run);
+    assert!(relations.contains(&"1 1 times".to_owned()), "{relations:?}");
+    assert!(files(&run).iter().all(|file| file.ends_with(" time")));
+    imgtar(&["diff", &archives[0], &archives[1], "--semantic"]).exits(0);
+}
+
+#[test]
+fn a_rebuild_by_docker_20() {
+    rebuilt(Docker::d20(), "0");
+}
+
+#[test]
+fn a_rebuild_by_docker_26() {
+    rebuilt(Docker::d26(), "0");
+}
+
+#[test]
+fn a_rebuild_by_buildkit() {
+    rebuilt(Docker::d26(), "1");
 }

@@ -124,6 +124,36 @@ fn letter(action: DiffAction) -> (char, Style) {
     }
 }
 
+/// A value as people write it: durations of health checks are stored in nanoseconds.
+fn of_field<'t>(field: &DiffField, text: &'t str) -> Cow<'t, str> {
+    const DURATIONS: [&str; 4] = ["Interval", "Timeout", "StartPeriod", "StartInterval"];
+    let name = field.field.strip_prefix("Healthcheck.");
+    let is_duration = name.is_some_and(|name| DURATIONS.contains(&name));
+    match text.parse::<u64>() {
+        Ok(nanoseconds) if is_duration => Cow::Owned(duration(nanoseconds)),
+        _ => Cow::Borrowed(text),
+    }
+}
+
+/// `1m30s`, as Dockerfiles have it.
+fn duration(nanoseconds: u64) -> String {
+    const SECOND: u64 = 1_000_000_000;
+    let (seconds, rest) = (nanoseconds / SECOND, nanoseconds % SECOND);
+    let (hours, minutes, seconds) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
+    let parts = [
+        (hours, "h"),
+        (minutes, "m"),
+        (seconds, "s"),
+        (rest / 1_000_000, "ms"),
+        (rest / 1_000 % 1_000, "us"),
+        (rest % 1_000, "ns"),
+    ];
+    let parts = parts.iter().filter(|(count, _)| *count > 0);
+    parts
+        .map(|(count, unit)| format!("{count}{unit}"))
+        .collect()
+}
+
 /// A value as it is printed; one that is empty would not be seen.
 fn value(text: &str, whole: bool) -> Cow<'_, str> {
     if text.is_empty() {
@@ -152,13 +182,14 @@ fn config(out: &mut dyn Write, fields: &[DiffField], whole: bool) -> io::Result<
         write!(out, "{style}{letter}{style:#} {name}")?;
         match (&field.old, &field.new) {
             (Some(old), Some(new)) => {
-                let (old, new) = (value(old, whole), value(new, whole));
+                let (old, new) = (of_field(field, old), of_field(field, new));
+                let (old, new) = (value(&old, whole), value(&new, whole));
                 from_to(out, &old, &new)?;
             }
             // What a set has says all by its name.
             (Some(text), None) | (None, Some(text)) if text == "{}" => writeln!(out)?,
             (Some(text), None) | (None, Some(text)) => {
-                writeln!(out, "  {}", value(text, whole))?;
+                writeln!(out, "  {}", value(&of_field(field, text), whole))?;
             }
             (None, None) => writeln!(out)?,
         }
@@ -269,6 +300,9 @@ fn sizes(out: &mut dyn Write, diff: &Diff<'_>) -> io::Result<()> {
 /// How many bytes the archives store.
 fn size_line(out: &mut dyn Write, diff: &Diff<'_>) -> io::Result<()> {
     let (old, new) = (diff.old.layers_size, diff.new.layers_size);
+    if old == new {
+        return writeln!(out, "layers  {} stored", units::size(new));
+    }
     let sign = if old > new { '-' } else { '+' };
     let by = units::size(old.abs_diff(new));
     let (old, new) = (units::size(old), units::size(new));

@@ -49,8 +49,8 @@ pub(super) fn layers(
 /// How two layers are related, in words.
 fn relation(layer: &DiffLayer) -> String {
     match layer.relation {
-        DiffRelation::Same if layer.old == layer.new => "shared".to_owned(),
-        DiffRelation::Same => "shared, at another place".to_owned(),
+        DiffRelation::Same if layer.moved => "shared, in another order".to_owned(),
+        DiffRelation::Same => "shared".to_owned(),
         DiffRelation::Recompressed => {
             let forms = layer.compression_old.zip(layer.compression_new);
             match forms.filter(|(old, new)| old != new) {

@@ -267,9 +267,10 @@ fn steps_of(image: &Image) -> Vec<Option<&str>> {
     (0..image.layers.len()).map(step).collect()
 }
 
-/// How many bytes have to be decoded to read a layer; most of all if it is not there.
+/// How many bytes have to be decoded to read a layer; most of all if it is not there, or an empty file stands for it.
 fn effort(layer: &Layer) -> u64 {
     match layer.present() {
+        _ if layer.is_placeholder() => u64::MAX - 1,
         Some((_, Compression::None)) => 0,
         Some((slice, _)) => slice.len(),
         None => u64::MAX,

@@ -13,10 +13,12 @@
 
 mod files;
 mod layers;
+mod paths;
 mod relation;
 
 pub use files::{FileChange, FileChanges};
 pub use layers::{LayerDifference, LayerPair, LayerRelation};
+pub(crate) use paths::NodePaths;
 
 use self::layers::Stacks;
 use self::relation::compare_layers;

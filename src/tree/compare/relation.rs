@@ -211,8 +211,12 @@ impl Tars<'_> {
         let read = |side: Side, (layer, tar): (usize, &LayerTar)| {
             rows(tar, ignored, &limits).map_err(|source| fault(side, layer, source))
         };
-        let mut old = read(Side::Old, self.old)?;
-        let mut new = read(Side::New, self.new)?;
+        let (old, new) = if options.jobs.count() > 1 {
+            jobs::both(|| read(Side::Old, self.old), || read(Side::New, self.new))
+        } else {
+            (read(Side::Old, self.old), read(Side::New, self.new))
+        };
+        let (mut old, mut new) = (old?, new?);
         let tars = (self.old.1, self.new.1);
         let compared = compare(&mut old, &mut new, tars, options).map_err(|source| {
             let source = LayerError::Read(std::io::Error::other(source));
