@@ -11,7 +11,7 @@ use imgtar::tree::{Aspect, CompareError, Side};
 
 use super::args::OneImageArg;
 use super::commands::{Context, Loaded};
-use super::error::Failure;
+use super::error::{Failure, note};
 
 /// What does not count as a difference.
 #[derive(Debug, Args)]
@@ -104,9 +104,9 @@ impl IgnoreArg {
 
 /// What NEW is.
 pub(crate) enum NewSide {
-    Images(Loaded),
+    Images(Box<Loaded>),
     /// A tar of files.
-    Rootfs(Archive),
+    Rootfs(Box<Archive>),
 }
 
 /// Which platform of each archive to take: the one that is `asked` for; else, where one archive holds an image for
@@ -147,24 +147,44 @@ pub(crate) fn open_new(path: &Path, context: &Context) -> Result<NewSide, Failur
     let input = context.files.input(path, what, &context.options())?;
     let archive = Archive::open(input.map_err(imgtar::Error::from)?)?;
     match archive.images() {
-        Ok(set) => Ok(NewSide::Images(Loaded { archive, set })),
+        Ok(set) => Ok(NewSide::Images(Box::new(Loaded { archive, set }))),
         Err(LoadError::Archive(ArchiveError::NotAnImage {
-            looks: Looks::Tree | Looks::Other { .. },
+            looks: Looks::Tree, ..
+        })) => Ok(NewSide::Rootfs(Box::new(archive))),
+        Err(LoadError::Archive(ArchiveError::NotAnImage {
+            looks: Looks::Other { .. },
             ..
-        })) => Ok(NewSide::Rootfs(archive)),
+        })) => {
+            let path = archive.path();
+            let message = format!(
+                "{path} is not an image archive, and is taken for the tar of a container's files, although it does not look like one"
+            );
+            note(context.output, &message);
+            Ok(NewSide::Rootfs(Box::new(archive)))
+        }
         Err(error) => Err(error.into()),
     }
 }
 
-/// The image that is meant.
+/// The image of a side that is meant; `option` names it on the command line.
 pub(crate) fn pick<'l>(
     loaded: &'l Loaded,
-    image: Option<&Selector>,
+    (option, image): (&str, Option<&Selector>),
     platform: Option<WantedPlatform>,
     context: &Context,
 ) -> Result<&'l Image, Failure> {
+    let is_open = image.is_none() && loaded.set.images.len() > 1;
     let image = image.cloned();
-    loaded.pick_to_read(&OneImageArg { image, platform }, context)
+    let picked = loaded.pick_to_read(&OneImageArg { image, platform }, context);
+    picked.map_err(|failure| {
+        let path = loaded.archive.path();
+        let failure = failure.detail(format!("in {path}"));
+        if is_open {
+            failure.hint(format!("{option} IMAGE picks one"))
+        } else {
+            failure
+        }
+    })
 }
 
 /// Says that two images have to be named.
@@ -189,9 +209,12 @@ pub(crate) fn which_two(loaded: &Loaded) -> Failure {
         };
         format!("@{} {}{platform}", image.position, image.display_name())
     });
-    let failure = Failure::usage(message)
+    let mut failure = Failure::usage(message)
         .hint("name them with --old-image and --new-image, or give another archive as NEW");
-    rows.fold(failure, |failure, row| failure.detail(row))
+    for row in rows {
+        failure = failure.detail(row);
+    }
+    failure
 }
 
 /// Refuses an image of which nothing says what it is.

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use super::config::HistoryEntry;
+use super::config::{Created, HistoryEntry};
 use super::json::go_equal_fold;
 use super::json_object::ObjectMembers;
 use crate::base::align::{common, gaps};
@@ -321,7 +321,7 @@ fn instruction(entry: &HistoryEntry) -> (&str, bool) {
 }
 
 fn step_difference(old: &HistoryEntry, new: &HistoryEntry) -> Vec<HistoryField> {
-    let time = |entry: &HistoryEntry| entry.created.as_ref().map(|created| created.timestamp());
+    let time = |entry: &HistoryEntry| entry.created.as_ref().map(Created::timestamp);
     let fields = [
         (HistoryField::Created, time(old) != time(new)),
         (HistoryField::CreatedBy, old.created_by != new.created_by),

@@ -41,7 +41,7 @@ impl DiffIgnored {
     }
 
     /// Whether two layers with this relation count as different.
-    fn counts(&self, layer: &DiffLayer) -> bool {
+    fn counts(self, layer: &DiffLayer) -> bool {
         let is_ignored = match layer.relation {
             DiffRelation::Same | DiffRelation::Recompressed => !layer.moved,
             DiffRelation::Times => self.aspects.contains(Aspect::Time),
@@ -227,7 +227,7 @@ impl<'c> Diff<'c> {
         old: &Image,
         new: &Image,
         comparison: &'c Comparison,
-        ignored: &DiffIgnored,
+        ignored: DiffIgnored,
     ) -> Self {
         let makers = (old.pairing(), new.pairing());
         let row = |pair| DiffLayer::of(pair, (old, new), (&makers.0, &makers.1));
@@ -327,7 +327,7 @@ fn config_of(image: &Image) -> Cow<'_, [u8]> {
     Cow::Borrowed(image.config.as_ref().map_or(&[], |config| &config.raw))
 }
 
-fn fields(old: &Image, new: &Image, ignored: &DiffIgnored) -> Vec<DiffField> {
+fn fields(old: &Image, new: &Image, ignored: DiffIgnored) -> Vec<DiffField> {
     let fields = config_difference(&config_of(old), &config_of(new)).into_iter();
     let fields = fields.filter(|field| !(ignored.build && field.is_of_build));
     fields.map(DiffField::from).collect()
@@ -344,7 +344,7 @@ fn form(old: &Image, new: &Image) -> Option<DiffField> {
     })
 }
 
-fn steps(old: &Image, new: &Image, ignored: &DiffIgnored) -> Vec<DiffStep> {
+fn steps(old: &Image, new: &Image, ignored: DiffIgnored) -> Vec<DiffStep> {
     let (old, new) = (history_of(old), history_of(new));
     let mut changes = history_difference(old, new);
     if ignored.build {
@@ -354,9 +354,7 @@ fn steps(old: &Image, new: &Image, ignored: &DiffIgnored) -> Vec<DiffStep> {
         });
     }
     let steps = changes.iter();
-    steps
-        .map(|change| DiffStep::of(change, &old, &new))
-        .collect()
+    steps.map(|change| DiffStep::of(change, old, new)).collect()
 }
 
 fn history_of(image: &Image) -> &[HistoryEntry] {

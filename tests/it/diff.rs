@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use imgtar::image::Image;
-use imgtar::tree::{Aspects, Comparison, FileChange, LayerRelation, NodeId};
+use imgtar::tree::{Aspect, Aspects, Comparison, FileChange, LayerRelation, NodeId};
 use imgtar::{Options, ReadAt, Tree};
 use serde_json::Value;
 
@@ -151,7 +151,7 @@ fn found(old: &Image, new: &Image) -> BTreeMap<String, String> {
             (None, _) => "A".to_owned(),
             (_, None) => "D".to_owned(),
             _ => {
-                let what: Vec<&str> = change.what.iter().map(|aspect| aspect.word()).collect();
+                let what: Vec<&str> = change.what.iter().map(Aspect::word).collect();
                 format!("C {}", what.join(","))
             }
         };
@@ -632,7 +632,8 @@ fn mistakes_say_what_to_do() {
     for (args, code, says) in [
         (&["diff", &one][..], 2, "there is no NEW"),
         (&["diff", &multi], 2, "--old-image and --new-image"),
-        (&["diff", &one, &multi], 2, "name one of these"),
+        (&["diff", &one, &multi], 2, "--new-image IMAGE picks one"),
+        (&["diff", &multi, &one], 2, "--old-image IMAGE picks one"),
         (&["diff", "-", "-"], 2, "standard input"),
         (&["diff", &one, &one, "--old-image", "nginx"], 3, "no image"),
         (&["diff", &one, &one, "--content", "etc/paswd"], 3, "passwd"),
@@ -665,6 +666,29 @@ fn mistakes_say_what_to_do() {
         assert!(run.err().contains(says), "{args:?}: {}", run.err());
         assert!(run.stdout.is_empty(), "{args:?}");
     }
+}
+
+/// The paths that are printed are those that `ls` prints, however deep they are.
+#[test]
+fn paths_are_those_of_ls() {
+    let multi = engines("docker26-multi.tar");
+    let pair = ["--old-image", "@3", "--new-image", "@0"];
+    let args = [&["diff", &multi, "--name-only"][..], &pair].concat();
+    let diff = imgtar(&args).exits(1);
+    let list = |image: &str| -> BTreeSet<String> {
+        let run = imgtar(&["ls", &multi, "-i", image]).exits(0);
+        let name = |line: &str| line.trim_end_matches('/').to_owned();
+        run.out().lines().map(name).collect()
+    };
+    let (old, new) = (list("@3"), list("@0"));
+    let only_one: BTreeSet<String> = old.symmetric_difference(&new).cloned().collect();
+    let differ: BTreeSet<String> = diff.out().lines().map(str::to_owned).collect();
+    assert!(only_one.len() > 10 && only_one.is_subset(&differ), "{diff}");
+    assert!(
+        differ
+            .iter()
+            .all(|path| old.contains(path) || new.contains(path))
+    );
 }
 
 /// An export of a container that did nothing is what its image is.
@@ -709,7 +733,7 @@ fn rebuilt(docker: Option<Docker>, buildkit: &str) {
     let busybox = fs::read(busybox).expect("busybox can be read");
     let made = Made::new();
     let tag = |n| format!("imgtar-diff-{}-{buildkit}:{n}", std::process::id());
-    let built = Rebuilt(docker, [tag(1), tag(2)]);
+    let images = Rebuilt(docker, [tag(1), tag(2)]);
     let dockerfile = "FROM scratch
 COPY busybox /bin/busybox
 RUN [\"/bin/busybox\", \"sh\", \"-c\", \"/bin/busybox mkdir /srv; echo a > /srv/a; /bin/busybox ln /srv/a /srv/b\"]
@@ -720,8 +744,8 @@ ENV A=1
     let dockerfile = Entry::file("Dockerfile", dockerfile.as_bytes());
     let context = made.raw("context.tar", &forge::layer(&[dockerfile, executable]));
     let mut archives = Vec::new();
-    for tag in &built.1 {
-        let build = [
+    for tag in &images.1 {
+        let args = [
             "build",
             "-q",
             "--no-cache",
@@ -731,11 +755,11 @@ ENV A=1
             tag,
             "-",
         ];
-        let mut build = built.0.command(&build);
+        let mut build = images.0.command(&args);
         let context = fs::File::open(&context).expect("it was just written");
         build.env("DOCKER_BUILDKIT", buildkit).stdin(context);
         finish(build);
-        let saved = built.0.run(&["save", tag]);
+        let saved = images.0.run(&["save", tag]);
         archives.push(made.raw(&tag.replace(['/', ':'], "-"), &saved));
         // Times in tars are whole seconds.
         std::thread::sleep(std::time::Duration::from_millis(1100));

@@ -25,9 +25,9 @@ use crate::cli::render::{self, DiffForm, PatchFile};
 ///
 /// First layer by layer why the images differ: layers that both have; the same content compressed in another
 /// way; the same files with other times or in another order; and layers that really differ. Then the fields of
-/// the configs, the build steps, the files (A added, C changed, D deleted) and the sizes. What both images have is
-/// not read, and contents are compared only where sizes and layers leave it open. Diff IDs are taken as the
-/// configs claim them; `verify` checks them.
+/// the configs, the build steps, the files (A added, C changed, D deleted) and the sizes. No content that both
+/// images have is read, and nothing at all if all layers are the same; other contents are compared only where
+/// sizes leave it open. Diff IDs are taken as the configs claim them; `verify` checks them.
 ///
 /// If NEW is the tar of a container's files, as `docker export` writes it, prints what `docker diff` prints: files
 /// that the engine itself puts into a container are left out. What Docker does not see, such as other content of
@@ -117,8 +117,13 @@ impl Args {
                     (&old.set, self.old_image.as_ref()),
                     (&new.set, self.new_image.as_ref()),
                 );
-                let of_old = pick(&old, self.old_image.as_ref(), old_platform, context)?;
-                let of_new = pick(&new, self.new_image.as_ref(), new_platform, context)?;
+                let of_old = pick(&old, self.old(), old_platform, context)?;
+                let of_new = pick(
+                    &new,
+                    ("--new-image", self.new_image.as_ref()),
+                    new_platform,
+                    context,
+                )?;
                 self.images((&old, of_old), (&new, of_new), context)
             }
             NewSide::Rootfs(rootfs) => {
@@ -129,22 +134,23 @@ impl Args {
                     ))
                     .hint("leave --new-image out"));
                 }
-                let image = pick(
-                    &old,
-                    self.old_image.as_ref(),
-                    self.platform.clone(),
-                    context,
-                )?;
+                let image = pick(&old, self.old(), self.platform.clone(), context)?;
                 self.container((&old, image), &rootfs, context)
             }
         }
     }
 
+    /// How an image of OLD is picked.
+    fn old(&self) -> (&str, Option<&Selector>) {
+        ("--old-image", self.old_image.as_ref())
+    }
+
     /// Compares two images of one archive.
     fn within(&self, loaded: &Loaded, context: &Context) -> Result<Exit, Failure> {
         let images = &loaded.set.images;
-        let chosen =
-            |selector: &Selector| pick(loaded, Some(selector), self.platform.clone(), context);
+        let chosen = |selector: &Selector| {
+            pick(loaded, ("", Some(selector)), self.platform.clone(), context)
+        };
         let (old, new) = match (&self.old_image, &self.new_image, &images[..]) {
             (Some(old), Some(new), _) => (chosen(old)?, chosen(new)?),
             (None, None, [old, new]) => (old, new),
@@ -205,7 +211,7 @@ impl Args {
             DiffHead::of_image(old_path, old),
             DiffHead::of_image(new_path, new),
         );
-        let diff = Diff::of_images(heads, old, new, &comparison, &ignored);
+        let diff = Diff::of_images(heads, old, new, &comparison, ignored);
         self.answer(&diff, DiffForm::Images, context)
     }
 
@@ -275,7 +281,7 @@ impl Args {
             for (one, other) in files {
                 let one = one.map(|path| PatchFile { tree: old, path });
                 let other = other.map(|path| PatchFile { tree: new, path });
-                same &= render::patch(out, one, other, people)?;
+                same &= render::patch(out, one.as_ref(), other.as_ref(), people)?;
             }
             Ok(())
         };
@@ -309,15 +315,12 @@ fn note_unlisted(diff: &Diff<'_>, context: &Context) {
 fn file_at(tree: &Tree, given: &OsString) -> Result<Option<Vec<u8>>, Failure> {
     let given = bytes_of(given);
     for path in escape::readings(&given) {
-        let found = match tree.lookup(&path, true) {
-            Ok(found) => found,
-            Err(_) => {
-                return Err(Failure::input(format!(
-                    "`{}` leads through a loop of symbolic links",
-                    shown(&given)
-                ))
-                .hint("`imgtar ls --long` shows where each link points"));
-            }
+        let Ok(found) = tree.lookup(&path, true) else {
+            let shown = shown(&given);
+            return Err(Failure::input(format!(
+                "`{shown}` leads through a loop of symbolic links"
+            ))
+            .hint("`imgtar ls --long` shows where each link points"));
         };
         let Some(node) = found else { continue };
         let path = path.into_owned();

@@ -149,9 +149,10 @@ fn duration(nanoseconds: u64) -> String {
         (rest % 1_000, "ns"),
     ];
     let parts = parts.iter().filter(|(count, _)| *count > 0);
-    parts
+    let parts: Vec<String> = parts
         .map(|(count, unit)| format!("{count}{unit}"))
-        .collect()
+        .collect();
+    parts.concat()
 }
 
 /// A value as it is printed; one that is empty would not be seen.

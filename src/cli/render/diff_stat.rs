@@ -91,8 +91,9 @@ pub(super) fn stat(out: &mut dyn Write, diff: &Diff<'_>) -> io::Result<()> {
     Ok(())
 }
 
-fn counted(actions: impl Iterator<Item = DiffAction> + Clone) -> String {
-    let count = |wanted| actions.clone().filter(|action| *action == wanted).count();
+fn counted(actions: impl Iterator<Item = DiffAction>) -> String {
+    let actions: Vec<DiffAction> = actions.collect();
+    let count = |wanted| actions.iter().filter(|action| **action == wanted).count();
     let words = [
         (count(DiffAction::Added), "added"),
         (count(DiffAction::Changed), "changed"),

@@ -11,8 +11,9 @@ use similar::{ChangeTag, DiffableStr, TextDiff};
 use crate::cli::error::Failure;
 use crate::cli::output::Stop;
 
-/// How long a file may be of which the text is compared, in bytes: both are held in memory.
-const LONGEST: u64 = 16 << 20;
+/// How long a file may be of which the text is compared, in bytes and in lines: both are held in memory.
+const LONGEST: u64 = 8 << 20;
+const MOST_LINES: usize = 200_000;
 /// How much of a file is looked at to see whether it is text, in bytes, as git does.
 const LOOKED_AT: usize = 8000;
 /// How long the shortest difference is looked for. After that a longer one is good enough.
@@ -46,29 +47,26 @@ impl<'t> PatchFile<'t> {
 /// on a terminal is made visible; otherwise the bytes of both files are as they are.
 pub(crate) fn patch(
     out: &mut dyn Write,
-    old: Option<PatchFile<'_>>,
-    new: Option<PatchFile<'_>>,
+    old: Option<&PatchFile<'_>>,
+    new: Option<&PatchFile<'_>>,
     people: bool,
 ) -> Result<bool, Stop> {
-    let name = |file: &Option<PatchFile<'_>>, letter: &str| match file {
+    let name = |file: Option<&PatchFile<'_>>, letter: &str| match file {
         Some(file) => format!("{letter}/{}", escape::name(&file.path)),
         None => "/dev/null".to_owned(),
     };
-    let (old_name, new_name) = (name(&old, "a"), name(&new, "b"));
-    let size = |file: &Option<PatchFile<'_>>| -> Result<u64, Failure> {
-        file.as_ref().map_or(Ok(0), |file| Ok(file.open()?.size()))
+    let (old_name, new_name) = (name(old, "a"), name(new, "b"));
+    let size = |file: Option<&PatchFile<'_>>| -> Result<u64, Failure> {
+        file.map_or(Ok(0), |file| Ok(file.open()?.size()))
     };
-    if size(&old)?.max(size(&new)?) > LONGEST {
-        let same = are_same(old.as_ref(), new.as_ref())?;
+    if size(old)?.max(size(new)?) > LONGEST {
+        let same = are_same(old, new)?;
         if !same {
-            writeln!(
-                out,
-                "Files {old_name} and {new_name} differ; they are too long to show how"
-            )?;
+            too_long(out, &old_name, &new_name)?;
         }
         return Ok(same);
     }
-    let (one, other) = (content(old.as_ref())?, content(new.as_ref())?);
+    let (one, other) = (content(old)?, content(new)?);
     if one == other && old.is_some() == new.is_some() {
         return Ok(true);
     }
@@ -76,11 +74,23 @@ pub(crate) fn patch(
         writeln!(out, "Binary files {old_name} and {new_name} differ")?;
         return Ok(false);
     }
+    let lines = |text: &[u8]| text.split(|b| *b == b'\n').count();
+    if lines(&one).max(lines(&other)) > MOST_LINES {
+        too_long(out, &old_name, &new_name)?;
+        return Ok(false);
+    }
     let head = styled(HEAD, people);
     writeln!(out, "{head}--- {old_name}{head:#}")?;
     writeln!(out, "{head}+++ {new_name}{head:#}")?;
     hunks(out, &one, &other, people)?;
     Ok(false)
+}
+
+fn too_long(out: &mut dyn Write, old: &str, new: &str) -> io::Result<()> {
+    writeln!(
+        out,
+        "Files {old} and {new} differ; they are too long to show how"
+    )
 }
 
 /// Whether two files have the same bytes, without holding them.

@@ -5,7 +5,7 @@
 //! contents compared. Paths and attributes are kept as halves of SHA-256: 128 bits, so that two that differ are not
 //! taken for the same even if somebody tries to arrange it.
 
-use std::ops::ControlFlow;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::files::Known;
 use super::layers::{LayerDifference, LayerPair, LayerRelation};
@@ -15,7 +15,7 @@ use crate::base::jobs;
 use crate::base::limits::{Limit, Limits};
 use crate::base::options::Options;
 use crate::layer::{LayerError, LayerTar};
-use crate::source::{SourceError, Span};
+use crate::source::{Compression, SourceError, Span};
 use crate::tar::{Entry, Kind, Mtime, Positioned, Walker};
 use crate::tree::aspect::{Aspect, Aspects};
 use crate::tree::error::TreeError;
@@ -44,7 +44,7 @@ impl Row {
         let map = entry.sparse.as_ref().map_or(0, |map| map.map_len);
         let is_file = matches!(entry.kind, Kind::File | Kind::Other(_));
         Self {
-            path: half(Digest::sha256_of(&path.components().join(&b'/'))),
+            path: half(&Digest::sha256_of(&path.components().join(&b'/'))),
             attributes: attributes(entry, ignored),
             mtime: entry.mtime,
             body: Span {
@@ -63,11 +63,14 @@ impl Row {
     }
 }
 
-fn half(digest: Digest) -> Half {
+fn half(digest: &Digest) -> Half {
     let mut half = Half::default();
     // A digest is at least 32 hex digits long.
     for (byte, hex) in half.iter_mut().zip(digest.encoded().as_bytes().chunks(2)) {
-        let digit = |c: u8| char::from(c).to_digit(16).unwrap_or(0) as u8;
+        let digit = |c: u8| match c {
+            b'0'..=b'9' => c - b'0',
+            _ => c.wrapping_sub(b'a').wrapping_add(10) & 15,
+        };
         *byte = digit(hex[0]) << 4 | digit(hex[1]);
     }
     half
@@ -104,7 +107,7 @@ fn attributes(entry: &Entry, ignored: Aspects) -> Half {
     }
     let map = entry.sparse.as_ref().filter(|_| seen(Aspect::Content));
     let spans = map.map_or(&[][..], |map| &map.spans);
-    number(spans.len() as i64);
+    number((spans.len() as u64).cast_signed());
     for span in spans {
         number(span.offset.cast_signed());
         number(span.len.cast_signed());
@@ -127,14 +130,15 @@ fn attributes(entry: &Entry, ignored: Aspects) -> Half {
         text(name);
         text(value);
     }
-    half(hasher.finish())
+    half(&hasher.finish())
 }
 
 /// The rows of a layer, in its order.
 fn rows(layer: &LayerTar, ignored: Aspects, limits: &Limits) -> Result<Vec<Row>, LayerError> {
     let mut walker = Walker::new(Positioned::new(layer.bytes().clone()));
     let mut rows = Vec::new();
-    while let Some(entry) = walker.next_entry().map_err(LayerError::Tar)? {
+    let unread = |error| LayerError::from_walk(error, Compression::None, 0, layer.len());
+    while let Some(entry) = walker.next_entry().map_err(unread)? {
         if entry.kind == Kind::Global {
             continue;
         }
@@ -304,24 +308,24 @@ fn same_bodies(
     }
     let total: u64 = pairs.iter().map(|(a, _)| a.len).sum();
     let task = options.progress.begin("comparing layers", Some(total));
-    let differs = std::sync::atomic::AtomicBool::new(false);
+    let differs = AtomicBool::new(false);
     let compare = |buffers: &mut (Vec<u8>, Vec<u8>), (one, other): &(Span, Span)| {
         let (one, other) = (old_tar.slice(*one), new_tar.slice(*other));
         let mut at = 0;
         while at < one.len() {
-            if differs.load(std::sync::atomic::Ordering::Relaxed) {
-                return Ok(ControlFlow::Break(()));
+            if differs.load(Ordering::Relaxed) {
+                return Ok(());
             }
             let n = one.read_at(&mut buffers.0, at)?;
             let m = other.read_at(&mut buffers.1, at)?;
             if n == 0 || n != m || buffers.0[..n] != buffers.1[..m] {
-                differs.store(true, std::sync::atomic::Ordering::Relaxed);
-                return Ok(ControlFlow::Break(()));
+                differs.store(true, Ordering::Relaxed);
+                return Ok(());
             }
             at += n as u64;
             task.advance(n as u64);
         }
-        Ok(ControlFlow::Continue(()))
+        Ok::<_, SourceError>(())
     };
     let outcomes = jobs::share(
         options.jobs,
@@ -337,7 +341,7 @@ fn same_bodies(
         },
     );
     for outcome in outcomes {
-        _ = outcome?;
+        outcome?;
     }
     Ok(!differs.into_inner())
 }
