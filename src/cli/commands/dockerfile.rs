@@ -126,16 +126,25 @@ impl Args {
 
     /// Whether files only have to be added to those of the base, if adding is all that is wanted; if not, says so.
     fn is_enough(&self, base: &KnownBase<'_>, fates: &Fates, context: &Context) -> bool {
-        if !self.no_run || !deletes_of_base(fates, base.image.layers.len()) {
+        if !self.no_run {
             return true;
         }
+        let triggers = base
+            .image
+            .view()
+            .is_some_and(|config| !config.run.on_build.is_empty());
+        let why = if deletes_of_base(fates, base.image.layers.len()) {
+            "the image deletes files of it, which ADD cannot"
+        } else if triggers {
+            "its ONBUILD instructions would run again"
+        } else {
+            return true;
+        };
         let name = base.reference();
         let name = escape::text(&name);
         note(
             context.output,
-            &format!(
-                "the image deletes files of {name}, which ADD cannot: the Dockerfile begins from scratch"
-            ),
+            &format!("{name} is not used as FROM: {why}; the Dockerfile begins from scratch"),
         );
         false
     }
@@ -198,7 +207,7 @@ impl Args {
         context: &Context,
     ) -> Result<(), Failure> {
         let to_file = file.is_some();
-        let terminal = !to_file && stdout_is_terminal();
+        let terminal = !to_file && !self.json.json && stdout_is_terminal();
         let print = |out: &mut dyn std::io::Write| {
             if self.json.json {
                 render::json(out, report)
@@ -211,7 +220,8 @@ impl Args {
                 Ok(()) => Ok(()),
                 Err(stop) => context.output.answer(|_| Err(stop)),
             },
-            None if self.context.is_none() || self.json.json => context.output.answer(print),
+            None if self.json.json => context.output.answer(print),
+            None if self.context.is_none() => context.output.styled_answer(print),
             None => Ok(()),
         }
     }

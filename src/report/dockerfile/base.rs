@@ -157,9 +157,10 @@ pub(super) fn begin(image: &Image, options: DockerfileOptions<'_>) -> Begin {
         let layers = base.image.layers.len();
         from.text = Some(format!("FROM {}", base.reference()));
         from.source = DockerfileSource::Base;
-        from.notes.push(format!(
-            "certain: the {layers} lowest layers are those of this image"
-        ));
+        from.notes.push(match layers {
+            1 => "certain: the lowest layer is that of this image".to_owned(),
+            _ => format!("certain: the {layers} lowest layers are those of this image"),
+        });
         if base
             .image
             .view()

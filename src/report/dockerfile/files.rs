@@ -48,6 +48,12 @@ impl LayerFiles {
             let Some(own) = all.get_mut(record.layer as usize) else {
                 continue;
             };
+            // Builders do not unpack the root itself, and of an entry that is there twice the last one counts.
+            let is_replaced =
+                matches!(record.fate, Fate::Hidden { layer, .. } if layer == record.layer);
+            if record.node == fates.tree().root() || is_replaced {
+                continue;
+            }
             own.live += u64::from(record.fate == Fate::Live);
             if !record.is_entry {
                 continue;

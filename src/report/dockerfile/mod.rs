@@ -23,8 +23,11 @@ use crate::tree::Fates;
 
 pub use base::KnownBase;
 
-/// How long a comment's quotation is, in characters.
+/// How long a step of the history is in a comment, in characters.
 const QUOTED: usize = 160;
+
+/// How long other comments are, in characters.
+const COMMENT: usize = 400;
 
 /// The answer of `dockerfile`.
 #[derive(Clone, Debug, Serialize)]
@@ -213,17 +216,21 @@ impl DockerfileInstruction {
     }
 }
 
-/// Text of the archive in one line of a comment.
-fn comment(text: &str) -> std::borrow::Cow<'_, str> {
-    escape::text(text)
+/// Text in one line of a comment, cut if it is very long.
+fn comment(text: &str) -> String {
+    cut(text, COMMENT)
 }
 
-/// The same, cut if it is long.
+/// What the history says, cut to a line.
 fn quoted(text: &str) -> String {
-    let mut cut: String = text.chars().take(QUOTED).collect();
+    cut(text, QUOTED)
+}
+
+fn cut(text: &str, length: usize) -> String {
+    let text = text.trim();
+    let mut cut: String = text.chars().take(length).collect();
     if cut.len() < text.len() {
         cut.push('…');
     }
-    // A line of white space alone is of no use.
-    escape::text(cut.trim()).into_owned()
+    escape::text(&cut).into_owned()
 }

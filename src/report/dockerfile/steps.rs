@@ -38,6 +38,7 @@ pub(super) struct Step<'h> {
 /// Instructions under construction.
 pub(super) struct Assembly<'i> {
     pub(super) options: DockerfileOptions<'i>,
+    pub(super) fates: &'i Fates,
     pub(super) files: Vec<LayerFiles>,
     pub(super) settings: Settings<'i>,
     /// The shell's words.
@@ -50,7 +51,11 @@ pub(super) struct Assembly<'i> {
     pub(super) done: Assembled,
 }
 
-pub(super) fn assemble(image: &Image, fates: &Fates, options: DockerfileOptions<'_>) -> Assembled {
+pub(super) fn assemble<'i>(
+    image: &'i Image,
+    fates: &'i Fates,
+    options: DockerfileOptions<'i>,
+) -> Assembled {
     let nothing = Config::default();
     let config = image.view().unwrap_or(&nothing);
     let base_run = options
@@ -80,6 +85,7 @@ pub(super) fn assemble(image: &Image, fates: &Fates, options: DockerfileOptions<
     }
     let mut assembly = Assembly {
         options,
+        fates,
         files: LayerFiles::of_all(fates, image.layers.len()),
         settings,
         shell,

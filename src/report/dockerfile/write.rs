@@ -10,6 +10,9 @@ use crate::document::dockerfile::created_by::{RecordedRun, recorded_pairs};
 use crate::document::dockerfile::write::{self, Setting};
 use crate::report::units;
 
+/// How many variables one instruction sets: each is looked up among those before it when it is read again.
+const PAIRS: usize = 500;
+
 /// Said of what has no instruction.
 const CANNOT: &str = "a Dockerfile cannot say this";
 
@@ -157,10 +160,20 @@ impl Assembly<'_> {
             from_history,
             lossy,
         } = resolved;
+        let mut lossy = lossy;
         match &setting {
             Setting::Shell(words) => self.shell.clone_from(words),
-            Setting::Workdir(path) if path.starts_with('/') => self.workdir.clone_from(path),
-            Setting::Workdir(path) => self.workdir = format!("{}/{path}", self.workdir),
+            Setting::Workdir(path) => {
+                if path.starts_with('/') {
+                    self.workdir.clone_from(path);
+                } else {
+                    self.workdir = format!("{}/{path}", self.workdir);
+                }
+                let there = self.fates.tree().lookup(self.workdir.as_bytes(), true);
+                if !matches!(there, Ok(Some(_))) {
+                    lossy.push("the image has no such directory; the build makes one".to_owned());
+                }
+            }
             _ => {}
         }
         let source = if from_history {
@@ -175,6 +188,20 @@ impl Assembly<'_> {
             done.notes
                 .push("the value is the config's; the history has another".to_owned());
         }
+        if let Setting::Env(pairs) = &setting
+            && pairs.len() > PAIRS
+        {
+            for pairs in pairs.chunks(PAIRS) {
+                self.push_parts(&done, Setting::Env(pairs.to_vec()));
+            }
+            return;
+        }
+        self.push_parts(&done, setting);
+    }
+
+    /// An instruction for all of a setting, or one for each part that a Dockerfile can say.
+    fn push_parts(&mut self, like: &DockerfileInstruction, setting: Setting) {
+        let mut done = like.clone();
         done.text = setting.instruction();
         if done.text.is_some() {
             self.push(done);
