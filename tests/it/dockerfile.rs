@@ -579,6 +579,9 @@ fn stamped(config: &Value) -> BTreeMap<String, Value> {
     // Buildah signs its work.
     if let Some(Value::Object(labels)) = fields.get_mut("Labels") {
         labels.remove("io.buildah.version");
+        if labels.is_empty() {
+            fields.remove("Labels");
+        }
     }
     // BuildKit sets the root where there is no other.
     if fields.get("WorkingDir") == Some(&json!("/")) {
