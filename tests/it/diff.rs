@@ -225,6 +225,54 @@ fn an_archive_and_its_copies_have_the_same_files() {
     }
 }
 
+/// An archive and what imgtar makes of it: no file differs, and the image is the same.
+#[test]
+fn an_archive_is_what_it_is_converted_to() {
+    let made = Made::new();
+    for (name, image) in [
+        ("docker26-one.tar", "@0"),
+        ("docker20-multi.tar", "@1"),
+        ("podman-oci.tar", "@0"),
+    ] {
+        let archive = engines(name);
+        for (layout, compress, relation) in [
+            ("docker", "keep", "same"),
+            ("docker-legacy", "none", "same"),
+            ("oci", "none", "same"),
+            ("oci", "zstd", "recompressed"),
+            ("docker", "gzip", "recompressed"),
+        ] {
+            let is_compressed = name == "podman-oci.tar";
+            // What is compressed stays in its form where that is asked for.
+            let relation = match (is_compressed, compress) {
+                (true, "none") => "recompressed",
+                (true, "gzip") => "same",
+                _ => relation,
+            };
+            let copy = shown(&made.0.path().join(format!("{layout}-{compress}-{name}")));
+            imgtar(&[
+                "convert",
+                &archive,
+                "--layout",
+                layout,
+                "--compress",
+                compress,
+                "-o",
+                &copy,
+            ])
+            .exits(0);
+            let pair = ["--old-image", image, "--new-image", image];
+            let run = imgtar(&[&["diff", "--json", &archive, &copy][..], &pair].concat());
+            let json = run.exits(0).json();
+            assert_eq!(json["same"], true, "{copy}");
+            assert_eq!(json["files"], Value::Array(Vec::new()), "{copy}");
+            for layer in items(&json["layers"]) {
+                assert_eq!(layer["relation"], relation, "{copy}");
+            }
+        }
+    }
+}
+
 // --- images that were made to differ ------------------------------------------------------------------------
 
 struct Made(tempfile::TempDir);
