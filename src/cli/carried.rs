@@ -3,9 +3,9 @@
 use imgtar::base::digest::ImageId;
 use imgtar::image::ImageSet;
 use imgtar::output::{
-    ArchiveGraph, ArchiveLayout, GraphChange, RecodedLayers, WrittenArchive, WrittenImage,
+    ArchiveGraph, ArchiveLayout, Detached, GraphChange, RecodedLayers, WrittenArchive, WrittenImage,
 };
-use imgtar::report::{Written, WrittenFacts, WrittenHead, units};
+use imgtar::report::{Written, WrittenFacts, WrittenHead, WrittenLayers, units};
 
 use super::archive_output::{ArchiveDestination, CarryOutputArg, print_ids};
 use super::commands::Context;
@@ -81,7 +81,8 @@ impl Carried<'_> {
             let more = units::count(self.changes.len() - SHOWN, "more change", "more changes");
             note(context.output, &format!("{more}: --json lists them all"));
         }
-        let digests = self.digests(written);
+        let mut digests = self.digests(written);
+        digests.extend(written.detached.iter().map(detached));
         let layers = recoded(written);
         if output.json() {
             let mut changes: Vec<String> = self.changes.iter().map(ToString::to_string).collect();
@@ -96,6 +97,7 @@ impl Carried<'_> {
                     stored_twice: self.stored_twice,
                 },
                 images: written.images.iter().map(facts).collect(),
+                layers: Some(layers_of(&written.recoded)),
                 changes,
             };
             return context.output.answer(|out| json(out, &report));
@@ -203,6 +205,33 @@ fn recoded(written: &WrittenArchive) -> Option<String> {
         ),
     };
     (layers > 0).then(|| format!("{changed} {now} instead of {before}{kept}"))
+}
+
+/// An attestation or signature of something that has another digest now.
+fn detached(artifact: &Detached) -> String {
+    let Detached {
+        kind,
+        digest,
+        digest_now,
+        before,
+        now,
+    } = artifact;
+    let own = digest_now
+        .as_ref()
+        .map_or_else(String::new, |now| format!(", itself {now} now,"));
+    format!(
+        "the {kind} {digest}{own} is about {before}, which is {now} now: what it says of the old digest does not \
+         match the new one"
+    )
+}
+
+fn layers_of(recoded: &RecodedLayers) -> WrittenLayers {
+    WrittenLayers {
+        recoded: recoded.layers,
+        kept: recoded.kept,
+        bytes_before: recoded.bytes_before,
+        bytes: recoded.bytes,
+    }
 }
 
 fn facts(image: &WrittenImage) -> WrittenFacts {

@@ -71,6 +71,16 @@ impl ObjectMembers {
         self.0.insert(at, (name.to_owned(), value));
     }
 
+    /// Keeps the members whose names are wanted.
+    pub(super) fn retain(&mut self, mut wanted: impl FnMut(&str) -> bool) {
+        self.0.retain(|(name, _)| wanted(name));
+    }
+
+    /// Whether there are none.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Takes a member out, whatever case its name has.
     pub(super) fn remove(&mut self, name: &str) {
         self.0.retain(|(n, _)| !go_equal_fold(n, name));

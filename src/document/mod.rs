@@ -16,6 +16,7 @@ mod history;
 pub(crate) mod index_text;
 pub(crate) mod json;
 mod json_object;
+pub(crate) mod manifest_text;
 pub(crate) mod media_type;
 mod platform;
 mod unset;

@@ -29,9 +29,9 @@ pub use graph::{ArchiveGraph, GraphChange, KeepWish, RenameError};
 pub use header::{HeaderFields, encode_header};
 pub use import::{IMPORT_MESSAGE, ImportOptions, Imported, import};
 pub use layout::{
-    ArchiveLayout, ArchiveOptions, ArchiveWarning, LayerCompression, OutputImage, OutputLayer,
-    RecodedLayers, WrittenArchive, WrittenImage, write_archive, write_archive_to_file, write_graph,
-    write_graph_to_file,
+    ArchiveLayout, ArchiveOptions, ArchiveWarning, Detached, LayerCompression, OutputImage,
+    OutputLayer, RecodedLayers, WrittenArchive, WrittenImage, write_archive, write_archive_to_file,
+    write_graph, write_graph_to_file,
 };
 pub use reconfigure::reconfigure;
 pub use squash::{SquashOptions, Squashed, squash};

@@ -64,4 +64,4 @@ pub use verify::{
 };
 pub use waste::{WasteGroup, WasteKind, WasteLayer, WastePath, WasteReport};
 pub use waste_rules::{WasteRule, WasteVerdict};
-pub use written::{Written, WrittenFacts, WrittenHead};
+pub use written::{Written, WrittenFacts, WrittenHead, WrittenLayers};

@@ -12,6 +12,8 @@ pub struct Written {
     pub archive: WrittenHead,
     /// Its images, in its order.
     pub images: Vec<WrittenFacts>,
+    /// What became of the layers; `null` if nothing was written.
+    pub layers: Option<WrittenLayers>,
     /// What is different from the input, in words: what was left out, what changed its digest.
     pub changes: Vec<String>,
 }
@@ -28,6 +30,20 @@ pub struct WrittenHead {
     pub bytes: Option<u64>,
     /// How many bytes of layers the inputs store more than once; `null` for commands with one input.
     pub stored_twice: Option<u64>,
+}
+
+/// What became of the bytes of layers, each stored layer counted once.
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct WrittenLayers {
+    /// How many were decoded, or compressed anew.
+    pub recoded: usize,
+    /// How many were copied byte for byte.
+    pub kept: usize,
+    /// How many bytes the former had.
+    pub bytes_before: u64,
+    /// How many they have.
+    pub bytes: u64,
 }
 
 /// An image that was written.

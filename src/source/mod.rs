@@ -36,7 +36,7 @@ pub(crate) use compression::MAGIC_LEN;
 pub use compression::{Compression, sniff};
 pub use decode::Decoder;
 pub use directory::DirectoryLooks;
-pub use encode::{Encoder, LevelError, Method};
+pub use encode::{Encoder, Encoders, LevelError, Method};
 pub use error::{SourceError, is_environment};
 pub(crate) use file::Place;
 pub(crate) use file::is_copied_to_in_kernel;

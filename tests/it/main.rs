@@ -50,6 +50,7 @@ mod outputs;
 mod platforms;
 mod properties;
 mod rebuild;
+mod recompress;
 mod select;
 mod squash;
 mod strays;

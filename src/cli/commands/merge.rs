@@ -122,6 +122,7 @@ impl Args {
                     stored_twice,
                 },
                 images,
+                layers: None,
                 changes: Vec::new(),
             };
             context.output.answer(|out| json(out, &report))?;

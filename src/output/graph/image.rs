@@ -54,7 +54,7 @@ impl GraphImage<'_> {
     }
 
     /// The digest that descriptors and subjects know it by.
-    pub(super) fn digest(&self) -> Option<&Digest> {
+    pub(in crate::output) fn digest(&self) -> Option<&Digest> {
         self.manifest.as_ref().map(|manifest| &manifest.digest)
     }
 
@@ -121,6 +121,11 @@ impl KeptManifest {
                 why: format!("its manifest cannot be read: {why}"),
             }),
         }
+    }
+
+    /// Whether it describes an image with this config and so many layers, however those are stored.
+    pub(in crate::output) fn is_of(&self, config: &Digest, layers: usize) -> bool {
+        self.read.config.digest == *config && self.read.layers.len() == layers
     }
 
     /// Whether it still describes an image with this config and these stored layers.

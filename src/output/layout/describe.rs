@@ -9,11 +9,13 @@ use super::image::OutputImage;
 use crate::base::digest::{DiffId, Digest, ImageId};
 use crate::document::descriptor::{IMAGE_NAME, REF_NAME};
 use crate::document::go_json::encode;
-use crate::document::index_text::annotated;
+use crate::document::index_text::{Pointed, annotated};
+use crate::document::manifest_text::with_layers;
 use crate::document::media_type::{OCI_CONFIG, OCI_INDEX, OCI_MANIFEST};
 use crate::document::{Config, JsonError};
 use crate::image::{Name, Reference};
 use crate::output::graph::KeptManifest;
+use crate::source::Compression;
 
 /// The member that says which version of the OCI image layout it is, and its bytes as Docker and
 /// skopeo write them, with a space.
@@ -30,6 +32,10 @@ pub(super) struct Described<'i> {
     pub(super) tags: Vec<Reference>,
     /// Its manifest as it was, if it still describes the image.
     pub(super) manifest: Option<&'i KeptManifest>,
+    /// Its manifest as it was, if it describes the image but for the blobs of its layers.
+    outdated: Option<&'i KeptManifest>,
+    /// The digest of its manifest as it was, if it had one.
+    pub(super) before: Option<&'i Digest>,
 }
 
 impl<'i> Described<'i> {
@@ -43,23 +49,45 @@ impl<'i> Described<'i> {
     ) -> Self {
         let (tags, _) = tags_and_words(names);
         let id = image.id();
-        let stored = layers.iter().map(|layer| layer.digest.digest());
+        let stored = || layers.iter().map(|layer| layer.digest.digest());
+        let is_outdated = |kept: &&KeptManifest| kept.is_of(id.digest(), layers.len());
         Self {
             image,
             view,
             layers,
             tags,
-            manifest: kept.filter(|kept| kept.describes(id.digest(), stored)),
+            manifest: kept.filter(|kept| kept.describes(id.digest(), stored())),
+            outdated: kept.filter(is_outdated),
+            before: kept.map(|kept| &kept.digest),
             id,
         }
     }
 
-    /// The bytes of its manifest: as they were, or made.
-    pub(super) fn manifest_bytes(&self) -> Vec<u8> {
-        match self.manifest {
-            Some(kept) => kept.bytes.clone(),
-            None => oci_manifest(self),
+    /// The bytes of its manifest: as they were, or with other layers, or made.
+    pub(super) fn manifest_bytes(&self) -> Result<Vec<u8>, JsonError> {
+        match (self.manifest, self.outdated) {
+            (Some(kept), _) => Ok(kept.bytes.clone()),
+            (None, Some(outdated)) => {
+                let to = self.layers.iter().map(|layer| Pointed {
+                    media_type: layer.media_type(),
+                    digest: layer.digest.digest(),
+                    size: layer.blob.len(),
+                });
+                with_layers(&outdated.bytes, &to.collect::<Vec<_>>())
+            }
+            (None, None) => Ok(oci_manifest(self)),
         }
+    }
+
+    /// Whether its manifest was made anew, and has nothing of one that it may have had.
+    pub(super) fn is_anew(&self) -> bool {
+        self.manifest.is_none() && self.outdated.is_none()
+    }
+
+    /// Whether a layer is compressed with zstd.
+    pub(super) fn has_zstd(&self) -> bool {
+        let mut layers = self.layers.iter();
+        layers.any(|layer| layer.compression == Compression::Zstd)
     }
 
     /// What its manifest is.

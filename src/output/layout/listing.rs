@@ -9,9 +9,13 @@ use crate::base::digest::Digest;
 use crate::document::JsonError;
 use crate::document::descriptor::annotation;
 use crate::document::index_text::{Pointed, annotated, pointing_at};
+use crate::document::manifest_text::with_subject;
 use crate::output::WriteError;
-use crate::output::graph::{ArchiveGraph, GraphIndex, Node, Root};
+use crate::output::graph::{ArchiveGraph, GraphArtifact, GraphImage, GraphIndex, Node, Root};
 use crate::source::Slice;
+
+/// What attestations are called as artifacts.
+const ATTESTATION: &str = "attestation";
 
 /// The annotation of attestations with what they are about.
 const REFERENCE_DIGEST: &str = "vnd.docker.reference.digest";
@@ -26,6 +30,16 @@ pub(super) struct IndexListing<'g> {
     pub(super) blobs: Vec<(Digest, Slice)>,
     /// The digest of each image's manifest, in the order of the images.
     pub(super) manifests: Vec<Digest>,
+    /// Manifests and indexes that have another digest now, by the one that they had.
+    pub(super) moved: HashMap<Digest, MovedDocument>,
+}
+
+/// Where something is now whose digest has changed.
+#[derive(Clone, Debug)]
+pub(super) struct MovedDocument {
+    pub(super) digest: Digest,
+    media_type: String,
+    size: u64,
 }
 
 /// A manifest or index as it is written.
@@ -59,11 +73,19 @@ impl<'g> IndexListing<'g> {
                 documents: Vec::new(),
                 blobs: Vec::new(),
                 manifests: Vec::with_capacity(images.len()),
+                moved: HashMap::new(),
             },
         };
         for image in images {
-            let bytes = image.manifest_bytes();
+            let bytes = image.manifest_bytes().map_err(|why| {
+                let name = image.image.display_name();
+                refuse(&format!("the manifest of {name}"), &why)
+            })?;
             let digest = Digest::sha256_of(&bytes);
+            if let Some(before) = image.before {
+                let size = bytes.len() as u64;
+                lister.moves(before, &digest, image.manifest_type(), size);
+            }
             lister.listing.manifests.push(digest.clone());
             lister.listing.documents.push((digest, bytes));
         }
@@ -84,7 +106,8 @@ impl<'g> IndexListing<'g> {
             let descriptor = match (&root.descriptor, &root.node) {
                 (Some(text), _) if before == Some(&to.digest) => Some(text.to_string()),
                 // A manifest that was made anew has none of what the descriptor says of the old one.
-                (Some(_), Node::Image(_)) | (None, _) => None,
+                (Some(_), Node::Image(image)) if lister.is_anew(image) => None,
+                (None, _) => None,
                 (Some(text), _) => {
                     let moved = moved_to(text, &to).map_err(|why| refuse("index.json", &why))?;
                     Some(moved)
@@ -119,6 +142,12 @@ impl<'g> IndexListing<'g> {
 }
 
 impl<'g> Lister<'g, '_> {
+    /// Whether the manifest of an image was made anew.
+    fn is_anew(&self, image: &Arc<GraphImage<'_>>) -> bool {
+        let number = self.numbers.get(&Arc::as_ptr(image).addr());
+        number.is_none_or(|&number| self.images[number].is_anew())
+    }
+
     /// Where a descriptor of the node points; `None` if it is not there.
     fn node(&mut self, node: &'g Node<'_>) -> Result<Option<Pointer<'g>>, WriteError> {
         Ok(Some(match node {
@@ -134,24 +163,60 @@ impl<'g> Lister<'g, '_> {
                 }
             }
             Node::Artifact(artifact) => {
-                let bytes = artifact.bytes.clone();
+                let bytes = self.artifact(artifact)?;
                 let size = bytes.len() as u64;
-                self.listing
-                    .documents
-                    .push((artifact.digest.clone(), bytes));
+                let digest = if bytes == artifact.bytes {
+                    artifact.digest.clone()
+                } else {
+                    Digest::sha256_of(&bytes)
+                };
+                self.moves(&artifact.digest, &digest, &artifact.media_type, size);
+                self.listing.documents.push((digest.clone(), bytes));
                 for (digest, slice) in &artifact.blobs {
                     let digest = digest.digest().clone();
                     self.listing.blobs.push((digest, slice.clone()));
                 }
                 Pointer {
                     media_type: &artifact.media_type,
-                    digest: artifact.digest.clone(),
+                    digest,
                     size,
                 }
             }
             Node::Index(index) => self.index(index)?,
             Node::Absent => return Ok(None),
         }))
+    }
+
+    /// Notes where something is now, if its digest has changed.
+    fn moves(&mut self, before: &Digest, now: &Digest, media_type: &str, size: u64) {
+        if before != now {
+            let now = MovedDocument {
+                digest: now.clone(),
+                media_type: media_type.to_owned(),
+                size,
+            };
+            self.listing.moved.insert(before.clone(), now);
+        }
+    }
+
+    /// The manifest of an artifact. An attestation that says in its own bytes which manifest it is about says so
+    /// of the new one; it goes where its image goes. A signature cannot be true of another manifest, and stays.
+    fn artifact(&self, artifact: &GraphArtifact) -> Result<Vec<u8>, WriteError> {
+        let subject = artifact.subject.as_ref();
+        let moved = subject.and_then(|subject| self.listing.moved.get(subject));
+        let Some(moved) = moved.filter(|_| artifact.kind == ATTESTATION) else {
+            return Ok(artifact.bytes.clone());
+        };
+        let to = Pointed {
+            media_type: &moved.media_type,
+            digest: &moved.digest,
+            size: moved.size,
+        };
+        let edited = with_subject(&artifact.bytes, &to).map_err(|why| {
+            let what = format!("the {} {}", artifact.kind, artifact.digest);
+            refuse(&what, &why)
+        })?;
+        Ok(edited.unwrap_or_else(|| artifact.bytes.clone()))
     }
 
     fn index(&mut self, index: &'g GraphIndex<'_>) -> Result<Pointer<'g>, WriteError> {
@@ -172,7 +237,9 @@ impl<'g> Lister<'g, '_> {
                 for (entry, to) in index.entries.iter().zip(&below) {
                     let text = match to {
                         Some(to) if to.digest != entry.descriptor.digest => {
-                            moved_to(&entry.text, to)
+                            moved_to(&entry.text, to).and_then(|text| {
+                                about(&text, &entry.descriptor.annotations, &moved)
+                            })
                         }
                         _ => about(&entry.text, &entry.descriptor.annotations, &moved),
                     };
@@ -183,6 +250,7 @@ impl<'g> Lister<'g, '_> {
             }
         };
         let size = bytes.len() as u64;
+        self.moves(&index.digest, &digest, &index.media_type, size);
         self.listing.documents.push((digest.clone(), bytes));
         Ok(Pointer {
             media_type: &index.media_type,

@@ -16,6 +16,7 @@
 //! [`ArchiveOptions::verify`] every layer is verified against its digests before the output counts.
 
 mod blobs;
+mod chosen;
 mod describe;
 mod docker;
 mod image;
@@ -25,8 +26,6 @@ mod oci;
 mod recode;
 mod v1;
 
-use std::borrow::Cow;
-use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::io::Write;
 use std::sync::Arc;
@@ -35,19 +34,19 @@ use describe::Described;
 pub use image::{OutputImage, OutputLayer};
 pub use recode::{LayerCompression, RecodedLayers};
 
+use chosen::{Chosen, artifacts, detached, warnings};
 use listing::IndexListing;
 use members::ArchiveMembers;
 
 use super::WriteError;
-use super::graph::{ArchiveGraph, GraphArtifact, GraphImage, Node, Root};
+use super::graph::ArchiveGraph;
 use crate::base::constants::DOCKER_LAYERS;
-use crate::base::digest::{BlobDigest, ContainerdId, ImageId};
+use crate::base::digest::{BlobDigest, ContainerdId, Digest, ImageId};
 use crate::base::jobs::Jobs;
 use crate::base::progress::Progress;
 use crate::document::{Config, Platform};
-use crate::image::{Name, Reference};
+use crate::image::Name;
 use crate::layer::digest::Claims;
-use crate::source::Compression;
 
 /// How an archive is laid out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -83,6 +82,8 @@ pub struct WrittenArchive {
     pub bytes: u64,
     /// What became of the layers that were not copied as they are stored.
     pub recoded: RecodedLayers,
+    /// What is about a manifest that has another digest now.
+    pub detached: Vec<Detached>,
     /// What not every engine accepts.
     pub warnings: Vec<ArchiveWarning>,
 }
@@ -116,6 +117,22 @@ pub enum ArchiveWarning {
         /// The name as it was.
         name: Name,
     },
+}
+
+/// A manifest that is not an image, and is about a manifest that has another digest now. What its blobs say of the
+/// old one (a signature, the subject of a statement) is as it was.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Detached {
+    /// What it is: a signature, an attestation.
+    pub kind: String,
+    /// Its digest as it was.
+    pub digest: Digest,
+    /// Its own digest now, if that has changed because it names the other one.
+    pub digest_now: Option<Digest>,
+    /// What it is about.
+    pub before: Digest,
+    /// The digest that this has now.
+    pub now: Digest,
 }
 
 /// One image of a written archive.
@@ -219,11 +236,7 @@ fn lay_out(
         let names = &chosen.names[number];
         described.push(Described::new(image, names, kept, view, &layers[number]));
     }
-    let mut warnings = warnings(&described, &chosen, options.layout)?;
-    let mut named = layers.iter().flatten();
-    if options.layout != ArchiveLayout::Oci && named.any(|l| l.compression == Compression::Zstd) {
-        warnings.push(ArchiveWarning::ZstdForDocker);
-    }
+    let warnings = warnings(&described, &chosen, options.layout)?;
     let listing = IndexListing::of(graph, &described, &chosen.numbers)?;
     let by_name = || chosen.named.iter().map(|&at| &described[at]);
     let members = match options.layout {
@@ -248,18 +261,9 @@ fn lay_out(
     let made = if is_legacy {
         docker::made_manifests(&described)
     } else {
-        let mut made = Vec::new();
-        made.resize(described.len(), None);
-        let roots = graph.roots.iter().filter(|root| IndexListing::lists(root));
-        for (root, digest) in roots.zip(listing.roots()) {
-            root.node.each_image(&mut |image| {
-                if let Some(&number) = chosen.numbers.get(&Arc::as_ptr(image).addr()) {
-                    made[number].get_or_insert_with(|| ContainerdId::from(digest.clone()));
-                }
-            });
-        }
-        made
+        containerd_ids(graph, &chosen, &listing)
     };
+    let detached = detached(&artifacts, &listing.moved);
     let written = described.iter().zip(made).enumerate();
     let written = written.map(|(number, (image, containerd))| WrittenImage {
         id: image.id.clone(),
@@ -276,122 +280,25 @@ fn lay_out(
         images: written.collect(),
         bytes,
         recoded: RecodedLayers::of(&layers),
+        detached,
         warnings,
     })
 }
 
-/// The images of a graph that a layout has room for.
-struct Chosen<'g, 's> {
-    images: Vec<Arc<GraphImage<'s>>>,
-    /// The number of each by where it is in memory.
-    numbers: HashMap<usize, usize>,
-    /// What readers of `manifest.json` call each; nothing for further platforms.
-    names: Vec<Cow<'g, [Name]>>,
-    /// The images of `manifest.json`, each once.
-    named: Vec<usize>,
-}
-
-impl<'g, 's> Chosen<'g, 's> {
-    fn of(graph: &'g ArchiveGraph<'s>, layout: ArchiveLayout) -> Self {
-        let mut images = graph.images();
-        let primaries: Vec<_> = graph.roots.iter().map(Root::primary).collect();
-        if layout == ArchiveLayout::DockerLegacy {
-            let primary: HashSet<_> = primaries.iter().flatten().map(Arc::as_ptr).collect();
-            images.retain(|image| primary.contains(&Arc::as_ptr(image)));
-        }
-        let place = |image: &Arc<GraphImage<'s>>| Arc::as_ptr(image).addr();
-        let numbers: HashMap<usize, usize> = images.iter().map(place).zip(0..).collect();
-        let mut names: Vec<Cow<'g, [Name]>> = vec![Cow::default(); images.len()];
-        let mut primary_numbers = Vec::new();
-        let mut met = HashSet::new();
-        for (root, primary) in graph.roots.iter().zip(&primaries) {
-            let number = primary
-                .as_ref()
-                .and_then(|image| numbers.get(&place(image)));
-            if let Some(&number) = number {
-                let known = &mut names[number];
-                if known.is_empty() {
-                    // There may be many; mostly these are all.
-                    *known = Cow::Borrowed(&root.names);
-                } else {
-                    known.to_mut().extend(root.names.iter().cloned());
-                }
-                if met.insert(number) {
-                    primary_numbers.push(number);
-                }
-            }
-        }
-        Self {
-            images,
-            numbers,
-            names,
-            named: primary_numbers,
-        }
-    }
-}
-
-/// All artifacts of a graph, each once.
-fn artifacts<'g>(graph: &'g ArchiveGraph<'_>) -> Vec<&'g GraphArtifact> {
-    fn gather<'g>(node: &'g Node<'_>, met: &mut HashSet<usize>, all: &mut Vec<&'g GraphArtifact>) {
-        match node {
-            Node::Artifact(artifact) => {
-                if met.insert(Arc::as_ptr(artifact).addr()) {
-                    all.push(artifact);
-                }
-            }
-            Node::Index(index) => {
-                for entry in &index.entries {
-                    gather(&entry.node, met, all);
-                }
-            }
-            Node::Image(_) | Node::Absent => {}
-        }
-    }
-    let mut all = Vec::new();
-    let mut met = HashSet::new();
-    for root in &graph.roots {
-        gather(&root.node, &mut met, &mut all);
-    }
-    all
-}
-
-/// What not every engine accepts of the images; refuses what none does.
-fn warnings(
-    images: &[Described<'_>],
+/// What a containerd store calls each image of a layout with an index: by what lists it first.
+fn containerd_ids(
+    graph: &ArchiveGraph<'_>,
     chosen: &Chosen<'_, '_>,
-    layout: ArchiveLayout,
-) -> Result<Vec<ArchiveWarning>, WriteError> {
-    let mut warnings = Vec::new();
-    let mut taken: HashMap<&Reference, &ImageId> = HashMap::new();
-    for (image, names) in images.iter().zip(&chosen.names) {
-        for tag in &image.tags {
-            if taken
-                .insert(tag, &image.id)
-                .is_some_and(|id| *id != image.id)
-            {
-                return Err(WriteError::Image {
-                    image: image.image.display_name(),
-                    why: format!("another image would be called `{tag}` as well"),
-                });
+    listing: &IndexListing<'_>,
+) -> Vec<Option<ContainerdId>> {
+    let mut ids = vec![None; chosen.images.len()];
+    let roots = graph.roots.iter().filter(|root| IndexListing::lists(root));
+    for (root, digest) in roots.zip(listing.roots()) {
+        root.node.each_image(&mut |image| {
+            if let Some(&number) = chosen.numbers.get(&Arc::as_ptr(image).addr()) {
+                ids[number].get_or_insert_with(|| ContainerdId::from(digest.clone()));
             }
-        }
-        if image.layers.len() > DOCKER_LAYERS {
-            warnings.push(ArchiveWarning::TooManyLayers {
-                image: image.image.display_name(),
-                layers: image.layers.len(),
-            });
-        }
-        for name in names.iter() {
-            match name {
-                Name::Reference(reference) if reference.digest().is_some() => {
-                    warnings.push(ArchiveWarning::DigestDropped { name: name.clone() });
-                }
-                Name::Bare(_) if layout != ArchiveLayout::Oci => {
-                    warnings.push(ArchiveWarning::NameDropped { name: name.clone() });
-                }
-                _ => {}
-            }
-        }
+        });
     }
-    Ok(warnings)
+    ids
 }

@@ -14,11 +14,11 @@ use std::num::NonZeroUsize;
 use super::blobs::NamedLayer;
 use super::{ArchiveLayout, ArchiveOptions};
 use crate::base::digest::{BlobDigest, Hasher};
-use crate::base::jobs::{self, Jobs};
+use crate::base::jobs::Jobs;
 use crate::base::progress::Progress;
-use crate::layer::digest::{Alongside, Proof, Request, Wanted};
+use crate::layer::digest::{Alongside, Proof, Request, Wanted, prove};
 use crate::layer::{LayerError, LayerTar, Spool, ToSpool};
-use crate::source::{Compression, Encoder, Method, Slice};
+use crate::source::{Compression, Encoder, Encoders, Method, Slice};
 
 /// How the layers of an archive are compressed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -112,7 +112,16 @@ pub(super) fn recode_all(
         let method = layers[i].2;
         method.is_some_and(|method| method.compression() != Compression::None)
     });
-    let request = |i: usize, jobs| {
+    // There is one wish for all layers.
+    let encoders = encode
+        .first()
+        .and_then(|&i| layers[i].2)
+        .map(|method| Encoders::new(method, jobs));
+    let encoders_for = |method: Option<Method>| {
+        let encoders = encoders.as_ref();
+        encoders.filter(|encoders| method == Some(encoders.method()))
+    };
+    let request = |i: usize| {
         let (bytes, compression, method) = layers[i];
         let (wanted, task) = match method.map(Method::compression) {
             None => (Wanted::both(), "hashing layers"),
@@ -127,30 +136,24 @@ pub(super) fn recode_all(
             alongside: Recoding {
                 bytes,
                 method,
-                jobs,
+                encoders: encoders_for(method),
             },
         }
     };
     let mut answers: Vec<Option<Result<_, LayerError>>> = layers.iter().map(|_| None).collect();
-    let proved =
-        crate::layer::digest::prove(jobs, read.iter().map(|&i| request(i, jobs)), progress);
+    let proved = prove(jobs, read.iter().map(|&i| request(i)), progress);
     for (i, answer) in read.into_iter().zip(proved) {
         answers[i] = Some(answer);
     }
-    // Compressing takes longer than all the rest, and an encoder keeps several cores busy by itself; with many
-    // cores, decoding and hashing one layer would keep them waiting.
-    let at_once = (jobs.count() / 4).clamp(1, 4);
-    let each = jobs.count().div_ceil(at_once);
-    let each = NonZeroUsize::new(each).map_or(jobs, Jobs::new);
-    let at_once = NonZeroUsize::new(at_once).map_or(jobs, Jobs::new);
-    let encoded = jobs::map(
-        at_once,
-        &encode,
-        |&i| layers[i].0.len(),
-        |&i| request(i, each).answer(progress),
-    );
-    for (i, answer) in encode.into_iter().zip(encoded) {
-        answers[i] = Some(answer);
+    // Several layers are read at once, each for an encoder of its own, and these share the threads that compress:
+    // so small layers keep all cores busy too, and with many cores they do not wait for one layer to be read.
+    if let Some(encoders) = &encoders {
+        let at_once = (encoders.at_once() / 2).clamp(1, jobs.count());
+        let at_once = NonZeroUsize::new(at_once).map_or(jobs, Jobs::new);
+        let encoded = prove(at_once, encode.iter().map(|&i| request(i)), progress);
+        for (i, answer) in encode.into_iter().zip(encoded) {
+            answers[i] = Some(answer);
+        }
     }
     let answers = answers.into_iter();
     answers
@@ -162,14 +165,14 @@ pub(super) fn recode_all(
 struct Recoding<'r> {
     bytes: &'r Slice,
     method: Option<Method>,
-    jobs: Jobs,
+    encoders: Option<&'r Encoders>,
 }
 
 /// What a layer becomes, under way.
 enum Becoming {
     Nothing,
     Tar(Spool),
-    Blob(Encoder<HashedSpool>),
+    Blob(Box<Encoder<HashedSpool>>),
 }
 
 impl Alongside for Recoding<'_> {
@@ -182,17 +185,15 @@ impl Alongside for Recoding<'_> {
     }
 
     fn begin(&self) -> Result<Becoming, LayerError> {
-        match self.method {
-            None => Ok(Becoming::Nothing),
-            Some(method) if method.compression() == Compression::None => {
-                ToSpool(self.bytes).begin().map(Becoming::Tar)
-            }
-            Some(method) => {
+        match (self.method, self.encoders) {
+            (None, _) => Ok(Becoming::Nothing),
+            (Some(_), None) => ToSpool(self.bytes).begin().map(Becoming::Tar),
+            (Some(_), Some(encoders)) => {
                 let spool = HashedSpool {
                     spool: Spool::new().map_err(LayerError::Spool)?,
                     hasher: Hasher::sha256(),
                 };
-                Ok(Becoming::Blob(Encoder::new(method, self.jobs, spool)))
+                Ok(Becoming::Blob(Box::new(encoders.encoder(spool))))
             }
         }
     }

@@ -17,17 +17,71 @@ mod method;
 
 use std::fmt;
 use std::io::{self, Write};
+use std::num::NonZeroUsize;
+use std::sync::Arc;
 
 use flate2::Crc;
 
 use self::chunk::{Chunk, DEFLATE_WINDOW, Done};
 pub use self::method::{LevelError, Method};
 use super::Compression;
-use crate::base::jobs::{Jobs, Pipeline};
+use crate::base::jobs::{Jobs, Pipeline, Pool};
 
 /// How much memory all chunks that are being compressed may take together, in bytes; a single one may always
 /// be. Only the slowest levels on many cores come near it.
 const MEMORY: usize = 1 << 30;
+
+/// Threads that compress for several encoders at once, all with one method.
+#[derive(Clone, Debug)]
+pub struct Encoders {
+    method: Method,
+    /// How many chunks are under way at most, besides one for each encoder.
+    most: usize,
+    pool: Arc<Pool<Chunk, Done>>,
+}
+
+impl Encoders {
+    /// At most as many threads as `jobs`, of which none is started before there is something to compress, and
+    /// fewer where all of them together would take more than 1 GiB of memory.
+    pub fn new(method: Method, jobs: Jobs) -> Self {
+        let threads = (MEMORY / chunk::memory(method)).clamp(1, jobs.count());
+        let jobs = Jobs::new(NonZeroUsize::new(threads).unwrap_or(NonZeroUsize::MIN));
+        // One waits for each that is worked on, unless that would take much memory.
+        let most = (MEMORY / 2 / chunk::memory(method)).clamp(threads, 2 * threads);
+        Self {
+            method,
+            most,
+            pool: Arc::new(Pool::new(jobs, move || chunk::worker(method))),
+        }
+    }
+
+    /// How they compress.
+    pub fn method(&self) -> Method {
+        self.method
+    }
+
+    /// How many encoders may be in use at once without taking much more memory than the threads: each has a chunk
+    /// that is being filled, and may have one that is being compressed.
+    pub fn at_once(&self) -> usize {
+        (MEMORY / 4 / (3 * chunk::size(self.method))).clamp(1, 8)
+    }
+
+    /// Another encoder, which shares the threads with the others.
+    pub fn encoder<W: Write>(&self, inner: W) -> Encoder<W> {
+        Encoder {
+            inner,
+            method: self.method,
+            size: chunk::size(self.method),
+            most: self.most,
+            pipeline: Pipeline::new(Arc::clone(&self.pool)),
+            chunk: Chunk::default(),
+            spare: Vec::new(),
+            crc: Crc::new(),
+            is_begun: false,
+            broken: None,
+        }
+    }
+}
 
 /// Compresses what is written to it, on several threads, and writes the result to another writer.
 ///
@@ -42,13 +96,13 @@ pub struct Encoder<W> {
     method: Method,
     /// The size of a chunk.
     size: usize,
-    /// How many chunks are in the pipeline at most.
+    /// How many chunks are in the pool at most when another one is put there.
     most: usize,
     pipeline: Pipeline<Chunk, Done>,
     /// What is being filled.
     chunk: Chunk,
-    /// One whose room can be used again.
-    spare: Option<Chunk>,
+    /// Those whose room can be used again.
+    spare: Vec<Chunk>,
     crc: Crc,
     is_begun: bool,
     /// What kept the output from being written; every later call says it again.
@@ -56,26 +110,9 @@ pub struct Encoder<W> {
 }
 
 impl<W: Write> Encoder<W> {
-    /// An encoder with at most as many threads as `jobs`, of which it starts none before there is something to
-    /// compress, and fewer where all of them together would take more than 1 GiB of memory.
+    /// An encoder with threads of its own, as [`Encoders`] have them.
     pub fn new(method: Method, jobs: Jobs, inner: W) -> Self {
-        let threads = (MEMORY / chunk::memory(method)).clamp(1, jobs.count());
-        let jobs =
-            Jobs::new(std::num::NonZeroUsize::new(threads).unwrap_or(std::num::NonZeroUsize::MIN));
-        // One waits for each that is worked on, unless that would take much memory.
-        let most = (MEMORY / 2 / chunk::memory(method)).clamp(threads, 2 * threads);
-        Self {
-            inner,
-            method,
-            size: chunk::size(method),
-            most,
-            pipeline: Pipeline::new(jobs, move || chunk::worker(method)),
-            chunk: Chunk::default(),
-            spare: None,
-            crc: Crc::new(),
-            is_begun: false,
-            broken: None,
-        }
+        Encoders::new(method, jobs).encoder(inner)
     }
 
     /// Compresses what is left, writes the end and gives back the writer, which is not flushed.
@@ -131,7 +168,7 @@ impl<W: Write> Encoder<W> {
     /// Hands over the current chunk and begins another.
     fn put(&mut self) {
         self.is_begun = true;
-        let mut next = self.spare.take().unwrap_or_default();
+        let mut next = self.spare.pop().unwrap_or_default();
         next.input.clear();
         if self.method.compression() == Compression::Gzip {
             let input = &self.chunk.input;
@@ -145,11 +182,16 @@ impl<W: Write> Encoder<W> {
 
     /// Writes the oldest chunk in the pipeline.
     fn take(&mut self) -> io::Result<()> {
-        let Some(done) = self.pipeline.take() else {
-            return Ok(());
-        };
+        match self.pipeline.take() {
+            Some(done) => self.use_chunk(done),
+            None => Ok(()),
+        }
+    }
+
+    /// Writes a chunk and keeps its room.
+    fn use_chunk(&mut self, done: Done) -> io::Result<()> {
         let written = self.write_chunk(&done);
-        self.spare = Some(done.chunk);
+        self.spare.push(done.chunk);
         written.inspect_err(|error| self.broken = Some(again(error)))
     }
 
@@ -197,7 +239,12 @@ impl<W: Write> Write for Encoder<W> {
             return Ok(0);
         }
         if self.filled() == self.size {
-            while self.pipeline.pending() >= self.most {
+            // What is there is passed on at once, so that whoever reads the output has something to do.
+            while let Some(done) = self.pipeline.take_done() {
+                self.use_chunk(done)?;
+            }
+            // Others may fill the pool: then one of its own is enough.
+            while self.pipeline.pending() > 0 && self.pipeline.pending_in_pool() >= self.most {
                 self.take()?;
             }
             self.put();

@@ -4,13 +4,14 @@
     reason = "this is where threads are started"
 )]
 
-use std::collections::VecDeque;
-use std::fmt;
+mod pool;
+
 use std::num::NonZeroUsize;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::{self, Receiver, SyncSender};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
+
+pub use pool::{Pipeline, Pool, Worker};
 
 /// How many threads work at once where more are asked for: each has buffers and perhaps a decoder of
 /// its own, and what is done here is bound by cores and disks. A machine with more cores than this may
@@ -197,156 +198,6 @@ impl<'t, T> Queue<'t, T> {
     }
 }
 
-/// A stream of pieces of work: each is handed over as soon as it is known, is done by any thread, and
-/// comes back in the order in which it was handed over.
-///
-/// With one job, and where the system starts no threads, the calling thread does the work when it asks
-/// for the result.
-pub struct Pipeline<I, O> {
-    jobs: usize,
-    shared: Arc<PipelineState<I, O>>,
-    threads: Vec<thread::JoinHandle<()>>,
-    /// Where the results will come from, the oldest first.
-    pending: VecDeque<Receiver<O>>,
-    /// What the calling thread does with pieces, if it had to.
-    own: Option<Worker<I, O>>,
-}
-
-/// What a thread does with each piece; made once for each thread, because it may keep buffers.
-pub type Worker<I, O> = Box<dyn FnMut(I) -> O + Send>;
-
-struct PipelineState<I, O> {
-    worker: Box<dyn Fn() -> Worker<I, O> + Send + Sync>,
-    waiting: Mutex<Pieces<I, O>>,
-    more: Condvar,
-}
-
-struct Pieces<I, O> {
-    pieces: VecDeque<(I, SyncSender<O>)>,
-    is_closed: bool,
-}
-
-impl<I: Send + 'static, O: Send + 'static> Pipeline<I, O> {
-    /// `worker` makes what each of the threads does with its pieces.
-    pub fn new(jobs: Jobs, worker: impl Fn() -> Worker<I, O> + Send + Sync + 'static) -> Self {
-        let waiting = Mutex::new(Pieces {
-            pieces: VecDeque::new(),
-            is_closed: false,
-        });
-        Self {
-            jobs: jobs.count(),
-            shared: Arc::new(PipelineState {
-                worker: Box::new(worker),
-                waiting,
-                more: Condvar::new(),
-            }),
-            threads: Vec::new(),
-            pending: VecDeque::new(),
-            own: None,
-        }
-    }
-
-    /// How many pieces were handed over and not taken back.
-    pub fn pending(&self) -> usize {
-        self.pending.len()
-    }
-
-    /// Hands over a piece. Threads are started as pieces come, so that little work starts few.
-    pub fn put(&mut self, piece: I) {
-        // There is room for the result, so no thread waits for it to be taken.
-        let (sender, receiver) = mpsc::sync_channel(1);
-        self.pending.push_back(receiver);
-        self.shared.lock().pieces.push_back((piece, sender));
-        self.shared.more.notify_one();
-        if self.jobs > 1 && self.threads.len() < self.jobs {
-            let shared = Arc::clone(&self.shared);
-            match thread::Builder::new().spawn(move || shared.work()) {
-                Ok(thread) => self.threads.push(thread),
-                // There will be no more than there are.
-                Err(_) => self.jobs = self.threads.len(),
-            }
-        }
-    }
-
-    /// The result of the oldest piece, once it is there; `None` if none was handed over.
-    pub fn take(&mut self) -> Option<O> {
-        let receiver = self.pending.pop_front()?;
-        if self.threads.is_empty() {
-            let next = self.shared.lock().pieces.pop_front();
-            if let Some((piece, sender)) = next {
-                let own = self.own.get_or_insert_with(&self.shared.worker);
-                // The receiver is here, and has room.
-                drop(sender.send(own(piece)));
-            }
-        }
-        if let Ok(result) = receiver.recv() {
-            return Some(result);
-        }
-        // The thread that had it panicked, which is a bug and passed on.
-        self.close();
-        for thread in self.threads.drain(..) {
-            if let Err(panic) = thread.join() {
-                std::panic::resume_unwind(panic);
-            }
-        }
-        None
-    }
-}
-
-impl<I, O> Pipeline<I, O> {
-    /// Nothing is begun any more.
-    fn close(&self) {
-        let mut waiting = self.shared.lock();
-        waiting.is_closed = true;
-        waiting.pieces.clear();
-        drop(waiting);
-        self.shared.more.notify_all();
-    }
-}
-
-impl<I, O> PipelineState<I, O> {
-    fn lock(&self) -> std::sync::MutexGuard<'_, Pieces<I, O>> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn work(&self) {
-        let mut worker = (self.worker)();
-        loop {
-            let mut waiting = self.lock();
-            let (piece, sender) = loop {
-                if let Some(next) = waiting.pieces.pop_front() {
-                    break next;
-                }
-                if waiting.is_closed {
-                    return;
-                }
-                let woken = self.more.wait(waiting);
-                waiting = woken.unwrap_or_else(PoisonError::into_inner);
-            };
-            drop(waiting);
-            // An error means that nobody wants the result any more.
-            drop(sender.send(worker(piece)));
-        }
-    }
-}
-
-impl<I, O> Drop for Pipeline<I, O> {
-    /// Waits for what the threads are doing; nothing else is begun.
-    fn drop(&mut self) {
-        self.close();
-        for thread in self.threads.drain(..) {
-            drop(thread.join());
-        }
-    }
-}
-
-impl<I, O> fmt::Debug for Pipeline<I, O> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let pending = self.pending.len();
-        write!(f, "Pipeline({} jobs, {pending} pending)", self.jobs)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -366,39 +217,6 @@ mod tests {
         let many = Jobs::new(NonZeroUsize::MAX);
         assert_eq!(many.count(), Jobs::all_cores().count().max(64));
         assert_eq!(Jobs::new(NonZeroUsize::MIN).count(), 1);
-    }
-
-    #[test]
-    fn a_pipeline_gives_results_in_the_order_of_its_pieces() {
-        for threads in [1, 2, 7] {
-            let jobs = Jobs::new(NonZeroUsize::new(threads).expect("not zero"));
-            let mut pipeline: Pipeline<u64, u64> = Pipeline::new(jobs, || Box::new(|i| i * i));
-            let mut squares = Vec::new();
-            for i in 0..100 {
-                if pipeline.pending() == threads + 1 {
-                    squares.extend(pipeline.take());
-                }
-                pipeline.put(i);
-            }
-            squares.extend(std::iter::from_fn(|| pipeline.take()));
-            assert_eq!(squares, (0..100).map(|i| i * i).collect::<Vec<_>>());
-            // What is left is not waited for.
-            pipeline.put(3);
-        }
-    }
-
-    #[test]
-    fn a_panic_in_a_pipeline_is_passed_on() {
-        let jobs = Jobs::new(NonZeroUsize::new(2).expect("not zero"));
-        let mut pipeline: Pipeline<u8, u8> = Pipeline::new(jobs, || {
-            Box::new(|i| {
-                assert!(i < 3, "a bug");
-                i
-            })
-        });
-        (0..5).for_each(|i| pipeline.put(i));
-        let taken = std::panic::AssertUnwindSafe(|| while pipeline.take().is_some() {});
-        assert!(std::panic::catch_unwind(taken).is_err());
     }
 
     #[test]
