@@ -247,11 +247,11 @@ fn each<'f>(
         } else {
             first.insert(id, node);
         }
-        let named = HeaderFields {
+        let entry = HeaderFields {
             path: &path,
             ..fields
         };
-        see(&named, content(tree, inode)?.as_ref())?;
+        see(&entry, content(tree, inode)?.as_ref())?;
     }
     Ok(())
 }

@@ -521,7 +521,7 @@ fn deletions_of_the_base_need_another_beginning() {
         directory.path(),
         "base",
         &json!({"config": {"Env": ["A=1"]}}),
-        &[base.clone()],
+        std::slice::from_ref(&base),
     );
     let whole = made(
         directory.path(),

@@ -5,6 +5,8 @@
 //! that sets exactly what was asked for, or it is not written at all. Engines of all ages read the
 //! result alike: nothing is written as a here-document, which older ones take for instructions.
 
+use std::fmt::Write as _;
+
 use super::ConfigChanges;
 use super::lines::{self, ParsedLine};
 use crate::document::{Health, RunConfig};
@@ -138,7 +140,7 @@ impl Setting {
                 wanted.env = pairs.iter().map(of).collect();
             }
             Self::Label(pairs) => {
-                wanted.labels = pairs.clone();
+                wanted.labels.clone_from(pairs);
                 wanted.labels.sort();
             }
             Self::Cmd(words) => wanted.cmd = Some(words.clone()),
@@ -295,17 +297,17 @@ fn health_text(health: &Health) -> Option<String> {
         ("start-interval", health.start_interval),
     ] {
         if nanoseconds != 0 {
-            text.push_str(&format!(" --{name}={}", duration(nanoseconds)));
+            _ = write!(text, " --{name}={}", duration(nanoseconds));
         }
     }
     if health.retries != 0 {
-        text.push_str(&format!(" --retries={}", health.retries));
+        _ = write!(text, " --retries={}", health.retries);
     }
     let (kind, command) = health.test.split_first()?;
     match (kind.as_str(), command) {
         ("NONE", []) => text.push_str(" NONE"),
-        ("CMD", words) => text.push_str(&format!(" CMD {}", json(words))),
-        ("CMD-SHELL", [command]) => text.push_str(&format!(" CMD {command}")),
+        ("CMD", words) => _ = write!(text, " CMD {}", json(words)),
+        ("CMD-SHELL", [command]) => _ = write!(text, " CMD {command}"),
         _ => return None,
     }
     Some(text)

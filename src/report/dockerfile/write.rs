@@ -192,22 +192,22 @@ impl Assembly<'_> {
             && pairs.len() > PAIRS
         {
             for pairs in pairs.chunks(PAIRS) {
-                self.push_parts(&done, Setting::Env(pairs.to_vec()));
+                self.push_parts(&done, &Setting::Env(pairs.to_vec()));
             }
             return;
         }
-        self.push_parts(&done, setting);
+        self.push_parts(&done, &setting);
     }
 
     /// An instruction for all of a setting, or one for each part that a Dockerfile can say.
-    fn push_parts(&mut self, like: &DockerfileInstruction, setting: Setting) {
+    fn push_parts(&mut self, like: &DockerfileInstruction, setting: &Setting) {
         let mut done = like.clone();
         done.text = setting.instruction();
         if done.text.is_some() {
             self.push(done);
             return;
         }
-        let parts: Vec<Setting> = match &setting {
+        let parts: Vec<Setting> = match setting {
             Setting::Env(pairs) => pairs
                 .iter()
                 .map(|one| Setting::Env(vec![one.clone()]))
