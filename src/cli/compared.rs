@@ -29,7 +29,7 @@ pub(crate) struct IgnoreArg {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Ignored {
     /// Modification times of files
-    #[value(alias = "time")]
+    #[value(aliases = ["time", "times"])]
     Mtime,
     /// Owners and groups of files
     Owner,
@@ -138,6 +138,28 @@ pub(crate) fn platforms(
         (Ok(Some(wanted)), Err(others)) if has(&wanted, others.clone()) => (None, Some(wanted)),
         (Err(others), Ok(Some(wanted))) if has(&wanted, others.clone()) => (Some(wanted), None),
         _ => (None, None),
+    }
+}
+
+/// Reads the descriptions of OLD, which has to be an archive.
+pub(crate) fn read_old(archive: Archive) -> Result<Loaded, Failure> {
+    match archive.images() {
+        Ok(set) => Ok(Loaded { archive, set }),
+        Err(error) => {
+            let is_rootfs = matches!(
+                &error,
+                LoadError::Archive(ArchiveError::NotAnImage {
+                    looks: Looks::Tree,
+                    ..
+                })
+            );
+            let failure = Failure::from(error);
+            Err(if is_rootfs {
+                failure.hint("the image goes first: `imgtar diff ARCHIVE ROOTFS.tar`")
+            } else {
+                failure
+            })
+        }
     }
 }
 

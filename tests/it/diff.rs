@@ -695,7 +695,7 @@ fn mistakes_say_what_to_do() {
         (
             &["diff", &engines("docker20-export.tar"), &one],
             3,
-            "docker export",
+            "the image goes first",
         ),
         (&["diff", &one, "Cargo.toml"], 3, "Cargo.toml"),
         (

@@ -15,11 +15,12 @@ use super::ls::{find, shown};
 use super::{Context, Exit, Failure, Loaded};
 use crate::cli::args::{JsonArg, bytes_of};
 use crate::cli::compared::{
-    IgnoreArg, NewSide, failure, open_new, pick, platforms, require_config, which_two,
+    IgnoreArg, NewSide, failure, open_new, pick, platforms, read_old, require_config, which_two,
 };
 use crate::cli::error::note;
 use crate::cli::files::both_from_stdin;
-use crate::cli::render::{self, DiffForm, PatchFile};
+use crate::cli::output::{Output, stdout_is_terminal};
+use crate::cli::render::{self, DiffForm, DiffStyle, PatchFile};
 
 /// Show what differs between two images
 ///
@@ -106,7 +107,7 @@ impl Args {
             )
             .hint("leave one of them out"));
         }
-        let old = Context::read(context.open(&self.old)?)?;
+        let old = read_old(context.open(&self.old)?)?;
         let Some(new) = &self.new else {
             return self.within(&old, context);
         };
@@ -243,6 +244,9 @@ impl Args {
         let exit = self.answer(&diff, DiffForm::Container, context)?;
         if !(self.json.json || self.name_only || self.stat) {
             note_unlisted(&diff, context);
+            if diff.same && stdout_is_terminal() {
+                note(context.output, "no difference");
+            }
         }
         Ok(exit)
     }
@@ -256,8 +260,12 @@ impl Args {
         if self.json.json {
             context.output.answer(|out| render::json(out, diff))?;
         } else {
-            let print =
-                |out: &mut dyn Write| render::diff(out, diff, form, self.no_trunc, &context.limits);
+            let how = DiffStyle {
+                form,
+                whole: self.no_trunc,
+                width: Output::width(),
+            };
+            let print = |out: &mut dyn Write| render::diff(out, diff, how, &context.limits);
             context.output.styled_answer(print)?;
         }
         Ok(if diff.same { Exit::Done } else { Exit::No })

@@ -37,15 +37,25 @@ pub(crate) enum DiffForm {
     Names,
 }
 
+/// How it is printed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct DiffStyle {
+    pub(crate) form: DiffForm,
+    /// Whether values and build steps are printed whole.
+    pub(crate) whole: bool,
+    /// How wide the terminal is, in cells.
+    pub(crate) width: Option<u16>,
+}
+
 /// Prints what differs. The last line says the result, but for the forms that are lists.
 pub(crate) fn diff(
     out: &mut dyn Write,
     diff: &Diff<'_>,
-    form: DiffForm,
-    whole: bool,
+    style: DiffStyle,
     limits: &Limits,
 ) -> Result<(), Stop> {
-    match form {
+    let whole = style.whole;
+    match style.form {
         DiffForm::Names => {
             for file in diff.files.iter() {
                 writeln!(out, "{}", shown(&file.path.0))?;
@@ -67,7 +77,7 @@ pub(crate) fn diff(
         DiffForm::Stat => stat(out, diff)?,
         DiffForm::Images => {
             heads(out, diff)?;
-            layers(out, &diff.layers, whole, limits)?;
+            layers(out, &diff.layers, style, limits)?;
             config(out, &diff.config, whole)?;
             history(out, &diff.history, whole)?;
             files(out, diff)?;

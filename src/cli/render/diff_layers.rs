@@ -7,23 +7,33 @@ use imgtar::base::limits::Limits;
 use imgtar::report::{DiffLayer, DiffRelation};
 
 use super::columns::table;
-use super::diff::{cut, heading};
+use super::diff::{DiffStyle, cut, heading};
 use crate::cli::output::Stop;
 
-/// How many characters of a build step are shown, as `docker history` cuts it.
+/// How many characters of a build step are shown, as `docker history` cuts it, and how many at least where the
+/// terminal is narrow.
 const STEP: usize = 45;
+const SHORTEST: usize = 12;
+/// How wide the columns are that stand around the relation, with what is between them.
+const OTHERS: usize = 23;
 
 /// A row for each pair of layers, and for each that only one image has.
 pub(super) fn layers(
     out: &mut dyn Write,
     layers: &[DiffLayer],
-    whole: bool,
+    style: DiffStyle,
     limits: &Limits,
 ) -> Result<(), Stop> {
     if layers.is_empty() {
         return Ok(());
     }
     heading(out, "Layers")?;
+    let widest = layers.iter().map(|layer| relation(layer).len()).max();
+    let others = OTHERS + widest.unwrap_or(0);
+    let most = style.width.map_or(STEP, |width| {
+        let left = usize::from(width).saturating_sub(others);
+        left.clamp(SHORTEST, STEP)
+    });
     table(out, limits, |cells| {
         cells(&["OLD", "NEW", "RELATION", "CREATED BY"])?;
         for layer in layers {
@@ -35,10 +45,10 @@ pub(super) fn layers(
             let step = step.filter(|step| !step.is_empty());
             let step = step.map_or("-", |step| step.as_str());
             let relation = relation(layer);
-            let step = if whole {
+            let step = if style.whole {
                 escape::text(step).into_owned()
             } else {
-                cut(step, STEP)
+                cut(step, most)
             };
             cells(&[&index(layer.old), &index(layer.new), &relation, &step])?;
         }

@@ -23,7 +23,7 @@ mod waste;
 
 pub(crate) use blame::blame;
 pub(crate) use columns::{Row, table};
-pub(crate) use diff::{DiffForm, diff};
+pub(crate) use diff::{DiffForm, DiffStyle, diff};
 pub(crate) use dockerfile::dockerfile;
 pub(crate) use find::FindRows;
 pub(crate) use inspect::inspect;
