@@ -68,6 +68,7 @@ impl From<AuditError> for Error {
     fn from(error: AuditError) -> Self {
         match error {
             AuditError::Tree(error) => Self::Tree(error),
+            AuditError::Layer(error) => Self::Layer(error),
             AuditError::Source(error) => Self::Source(error),
         }
     }
@@ -78,6 +79,7 @@ impl From<VerifyError> for Error {
         match error {
             VerifyError::Source(error) => Self::Source(error),
             VerifyError::Layer(error) => Self::Layer(error),
+            VerifyError::Audit(error) => error.into(),
         }
     }
 }

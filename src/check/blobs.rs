@@ -2,7 +2,10 @@
 //!
 //! Long: what is to be read and what was read of it are one plan.
 
-use super::VerifyError;
+use std::sync::Arc;
+
+use super::secrets::{ContentScan, LayerSecrets};
+use super::{Extent, VerifyError};
 use crate::archive::{Contents, MemberKind};
 use crate::base::digest::{Algorithm, BlobDigest, Digest, Hasher};
 use crate::base::escape;
@@ -12,7 +15,7 @@ use crate::image::{ImageSet, Layer};
 use crate::layer::digest::{
     Alongside, LayerReading, Nothing, Outcome, Proof, Request, Wanted, Work, run,
 };
-use crate::layer::{Allowance, LayerError};
+use crate::layer::{Allowance, Bodies, LayerError, LayerOutline, PassingBodies};
 use crate::source::{ByPlace, Compression, Slice, SourceError, Span};
 
 /// One stored blob and what its bytes came to.
@@ -26,7 +29,12 @@ pub(super) struct ReadBlob {
     /// Whether the bytes are stored as they are, so that one digest is both of a layer's.
     is_plain: bool,
     bytes: BlobBytes,
+    /// What its files have that looks like a secret, if it is a layer and that was asked for.
+    secrets: Option<Arc<LayerSecrets>>,
 }
+
+/// What the bytes of a blob came to, and the secrets in it.
+type BlobRead = (BlobBytes, Option<LayerSecrets>);
 
 /// What the bytes of a blob came to.
 #[derive(Debug)]
@@ -51,6 +59,19 @@ impl ReadBlob {
             BlobBytes::Damaged(fault, _) => Some(Err(fault)),
             BlobBytes::Other(_) => None,
         }
+    }
+
+    /// Its headers and the secrets in its files, for the audit; none if it was not read for that, or is damaged.
+    pub(super) fn scanned(&self) -> Option<(LayerOutline, Arc<LayerSecrets>)> {
+        let BlobBytes::Layer(reading) = &self.bytes else {
+            return None;
+        };
+        let outline = if self.is_plain {
+            Some(LayerOutline::plain(self.slice.clone()))
+        } else {
+            reading.outline.clone()
+        };
+        Some((outline?, Arc::clone(self.secrets.as_ref()?)))
     }
 
     /// The digest of its bytes, uncompressed; none if it cannot be decoded.
@@ -112,6 +133,21 @@ impl Plan {
     fn task(&self) -> String {
         escape::name(&self.member).to_string()
     }
+
+    /// How it is read.
+    fn work<'p>(&'p self, needs: &'p LayerNeeds) -> Work<'p, Looking<'p>, &'p Self> {
+        // The entries of what is compressed are seen while it is decoded.
+        if self.compression != Compression::None {
+            return Work::Other(self);
+        }
+        Work::Read(Request {
+            bytes: &self.slice,
+            compression: Compression::None,
+            wanted: self.wanted.clone(),
+            task: Some(self.task()),
+            alongside: Looking::Blob(self, needs),
+        })
+    }
 }
 
 /// The blobs of an archive by where they lie.
@@ -128,13 +164,21 @@ pub(super) struct Blobs {
 enum Looking<'l> {
     /// The whole file.
     File,
-    /// A blob, and whether it should be a layer.
-    Blob(&'l Plan, &'l Allowance),
+    /// A blob.
+    Blob(&'l Plan, &'l LayerNeeds),
+}
+
+/// What is needed of layers besides their digests.
+struct LayerNeeds {
+    /// How many of their entries may be noted.
+    allowance: Allowance,
+    /// Whether the audit needs their headers and what is in their files.
+    audit: bool,
 }
 
 impl Alongside for Looking<'_> {
-    type State = ();
-    type Made = Option<BlobBytes>;
+    type State = Option<(PassingBodies, ContentScan)>;
+    type Made = Option<BlobRead>;
     type Error = VerifyError;
 
     fn unread(&self, error: LayerError) -> VerifyError {
@@ -147,22 +191,33 @@ impl Alongside for Looking<'_> {
         }
     }
 
-    fn begin(&self) -> Result<(), VerifyError> {
+    fn begin(&self) -> Result<Self::State, VerifyError> {
+        let searched = match self {
+            Self::Blob(plan, needs) => (plan.is_layer && needs.audit).then_some(&plan.slice),
+            Self::File => None,
+        };
+        Ok(searched.map(|slice| (PassingBodies::of(slice), ContentScan::default())))
+    }
+
+    fn take(&self, state: &mut Self::State, bytes: &[u8]) -> Result<(), VerifyError> {
+        if let Some((passing, scan)) = state {
+            passing.take(bytes, scan);
+        }
         Ok(())
     }
 
-    fn take(&self, (): &mut (), _bytes: &[u8]) -> Result<(), VerifyError> {
-        Ok(())
-    }
-
-    fn end(&self, (): (), proof: &Proof) -> Result<Option<BlobBytes>, VerifyError> {
+    fn end(&self, state: Self::State, proof: &Proof) -> Result<Self::Made, VerifyError> {
+        let secrets = state.map(|(passing, mut scan)| {
+            passing.end(&mut scan);
+            scan.finish()
+        });
         Ok(match self {
             Self::File => None,
-            Self::Blob(plan, allowance) if plan.is_layer => {
-                let reading = LayerReading::of_plain(&plan.slice, proof.clone(), allowance)?;
-                Some(BlobBytes::Layer(Box::new(reading)))
+            Self::Blob(plan, needs) if plan.is_layer => {
+                let reading = LayerReading::of_plain(&plan.slice, proof.clone(), &needs.allowance)?;
+                Some((BlobBytes::Layer(Box::new(reading)), secrets))
             }
-            Self::Blob(..) => Some(BlobBytes::Other(proof.clone())),
+            Self::Blob(..) => Some((BlobBytes::Other(proof.clone()), None)),
         })
     }
 }
@@ -194,31 +249,22 @@ impl Blobs {
         }
     }
 
-    /// Reads everything that must be; with `file` the whole file too, as it is stored.
+    /// Reads everything that must be, the whole file too if that is asked for, and of layers what an audit needs.
     pub(super) fn read(
         archive: &Contents,
         set: &ImageSet,
-        file: bool,
+        Extent { file, audit }: Extent,
         jobs: Jobs,
         progress: &dyn Progress,
     ) -> Result<Self, VerifyError> {
         let plans = plan(archive, set);
-        let allowance = Allowance::full(archive.source().limits());
+        let needs = LayerNeeds {
+            allowance: Allowance::full(archive.source().limits()),
+            audit,
+        };
         let whole = archive.stored().whole();
         let first = file.then(|| Work::Read(of_file(&whole)));
-        let blobs = plans.all().iter().map(|plan| {
-            // The entries of what is compressed are seen while it is decoded.
-            if plan.compression != Compression::None {
-                return Work::Other(plan);
-            }
-            Work::Read(Request {
-                bytes: &plan.slice,
-                compression: Compression::None,
-                wanted: plan.wanted.clone(),
-                task: Some(plan.task()),
-                alongside: Looking::Blob(plan, &allowance),
-            })
-        });
+        let blobs = plans.all().iter().map(|plan| plan.work(&needs));
         let work: Vec<Work<'_, Looking<'_>, &Plan>> = first.into_iter().chain(blobs).collect();
         // The largest blob first. Beside the whole file, which one thread reads from its beginning to
         // its end, the blobs are read in the order of the file: both then stand near each other, and
@@ -243,7 +289,7 @@ impl Blobs {
             },
             Work::Other(plan) => of_blob(&plan.slice),
         };
-        let decode = |plan: &&Plan| decode(plan, &allowance, progress);
+        let decode = |plan: &&Plan| decode(plan, &needs, progress);
         let mut digest = None;
         let mut bytes = Vec::with_capacity(plans.all().len());
         for outcome in run(jobs, &work, cost, 1, &decode, progress) {
@@ -258,14 +304,18 @@ impl Blobs {
         drop(work);
         let mut bytes = bytes.into_iter();
         Ok(Self {
-            by_place: plans.map(|plan| ReadBlob {
-                slice: plan.slice,
-                member: plan.member,
-                named: plan.named,
-                is_plain: plan.compression == Compression::None,
-                bytes: bytes.next().expect("every plan was carried out"),
+            by_place: plans.map(|plan| {
+                let (bytes, secrets) = bytes.next().expect("every plan was carried out");
+                ReadBlob {
+                    slice: plan.slice,
+                    member: plan.member,
+                    named: plan.named,
+                    is_plain: plan.compression == Compression::None,
+                    bytes,
+                    secrets: secrets.map(Arc::new),
+                }
             }),
-            has_entries: !allowance.is_used_up(),
+            has_entries: !needs.allowance.is_used_up(),
             file: digest,
         })
     }
@@ -371,20 +421,26 @@ enum Note {
 /// Reads a compressed layer. Bytes that cannot be decoded still have a digest as they are stored.
 fn decode(
     plan: &Plan,
-    allowance: &Allowance,
+    needs: &LayerNeeds,
     progress: &dyn Progress,
-) -> Result<BlobBytes, VerifyError> {
+) -> Result<BlobRead, VerifyError> {
     let task = progress.begin(&plan.task(), Some(plan.slice.len()));
     let (compression, wanted) = (plan.compression, &plan.wanted);
-    let read = LayerReading::of_compressed(&plan.slice, compression, wanted, allowance, &*task);
+    let mut scan = needs.audit.then(ContentScan::default);
+    let bodies = scan.as_mut().map(|scan| scan as &mut dyn Bodies);
+    let (slice, allowance) = (&plan.slice, &needs.allowance);
+    let read = LayerReading::of_compressed(slice, compression, wanted, allowance, bodies, &*task);
     let fault = match read {
-        Ok(reading) => return Ok(BlobBytes::Layer(Box::new(reading))),
+        Ok(reading) => {
+            let secrets = scan.map(ContentScan::finish);
+            return Ok((BlobBytes::Layer(Box::new(reading)), secrets));
+        }
         Err(error) if error.is_environment() => return Err(error.into()),
         Err(fault) => fault,
     };
     let stored = wanted.stored.clone();
     let Some(algorithm) = stored.filter(|a| Hasher::for_algorithm(a).is_some()) else {
-        return Ok(BlobBytes::Damaged(fault, None));
+        return Ok((BlobBytes::Damaged(fault, None), None));
     };
     let stored = Request {
         bytes: &plan.slice,
@@ -398,8 +454,6 @@ fn decode(
     };
     // A read that fails now is a failure of the system, and no word about the blob.
     let (proof, ()) = stored.answer(&Silent)?;
-    Ok(BlobBytes::Damaged(
-        fault,
-        Some(proof.diff_id().digest().clone()),
-    ))
+    let digest = proof.diff_id().digest().clone();
+    Ok((BlobBytes::Damaged(fault, Some(digest)), None))
 }

@@ -14,20 +14,24 @@ mod damaged;
 mod loaders;
 mod members;
 mod odd_entries;
+pub mod secrets;
 
 use crate::archive::Contents;
 use crate::base::digest::{DiffId, Digest};
 use crate::base::jobs::{self, Jobs};
 use crate::base::limits::{Limit, Limits};
+use crate::base::options::Options;
 use crate::base::problem::{Code, Problem};
 use crate::base::progress::Progress;
-use crate::image::{ContainerdName, ImageSet, Layer, Upgrader};
+use crate::image::{ContainerdName, Image, ImageSet, Layer, Upgrader};
 use crate::layer::{Inventory, LayerError};
 use crate::source::SourceError;
 use crate::tree::{self, Survey};
+use audit::{Audit, AuditError};
 use blobs::Blobs;
 use checker::Checker;
 use loaders::Facts;
+use secrets::ScannedLayers;
 
 pub use checksum::{ChecksumError, ChecksumLine, LIMIT as CHECKSUM_LIMIT, read_checksums};
 pub use damaged::{Damaged, unreadable, verify_damaged};
@@ -44,6 +48,9 @@ pub enum VerifyError {
     /// While a layer was read.
     #[error(transparent)]
     Layer(#[from] LayerError),
+    /// While an image was audited.
+    #[error(transparent)]
+    Audit(#[from] AuditError),
 }
 
 /// The outcome of the checks of one archive.
@@ -131,7 +138,8 @@ pub fn verify(
     jobs: Jobs,
     progress: &dyn Progress,
 ) -> Result<Verification, VerifyError> {
-    run(archive, set, false, jobs, progress)
+    let checked = run(archive, set, Extent::default(), jobs, progress)?;
+    Ok(checked.0)
 }
 
 /// Does what [`verify`] does, and computes the digest of the file itself, as it is stored and as
@@ -147,17 +155,48 @@ pub fn verify_file(
     jobs: Jobs,
     progress: &dyn Progress,
 ) -> Result<Verification, VerifyError> {
-    run(archive, set, true, jobs, progress)
+    let extent = Extent {
+        file: true,
+        ..Extent::default()
+    };
+    let checked = run(archive, set, extent, jobs, progress)?;
+    Ok(checked.0)
 }
 
-fn run(
+/// Does what [`verify`] does, or with `file` what [`verify_file`] does, and audits each image of `set`. Layers
+/// are read once for both, and those that are compressed are decoded once.
+///
+/// # Errors
+///
+/// As [`verify`].
+pub fn verify_and_audit(
     archive: &Contents,
     set: &ImageSet,
     file: bool,
     jobs: Jobs,
     progress: &dyn Progress,
-) -> Result<Verification, VerifyError> {
-    let blobs = Blobs::read(archive, set, file, jobs, progress)?;
+) -> Result<(Verification, Vec<Audit>), VerifyError> {
+    let extent = Extent { file, audit: true };
+    run(archive, set, extent, jobs, progress)
+}
+
+/// What is done besides verifying claims.
+#[derive(Clone, Copy, Debug, Default)]
+struct Extent {
+    /// The digest of the whole file is computed.
+    file: bool,
+    /// The images are audited.
+    audit: bool,
+}
+
+fn run(
+    archive: &Contents,
+    set: &ImageSet,
+    extent: Extent,
+    jobs: Jobs,
+    progress: &dyn Progress,
+) -> Result<(Verification, Vec<Audit>), VerifyError> {
+    let blobs = Blobs::read(archive, set, extent, jobs, progress)?;
     let mut upgrader = Upgrader::new(archive.source().limits());
     let mut checker = Checker::new(&blobs, set.problems.clone());
     checker.problems.extend(members::problems(archive, set)?);
@@ -191,13 +230,39 @@ fn run(
     checker.content(set, &surveys);
     let mut problems = checker.problems;
     problems.sort_by_key(|problem| (problem.severity, problem.image, problem.layer));
-    Ok(Verification {
+    let verification = Verification {
         images,
         artifacts,
         problems,
         loaders: Facts::new(archive, Ok(set), &blobs, &surveys).loaders(jobs),
         file: blobs.file.clone(),
-    })
+    };
+    let audits = if extent.audit {
+        let options = Options {
+            limits: *archive.source().limits(),
+            jobs,
+            progress,
+        };
+        audits(set, &blobs, &options)?
+    } else {
+        Vec::new()
+    };
+    Ok((verification, audits))
+}
+
+/// Audits the images by what was read of their layers. One that has a damaged layer is read again, to tell what
+/// is wrong with it as every other command does.
+fn audits(set: &ImageSet, blobs: &Blobs, options: &Options<'_>) -> Result<Vec<Audit>, VerifyError> {
+    let audit = |image: &Image| {
+        let layers = image.layers.iter();
+        let scanned: Option<Vec<_>> = layers.map(|layer| blobs.of(layer)?.scanned()).collect();
+        let Some(scanned) = scanned else {
+            return Audit::of(image, options);
+        };
+        let (outlines, secrets) = scanned.into_iter().unzip();
+        Audit::of_scanned(image, Ok(ScannedLayers { outlines, secrets }), options)
+    };
+    set.images.iter().map(|image| Ok(audit(image)?)).collect()
 }
 
 /// The problem of a file that is not what a checksum file claims.

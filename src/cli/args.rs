@@ -213,6 +213,14 @@ pub(crate) struct JsonArg {
     pub(crate) json: bool,
 }
 
+/// A path as it was given, or escaped if it is not text.
+pub(crate) fn shown(given: &[u8]) -> std::borrow::Cow<'_, str> {
+    match std::str::from_utf8(given) {
+        Ok(text) => std::borrow::Cow::Borrowed(text),
+        Err(_) => std::borrow::Cow::Owned(imgtar::base::escape::name(given).to_string()),
+    }
+}
+
 /// The bytes of an argument, or of a part of a path.
 #[cfg(unix)]
 pub(crate) fn bytes_of(name: &OsStr) -> Vec<u8> {

@@ -14,6 +14,7 @@ mod dive_ci;
 mod error;
 mod exit;
 mod files;
+mod layer_paths;
 mod output;
 mod progress;
 mod render;

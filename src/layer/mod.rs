@@ -8,6 +8,7 @@
 //! Threats: those of [`crate::tar`] and of the decoders in [`crate::source`]. A layer whose
 //! bytes are not a tar is a [`LayerError`] of that layer; the others can still be read.
 
+mod bodies;
 mod containerd;
 mod decoded;
 pub mod digest;
@@ -19,6 +20,7 @@ mod outline;
 mod spool;
 mod whiteout;
 
+pub(crate) use bodies::{Bodies, BodyUse, PassingBodies, body_len};
 pub use containerd::hash_members;
 pub use error::LayerError;
 pub use inventory::{Allowance, Inventory, Item, NotedAttribute};

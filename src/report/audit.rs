@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use super::find::{FindState, became};
 use super::images::{id, references};
 use super::text::Text;
 use crate::check::audit::{Audit, AuditKind, Unexamined};
+use crate::check::secrets::SecretKind;
 use crate::image::Image;
 
 /// What to know of one image before running it.
@@ -25,6 +27,9 @@ pub struct ImageAudit {
     pub unread: Option<String>,
     /// Single files that were not looked at, although an answer depends on them.
     pub unexamined: Vec<UnexaminedRow>,
+    /// How many secrets are in the documentation and tests of packages, where they are public; they are not
+    /// findings.
+    pub samples: usize,
 }
 
 /// A file that was not looked at.
@@ -49,6 +54,12 @@ pub struct AuditRow {
     pub layer: Option<usize>,
     /// What was found; secrets are masked.
     pub detail: String,
+    /// What kind of secret it looks like, if it is one in a file.
+    pub secret: Option<SecretKind>,
+    /// What became of the file with the secret.
+    pub state: Option<FindState>,
+    /// The index of the layer that replaced or deleted the file with the secret.
+    pub by_layer: Option<usize>,
 }
 
 impl ImageAudit {
@@ -59,6 +70,9 @@ impl ImageAudit {
             path: finding.path.clone().map(Text),
             layer: finding.layer,
             detail: finding.detail.clone(),
+            secret: finding.secret.map(|(kind, _)| kind),
+            state: finding.secret.and_then(|(_, fate)| Some(became(fate?).0)),
+            by_layer: finding.secret.and_then(|(_, fate)| became(fate?).1),
         });
         let counts = audit.counts.iter();
         Self {
@@ -68,6 +82,7 @@ impl ImageAudit {
             findings: findings.collect(),
             unread: audit.unread.as_ref().map(ToString::to_string),
             unexamined: audit.unexamined.iter().map(unexamined).collect(),
+            samples: audit.samples,
         }
     }
 }

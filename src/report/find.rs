@@ -1,89 +1,15 @@
 //! `find`: entries of all layers by their paths, and what became of them.
 
+use std::cell::Cell;
 use std::fmt;
 use std::str::FromStr;
 
-use globset::{Candidate, GlobBuilder, GlobMatcher};
-use regex::bytes::{Regex, RegexBuilder};
 use serde::{Serialize, Serializer};
 
 use super::ls::FileType;
+use super::pattern::{PathPattern, PatternError};
 use super::text::Text;
 use crate::tree::{Body, Fate, FateRecord, Fates, HiddenBy, Inode};
-
-/// What a path has to be like.
-#[derive(Clone, Debug)]
-pub struct PathPattern(Matcher);
-
-#[derive(Clone, Debug)]
-enum Matcher {
-    /// The last name alone is compared.
-    Name(GlobMatcher),
-    /// The whole path, without a slash at the beginning.
-    Path(GlobMatcher),
-    Regex(Regex),
-}
-
-/// A pattern that cannot be read.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct PatternError(String);
-
-impl PathPattern {
-    /// A glob: `*`, `?`, `[a-z]` and `{a,b}` match within one name, `**` any number of directories. Without a
-    /// slash it is compared with the last name of a path, as `find -name` does, else with the whole path.
-    ///
-    /// # Errors
-    ///
-    /// [`PatternError`] says what is wrong with it.
-    pub fn glob(text: &str) -> Result<Self, PatternError> {
-        let path = text.strip_prefix("./").unwrap_or(text);
-        let path = path.trim_start_matches('/').trim_end_matches('/');
-        let matcher = GlobBuilder::new(path)
-            .literal_separator(true)
-            .build()
-            .map_err(|error| PatternError(error.kind().to_string()))?
-            .compile_matcher();
-        let whole = text.trim_end_matches('/').contains('/');
-        Ok(Self(if whole {
-            Matcher::Path(matcher)
-        } else {
-            Matcher::Name(matcher)
-        }))
-    }
-
-    /// A regular expression that has to match anywhere in the path, which has no slash at either end.
-    ///
-    /// # Errors
-    ///
-    /// [`PatternError`] says what is wrong with it.
-    pub fn regex(text: &str) -> Result<Self, PatternError> {
-        // Paths are bytes; without Unicode every byte is a character.
-        let regex = RegexBuilder::new(text).unicode(false).build();
-        match regex {
-            Ok(regex) => Ok(Self(Matcher::Regex(regex))),
-            // The message draws the expression over several lines; the last says what is wrong.
-            Err(error) => {
-                let text = error.to_string();
-                let last = text.lines().last().unwrap_or_default();
-                let last = last.strip_prefix("error: ").unwrap_or(last);
-                Err(PatternError(last.to_owned()))
-            }
-        }
-    }
-
-    /// Whether a path, which has no slash at either end, is like that.
-    pub fn matches(&self, path: &[u8]) -> bool {
-        match &self.0 {
-            Matcher::Name(glob) => {
-                let name = path.rsplit(|&b| b == b'/').next().unwrap_or(path);
-                glob.is_match_candidate(&Candidate::from_bytes(name))
-            }
-            Matcher::Path(glob) => glob.is_match_candidate(&Candidate::from_bytes(path)),
-            Matcher::Regex(regex) => regex.is_match(path),
-        }
-    }
-}
 
 /// How large files have to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -231,17 +157,7 @@ pub struct FindEntry {
 impl FindEntry {
     fn of(fates: &Fates, record: &FateRecord, path: Vec<u8>) -> Self {
         let inode = fates.tree().inode(record.inode);
-        let (state, by_layer, by) = match record.fate {
-            Fate::Live => (FindState::Live, None, None),
-            Fate::Hidden { layer, by } => {
-                let state = if by == HiddenBy::Entry {
-                    FindState::Replaced
-                } else {
-                    FindState::Deleted
-                };
-                (state, Some(layer as usize), Some(by.into()))
-            }
-        };
+        let (state, by_layer, by) = became(record.fate);
         Self {
             path: Text(path),
             layer: record.layer as usize,
@@ -251,6 +167,21 @@ impl FindEntry {
             kind: kind(record, inode),
             size: inode.size(),
             target: target(fates, record),
+        }
+    }
+}
+
+/// What became of an entry, the layer that hides it and how.
+pub(super) fn became(fate: Fate) -> (FindState, Option<usize>, Option<HowHidden>) {
+    match fate {
+        Fate::Live => (FindState::Live, None, None),
+        Fate::Hidden { layer, by } => {
+            let state = if by == HiddenBy::Entry {
+                FindState::Replaced
+            } else {
+                FindState::Deleted
+            };
+            (state, Some(layer as usize), Some(by.into()))
         }
     }
 }
@@ -281,21 +212,26 @@ fn kind(record: &FateRecord, inode: &Inode) -> FileType {
 
 /// The answer of `find`. The entries are described while they are printed, so that the answer is never in
 /// memory.
-#[derive(Clone, Copy)]
 pub struct Find<'f> {
     fates: &'f Fates,
     query: &'f FindQuery,
+    /// How many entries were described.
+    described: Cell<usize>,
 }
 
 impl<'f> Find<'f> {
     /// The entries that a query asks for.
     pub fn new(fates: &'f Fates, query: &'f FindQuery) -> Self {
-        Self { fates, query }
+        Self {
+            fates,
+            query,
+            described: Cell::new(0),
+        }
     }
 
     /// The entries: layer by layer, base first, in each layer in the order of its tar.
-    pub fn entries(self) -> impl Iterator<Item = FindEntry> + 'f {
-        let Self { fates, query } = self;
+    pub fn entries(&self) -> impl Iterator<Item = FindEntry> + '_ {
+        let (fates, query) = (self.fates, self.query);
         fates.iter().filter_map(move |record| {
             // What costs least is asked first.
             if !record.is_entry || query.layer.is_some_and(|n| n != record.layer as usize) {
@@ -315,8 +251,16 @@ impl<'f> Find<'f> {
             }
             let path = fates.path(record.node);
             let matches = query.patterns.iter().any(|pattern| pattern.matches(&path));
-            matches.then(|| FindEntry::of(fates, &record, path))
+            matches.then(|| {
+                self.described.set(self.described.get() + 1);
+                FindEntry::of(fates, &record, path)
+            })
         })
+    }
+
+    /// How many entries were described so far, each time they were asked for.
+    pub fn described(&self) -> usize {
+        self.described.get()
     }
 }
 
@@ -333,7 +277,7 @@ impl Serialize for Find<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         FindDocument {
             schema: "imgtar/find/1",
-            entries: Entries(*self),
+            entries: Entries(self),
         }
         .serialize(serializer)
     }
@@ -353,17 +297,17 @@ impl schemars::JsonSchema for Find<'_> {
 /// The answer of `find`.
 #[derive(Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-struct FindDocument<'f> {
+struct FindDocument<'e, 'f> {
     /// `imgtar/find/1`
     schema: &'static str,
     /// The entries: layer by layer, base first, in each layer in the order of its tar.
     #[cfg_attr(feature = "schema", schemars(with = "Vec<FindEntry>"))]
-    entries: Entries<'f>,
+    entries: Entries<'e, 'f>,
 }
 
-struct Entries<'f>(Find<'f>);
+struct Entries<'e, 'f>(&'e Find<'f>);
 
-impl Serialize for Entries<'_> {
+impl Serialize for Entries<'_, '_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_seq(self.0.entries())
     }
@@ -372,49 +316,6 @@ impl Serialize for Entries<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn globs_match_names_or_whole_paths() {
-        let matches = |glob: &str, path: &str| {
-            PathPattern::glob(glob)
-                .expect("a glob")
-                .matches(path.as_bytes())
-        };
-        for (glob, path) in [
-            ("*.pem", "etc/ssl/a.pem"),
-            ("passwd", "etc/passwd"),
-            ("/etc/*", "etc/passwd"),
-            ("etc/*", "etc/passwd"),
-            ("./etc/pass??", "etc/passwd"),
-            ("**/a.pem", "etc/ssl/a.pem"),
-            ("/a.pem", "a.pem"),
-            ("etc/**", "etc/ssl/a.pem"),
-            ("{a,b}.txt", "x/b.txt"),
-            ("ssl/", "etc/ssl"),
-        ] {
-            assert!(matches(glob, path), "{glob} {path}");
-        }
-        for (glob, path) in [
-            ("etc/*", "etc/ssl/a.pem"),
-            ("/a.pem", "etc/a.pem"),
-            ("passwd", "etc/passwd-"),
-            ("*.PEM", "a.pem"),
-        ] {
-            assert!(!matches(glob, path), "{glob} {path}");
-        }
-        assert!(PathPattern::glob("*").expect("a glob").matches(b"a/\xe4"));
-        assert!(PathPattern::glob("[").is_err());
-    }
-
-    #[test]
-    fn expressions_match_anywhere_and_any_byte() {
-        let matches =
-            |text: &str, path: &[u8]| PathPattern::regex(text).expect("one").matches(path);
-        assert!(matches("ss[lh]/", b"etc/ssl/a"));
-        assert!(matches("^etc/.$", b"etc/\xe4"));
-        assert!(!matches("^ssl", b"etc/ssl"));
-        assert!(PathPattern::regex("(").is_err());
-    }
 
     #[test]
     fn sizes_have_units() {

@@ -22,6 +22,8 @@ mod inspect;
 mod layers;
 mod listing;
 mod ls;
+mod pattern;
+mod secrets;
 mod sizes;
 mod text;
 mod tree;
@@ -46,15 +48,15 @@ pub use dockerfile::{
 };
 pub use each::Each;
 pub use engine_images::{EngineImage, EngineImages, EnginePlatform};
-pub use find::{
-    Find, FindEntry, FindQuery, FindState, HowHidden, PathPattern, PatternError, SizeBound,
-};
+pub use find::{Find, FindEntry, FindQuery, FindState, HowHidden, SizeBound};
 pub use history::{History, HistoryImage, HistoryStep};
 pub use images::{ArchiveHead, ImageFacts, ImageHead, Images};
 pub use inspect::{Inspect, InspectAbsent, InspectArtifact, InspectImage};
 pub use layers::{LayerRow, Layers, LayersImage};
 pub use listing::{BySize, LayerListing, Listing, ListingPlace, See, TreeListing};
 pub use ls::{FileType, Ls, LsEntry};
+pub use pattern::{PathPattern, PatternError};
+pub use secrets::{FindSecrets, SecretPlace, SecretRow, SecretsQuery};
 pub use text::{Raw, Text};
 pub use tree::{ImageTree, TreeBuilder, TreeNode};
 pub use verdict::{Demands, Reason};

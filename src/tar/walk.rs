@@ -123,6 +123,11 @@ impl<C: Cursor> Walker<C> {
         self.cursor
     }
 
+    /// The cursor, for those who tell it what the header before it is about.
+    pub(crate) fn cursor_mut(&mut self) -> &mut C {
+        &mut self.cursor
+    }
+
     /// Whether the walk ended at the end-of-archive blocks, and not merely where the stream ended.
     pub fn end_is_marked(&self) -> bool {
         self.end_marked

@@ -210,11 +210,23 @@ impl Fates {
     /// As [`Tree::merge`].
     pub fn merge_names(image: &Image, options: &Options<'_>) -> Result<Self, TreeError> {
         let layers = LayerOutline::of_all(image, options.jobs, options.progress)?;
-        let limits = layers
-            .first()
-            .map(|layer| limits_of(std::slice::from_ref(layer.headers())));
-        let mut tree = Tree::recording(limits.unwrap_or_default());
-        tree.apply_all(&layers)?;
+        let mut fates = Self::of_outlines(&layers)?;
+        fates.tree.layers = Vec::new();
+        Ok(fates)
+    }
+
+    /// As [`Self::merge_names`], of outlines. Of the bytes of files the tree can read what
+    /// [an outline has](LayerOutline::has_body); the rest are zeros, so callers have to ask first.
+    ///
+    /// # Errors
+    ///
+    /// As [`Tree::merge`].
+    pub(crate) fn of_outlines(layers: &[LayerOutline]) -> Result<Self, TreeError> {
+        let headers = layers.iter().map(|layer| layer.headers().clone());
+        let headers: Vec<LayerTar> = headers.collect();
+        let mut tree = Tree::recording(limits_of(&headers));
+        tree.apply_all(layers)?;
+        tree.layers = headers;
         Ok(Self::of(tree))
     }
 

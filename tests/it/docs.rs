@@ -11,8 +11,8 @@ use std::process::Output;
 
 use imgtar::base::digest::{ChainId, DiffId, Digest};
 use imgtar::report::{
-    Blame, Diff, DockerfileReport, Find, History, ImageTree, Images, Inspect, Layers, Ls, Verify,
-    WasteReport, Written,
+    Blame, Diff, DockerfileReport, Find, FindSecrets, History, ImageTree, Images, Inspect, Layers,
+    Ls, Verify, WasteReport, Written,
 };
 use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
@@ -21,7 +21,7 @@ use serde_json::{Value, json};
 use crate::support::{program, up_to_date};
 
 /// The commands that answer with `--json`.
-const READING: [&str; 12] = [
+const READING: [&str; 13] = [
     "images",
     "inspect",
     "layers",
@@ -31,10 +31,14 @@ const READING: [&str; 12] = [
     "verify",
     "blame",
     "find",
+    FIND_SECRETS,
     "waste",
     "diff",
     "dockerfile",
 ];
+
+/// `find --secrets`, whose answer is one of its own.
+const FIND_SECRETS: &str = "find-secrets";
 
 /// The commands that write an archive and answer with `--json`.
 const WRITING: [&str; 5] = ["convert", "select", "merge", "tag", "config"];
@@ -228,14 +232,28 @@ fn every_answer_fits_its_schema() {
                 "blame" => &["etc/passwd", "--follow"],
                 "find" => &["*"],
                 "diff" => &["testdata/engines/docker26-one.tar"],
+                FIND_SECRETS => &["--secrets"],
                 _ => &[],
             };
-            let output = imgtar(&[&[command, "--json", path], more].concat());
+            let program = if command == FIND_SECRETS {
+                "find"
+            } else {
+                command
+            };
+            let output = imgtar(&[&[program, "--json", path], more].concat());
             if output.stdout.is_empty() {
                 let code = output.status.code();
                 // These want one image, and some archives hold several.
-                let is_one =
-                    ["ls", "blame", "find", "waste", "diff", "dockerfile"].contains(&command);
+                let is_one = [
+                    "ls",
+                    "blame",
+                    "find",
+                    FIND_SECRETS,
+                    "waste",
+                    "diff",
+                    "dockerfile",
+                ]
+                .contains(&command);
                 let refused = code == Some(3) || (is_one && code == Some(2));
                 assert!(refused, "{command} {name}: {}", text(&output.stderr));
                 continue;
@@ -287,6 +305,7 @@ fn schema_of(command: &str) -> Value {
         "verify" => schema::<Verify>(command),
         "blame" => schema::<Blame>(command),
         "find" => schema::<Find>(command),
+        FIND_SECRETS => schema::<FindSecrets>(command),
         "waste" => schema::<WasteReport>(command),
         "diff" => schema::<Diff<'_>>(command),
         "dockerfile" => schema::<DockerfileReport>(command),
@@ -301,7 +320,8 @@ fn schema<T: JsonSchema>(command: &str) -> Value {
         .into_generator()
         .into_root_schema_for::<T>()
         .to_value();
-    schema["title"] = json!(format!("imgtar {command} --json"));
+    let called = command.replace("find-secrets", "find --secrets");
+    schema["title"] = json!(format!("imgtar {called} --json"));
     schema["properties"]["schema"] = json!({
         "description": "Which report this is, and the version of its form.",
         "const": format!("imgtar/{command}/{}", if command == "verify" { 2 } else { 1 }),

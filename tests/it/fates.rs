@@ -336,6 +336,56 @@ fn hidden_files_can_be_read() {
     }
     let (_directory, archive) = made(Form::Hybrid);
     imgtar(&["ls", &archive, "--layer", "1", "opt/a"]).exits(3);
+    imgtar(&["ls", &archive, "--layer", "1", "*.pem"]).exits(3);
+}
+
+#[test]
+fn paths_of_ls_may_be_globs() {
+    for form in Form::ALL {
+        let (_directory, archive) = made(form);
+        let ls = |args: &[&str]| {
+            let run = imgtar(&[&["ls", &archive as &str], args].concat());
+            String::from_utf8(run.succeeds().stdout).expect("text")
+        };
+        assert_eq!(ls(&["pass*"]), "etc/passwd\n");
+        assert_eq!(ls(&["**/{so,hard}"]), "usr/lib/hard\nusr/lib/so\n");
+        // What lies below a match is listed once.
+        assert_eq!(ls(&["/us?/**"]), "usr/lib/\nusr/lib/hard\nusr/lib/so\n");
+        assert_eq!(ls(&["ne*", "-d", "1"]), "new/\nnew/deep/\n");
+        assert_eq!(
+            ls(&["--layer", "0", "l*"]),
+            "var/log\nlib\nusr/lib/\nusr/lib/so\n"
+        );
+        assert_eq!(
+            ls(&["--layer", "0", "op*", "--sort", "size"]),
+            "opt/a/one\nopt/\nopt/a/\n"
+        );
+        let none = imgtar(&["ls", &archive, "*.pem"]).exits(3);
+        assert!(
+            none.err().contains("no file of the image matches `*.pem`"),
+            "{}",
+            none.err()
+        );
+    }
+    // A path that is there as it is written wins.
+    let layer = forge::layer(&[
+        Entry::file("a[1]", b"x"),
+        Entry::file("a1", b"y"),
+        Entry::file("*", b"z"),
+    ]);
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = shown(&directory.path().join("made.tar"));
+    fs::write(&path, forge::archive(&[layer], Form::Compressed)).expect("room");
+    for more in [
+        &[][..],
+        &["--layer", "0"],
+        &["--layer", "0", "--sort", "size"],
+    ] {
+        for (given, listed) in [("a[1]", "a[1]\n"), ("*", "*\n"), ("a[0-9]", "a1\n")] {
+            let run = imgtar(&[&["ls", &path, given], more].concat()).exits(0);
+            assert_eq!(run.out(), listed, "{given} {more:?}");
+        }
+    }
 }
 
 #[test]

@@ -16,7 +16,7 @@ use crate::support::{engines, read, repository, shown};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
-const COMMANDS: [&str; 12] = [
+const COMMANDS: [&str; 14] = [
     "images",
     "inspect",
     "layers",
@@ -24,8 +24,10 @@ const COMMANDS: [&str; 12] = [
     "tree",
     "ls",
     "verify",
+    "verify --audit",
     "flatten",
     "find",
+    "find --secrets",
     "waste",
     "diff",
     "dockerfile",

@@ -2,26 +2,26 @@
 //! config, the user it runs as.
 //!
 //! Nothing here is a fault of the archive, and nothing is proof: a setuid file can be intended, and a
-//! string that looks like a token need not be one. Files are looked at by their headers in the merged tree;
-//! of contents only `/etc/passwd` and `/etc/group` are read.
+//! string that looks like a token need not be one. Files are looked at by their headers in the merged tree; their
+//! contents are searched for [secrets](super::secrets) in all layers, and `/etc/passwd` and `/etc/group` are read.
 //!
 //! Threats: everything found is text from the archive, so it is kept as bytes and escaped where it is
-//! printed; values that look like secrets are masked here and never leave this module whole. Findings
-//! are counted without limit and kept up to [`KEPT`] of a kind.
+//! printed; values that look like secrets are masked where they are found. Findings are counted without limit
+//! and kept up to [`KEPT`] of a kind.
 
 mod capability;
-mod secrets;
 mod user;
 
 use std::fmt;
 
 use serde::Serialize;
 
-use crate::base::jobs::Jobs;
-use crate::base::progress::Progress;
+use super::secrets::{ImageSecrets, ScannedLayers, SecretKind, in_config};
+use crate::base::options::Options;
 use crate::image::Image;
+use crate::layer::LayerError;
 use crate::source::SourceError;
-use crate::tree::{Body, Tree, TreeError};
+use crate::tree::{Body, Fate, Fates, HiddenBy, Tree, TreeError};
 
 pub use capability::Capabilities;
 
@@ -94,6 +94,8 @@ pub struct Finding {
     pub layer: Option<usize>,
     /// What was found, for people; secrets are masked.
     pub detail: String,
+    /// What kind of secret, where it is one in a file, and what became of the file.
+    pub secret: Option<(SecretKind, Option<Fate>)>,
 }
 
 impl Finding {
@@ -104,6 +106,7 @@ impl Finding {
             path: None,
             layer: None,
             detail,
+            secret: None,
         }
     }
 }
@@ -128,6 +131,9 @@ pub struct Audit {
     pub unread: Option<TreeError>,
     /// Single files that were not looked at although an answer depends on them.
     pub unexamined: Vec<Unexamined>,
+    /// How many secrets are in the documentation and the tests of packages, where they are public: they are not
+    /// findings.
+    pub samples: usize,
 }
 
 /// Why an image cannot be audited: the operating system failed.
@@ -136,6 +142,9 @@ pub enum AuditError {
     /// While the layers were applied.
     #[error(transparent)]
     Tree(#[from] TreeError),
+    /// While a layer was read again.
+    #[error(transparent)]
+    Layer(#[from] LayerError),
     /// While a file was read.
     #[error(transparent)]
     Source(#[from] SourceError),
@@ -148,23 +157,91 @@ impl Audit {
     /// # Errors
     ///
     /// [`AuditError`] if the operating system fails.
-    pub fn of(image: &Image, jobs: Jobs, progress: &dyn Progress) -> Result<Self, AuditError> {
+    pub fn of(image: &Image, options: &Options<'_>) -> Result<Self, AuditError> {
+        let scanned = match ScannedLayers::read(image, options) {
+            Ok(scanned) => Ok(scanned),
+            Err(AuditError::Tree(error)) if !error.is_environment() => Err(error),
+            Err(error) => return Err(error),
+        };
+        Self::of_scanned(image, scanned, options)
+    }
+
+    /// Looks at an image whose layers were read; or could not be, and why.
+    pub(super) fn of_scanned(
+        image: &Image,
+        scanned: Result<ScannedLayers, TreeError>,
+        options: &Options<'_>,
+    ) -> Result<Self, AuditError> {
         let mut collected = Collected::default();
         let mut unread = None;
-        match Tree::build(image, jobs, progress) {
-            Ok(tree) => {
-                files(&tree, &mut collected);
-                user::check(image, Some(&tree), &mut collected)?;
+        let merged = scanned.map(|scanned| {
+            let fates = Fates::of_outlines(&scanned.outlines);
+            (scanned, fates)
+        });
+        let mut secrets = ImageSecrets::default();
+        match &merged {
+            Ok((scanned, Ok(fates))) => {
+                files(fates.tree(), &mut collected);
+                let users = user::UserFiles {
+                    image,
+                    tree: fates.tree(),
+                    outlines: &scanned.outlines,
+                    options,
+                };
+                user::check(image, Some(&users), &mut collected)?;
+                secrets = ImageSecrets::join(scanned, Some(fates));
             }
-            Err(error) if error.is_environment() => return Err(error.into()),
-            Err(error) => {
+            Ok((scanned, Err(_))) => {
                 user::check(image, None, &mut collected)?;
-                unread = Some(error);
+                secrets = ImageSecrets::join(scanned, None);
             }
+            Err(_) => user::check(image, None, &mut collected)?,
         }
-        secrets::check(image, &mut collected);
-        Ok(collected.finish(unread))
+        match merged {
+            Ok((_, Ok(_))) => {}
+            Ok((_, Err(error))) | Err(error) if error.is_environment() => return Err(error.into()),
+            Ok((_, Err(error))) | Err(error) => unread = Some(error),
+        }
+        let samples = add_secrets(image, secrets, &mut collected);
+        Ok(Self {
+            samples,
+            ..collected.finish(unread)
+        })
     }
+}
+
+/// Adds what looks like a secret, in the config and then in files. Returns how many are samples.
+fn add_secrets(image: &Image, secrets: ImageSecrets, found: &mut Collected) -> usize {
+    for secret in in_config(image) {
+        found.add(Finding::of_image(AuditKind::Secret, secret.to_string()));
+    }
+    let mut samples = 0;
+    for secret in secrets.files {
+        if secret.is_sample {
+            samples += 1;
+            continue;
+        }
+        let became = match secret.fate {
+            Some(Fate::Hidden { layer, by }) => {
+                let what = if by == HiddenBy::Entry {
+                    "replaced"
+                } else {
+                    "deleted"
+                };
+                format!(", in a file that layer {layer} {what}")
+            }
+            Some(Fate::Live) | None => String::new(),
+        };
+        found.add(Finding {
+            kind: AuditKind::Secret,
+            detail: format!("{} ({}){became}", secret.kind.text(), secret.masked),
+            path: Some(secret.path),
+            layer: Some(secret.layer),
+            secret: Some((secret.kind, secret.fate)),
+        });
+    }
+    found.count(AuditKind::Secret, secrets.dropped);
+    samples
 }
 
 #[derive(Default)]
@@ -180,6 +257,13 @@ impl Collected {
         *count += 1;
         if *count <= KEPT {
             self.findings.push(finding);
+        }
+    }
+
+    /// Counts findings that are not kept.
+    fn count(&mut self, kind: AuditKind, more: usize) {
+        if more > 0 {
+            *self.counts.entry(kind).or_default() += more;
         }
     }
 
@@ -199,6 +283,7 @@ impl Collected {
             counts: self.counts.into_iter().collect(),
             unread,
             unexamined: self.unexamined,
+            samples: 0,
         }
     }
 }
@@ -214,6 +299,7 @@ fn files(tree: &Tree, found: &mut Collected) {
                 path: Some(path.to_vec()),
                 layer: Some(layer),
                 detail,
+                secret: None,
             });
         };
         let owner = || format!("mode {:04o}, owner {}:{}", inode.mode, inode.uid, inode.gid);

@@ -1,42 +1,51 @@
 //! The user that processes run as.
 
-use super::{AuditKind, Collected, Finding};
+use super::{AuditError, AuditKind, Collected, Finding};
+use crate::base::options::Options;
+use crate::check::secrets::TABLE_LIMIT;
 use crate::image::Image;
-use crate::source::SourceError;
+use crate::layer::LayerOutline;
+use crate::source::Span;
 use crate::tree::{Body, Tree};
-
-/// How much of `/etc/passwd` and `/etc/group` is read, in bytes.
-const TABLE_LIMIT: u64 = 4 << 20;
 
 const PASSWD: &str = "etc/passwd";
 const GROUP: &str = "etc/group";
+
+/// Where the files are.
+pub(super) struct UserFiles<'a> {
+    pub(super) image: &'a Image,
+    pub(super) tree: &'a Tree,
+    /// The layers of the tree, which have the bodies of files with the usual names.
+    pub(super) outlines: &'a [LayerOutline],
+    pub(super) options: &'a Options<'a>,
+}
 
 /// Looks at `User` of the config, against `/etc/passwd` and `/etc/group` where the files could be read.
 ///
 /// # Errors
 ///
-/// [`SourceError`] if the operating system fails.
+/// [`AuditError`] if the operating system fails.
 pub(super) fn check(
     image: &Image,
-    tree: Option<&Tree>,
+    files: Option<&UserFiles<'_>>,
     found: &mut Collected,
-) -> Result<(), SourceError> {
+) -> Result<(), AuditError> {
     let Some(view) = image.view() else {
         return Ok(());
     };
     // `user`, `uid`, `user:group` and so on; nothing means root.
     let user = view.run.user.as_str();
     let (name, group) = user.split_once(':').unwrap_or((user, ""));
-    self::user(user, name, tree, found)?;
-    self::group(user, group, tree, found)
+    self::user(user, name, files, found)?;
+    self::group(user, group, files, found)
 }
 
 fn user(
     user: &str,
     name: &str,
-    tree: Option<&Tree>,
+    files: Option<&UserFiles<'_>>,
     found: &mut Collected,
-) -> Result<(), SourceError> {
+) -> Result<(), AuditError> {
     let root = |said: String| Finding::of_image(AuditKind::RootUser, said);
     if name.is_empty() {
         let said = "the config names no user, so processes run as root".to_owned();
@@ -50,13 +59,13 @@ fn user(
         }
         return Ok(());
     }
-    let Some(tree) = tree else {
+    let Some(files) = files else {
         if name == "root" {
             found.add(root("the config says user `root`".to_owned()));
         }
         return Ok(());
     };
-    match table(tree, PASSWD)? {
+    match table(files, PASSWD)? {
         UserTable::Absent => found.add(missing(&format!(
             "the config says user `{user}`, and the image has no /etc/passwd that could have it"
         ))),
@@ -82,14 +91,14 @@ fn user(
 fn group(
     user: &str,
     name: &str,
-    tree: Option<&Tree>,
+    files: Option<&UserFiles<'_>>,
     found: &mut Collected,
-) -> Result<(), SourceError> {
-    let Some(tree) = tree else { return Ok(()) };
+) -> Result<(), AuditError> {
+    let Some(files) = files else { return Ok(()) };
     if name.is_empty() || name.parse::<i64>().is_ok() {
         return Ok(());
     }
-    match table(tree, GROUP)? {
+    match table(files, GROUP)? {
         UserTable::Absent => found.add(missing(&format!(
             "the config says user `{user}`, and the image has no /etc/group that could have the group `{name}`"
         ))),
@@ -122,7 +131,8 @@ enum UserTable {
     Unexamined(String),
 }
 
-fn table(tree: &Tree, path: &str) -> Result<UserTable, SourceError> {
+fn table(files: &UserFiles<'_>, path: &str) -> Result<UserTable, AuditError> {
+    let tree = files.tree;
     let node = match tree.lookup(path.as_bytes(), true) {
         Ok(Some(node)) => node,
         Ok(None) => return Ok(UserTable::Absent),
@@ -134,7 +144,7 @@ fn table(tree: &Tree, path: &str) -> Result<UserTable, SourceError> {
         // A limit: of sparse files whose holes are too large.
         Err(why) => return Ok(UserTable::Unexamined(why.to_string())),
     };
-    let Some(body) = body else {
+    let Some(mut body) = body else {
         let what = match inode.body {
             Body::Directory => "a directory",
             Body::Fifo => "a named pipe",
@@ -150,6 +160,17 @@ fn table(tree: &Tree, path: &str) -> Result<UserTable, SourceError> {
             body.size
         );
         return Ok(UserTable::Unexamined(why));
+    }
+    if let Body::File { layer, offset, .. } = inode.body {
+        let layer = layer as usize;
+        let outline = files.outlines.get(layer);
+        // It has another name, so nobody kept it: a link leads there.
+        if !outline.is_none_or(|outline| outline.has_body(offset))
+            && let Some(layer) = files.image.layers.get(layer)
+        {
+            let len = body.stored.len();
+            body.stored = layer.open(files.options)?.slice(Span { offset, len });
+        }
     }
     let stored = body.stored.read_all()?;
     let Some(sparse) = body.sparse else {

@@ -7,9 +7,8 @@ use imgtar::image::Image;
 use imgtar::report::{Blame, BlamePath, Text};
 use imgtar::tree::{Fates, LayerPath};
 
-use super::ls::shown;
 use super::{Context, Exit, Failure};
-use crate::cli::args::{ArchiveArg, ImageOptionArg, JsonArg, bytes_of};
+use crate::cli::args::{ArchiveArg, ImageOptionArg, JsonArg, bytes_of, shown};
 use crate::cli::render;
 
 /// Show what each layer did to a path

@@ -6,9 +6,9 @@ use imgtar::base::escape;
 use imgtar::output::{WriteError, write_file};
 use imgtar::tree::{Body, Fates, Inode, Tree};
 
-use super::ls::{find, shown};
+use super::ls::find;
 use super::{Context, Exit, Failure};
-use crate::cli::args::{ArchiveArg, ImageOptionArg, bytes_of};
+use crate::cli::args::{ArchiveArg, ImageOptionArg, bytes_of, shown};
 use crate::cli::blocks;
 use crate::cli::output::is_closed;
 

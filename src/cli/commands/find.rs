@@ -1,9 +1,14 @@
 //! `find`: entries of all layers.
 
-use imgtar::report::{FileType, Find, FindQuery, FindState, PathPattern, SizeBound, units};
+use imgtar::check::secrets::ImageSecrets;
+use imgtar::image::Image;
+use imgtar::report::{
+    FileType, Find, FindQuery, FindSecrets, FindState, PathPattern, SecretRow, SecretsQuery,
+    SizeBound, units,
+};
 use imgtar::tree::Fates;
 
-use super::{Context, Exit, Failure};
+use super::{Context, Exit, Failure, Loaded};
 use crate::cli::args::{ArchiveArg, ImageOptionArg, JsonArg};
 use crate::cli::error::note;
 use crate::cli::render;
@@ -13,12 +18,17 @@ use crate::cli::render;
 /// Prints one row for each entry whose path matches one of the patterns: the layer, what became of the
 /// entry, its size and its path. Deleted files still ship with the image: `cat --layer N` prints them.
 /// Reads headers only. Exits with 1 if nothing matches.
+///
+/// With --secrets it reads the files and the config instead, and prints what looks like a private key, a token
+/// or a password, masked. `docs/secrets.md` says what is found.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   imgtar find app.tar '*.pem' '*.key'
   imgtar find app.tar '/etc/**/*.conf' --layer 3
   imgtar find app.tar '*' --deleted --size +10MB
   imgtar find app.tar --regex '(^|/)\\.git/'
+  imgtar find app.tar --secrets
+  imgtar find app.tar --secrets --deleted
 
 A pattern without a slash is compared with the last name of a path, one with a slash with the whole
 path. * and ? do not match a slash, ** does.")]
@@ -27,7 +37,7 @@ pub(crate) struct Args {
     archive: ArchiveArg,
 
     /// What paths have to match: globs, or regular expressions with --regex
-    #[arg(value_name = "PATTERN", required = true)]
+    #[arg(value_name = "PATTERN", required_unless_present = "secrets")]
     patterns: Vec<String>,
 
     #[command(flatten)]
@@ -35,6 +45,12 @@ pub(crate) struct Args {
 
     #[command(flatten)]
     json: JsonArg,
+
+    /// Find what looks like a secret: in the files of all layers, in environment, labels and history
+    ///
+    /// PATTERNs, --layer and --deleted then say which files to look at; the config is looked at without them.
+    #[arg(long, conflicts_with_all = ["types", "size"])]
+    secrets: bool,
 
     /// Read the patterns as regular expressions, which match anywhere in a path
     #[arg(long)]
@@ -88,6 +104,9 @@ impl Args {
         if let Some(index) = self.layer {
             super::ls::layer(image, index)?;
         }
+        if self.secrets {
+            return self.secrets(query, &loaded, image, context);
+        }
         let fates = Fates::merge_names(image, &context.options())?;
         let found = Find::new(&fates, &query);
         context.warn_of_image(&loaded, image);
@@ -95,8 +114,9 @@ impl Args {
         let layers = image.layers.len();
         context.output.answer(|out| {
             if self.json.json {
-                all = found.entries().take(1).count();
-                return render::json(out, &found);
+                let printed = render::json(out, &found);
+                all = found.described();
+                return printed;
             }
             let mut rows = render::FindRows::new(out, layers);
             for entry in found.entries() {
@@ -128,6 +148,63 @@ impl Args {
                 format!("{hidden}; `imgtar cat --layer N {path} PATH` prints such a file");
             note(context.output, &message);
         }
+        Ok(Exit::Done)
+    }
+
+    fn secrets(
+        &self,
+        query: FindQuery,
+        loaded: &Loaded,
+        image: &Image,
+        context: &Context,
+    ) -> Result<Exit, Failure> {
+        let (found, _) = ImageSecrets::of(image, &context.options())?;
+        let query = SecretsQuery {
+            patterns: query.patterns,
+            layer: query.layer,
+            deleted: query.deleted,
+        };
+        let report = FindSecrets::new(image, &found, &query);
+        context.warn_of_image(loaded, image);
+        // Keys of tests are listed for programs; people would stop reading.
+        let shown = || report.secrets.iter().filter(|row| !row.sample);
+        context.output.answer(|out| {
+            if self.json.json {
+                return render::json(out, &report);
+            }
+            Ok(render::secrets(out, image.layers.len(), shown())?)
+        })?;
+        let samples = report.secrets.len() - shown().count();
+        let samples = match samples {
+            0 => String::new(),
+            n => format!(
+                "; {n} in the documentation and tests of packages {} not shown, --json lists them",
+                if n == 1 { "is" } else { "are" }
+            ),
+        };
+        let all = shown().count() + report.dropped;
+        if all == 0 {
+            let message = format!("nothing looks like a secret{samples}");
+            note(context.output, &message);
+            return Ok(Exit::No);
+        }
+        let count = units::count(all, "likely secret", "likely secrets");
+        let dropped = match report.dropped {
+            0 => String::new(),
+            n => format!(", {n} of which are not listed"),
+        };
+        let is_hidden = |row: &&SecretRow| row.state.is_some_and(|state| state != FindState::Live);
+        let how = match (shown().filter(is_hidden).count(), loaded.archive.path()) {
+            (0, _) if shown().all(|row| row.path.is_none()) => String::new(),
+            (0, path) => format!("; `imgtar cat {path} PATH` prints a file"),
+            (hidden, path) => {
+                let lies = if hidden == 1 { "lies" } else { "lie" };
+                format!(
+                    ", {hidden} of which {lies} in files that later layers hide; `imgtar cat --layer N {path} PATH` prints such a file"
+                )
+            }
+        };
+        note(context.output, &format!("{count}{dropped}{how}{samples}"));
         Ok(Exit::Done)
     }
 

@@ -1,7 +1,5 @@
 //! `ls`: the files of the merged tree, or the entries of one layer.
 
-use std::borrow::Cow;
-use std::cell::Cell;
 use std::ffi::OsString;
 use std::ops::ControlFlow;
 
@@ -10,12 +8,15 @@ use imgtar::base::escape;
 use imgtar::base::limits::{Exceeded, Limit, Limits};
 use imgtar::image::{Image, Layer};
 use imgtar::layer::LayerError;
-use imgtar::report::{LayerListing, Listing, ListingPlace, Ls, LsEntry, See, TreeListing};
-use imgtar::tree::{LayerPath, NodeId, Tree};
+use imgtar::report::{
+    LayerListing, Listing, ListingPlace, Ls, LsEntry, PathPattern, See, TreeListing,
+};
+use imgtar::tree::{NodeId, Tree};
 
 use super::{Context, Exit, Failure, Loaded};
-use crate::cli::args::{ArchiveArg, ImageOptionArg, JsonArg, bytes_of};
+use crate::cli::args::{ArchiveArg, ImageOptionArg, JsonArg, bytes_of, shown};
 use crate::cli::error::warn;
+use crate::cli::layer_paths::{Below, Wanted};
 use crate::cli::render;
 
 /// List the files of an image as a container of it would see them
@@ -27,6 +28,7 @@ use crate::cli::render;
 #[command(after_help = "Examples:
   imgtar ls app.tar
   imgtar ls -l app.tar etc/passwd usr/bin
+  imgtar ls -l app.tar '*.so'
   imgtar ls app.tar --tree -d 2
   imgtar ls app.tar --layer 3 -i app:1.2")]
 pub(crate) struct Args {
@@ -35,7 +37,8 @@ pub(crate) struct Args {
 
     /// List only these files and what is below them [default: all]
     ///
-    /// Paths may also be given as `ls` prints them, with escapes such as \xe4.
+    /// Paths may also be given as `ls` prints them, with escapes such as \xe4, and as globs ('*.so',
+    /// '**/passwd') as in `find`; a path that is there as it is written wins.
     #[arg(value_name = "PATH")]
     paths: Vec<OsString>,
 
@@ -91,6 +94,9 @@ impl Args {
             paths: paths.collect(),
         };
         if self.sort.is_some() {
+            if listing.has_globs() {
+                listing.each(&mut |_, _| ControlFlow::Continue(()))?;
+            }
             let sorted = Sorted::of(layer, &listing, &context.limits)?;
             listing.require_all()?;
             context.warn_of_problems(loaded);
@@ -123,8 +129,20 @@ impl Args {
         if self.paths.is_empty() {
             return Ok(vec![(tree.root(), Vec::new())]);
         }
-        let find = |path| find(tree, path, false, context);
-        self.paths.iter().map(find).collect()
+        let mut starts = Vec::new();
+        for path in &self.paths {
+            match (find(tree, path, false, context), glob_of(path)) {
+                (Ok(start), _) => starts.push(start),
+                (Err(failure), None) => return Err(failure),
+                (Err(_), Some(glob)) => {
+                    let text = starts
+                        .iter()
+                        .map(|(_, path): &(NodeId, Vec<u8>)| path.len());
+                    matching(tree, path, &glob, text.sum(), &context.limits, &mut starts)?;
+                }
+            }
+        }
+        Ok(starts)
     }
 
     fn print(&self, files: &dyn Listing, context: &Context) -> Result<(), Failure> {
@@ -140,6 +158,54 @@ impl Args {
             }
         })
     }
+}
+
+/// The glob that a path may be.
+fn glob_of(path: &OsString) -> Option<PathPattern> {
+    PathPattern::of_glob_like(path.to_str()?)
+}
+
+/// Adds the files that match a glob, but for those in a directory that does. Their paths have to be in memory, so
+/// they are counted; `text` bytes of others are there already.
+fn matching(
+    tree: &Tree,
+    given: &OsString,
+    glob: &PathPattern,
+    mut text: usize,
+    limits: &Limits,
+    starts: &mut Vec<(NodeId, Vec<u8>)>,
+) -> Result<(), Failure> {
+    let before = starts.len();
+    let mut walk = tree.walk(tree.root());
+    while let Some((entry, path)) = walk.next_entry() {
+        let is_below = starts.get(before..).and_then(<[_]>::last).is_some_and(
+            |(_, above): &(NodeId, Vec<u8>)| {
+                let rest = path.strip_prefix(above.as_slice());
+                rest.is_some_and(|rest| rest.starts_with(b"/"))
+            },
+        );
+        if is_below || !glob.matches(path) {
+            continue;
+        }
+        text += path.len();
+        limits
+            .check_count(Limit::RepeatedText, text)
+            .map_err(|exceeded| {
+                let shown = shown(&bytes_of(given)).into_owned();
+                Failure::input(format!("too many files match `{shown}`: {exceeded}"))
+                    .hint("`imgtar find` lists any number of entries")
+            })?;
+        starts.push((entry.node, path.to_vec()));
+    }
+    if starts.len() == before {
+        let shown = shown(&bytes_of(given)).into_owned();
+        return Err(
+            Failure::input(format!("no file of the image matches `{shown}`")).hint(
+                "`imgtar find ARCHIVE PATTERN` looks in all layers, also for what was deleted",
+            ),
+        );
+    }
+    Ok(())
 }
 
 /// What a path of the merged tree leads to, and the path. It may be given as it is or as `ls` prints it.
@@ -194,14 +260,6 @@ fn warn_of_namesake(path: &[u8], meant: &[u8], context: &Context) {
     warn(context.output, &message);
 }
 
-/// A path as it was given, or escaped if it is not text.
-pub(super) fn shown(given: &[u8]) -> Cow<'_, str> {
-    match std::str::from_utf8(given) {
-        Ok(text) => Cow::Borrowed(text),
-        Err(_) => Cow::Owned(escape::name(given).to_string()),
-    }
-}
-
 /// A layer by its index.
 pub(super) fn layer(image: &Image, index: usize) -> Result<&Layer, Failure> {
     image.layers.get(index).ok_or_else(|| {
@@ -211,74 +269,6 @@ pub(super) fn layer(image: &Image, index: usize) -> Result<&Layer, Failure> {
         ))
         .hint("`imgtar layers` lists them")
     })
-}
-
-/// The entries of one layer that some paths lead to, and what is below them; all if there are no paths.
-struct Below<'l> {
-    all: LayerListing<'l>,
-    paths: Vec<Wanted>,
-}
-
-/// A path of one layer, and whether an entry was found for it.
-struct Wanted {
-    given: Vec<u8>,
-    /// What it may mean: itself, or what `ls` would print so.
-    readings: Vec<Vec<u8>>,
-    found: Cell<bool>,
-}
-
-impl Wanted {
-    fn new(given: &OsString) -> Self {
-        let given = bytes_of(given);
-        let plain = |path: Cow<'_, [u8]>| LayerPath::new(&path).components().join(&b'/');
-        Self {
-            readings: escape::readings(&given).map(plain).collect(),
-            given,
-            found: Cell::new(false),
-        }
-    }
-
-    fn has(&self, path: &[u8]) -> bool {
-        let is_below = |wanted: &Vec<u8>| {
-            let rest = path.strip_prefix(wanted.as_slice());
-            rest.is_some_and(|rest| wanted.is_empty() || rest.is_empty() || rest[0] == b'/')
-        };
-        let has = self.readings.iter().any(is_below);
-        self.found.set(self.found.get() || has);
-        has
-    }
-}
-
-impl Below<'_> {
-    /// Refuses paths for which nothing was found when the entries were gone through.
-    fn require_all(&self) -> Result<(), Failure> {
-        let Some(path) = self.paths.iter().find(|path| !path.found.get()) else {
-            return Ok(());
-        };
-        let (index, shown) = (self.all.0.index, shown(&path.given));
-        Err(
-            Failure::input(format!("layer {index} has no entry `{shown}`"))
-                .hint("`imgtar find ARCHIVE PATTERN` shows which layers have one"),
-        )
-    }
-}
-
-impl Listing for Below<'_> {
-    fn each(&self, see: See<'_>) -> Result<(), LayerError> {
-        if self.paths.is_empty() {
-            return self.all.each(see);
-        }
-        self.all.each(&mut |entry, place| {
-            let path = LayerPath::new(&entry.path.0).components().join(&b'/');
-            // Every path has to hear of every entry.
-            let wanted = self.paths.iter().filter(|wanted| wanted.has(&path)).count();
-            if wanted > 0 {
-                see(entry, place)
-            } else {
-                ControlFlow::Continue(())
-            }
-        })
-    }
 }
 
 /// The entries of a layer, the largest first. They have to be in memory for that, so they are counted.

@@ -5,8 +5,10 @@ use std::path::{Path, PathBuf};
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use imgtar::base::digest::Digest;
 use imgtar::base::escape;
-use imgtar::check::audit::{Audit, AuditKind};
-use imgtar::check::{LoaderTarget, Loaders, unreadable, verify_damaged};
+use imgtar::check::audit::AuditKind;
+use imgtar::check::{
+    LoaderTarget, Loaders, unreadable, verify_and_audit, verify_damaged, verify_file,
+};
 use imgtar::report::{Demands, ImageAudit, Verify, VerifyArchive};
 
 use super::{Context, Exit, Failure};
@@ -66,8 +68,8 @@ pub(crate) struct Args {
     /// Also report what to know before running the images
     ///
     /// Reports setuid and setgid files, capabilities, devices, world-writable files, names with control
-    /// characters, what looks like a secret in environment, labels and history, and the user. This does
-    /// not change the exit code, unless --fail-on names what was found.
+    /// characters, what looks like a secret in the files of all layers, in environment, labels and history,
+    /// and the user. This does not change the exit code, unless --fail-on names what was found.
     #[arg(long)]
     audit: bool,
 
@@ -207,21 +209,20 @@ impl Args {
                 return Ok((report, None));
             }
         };
-        let verify = if self.transfer.wants_digests() {
-            imgtar::check::verify_file
+        let (jobs, progress) = (context.jobs, &context.progress);
+        let file = self.transfer.wants_digests();
+        let (mut result, audits) = if self.audit {
+            let (result, audits) = verify_and_audit(&archive, &set, file, jobs, progress)?;
+            let audits = set.images.iter().zip(&audits);
+            let audits = audits.map(|(image, audit)| ImageAudit::new(image, audit));
+            (result, Some(audits.collect()))
+        } else if file {
+            (verify_file(&archive, &set, jobs, progress)?, None)
         } else {
-            imgtar::check::verify
+            (imgtar::check::verify(&archive, &set, jobs, progress)?, None)
         };
-        let mut result = verify(&archive, &set, context.jobs, &context.progress)?;
         if let Some(claimed) = claimed {
             result.compare_file(claimed);
-        }
-        let mut audits = self.audit.then(Vec::new);
-        if let Some(audits) = &mut audits {
-            for image in &set.images {
-                let audit = Audit::of(image, context.jobs, &context.progress)?;
-                audits.push(ImageAudit::new(image, &audit));
-            }
         }
         let demands = Demands {
             strict: self.strict,

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use imgtar::base::escape;
-use imgtar::report::ImageAudit;
+use imgtar::report::{ImageAudit, units};
 
 /// What to know before running an image.
 pub(super) fn audit(out: &mut dyn Write, audit: &ImageAudit) -> io::Result<()> {
@@ -49,6 +49,14 @@ pub(super) fn audit(out: &mut dyn Write, audit: &ImageAudit) -> io::Result<()> {
             escape::text(&row.detail),
             layer.unwrap_or_default()
         )?;
+    }
+    if audit.samples > 0 {
+        let samples = units::count(
+            audit.samples,
+            "secret in the documentation and tests of packages is not counted",
+            "secrets in the documentation and tests of packages are not counted",
+        );
+        writeln!(out, "    {samples}")?;
     }
     let kept = audit.findings.len();
     let all: usize = audit.counts.values().sum();

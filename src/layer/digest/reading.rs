@@ -8,9 +8,10 @@ use crate::base::constants::BUFFER;
 use crate::base::digest::{BlobDigest, DiffId, Digest, HashingReader};
 use crate::base::progress::Task;
 use crate::layer::decoded::{Decoded, Told};
-use crate::layer::{Allowance, Inventory, LayerError};
+use crate::layer::outline::Outlining;
+use crate::layer::{Allowance, Bodies, Inventory, LayerError, LayerOutline};
 use crate::source::{Compression, Slice, SourceError};
-use crate::tar::{Cursor, Positioned, Streamed, TarError, Walker};
+use crate::tar::{Cursor, Entry, Positioned, Streamed, TarError, Walker};
 
 /// The outcome of reading a blob that should be a layer.
 #[derive(Debug)]
@@ -23,6 +24,8 @@ pub struct LayerReading {
     pub tar: TarState,
     /// The entries of the tar, as far as it is sound.
     pub inventory: Inventory,
+    /// Its headers, if bodies were asked for and it was read to its end.
+    pub(crate) outline: Option<LayerOutline>,
 }
 
 /// The digests of a blob, as far as it could be decoded.
@@ -103,7 +106,7 @@ impl LayerReading {
     ) -> Result<Self, LayerError> {
         let mut inventory = Inventory::default();
         let mut cursor = Positioned::new(bytes.clone());
-        let walked = take_stock(&mut cursor, &mut inventory, allowance);
+        let walked = take_stock(&mut cursor, &mut inventory, allowance, |_, _| {});
         let walked =
             walked.map_err(|e| LayerError::from_walk(e, Compression::None, 0, bytes.len()));
         let tar = match walked {
@@ -119,11 +122,13 @@ impl LayerReading {
             trailing: false,
             tar,
             inventory,
+            outline: None,
         })
     }
 
     /// Decodes a compressed layer from its first byte to its last, digests it, and looks at its tar on
-    /// the way. `allowance` limits what is noted of its entries.
+    /// the way. `allowance` limits what is noted of its entries; `bodies` are shown to whom it may concern, and
+    /// the headers are kept then.
     ///
     /// # Errors
     ///
@@ -133,6 +138,7 @@ impl LayerReading {
         compression: Compression,
         wanted: &Wanted,
         allowance: &Allowance,
+        bodies: Option<&mut dyn Bodies>,
         task: &dyn Task,
     ) -> Result<Self, LayerError> {
         let told = Told::Shared(task);
@@ -143,7 +149,20 @@ impl LayerReading {
             bytes.source().limits(),
         );
         let mut inventory = Inventory::default();
-        let walked = take_stock(&mut cursor, &mut inventory, allowance);
+        let (walked, outlined) = match bodies {
+            None => {
+                let walked = take_stock(&mut cursor, &mut inventory, allowance, |_, _| {});
+                (walked, None)
+            }
+            Some(bodies) => {
+                let mut outlining = Outlining::new(cursor, bodies)?;
+                let walked =
+                    take_stock(&mut outlining, &mut inventory, allowance, Outlining::entry);
+                let (inner, outlined) = outlining.end();
+                cursor = inner;
+                (walked, Some(outlined?))
+            }
+        };
         let drained = first_set_byte_ahead(&mut cursor);
         drop(cursor);
         let (digest, size, decoded) = tar.finish();
@@ -164,6 +183,8 @@ impl LayerReading {
             (Err(LayerError::Tar(_)), Err(error)) | (Err(error), _) => return Err(error),
         };
         let rest = decoded.finish()?;
+        let outlined = outlined.filter(|_| tail_fault.is_none());
+        let outline = outlined.map(|outlined| outlined.finish(size, bytes));
         Ok(Self {
             digests: match tail_fault {
                 None => Digests::Whole(Proof::new(digest, rest.stored, size)),
@@ -176,6 +197,7 @@ impl LayerReading {
             trailing: rest.trailing,
             tar,
             inventory,
+            outline: outline.transpose()?,
         })
     }
 }
@@ -227,17 +249,20 @@ struct End {
     position: u64,
 }
 
-/// Goes from header to header to the end-of-archive blocks, and notes every entry.
+/// Goes from header to header to the end-of-archive blocks, and notes every entry. `met` is told of each
+/// before its body.
 fn take_stock<C: Cursor>(
     cursor: &mut C,
     inventory: &mut Inventory,
     allowance: &Allowance,
+    mut met: impl FnMut(&mut C, &Entry),
 ) -> Result<End, TarError> {
     let mut walker = Walker::new(cursor);
     while let Some(entry) = walker.next_entry()? {
         if !allowance.is_used_up() {
             inventory.note(&entry, allowance);
         }
+        met(walker.cursor_mut(), &entry);
     }
     Ok(End {
         is_marked: walker.end_is_marked(),

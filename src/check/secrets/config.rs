@@ -5,7 +5,8 @@
 //! tokens of well-known services say what they are). That is a guess; a list of names and shapes finds
 //! the common accidents.
 
-use super::{AuditKind, Collected, Finding};
+use std::fmt;
+
 use crate::image::Image;
 
 /// Words of a name that make its value suspicious.
@@ -60,25 +61,70 @@ const SHAPES: [(&str, usize, &str); 16] = [
 /// How much of one text is looked at, in bytes.
 const TEXT_LIMIT: usize = 256 << 10;
 
-pub(super) fn check(image: &Image, found: &mut Collected) {
-    let Some(view) = image.view() else { return };
-    let mut add = |whence: String, what: Suspicion| {
-        found.add(Finding {
-            kind: AuditKind::Secret,
-            path: None,
-            layer: None,
-            detail: format!("{whence}: {what}"),
-        });
+/// Where a config has something that looks like a secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ConfigPlace {
+    /// An environment variable, by its name.
+    Env(String),
+    /// A label, by its key.
+    Label(String),
+    /// What is run: `CMD`, `ENTRYPOINT`, `HEALTHCHECK` or `SHELL`.
+    Command(&'static str),
+    /// An `ONBUILD` instruction, by its number from 0.
+    OnBuild(usize),
+    /// The `author` or the `comment`.
+    Text(&'static str),
+    /// A build step, by its number from 0, oldest first. Build arguments are part of it.
+    Step(usize),
+}
+
+impl fmt::Display for ConfigPlace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Env(name) => write!(f, "environment variable {name}"),
+            Self::Label(key) => write!(f, "label {key}"),
+            Self::Command(name) | Self::Text(name) => f.write_str(name),
+            Self::OnBuild(number) => write!(f, "ONBUILD instruction {number}"),
+            Self::Step(number) => write!(f, "build step {number}"),
+        }
+    }
+}
+
+/// Something in a config that looks like a secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfigSecret {
+    /// Where it is.
+    pub place: ConfigPlace,
+    /// Why it is suspected.
+    pub why: String,
+    /// What may be shown of it.
+    pub masked: String,
+}
+
+impl fmt::Display for ConfigSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {} ({})", self.place, self.why, self.masked)
+    }
+}
+
+/// Everything in the config of an image that looks like a secret.
+pub fn in_config(image: &Image) -> Vec<ConfigSecret> {
+    let Some(view) = image.view() else {
+        return Vec::new();
+    };
+    let mut found = Vec::new();
+    let mut add = |place: ConfigPlace, Suspicion { why, masked }| {
+        found.push(ConfigSecret { place, why, masked });
     };
     for variable in &view.run.env {
         let (name, value) = variable.split_once('=').unwrap_or((variable, ""));
         if let Some(what) = suspect(name, value) {
-            add(format!("environment variable {name}"), what);
+            add(ConfigPlace::Env(name.to_owned()), what);
         }
     }
     for (key, value) in &view.run.labels {
         if let Some(what) = suspect(key, value) {
-            add(format!("label {key}"), what);
+            add(ConfigPlace::Label(key.clone()), what);
         }
     }
     let run = &view.run;
@@ -91,31 +137,33 @@ pub(super) fn check(image: &Image, found: &mut Collected) {
         ),
         ("SHELL", run.shell.as_deref()),
     ];
-    for (whence, arguments) in commands {
+    for (name, arguments) in commands {
         for what in in_arguments(arguments.unwrap_or_default()) {
-            add(whence.to_owned(), what);
+            add(ConfigPlace::Command(name), what);
         }
     }
     for (number, text) in run.on_build.iter().enumerate() {
         for what in in_text(text) {
-            add(format!("ONBUILD instruction {number}"), what);
+            add(ConfigPlace::OnBuild(number), what);
         }
     }
-    for (whence, text) in [("author", &view.author), ("comment", &view.comment)] {
+    for (name, text) in [("author", &view.author), ("comment", &view.comment)] {
         for what in in_text(text) {
-            add(whence.to_owned(), what);
+            add(ConfigPlace::Text(name), what);
         }
     }
     for (step, entry) in view.history.iter().enumerate() {
         for text in [&entry.created_by, &entry.comment, &entry.author] {
             for what in in_text(text) {
-                add(format!("build step {step}"), what);
+                add(ConfigPlace::Step(step), what);
             }
         }
     }
+    found
 }
 
 /// Why a value is suspected, and what may be shown of it.
+#[derive(Debug)]
 struct Suspicion {
     why: String,
     masked: String,
@@ -130,10 +178,17 @@ impl Suspicion {
     }
 }
 
-impl std::fmt::Display for Suspicion {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+#[cfg(test)]
+impl fmt::Display for Suspicion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} ({})", self.why, self.masked)
     }
+}
+
+/// Whether a value is a secret because of its name, as in a file of `NAME=VALUE` lines.
+pub(super) fn is_named_secret(name: &str, value: &str) -> bool {
+    let value = value.trim_matches(['"', '\'', ' ']);
+    is_secret_name(name) && is_value(value)
 }
 
 /// Looks at a value under a name.
