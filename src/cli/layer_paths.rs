@@ -16,11 +16,11 @@ use super::error::Failure;
 /// The entries of one layer that some paths lead to, and what is below them; all if there are no paths.
 pub(crate) struct Below<'l> {
     pub(crate) all: LayerListing<'l>,
-    pub(crate) paths: Vec<Wanted>,
+    pub(crate) paths: Vec<GivenPath>,
 }
 
 /// A path of one layer, and whether an entry was found for it.
-pub(crate) struct Wanted {
+pub(crate) struct GivenPath {
     given: Vec<u8>,
     /// What it may mean: itself, or what `ls` would print so.
     readings: Vec<Vec<u8>>,
@@ -31,7 +31,7 @@ pub(crate) struct Wanted {
     globbed: Cell<bool>,
 }
 
-impl Wanted {
+impl GivenPath {
     pub(crate) fn new(given: &OsString) -> Self {
         let given = bytes_of(given);
         let plain = |path: Cow<'_, [u8]>| LayerPath::new(&path).components().join(&b'/');

@@ -55,7 +55,7 @@ pub(super) const RULES: &[Rule] = &[
     Rule(SecretKind::GoogleOauthSecret, &["GOCSPX-"], r"GOCSPX-[0-9A-Za-z_-]{28}", 7, Also::Token),
     Rule(SecretKind::GithubToken, &["ghp_", "gho_", "ghu_", "ghs_", "ghr_"], r"gh[pousr]_[0-9A-Za-z]{36}", 4, Also::Token),
     Rule(SecretKind::GithubToken, &["github_pat_"], r"github_pat_[0-9A-Za-z]{22}_[0-9A-Za-z]{59}", 11, Also::Token),
-    Rule(SecretKind::GitlabToken, &["glpat-", "gldt-", "glrt-", "glptt-"], r"gl(?:pat|dt|rt|ptt)-[0-9A-Za-z_-]{20,64}(?:\.[0-9a-z]{2}\.[0-9a-z]{9})?", 6, Also::Token),
+    Rule(SecretKind::GitlabToken, &["glpat-", "gldt-", "glrt-", "glptt-"], r"gl(?:pat|dt|rt|ptt)-[0-9A-Za-z_-]{20,64}(?:\.[0-9a-z]{2}\.[0-9a-z]{9})?", 5, Also::Token),
     Rule(SecretKind::SlackToken, &["xoxb-", "xoxp-", "xoxa-", "xoxr-", "xoxs-"], r"xox[bpars]-[0-9]{8,14}-[0-9A-Za-z-]{20,160}", 5, Also::Token),
     Rule(SecretKind::SlackToken, &["xapp-1-"], r"xapp-1-[A-Z0-9]{8,14}-[0-9]{8,14}-[0-9a-f]{64}", 7, Also::Token),
     Rule(SecretKind::SlackWebhook, &["hooks.slack.com/services/"], r"hooks\.slack\.com/services/T[A-Z0-9]{8,12}/B[A-Z0-9]{8,12}/[0-9A-Za-z]{24}", 25, Also::Token),

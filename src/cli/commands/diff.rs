@@ -11,9 +11,9 @@ use imgtar::image::{Image, Selector};
 use imgtar::report::{Diff, DiffFile, DiffHead};
 use imgtar::tree::{Body, Comparison, Tree};
 
-use super::ls::{find, shown};
+use super::ls::find;
 use super::{Context, Exit, Failure, Loaded};
-use crate::cli::args::{JsonArg, bytes_of};
+use crate::cli::args::{JsonArg, bytes_of, shown};
 use crate::cli::compared::{
     IgnoreArg, NewSide, failure, open_new, pick, platforms, read_old, require_config, which_two,
 };

@@ -16,7 +16,7 @@ use imgtar::tree::{NodeId, Tree};
 use super::{Context, Exit, Failure, Loaded};
 use crate::cli::args::{ArchiveArg, ImageOptionArg, JsonArg, bytes_of, shown};
 use crate::cli::error::warn;
-use crate::cli::layer_paths::{Below, Wanted};
+use crate::cli::layer_paths::{Below, GivenPath};
 use crate::cli::render;
 
 /// List the files of an image as a container of it would see them
@@ -88,7 +88,7 @@ impl Args {
     }
 
     fn one_layer(&self, layer: &Layer, loaded: &Loaded, context: &Context) -> Result<(), Failure> {
-        let paths = self.paths.iter().map(Wanted::new);
+        let paths = self.paths.iter().map(GivenPath::new);
         let listing = Below {
             all: LayerListing(layer),
             paths: paths.collect(),
