@@ -3,6 +3,7 @@
 //! Long: what is to be read and what was read of it are one plan.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::secrets::{ContentScan, LayerSecrets};
 use super::{Extent, VerifyError};
@@ -174,6 +175,23 @@ struct LayerNeeds {
     allowance: Allowance,
     /// Whether the audit needs their headers and what is in their files.
     audit: bool,
+    /// How many there may be.
+    layers: usize,
+    /// Of how many more that are compressed the headers may be kept. Each takes an open file. What an audit needs of the
+    /// others is decoded again, so no outcome depends on which these are.
+    outlines: AtomicUsize,
+}
+
+/// How many open files the headers of layers may take.
+const OUTLINES: usize = 256;
+
+impl LayerNeeds {
+    /// Whether the headers of one more layer are kept.
+    fn keeps_one_more(&self) -> bool {
+        let (set, fetch) = (Ordering::Relaxed, Ordering::Relaxed);
+        let one_less = |left: usize| left.checked_sub(1);
+        self.audit && self.outlines.fetch_update(set, fetch, one_less).is_ok()
+    }
 }
 
 impl Alongside for Looking<'_> {
@@ -192,11 +210,13 @@ impl Alongside for Looking<'_> {
     }
 
     fn begin(&self) -> Result<Self::State, VerifyError> {
-        let searched = match self {
-            Self::Blob(plan, needs) => (plan.is_layer && needs.audit).then_some(&plan.slice),
-            Self::File => None,
-        };
-        Ok(searched.map(|slice| (PassingBodies::of(slice), ContentScan::default())))
+        Ok(match self {
+            Self::Blob(plan, needs) if plan.is_layer && needs.audit => {
+                let scan = ContentScan::one_of(needs.layers);
+                Some((PassingBodies::of(&plan.slice), scan))
+            }
+            Self::Blob(..) | Self::File => None,
+        })
     }
 
     fn take(&self, state: &mut Self::State, bytes: &[u8]) -> Result<(), VerifyError> {
@@ -261,6 +281,8 @@ impl Blobs {
         let needs = LayerNeeds {
             allowance: Allowance::full(archive.source().limits()),
             audit,
+            layers: plans.all().len(),
+            outlines: AtomicUsize::new(OUTLINES),
         };
         let whole = archive.stored().whole();
         let first = file.then(|| Work::Read(of_file(&whole)));
@@ -426,7 +448,9 @@ fn decode(
 ) -> Result<BlobRead, VerifyError> {
     let task = progress.begin(&plan.task(), Some(plan.slice.len()));
     let (compression, wanted) = (plan.compression, &plan.wanted);
-    let mut scan = needs.audit.then(ContentScan::default);
+    let mut scan = needs
+        .keeps_one_more()
+        .then(|| ContentScan::one_of(needs.layers));
     let bodies = scan.as_mut().map(|scan| scan as &mut dyn Bodies);
     let (slice, allowance) = (&plan.slice, &needs.allowance);
     let read = LayerReading::of_compressed(slice, compression, wanted, allowance, bodies, &*task);

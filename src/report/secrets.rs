@@ -44,7 +44,7 @@ pub struct FindSecrets {
     pub schema: &'static str,
     /// The secrets: those of the config, then those of files, layer by layer, base first. No value is here whole.
     pub secrets: Vec<SecretRow>,
-    /// How many more there are in layers that have more than ten thousand.
+    /// How many more there are in layers that have too many.
     pub dropped: usize,
 }
 

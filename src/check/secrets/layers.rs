@@ -37,7 +37,7 @@ impl ScannedLayers {
     ///
     /// [`AuditError`] if a layer is missing or damaged, or cannot be read.
     pub(crate) fn read(image: &Image, options: &Options<'_>) -> Result<Self, AuditError> {
-        let begin = ContentScan::default;
+        let begin = || ContentScan::one_of(image.layers.len());
         let shown = LayerOutline::of_all_shown(image, options.jobs, options.progress, begin);
         let shown = shown.map_err(TreeError::from)?;
         // What was decoded was searched on the way.
@@ -103,9 +103,12 @@ fn search_plain(
     let task = options.progress.begin("searching files", Some(total));
     let cost = |(_, part): &(usize, LayerPart<'_>)| part.cost();
     let found = jobs::map(options.jobs, &parts, cost, |(_, part)| {
-        search_part(part, &*task)
+        search_part(part, layers.len(), &*task)
     });
-    let mut secrets: Vec<LayerSecrets> = layers.iter().map(|_| LayerSecrets::default()).collect();
+    let mut secrets: Vec<LayerSecrets> = layers
+        .iter()
+        .map(|_| LayerSecrets::one_of(layers.len()))
+        .collect();
     for ((number, _), found) in parts.iter().zip(found) {
         secrets[*number].append(found?);
     }
@@ -118,7 +121,8 @@ fn parts_of(layer: &Slice) -> Vec<LayerPart<'_>> {
     let mut walker = Walker::new(Positioned::new(layer.clone()));
     let mut from = 0;
     while let Ok(Some(entry)) = walker.next_entry() {
-        let len = body_len(&entry);
+        // A size can be any number; what is there ends with the layer.
+        let len = body_len(&entry).min(layer.len().saturating_sub(entry.data_offset));
         if entry.header_offset - from >= PART {
             let to = entry.header_offset;
             parts.push(LayerPart::Files { layer, from, to });
@@ -144,8 +148,12 @@ fn parts_of(layer: &Slice) -> Vec<LayerPart<'_>> {
     parts
 }
 
-fn search_part(part: &LayerPart<'_>, task: &dyn Task) -> Result<LayerSecrets, SourceError> {
-    let mut scan = ContentScan::default();
+fn search_part(
+    part: &LayerPart<'_>,
+    layers: usize,
+    task: &dyn Task,
+) -> Result<LayerSecrets, SourceError> {
+    let mut scan = ContentScan::one_of(layers);
     let mut buf = vec![0; READ];
     match part {
         LayerPart::Files { layer, from, to } => {
@@ -182,8 +190,8 @@ fn show(
 ) -> Result<(), SourceError> {
     let begin = entry.data_offset + (entry.stored_size - body_len(entry));
     let body = layer.slice(Span {
-        offset: begin + from,
-        len: to - from,
+        offset: begin.saturating_add(from),
+        len: to.saturating_sub(from),
     });
     let mut at = 0;
     loop {

@@ -5,7 +5,8 @@
 //! that are not text too.
 //!
 //! Threats: an archive can hold millions of things that look like secrets. At most [`IN_FILE`] are found in a
-//! file, which is not searched further, and at most [`IN_LAYER`] are kept of a layer; the rest is counted.
+//! file, which is not searched further. Of all layers together some are kept, of each an equal share, so that it
+//! does not depend on threads which; the rest is counted.
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -21,9 +22,14 @@ const PIECE: usize = 256 << 10;
 /// How many secrets are found in one file.
 const IN_FILE: usize = 16;
 
-/// How many secrets are kept of one layer, and how many bytes the paths of their files may have.
+/// How many secrets are kept of all layers that are read together, of one at most and of one at least; and how many
+/// bytes the paths of their files may have.
+const IN_ALL: usize = 100_000;
 const IN_LAYER: usize = 10_000;
-const PATHS: usize = 16 << 20;
+const SOME: usize = 16;
+const PATHS_IN_ALL: usize = 32 << 20;
+const PATHS_IN_LAYER: usize = 8 << 20;
+const SOME_PATHS: usize = SOME * 4096;
 
 /// How much of a file that is made to hold secrets is looked at as such, in bytes.
 const NAMED: usize = 256 << 10;
@@ -59,9 +65,39 @@ pub(crate) struct LayerSecrets {
     pub(crate) dropped: usize,
     kept: usize,
     paths: usize,
+    /// How much may be kept.
+    share: Share,
+}
+
+/// How much may be kept of one layer.
+#[derive(Clone, Copy, Debug)]
+struct Share {
+    secrets: usize,
+    paths: usize,
+}
+
+impl Default for Share {
+    fn default() -> Self {
+        Self {
+            secrets: IN_LAYER,
+            paths: PATHS_IN_LAYER,
+        }
+    }
 }
 
 impl LayerSecrets {
+    /// Nothing is found yet in one of so many layers.
+    pub(super) fn one_of(layers: usize) -> Self {
+        let layers = layers.max(1);
+        Self {
+            share: Share {
+                secrets: (IN_ALL / layers).clamp(SOME, IN_LAYER),
+                paths: (PATHS_IN_ALL / layers).clamp(SOME_PATHS, PATHS_IN_LAYER),
+            },
+            ..Self::default()
+        }
+    }
+
     fn add(&mut self, at: u64, path: &[u8], secrets: Vec<FileSecret>) {
         if secrets.is_empty() {
             return;
@@ -69,7 +105,7 @@ impl LayerSecrets {
         let is_new = !self.files.contains_key(&at);
         let paths = self.paths + if is_new { path.len() } else { 0 };
         let kept = self.kept + secrets.len();
-        if kept > IN_LAYER || paths > PATHS {
+        if kept > self.share.secrets || paths > self.share.paths {
             self.dropped += secrets.len();
             return;
         }
@@ -131,6 +167,14 @@ pub(crate) struct ContentScan {
 }
 
 impl ContentScan {
+    /// Searches one of so many layers.
+    pub(crate) fn one_of(layers: usize) -> Self {
+        Self {
+            found: LayerSecrets::one_of(layers),
+            ..Self::default()
+        }
+    }
+
     /// What was found.
     pub(crate) fn finish(self) -> LayerSecrets {
         self.found
