@@ -4,7 +4,7 @@ use std::io;
 
 use crate::base::escape;
 use crate::document::ChangeError;
-use crate::layer::digest::{ClaimError, LayerName, Mismatch};
+use crate::layer::digest::{ClaimError, Mismatch, StoredPart};
 use crate::layer::{LayerError, UnreadLayer};
 use crate::source::SourceError;
 use crate::tree::TreeError;
@@ -87,25 +87,25 @@ impl From<ClaimError> for WriteError {
             ClaimError::Mismatch(mismatch) => return Self::Mismatch(mismatch),
             ClaimError::Unread { name, source } => (name, source),
             ClaimError::Unsupported { name, algorithm } => {
-                let (layer, algorithm) = (name.layer, algorithm.name());
+                let (number, algorithm) = (name.layer, algorithm.name());
+                let what = match name.part {
+                    StoredPart::Layer => format!("the diff ID of layer {number}"),
+                    StoredPart::Blob => format!("the digest of blob {number}"),
+                };
                 return Self::Image {
                     image: name.image.unwrap_or_else(|| "the image".to_owned()),
-                    why: format!(
-                        "the diff ID of layer {layer} is a digest by `{algorithm}`, which cannot be computed"
-                    ),
+                    why: format!("{what} is a digest by `{algorithm}`, which cannot be computed"),
                 };
             }
         };
-        match name {
-            LayerName {
-                image: Some(image),
-                layer,
-            } => Self::Layer {
+        let layer = name.layer;
+        match name.image {
+            Some(image) => Self::Layer {
                 image,
                 layer,
                 source,
             },
-            LayerName { image: None, layer } => UnreadLayer { layer, source }.into(),
+            None => UnreadLayer { layer, source }.into(),
         }
     }
 }

@@ -246,13 +246,10 @@ pub(super) fn claims<'i>(image: &'i Image, opened: Option<&OpenLayers>) -> Claim
     for layer in &image.layers {
         if let (Some(diff_id), Some((bytes, compression))) = (&layer.diff_id, layer.present()) {
             let claim = Claim {
-                name: LayerName {
-                    image: None,
-                    layer: layer.index,
-                },
+                name: LayerName::of(layer.index),
                 bytes,
                 compression,
-                diff_id,
+                content: diff_id.digest(),
                 stored: None,
             };
             claims.add(claim, opened.and_then(|opened| opened.proof(layer.index)));

@@ -88,3 +88,30 @@ fn indexes_and_attestations_follow() {
     }
     imgtar(&["verify", "-q", &to]).exits(0);
 }
+
+/// A blob of an attestation is not called a layer.
+#[test]
+fn a_damaged_attestation_is_called_one() {
+    let work = Work::new();
+    let mut damaged = bytes(&engines("buildkit28-artifacts.tar"));
+    let text = b"in-toto.io/Statement";
+    let at = damaged
+        .windows(text.len())
+        .position(|window| window == text)
+        .expect("a statement");
+    damaged[at] = b'I';
+    let archive = work.put("damaged.tar", &damaged);
+    let to = work.path("out.tar");
+    let run = imgtar(&["convert", &archive, "--layout", "oci", "-o", &to]).exits(3);
+    let said = run.err();
+    assert!(
+        said.contains("error: blob ") && said.contains(" of the attestation sha256:"),
+        "{said}"
+    );
+    assert!(
+        said.contains("does not match its digest: claimed"),
+        "{said}"
+    );
+    assert!(!said.contains("layer"), "{said}");
+    assert!(!std::path::Path::new(&to).exists());
+}

@@ -1,6 +1,7 @@
 //! On archives that cannot be written.
 
 use imgtar::document::{ChangeError, RefusedChange};
+use imgtar::layer::digest::StoredPart;
 use imgtar::output::WriteError;
 
 use super::foreign::WantedFile;
@@ -19,6 +20,9 @@ pub(super) fn on_write(error: &WriteError) -> Advice {
         WriteError::Layer { source, .. } => layer::on_layer(source),
         WriteError::Mismatch(mismatch) if mismatch.name.image.is_none() => Advice::hint(
             "the layer was changed or damaged; `imgtar verify` reports what else is wrong, --no-verify flattens it anyway",
+        ),
+        WriteError::Mismatch(mismatch) if mismatch.name.part == StoredPart::Blob => Advice::hint(
+            "it was changed or damaged, and the new archive would claim that it was not; `imgtar verify` reports what else is wrong",
         ),
         WriteError::Mismatch(_) => Advice::hint(
             "the layer was changed or damaged, and the new archive would claim that it was not; `imgtar verify` reports what else is wrong",

@@ -1,25 +1,26 @@
 //! What is claimed of layers, verified: each stretch of bytes read once, however many claims are made
 //! about it.
 
-use super::proof::{Claimed, LayerName, Mismatch, Proof, Wanted};
+use super::proof::{Claimed, LayerName, Mismatch, Proof, StoredPart, Wanted};
 use super::request::{Nothing, Request, prove};
-use crate::base::digest::{Algorithm, BlobDigest, DiffId};
+use crate::base::digest::{Algorithm, BlobDigest, Digest};
 use crate::base::jobs::{self, Jobs};
 use crate::base::progress::Progress;
 use crate::layer::LayerError;
 use crate::source::{ByPlace, Compression, Slice};
 
-/// What is claimed of a layer.
+/// What is claimed of a layer, or of another blob.
 #[derive(Clone, Debug)]
 pub(crate) struct Claim<'c> {
-    /// Which layer it is.
+    /// Which it is.
     pub(crate) name: LayerName,
     /// Its stored bytes.
     pub(crate) bytes: &'c Slice,
     /// How they are compressed.
     pub(crate) compression: Compression,
-    /// What its uncompressed bytes should be.
-    pub(crate) diff_id: &'c DiffId,
+    /// What its uncompressed bytes should be: of a layer its diff ID, of another blob, which is not decoded, its
+    /// digest.
+    pub(crate) content: &'c Digest,
     /// What its stored bytes should be, if that is claimed.
     pub(crate) stored: Option<&'c BlobDigest>,
 }
@@ -27,20 +28,24 @@ pub(crate) struct Claim<'c> {
 impl Claim<'_> {
     fn wanted(&self) -> Wanted {
         Wanted {
-            tar: self.diff_id.digest().algorithm().clone(),
+            tar: self.content.algorithm().clone(),
             stored: self.stored.map(|id| id.digest().algorithm().clone()),
         }
     }
 
     fn compare(&self, proof: &Proof) -> Result<(), ClaimError> {
-        let (claimed, computed) = (self.diff_id.digest(), proof.diff_id().digest());
+        let (claimed, computed) = (self.content, proof.diff_id().digest());
         if claimed.algorithm() != computed.algorithm() {
             return Err(ClaimError::Unsupported {
                 name: self.name.clone(),
                 algorithm: claimed.algorithm().clone(),
             });
         }
-        Mismatch::between(&self.name, Claimed::DiffId, claimed, computed)?;
+        let what = match self.name.part {
+            StoredPart::Layer => Claimed::DiffId,
+            StoredPart::Blob => Claimed::Blob,
+        };
+        Mismatch::between(&self.name, what, claimed, computed)?;
         if let (Some(claimed), Some(computed)) = (self.stored, proof.stored()) {
             let (claimed, computed) = (claimed.digest(), computed.digest());
             Mismatch::between(&self.name, Claimed::Blob, claimed, computed)?;
@@ -224,7 +229,7 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use super::*;
-    use crate::base::digest::{Digest, Hasher};
+    use crate::base::digest::{DiffId, Hasher};
     use crate::base::limits::Limits;
     use crate::base::progress::{Silent, Task};
     use crate::source::Source;
@@ -251,10 +256,10 @@ mod tests {
 
     fn claim<'c>(layer: usize, bytes: &'c Slice, diff_id: &'c DiffId) -> Claim<'c> {
         Claim {
-            name: LayerName { image: None, layer },
+            name: LayerName::of(layer),
             bytes,
             compression: Compression::None,
-            diff_id,
+            content: diff_id.digest(),
             stored: None,
         }
     }

@@ -16,7 +16,7 @@ mod request;
 
 pub(crate) use claims::{Claim, ClaimError, Claims, VERIFYING};
 pub(crate) use proof::Prover;
-pub use proof::{Claimed, LayerName, Mismatch, Proof, Wanted};
+pub use proof::{Claimed, LayerName, Mismatch, Proof, StoredPart, Wanted};
 pub(crate) use reading::first_set_byte;
 pub use reading::{Digests, LayerReading, TarState};
 pub(crate) use request::{Alongside, Nothing, Outcome, Request, Work, prove, run};

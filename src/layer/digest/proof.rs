@@ -128,18 +128,45 @@ impl fmt::Display for Claimed {
     }
 }
 
-/// Which layer it is, for messages.
+/// What bytes are that something is claimed of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum StoredPart {
+    /// A layer of an image.
+    Layer,
+    /// A blob of a manifest that is not an image, such as an attestation.
+    Blob,
+}
+
+/// Which layer it is, or which blob, for messages.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LayerName {
-    /// The image, for people, where there are several.
+    /// What it is.
+    pub part: StoredPart,
+    /// The image or artifact, for people, where there are several.
     pub image: Option<String>,
-    /// The layer's index, base first.
+    /// The layer's index, base first, or that of the blob.
     pub layer: usize,
+}
+
+impl LayerName {
+    /// A layer of the only image.
+    pub(crate) fn of(layer: usize) -> Self {
+        Self {
+            part: StoredPart::Layer,
+            image: None,
+            layer,
+        }
+    }
 }
 
 impl fmt::Display for LayerName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "layer {}", self.layer)?;
+        let part = match self.part {
+            StoredPart::Layer => "layer",
+            StoredPart::Blob => "blob",
+        };
+        write!(f, "{part} {}", self.layer)?;
         match &self.image {
             Some(image) => write!(f, " of {image}"),
             None => Ok(()),
@@ -147,11 +174,11 @@ impl fmt::Display for LayerName {
     }
 }
 
-/// A layer whose bytes are not those that a digest claims.
+/// A layer, or another blob, whose bytes are not those that a digest claims.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{name} does not match its {what}: claimed {claimed}, computed {computed}")]
 pub struct Mismatch {
-    /// The layer.
+    /// Which.
     pub name: LayerName,
     /// Which digest.
     pub what: Claimed,

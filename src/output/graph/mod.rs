@@ -15,7 +15,7 @@ mod rename;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::base::digest::{DiffId, Digest};
+use crate::base::digest::{BlobDigest, Digest};
 use crate::document::descriptor::ManifestDocument;
 use crate::document::index_text::IndexText;
 use crate::document::{Descriptor, Platform};
@@ -196,7 +196,7 @@ pub(in crate::output) struct GraphArtifact {
     /// The manifest that it is about.
     pub(in crate::output) subject: Option<Digest>,
     /// Those of its blobs that are there, with their digests: what must come out if they are hashed.
-    pub(in crate::output) blobs: Vec<(DiffId, Slice)>,
+    pub(in crate::output) blobs: Vec<(BlobDigest, Slice)>,
     /// Whether one of its blobs is not there.
     pub(in crate::output) lacks_a_blob: bool,
 }

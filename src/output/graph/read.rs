@@ -8,7 +8,7 @@ use super::{
     KeptManifest, Node, Root, require,
 };
 use crate::archive::Archive;
-use crate::base::digest::{DiffId, Digest};
+use crate::base::digest::{BlobDigest, Digest};
 use crate::document::Descriptor;
 use crate::document::index_text::IndexText;
 use crate::image::{Artifact, ImageSet, Leads, Listed, Name, names_of};
@@ -158,7 +158,10 @@ impl<'s> Reader<'s> {
         let mut blobs = Vec::new();
         for blob in &artifact.blobs {
             if let Some(slice) = &blob.slice {
-                blobs.push((DiffId::from(blob.descriptor.digest.clone()), slice.clone()));
+                blobs.push((
+                    BlobDigest::from(blob.descriptor.digest.clone()),
+                    slice.clone(),
+                ));
             }
         }
         let subject = artifact.subject.clone().or_else(|| {

@@ -6,7 +6,7 @@ use super::recode::{Recoded, ToRecode, recode_all};
 use crate::base::digest::{BlobDigest, DiffId};
 use crate::base::progress::Progress;
 use crate::document::media_type::{OCI_LAYER, OCI_LAYER_GZIP, OCI_LAYER_ZSTD};
-use crate::layer::digest::{Claim, Claimed, Claims, LayerName, Mismatch, Proof};
+use crate::layer::digest::{Claim, Claimed, Claims, LayerName, Mismatch, Proof, StoredPart};
 use crate::layer::{LayerError, OpenLayers};
 use crate::output::WriteError;
 use crate::output::error::spool;
@@ -157,7 +157,7 @@ pub(super) fn claims<'c>(images: &[OutputImage], layers: &'c [Vec<NamedLayer>]) 
                 name: name_of(image, index),
                 bytes,
                 compression: layer.compression,
-                diff_id: &layer.diff_id,
+                content: layer.diff_id.digest(),
                 stored: Some(&layer.digest),
             };
             claims.add(claim, None);
@@ -171,12 +171,13 @@ pub(super) fn claim_artifact<'c>(artifact: &'c GraphArtifact, claims: &mut Claim
     for (number, (digest, bytes)) in artifact.blobs.iter().enumerate() {
         let claim = Claim {
             name: LayerName {
+                part: StoredPart::Blob,
                 image: Some(format!("the {} {}", artifact.kind, artifact.digest)),
                 layer: number,
             },
             bytes,
             compression: Compression::None,
-            diff_id: digest,
+            content: digest.digest(),
             stored: None,
         };
         claims.add(claim, None);
@@ -196,7 +197,7 @@ impl OutputImage {
                 name: name_of(self, index),
                 bytes,
                 compression: layer.compression(),
-                diff_id: layer.diff_id(),
+                content: layer.diff_id().digest(),
                 stored: None,
             };
             claims.add(claim, opened.proof(index));
@@ -207,6 +208,7 @@ impl OutputImage {
 
 fn name_of(image: &OutputImage, layer: usize) -> LayerName {
     LayerName {
+        part: StoredPart::Layer,
         image: Some(image.display_name()),
         layer,
     }

@@ -409,12 +409,8 @@ impl<'p> Parts<'p> {
         let mut changes = FlatChanges::default();
         self.contents(layer, &mut changes)?;
         changes.refuse(self.flat)?;
-        let name = LayerName {
-            image: None,
-            layer: index,
-        };
         let mismatch = Mismatch {
-            name,
+            name: LayerName::of(index),
             what: Claimed::DiffId,
             claimed: claimed.digest().clone(),
             computed: made.diff_id().digest().clone(),
