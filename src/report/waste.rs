@@ -159,15 +159,16 @@ impl WasteReport {
         options: &Options<'_>,
     ) -> Result<Self, TreeError> {
         let layers = OpenLayers::of(image, false, options.jobs, options.progress)?;
+        // What the limits refuse is refused by the merge, before dive's trees are made of it.
+        let fates = Fates::of_layers(layers.tars())?;
         let dive = || DiveFigures::of(layers.tars(), &options.limits);
-        let merge = || Fates::of_layers(layers.tars());
-        let (dive, fates) = if options.jobs.count() > 1 {
-            jobs::both(dive, merge)
+        let waste = || Waste::of(&fates, image.layers.len(), options);
+        let (dive, waste) = if options.jobs.count() > 1 {
+            jobs::both(dive, waste)
         } else {
-            (dive(), merge())
+            (dive(), waste())
         };
-        let fates = fates?;
-        let waste = Waste::of(&fates, image.layers.len(), options)?;
+        let waste = waste?;
         Ok(Self::new(image, &fates, &waste, dive, rules))
     }
 

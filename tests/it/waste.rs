@@ -114,13 +114,13 @@ impl Model {
                     });
                     Node::File(self.files.len() - 1)
                 }
-                Kind::Hardlink => match self.names.get(&clean(&entry.link)) {
-                    Some(node) => *node,
-                    None => {
+                Kind::Hardlink => {
+                    let Some(node) = self.names.get(&clean(&entry.link)) else {
                         self.is_unclear = true;
                         continue;
-                    }
-                },
+                    };
+                    *node
+                }
                 _ => Node::Other,
             };
             self.put(path, node, layer);
