@@ -368,7 +368,8 @@ fn broken_at_newlines(json: &str) -> String {
         let slashes = before[..before.len() - 1].chars().rev();
         let is_escape = slashes.take_while(|c| *c == '\\').count() % 2 == 1;
         let visible = behind.trim_start_matches([' ', '\t']);
-        let hidden = visible.starts_with(['#', '"', '\\']) || visible.is_empty();
+        let hidden =
+            visible.starts_with(['#', '"']) || visible.starts_with("\\n") || visible.is_empty();
         if is_escape && !hidden {
             out.push_str("\\\n");
         }

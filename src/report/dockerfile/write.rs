@@ -130,10 +130,11 @@ impl Assembly<'_> {
         if settings.is_empty() {
             settings.push(Setting::Arg(name.to_owned(), None));
         }
+        let mut created_by = Some(step.created_by.to_owned());
         for setting in settings {
             let mut done = DockerfileInstruction::new("ARG", DockerfileSource::History);
             done.text = setting.instruction();
-            done.created_by = Some(step.created_by.to_owned());
+            done.created_by = created_by.take();
             if done.text.is_none() {
                 done.lossy.push(CANNOT.to_owned());
             }
@@ -193,6 +194,7 @@ impl Assembly<'_> {
         {
             for pairs in pairs.chunks(PAIRS) {
                 self.push_parts(&done, &Setting::Env(pairs.to_vec()));
+                done.created_by = None;
             }
             return;
         }
@@ -228,6 +230,8 @@ impl Assembly<'_> {
         };
         for part in parts {
             let mut one = done.clone();
+            // The step is said once, however many parts it has.
+            done.created_by = None;
             one.text = part.instruction();
             if one.text.is_none() {
                 one.lossy.push(format!("{CANNOT}: {}", part.described()));
