@@ -23,7 +23,8 @@ RUN b=/mnt/busybox; $b rm /opt/deleted; $b rm -r /opt/gone; \
     $b chmod 0600 /srv/epoch; $b ln /bin/one /srv/four; echo more >> /var/lib/data
 
 # layer 2: 2 files: srv/lines, srv/リンク
-RUN ["/mnt/busybox", "sh", "-c", "echo 一行目 > /srv/lines\n\t/mnt/busybox ln -s lines '/srv/リンク'\n"]
+RUN ["/mnt/busybox", "sh", "-c", "echo 一行目 > /srv/lines\n\
+\t/mnt/busybox ln -s lines '/srv/リンク'\n"]
 
 # layer 3: 1 file: same.txt
 COPY same.txt /same.txt

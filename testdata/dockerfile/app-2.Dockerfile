@@ -22,7 +22,8 @@ LABEL org.opencontainers.image.title="imgtar test image" \
 RUN ["/mnt/busybox", "sh", "-ec", "b=/mnt/busybox; $b rm /opt/deleted; $b rm -r /opt/gone;     $b rm -r /etc/app/conf.d; $b mkdir /etc/app/conf.d; echo third > /etc/app/conf.d/30-third.conf;     $b rm /opt/file; $b mkdir -p /opt/file/now; echo in > /opt/file/now/a-directory;     $b chmod 0600 /srv/epoch; $b ln /bin/one /srv/four; echo more >> /var/lib/data"]
 
 # layer 2: 2 files: srv/lines, srv/リンク
-RUN ["/mnt/busybox", "sh", "-c", "echo 一行目 > /srv/lines\n\t/mnt/busybox ln -s lines '/srv/リンク'\n"]
+RUN ["/mnt/busybox", "sh", "-c", "echo 一行目 > /srv/lines\n\
+\t/mnt/busybox ln -s lines '/srv/リンク'\n"]
 
 # layer 3: 1 file: same.txt
 COPY same.txt /same.txt

@@ -11,7 +11,8 @@ ADD layers/0.tar /
 SHELL ["/mnt/busybox", "sh", "-ec"]
 
 # layer 1: 1 file: srv/here
-RUN ["/mnt/busybox", "sh", "-ec", "echo one > /srv/here\n\techo two >> /srv/here\n"]
+RUN ["/mnt/busybox", "sh", "-ec", "echo one > /srv/here\n\
+\techo two >> /srv/here\n"]
 
 # layer 2: 1 file: srv/copied
 # lossy: the content was in the Dockerfile: it is what the layer's file holds
