@@ -147,18 +147,10 @@ fn shell_of<'t>(text: &'t str, shell: &str) -> Option<&'t str> {
     {
         return text.get(..shell.len());
     }
-    let mut end = 0;
-    let mut is_shell = false;
-    for word in text.split(' ').take(SHELL_WORDS) {
-        end += word.len();
-        let is_script = ["-c", "/C", "-Command"].contains(&word)
-            || word.len() > 2 && word.starts_with('-') && word.ends_with('c');
-        if is_shell && is_script {
-            return text.get(..end);
-        }
+    let names_shell = |word: &str| {
         let name = word.rsplit(['/', '\\']).next().unwrap_or_default();
         let name = name.strip_suffix(".exe").unwrap_or(name);
-        is_shell |= [
+        let shells = [
             "sh",
             "bash",
             "ash",
@@ -167,8 +159,23 @@ fn shell_of<'t>(text: &'t str, shell: &str) -> Option<&'t str> {
             "cmd",
             "powershell",
             "pwsh",
-        ]
-        .contains(&name);
+        ];
+        shells.contains(&name)
+    };
+    let mut end = 0;
+    let mut is_shell = false;
+    for (at, word) in text.split(' ').take(SHELL_WORDS).enumerate() {
+        end += word.len();
+        let is_script = ["-c", "/C", "-Command"].contains(&word)
+            || word.len() > 2 && word.starts_with('-') && word.ends_with('c');
+        if is_shell && is_script {
+            return text.get(..end);
+        }
+        is_shell |= at < 2 && names_shell(word);
+        // Before its name there is at most a program that has it in it: `/bin/busybox sh -c`.
+        if !is_shell && (at > 0 || !word.starts_with('/')) {
+            return None;
+        }
         end += 1;
     }
     None
