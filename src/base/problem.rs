@@ -58,6 +58,8 @@ codes! {
     HistoryMismatch = "history-mismatch",
     /// A member that is named is not there.
     MemberMissing = "member-missing",
+    /// Layers were left out of a thin archive on purpose.
+    LayersLeftOut = "layers-left-out",
     /// Two members have one name.
     MemberDuplicate = "member-duplicate",
     /// The file cannot be opened, or is not an image archive.

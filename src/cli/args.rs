@@ -126,6 +126,11 @@ impl ArchiveArg {
     pub(crate) fn open(&self, context: &Context) -> Result<Archive, Failure> {
         context.open(&self.archive)
     }
+
+    /// Whether it is standard input.
+    pub(crate) fn is_stdin(&self) -> bool {
+        self.archive.as_os_str() == "-"
+    }
 }
 
 /// Refuses what cannot be a rootfs tar, and says what it is.

@@ -1,17 +1,22 @@
 //! What commands that carry images from archive to archive print: the IDs, what changes and what survives.
 
 use imgtar::base::digest::ImageId;
+use imgtar::base::escape;
 use imgtar::image::ImageSet;
 use imgtar::output::{
-    ArchiveGraph, ArchiveLayout, Detached, GraphChange, RecodedLayers, WrittenArchive, WrittenImage,
+    ArchiveGraph, ArchiveLayout, ArchiveOptions, Detached, GraphChange, LayerCompression,
+    LeftOutLayer, RecodedLayers, WrittenArchive, WrittenImage, measure_graph,
 };
-use imgtar::report::{Written, WrittenFacts, WrittenHead, WrittenLayers, units};
+use imgtar::report::{
+    BaseImage, Written, WrittenFacts, WrittenHead, WrittenLayers, WrittenLeftOut, units,
+};
 
 use super::archive_output::{ArchiveDestination, CarryOutputArg, print_ids};
 use super::commands::Context;
 use super::error::{Failure, note, warn};
 use super::exit::Exit;
 use super::render::json;
+use super::thin_note::say_left_out;
 
 /// How many lines of one kind are printed.
 const SHOWN: usize = 12;
@@ -32,10 +37,29 @@ pub(crate) struct Carried<'c> {
     pub(crate) stored_twice: Option<u64>,
     /// The ID of the image whose config was changed, before and after.
     pub(crate) reconfigured: Option<(String, ImageId)>,
+    /// What was made thin.
+    pub(crate) thinned: Option<ThinInput<'c>>,
+}
+
+/// An archive that was made thin.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ThinInput<'c> {
+    /// How many bytes its file has.
+    pub(crate) bytes: u64,
+    /// The path of the first base.
+    pub(crate) base: &'c str,
+}
+
+/// What an answer is about.
+struct Answer<'w> {
+    written: &'w WrittenArchive,
+    /// Whether the archive is there; otherwise it was only measured.
+    is_written: bool,
+    to_stdout: bool,
 }
 
 /// The word for a layout.
-pub(crate) fn word(layout: ArchiveLayout) -> &'static str {
+fn word(layout: ArchiveLayout) -> &'static str {
     match layout {
         ArchiveLayout::Docker => "docker",
         ArchiveLayout::DockerLegacy => "docker-legacy",
@@ -55,8 +79,43 @@ impl Carried<'_> {
         let Some(put) = destination.put_graph(graph, self.verify, context)? else {
             return Ok(Exit::Done);
         };
-        self.print(output, &put.written, put.to_stdout, context)?;
+        let answer = Answer {
+            written: &put.written,
+            is_written: true,
+            to_stdout: put.to_stdout,
+        };
+        self.print(output, &answer, context)?;
         put.say_size(context);
+        Ok(Exit::Done)
+    }
+
+    /// Writes the graph, or says what would be written if there is no destination.
+    pub(crate) fn write_or_tell(
+        &self,
+        graph: &ArchiveGraph<'_>,
+        destination: Option<ArchiveDestination>,
+        output: &CarryOutputArg,
+        context: &Context,
+    ) -> Result<Exit, Failure> {
+        if let Some(destination) = destination {
+            return self.write(graph, destination, output, context);
+        }
+        let options = ArchiveOptions {
+            layout: self.layout,
+            verify: false,
+            compress: LayerCompression::Keep,
+            jobs: context.jobs,
+        };
+        let measured = measure_graph(graph, options, &context.progress)?;
+        for warning in &measured.warnings {
+            warn(context.output, &warning.to_string());
+        }
+        let answer = Answer {
+            written: &measured,
+            is_written: false,
+            to_stdout: false,
+        };
+        self.print(output, &answer, context)?;
         Ok(Exit::Done)
     }
 
@@ -65,10 +124,10 @@ impl Carried<'_> {
     fn print(
         &self,
         output: &CarryOutputArg,
-        written: &WrittenArchive,
-        to_stdout: bool,
+        answer: &Answer<'_>,
         context: &Context,
     ) -> Result<(), Failure> {
+        let (written, is_written) = (answer.written, answer.is_written);
         for change in self.changes.iter().take(SHOWN) {
             match change {
                 GraphChange::NameMoved { .. } | GraphChange::NameTaken { .. } => {
@@ -88,21 +147,14 @@ impl Carried<'_> {
             let mut changes: Vec<String> = self.changes.iter().map(ToString::to_string).collect();
             changes.extend(layers);
             changes.extend(digests);
-            let report = Written {
-                schema: format!("imgtar/{}/1", self.command),
-                archive: WrittenHead {
-                    path: Some(output.path()),
-                    layout: word(self.layout).to_owned(),
-                    bytes: Some(written.bytes),
-                    stored_twice: self.stored_twice,
-                },
-                images: written.images.iter().map(facts).collect(),
-                layers: Some(layers_of(&written.recoded)),
-                changes,
-            };
+            let report = self.report(output, answer, changes);
             return context.output.answer(|out| json(out, &report));
         }
-        print_ids(written, to_stdout, context)?;
+        if is_written {
+            print_ids(written, answer.to_stdout, context)?;
+        } else {
+            print_names(written, context)?;
+        }
         if let Some(layers) = layers {
             note(context.output, &layers);
         }
@@ -113,7 +165,63 @@ impl Carried<'_> {
             let more = units::count(digests.len() - SHOWN, "more image", "more images");
             note(context.output, &format!("{more}: --json lists them all"));
         }
+        say_left_out(context.output, &written.left_out, SHOWN);
+        self.say_sizes(output, answer, context);
         Ok(())
+    }
+
+    /// The answer as data.
+    fn report(
+        &self,
+        output: &CarryOutputArg,
+        answer: &Answer<'_>,
+        changes: Vec<String>,
+    ) -> Written {
+        let (written, is_written) = (answer.written, answer.is_written);
+        Written {
+            schema: format!("imgtar/{}/1", self.command),
+            archive: WrittenHead {
+                path: is_written.then(|| output.path()),
+                layout: word(self.layout).to_owned(),
+                bytes: is_written.then_some(written.bytes),
+                expected_bytes: (!is_written).then_some(written.bytes),
+                input_bytes: self.thinned.map(|input| input.bytes),
+                stored_twice: self.stored_twice,
+            },
+            images: written.images.iter().map(facts).collect(),
+            layers: is_written.then(|| layers_of(&written.recoded)),
+            changes,
+            left_out: written.left_out.iter().map(left_out).collect(),
+        }
+    }
+
+    /// Says how large the archive is, or would be, where that is what was asked for.
+    fn say_sizes(&self, output: &CarryOutputArg, answer: &Answer<'_>, context: &Context) {
+        let (written, is_written) = (answer.written, answer.is_written);
+        if let (false, Some(twice)) = (is_written, self.stored_twice) {
+            let (twice, size) = (units::size(twice), units::size(written.bytes));
+            note(
+                context.output,
+                &format!("the inputs store {twice} of layers more than once"),
+            );
+            note(
+                context.output,
+                &format!("the archive would have {size}; nothing was written"),
+            );
+        }
+        if let Some(input) = self.thinned {
+            let (size, full) = (units::size(written.bytes), units::size(input.bytes));
+            let message = if is_written {
+                let (path, base) = (output.path(), input.base);
+                let path = if path == "-" { "THIN".to_owned() } else { path };
+                format!(
+                    "{size} instead of {full}; for the whole archive: imgtar merge {path} {base} -o FULL"
+                )
+            } else {
+                format!("the archive would have {size} instead of {full}; nothing was written")
+            };
+            note(context.output, &message);
+        }
     }
 
     /// What became of the digests of each image, in a line.
@@ -243,4 +351,30 @@ fn facts(image: &WrittenImage) -> WrittenFacts {
         references: image.names.iter().map(ToString::to_string).collect(),
         platform: (!image.platform.is_unknown()).then(|| image.platform.to_string()),
     }
+}
+
+fn left_out(layer: &LeftOutLayer) -> WrittenLeftOut {
+    WrittenLeftOut {
+        diff_id: layer.diff_id.to_string(),
+        chain_id: layer.chain_id.to_string(),
+        digest: layer.digest.to_string(),
+        size: layer.size,
+        bases: layer.bases.iter().map(BaseImage::new).collect(),
+    }
+}
+
+/// Prints the ID and the names of each image.
+fn print_names(written: &WrittenArchive, context: &Context) -> Result<(), Failure> {
+    context.output.answer(|out| {
+        for image in &written.images {
+            let names: Vec<String> = image.names.iter().map(ToString::to_string).collect();
+            let names = if names.is_empty() {
+                "<none>".to_owned()
+            } else {
+                names.join(" ")
+            };
+            writeln!(out, "{} {}", image.id, escape::text(&names))?;
+        }
+        Ok(())
+    })
 }

@@ -19,6 +19,7 @@ mod output;
 mod progress;
 mod render;
 mod signals;
+mod thin_note;
 mod unfinished;
 mod xattrs;
 
@@ -30,8 +31,8 @@ use clap::{CommandFactory, Parser, Subcommand};
 use args::Global;
 use commands::{
     Context, blame, cat, commit, completions, config, convert, diff, dockerfile, find, flatten,
-    history, images, import, inspect, layers, ls, man, merge, rebuild, select, squash, tag, tree,
-    verify, waste,
+    history, images, import, inspect, layers, ls, man, merge, rebuild, select, squash, tag, thin,
+    tree, verify, waste,
 };
 use error::Failure;
 use exit::Exit;
@@ -90,6 +91,7 @@ enum Command {
     Convert(convert::Args),
     Select(select::Args),
     Merge(merge::Args),
+    Thin(thin::Args),
     Tag(tag::Args),
     Config(config::Args),
     Completions(completions::Args),
@@ -120,6 +122,7 @@ impl Command {
             Self::Convert(args) => args.run(context),
             Self::Select(args) => args.run(context),
             Self::Merge(args) => args.run(context),
+            Self::Thin(args) => args.run(context),
             Self::Tag(args) => args.run(context),
             Self::Config(args) => args.run(context),
             Self::Completions(args) => args.run(context),

@@ -19,6 +19,7 @@ mod json_object;
 pub(crate) mod manifest_text;
 pub(crate) mod media_type;
 mod platform;
+pub(crate) mod thin;
 mod unset;
 pub(crate) mod v1;
 
@@ -35,5 +36,6 @@ pub(crate) use json::count_values;
 pub use json::{JsonEncoding, JsonError};
 pub use media_type::MediaType;
 pub use platform::{Fit, Platform, PlatformError, WantedPlatform};
+pub use thin::ThinBase;
 pub use unset::{Unset, UnsetError};
 pub(crate) use v1::is_v1_json;

@@ -32,7 +32,7 @@ pub use load::{LoadError, Unreadable};
 pub(crate) use load::{blob_digest_in_name, names_of};
 pub use model::{
     Absent, Artifact, ArtifactBlob, ConfigBlob, Identity, Image, ImageSet, Layer, LayerSource,
-    Manifest,
+    LeftOut, Manifest, Thin,
 };
 pub(crate) use model::{Leads, Listed, RefusedTag, TagFault};
 pub use reference::{Name, Reference, ReferenceError, is_tag};

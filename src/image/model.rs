@@ -15,6 +15,7 @@ use crate::document::Config;
 use crate::document::MediaType;
 use crate::document::Pairing;
 use crate::document::Platform;
+use crate::document::ThinBase;
 use crate::document::descriptor::Descriptor;
 use crate::source::{Compression, Slice, Span};
 
@@ -29,6 +30,8 @@ pub struct ImageSet {
     pub artifacts: Vec<Artifact>,
     /// Manifests that an index names and the archive does not hold: other platforms, mostly.
     pub absent: Vec<Absent>,
+    /// What the archive leaves out on purpose, if it is a thin one.
+    pub thin: Option<Thin>,
     /// The problems that were found while the descriptions were read.
     pub problems: Vec<Problem>,
     /// Descriptions that cannot be read although another one could be, and why not.
@@ -246,7 +249,43 @@ pub enum LayerSource {
         why: LookupError,
         /// Where a foreign layer may be fetched.
         urls: Vec<String>,
+        /// What the listing of a thin archive says of it, if it was left out on purpose.
+        left_out: Option<Arc<LeftOut>>,
     },
+}
+
+/// A layer that was left out of a thin archive on purpose. Its diff ID and chain ID are those of the config; all
+/// that is said here is only claimed.
+#[derive(Clone, Debug)]
+pub struct LeftOut {
+    /// The digest of the blob that would be stored.
+    pub digest: BlobDigest,
+    /// What that blob is.
+    pub media_type: String,
+    /// Its length in bytes.
+    pub size: u64,
+    /// The images that have the layer.
+    pub bases: Vec<Arc<ThinBase>>,
+    /// What is left out of the whole image and where that is, for messages.
+    pub(crate) of_image: Arc<str>,
+}
+
+impl fmt::Display for LeftOut {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.of_image)
+    }
+}
+
+/// What a thin archive leaves out altogether.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Thin {
+    /// How many layers, each once.
+    pub layers: usize,
+    /// How many bytes their blobs have together, as the listing claims.
+    pub bytes: u64,
+    /// The images that have them.
+    pub bases: Vec<Arc<ThinBase>>,
 }
 
 impl Layer {
@@ -255,6 +294,14 @@ impl Layer {
         match &self.source {
             LayerSource::Present { slice, compression } => Some((slice, *compression)),
             LayerSource::Missing { .. } => None,
+        }
+    }
+
+    /// What is said of it if it was left out of a thin archive on purpose.
+    pub fn left_out(&self) -> Option<&Arc<LeftOut>> {
+        match &self.source {
+            LayerSource::Missing { left_out, .. } => left_out.as_ref(),
+            LayerSource::Present { .. } => None,
         }
     }
 

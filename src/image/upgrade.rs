@@ -33,6 +33,16 @@ impl Image {
         matches!(self.identity, Identity::Legacy(_))
     }
 
+    /// The diff IDs of all its layers, base first: those of the config, or those that were computed for an image from
+    /// before Docker 1.10. `None` if one is not known.
+    pub fn known_diff_ids(&self) -> Option<Vec<&DiffId>> {
+        if let Some(ids) = self.upgraded_ids() {
+            return Some(ids.diff_ids.iter().collect());
+        }
+        let layers = self.layers.iter();
+        layers.map(|layer| layer.diff_id.as_ref()).collect()
+    }
+
     /// The IDs that Docker gives to it and to those that it was built on, if it is from before Docker 1.10 and they
     /// are known: [`crate::layer::hash_members`] computes them. `None` also if Docker does not load it.
     pub fn upgraded_ids(&self) -> Option<&UpgradedIds> {

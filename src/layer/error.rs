@@ -1,9 +1,11 @@
 //! What keeps a layer from being read.
 
 use std::io;
+use std::sync::Arc;
 
 use crate::archive::LookupError;
 use crate::base::limits::Exceeded;
+use crate::image::LeftOut;
 use crate::source::{Compression, is_environment};
 use crate::tar::{TarError, TarFault};
 
@@ -13,6 +15,9 @@ pub enum LayerError {
     /// The archive does not hold it.
     #[error("the layer is missing")]
     Missing(#[source] LookupError),
+    /// The archive is thin, and leaves it out on purpose.
+    #[error("the archive is thin: {0}")]
+    LeftOut(Arc<LeftOut>),
     /// Its (uncompressed) bytes are not a tar, or a tar that is damaged or cut short.
     #[error("the layer is not a valid tar")]
     Tar(#[source] TarError),
@@ -56,7 +61,11 @@ impl LayerError {
                 _ => false,
             },
             Self::Decode { source, .. } => source.kind() == io::ErrorKind::UnexpectedEof,
-            Self::Missing(_) | Self::Limit(_) | Self::Read(_) | Self::Spool(_) => false,
+            Self::Missing(_)
+            | Self::LeftOut(_)
+            | Self::Limit(_)
+            | Self::Read(_)
+            | Self::Spool(_) => false,
         }
     }
 

@@ -4,6 +4,7 @@
 //! is decoded once, into an unnamed temporary file, which everything that needs its bytes shares.
 
 use std::io::Write;
+use std::sync::Arc;
 
 use super::LayerError;
 use super::decoded::{Decoded, Told};
@@ -142,10 +143,14 @@ impl Layer {
     ///
     /// # Errors
     ///
-    /// [`LayerError::Missing`] if the archive does not hold it.
+    /// [`LayerError::Missing`] if the archive does not hold it, [`LayerError::LeftOut`] if that is on purpose.
     pub fn stored(&self) -> Result<(&Slice, Compression), LayerError> {
         match &self.source {
             LayerSource::Present { slice, compression } => Ok((slice, *compression)),
+            LayerSource::Missing {
+                left_out: Some(left_out),
+                ..
+            } => Err(LayerError::LeftOut(Arc::clone(left_out))),
             LayerSource::Missing { why, .. } => Err(LayerError::Missing(why.clone())),
         }
     }

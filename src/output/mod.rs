@@ -25,13 +25,15 @@ pub use context::{BuildContext, ContextTar, LayerParts, deletes_of_base, write_c
 pub use delta::DeltaLayer;
 pub use error::WriteError;
 pub use flatten::{FlattenOptions, Flattened, MergedImage, flatten, flatten_to_file, write_file};
-pub use graph::{ArchiveGraph, GraphChange, KeepWish, RenameError};
+pub use graph::{
+    ArchiveGraph, GraphChange, KeepWish, LayerStore, RenameError, ThinError, ThinPlan, Unfilled,
+};
 pub use header::{HeaderFields, encode_header};
 pub use import::{IMPORT_MESSAGE, ImportOptions, Imported, import};
 pub use layout::{
-    ArchiveLayout, ArchiveOptions, ArchiveWarning, Detached, LayerCompression, OutputImage,
-    OutputLayer, RecodedLayers, WrittenArchive, WrittenImage, write_archive, write_archive_to_file,
-    write_graph, write_graph_to_file,
+    ArchiveLayout, ArchiveOptions, ArchiveWarning, Detached, LayerCompression, LeftOutLayer,
+    OutputImage, OutputLayer, RecodedLayers, WrittenArchive, WrittenImage, measure_graph,
+    write_archive, write_archive_to_file, write_graph, write_graph_to_file,
 };
 pub use reconfigure::reconfigure;
 pub use squash::{SquashOptions, Squashed, squash};

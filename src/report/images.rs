@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::each::Each;
+use super::written::BaseImage;
 use crate::archive::{Contents, Layout};
 use crate::image::{Identity, Image, ImageSet};
 use crate::layer::Measures;
@@ -20,6 +21,21 @@ pub struct ArchiveHead {
     pub compression: Compression,
     /// The size of the file in bytes, compressed if it is.
     pub size: u64,
+    /// What is left out on purpose, if it is a thin archive. Left out of others.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub thin: Option<ThinFacts>,
+}
+
+/// What a thin archive leaves out, as its listing claims.
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct ThinFacts {
+    /// How many layers, each once.
+    pub layers: usize,
+    /// How many bytes their blobs have together.
+    pub bytes: u64,
+    /// The images that have them.
+    pub bases: Vec<BaseImage>,
 }
 
 impl ArchiveHead {
@@ -30,6 +46,11 @@ impl ArchiveHead {
             layout: set.layout,
             compression: archive.compression(),
             size: archive.stored_size(),
+            thin: set.thin.as_ref().map(|thin| ThinFacts {
+                layers: thin.layers,
+                bytes: thin.bytes,
+                bases: thin.bases.iter().map(|base| BaseImage::new(base)).collect(),
+            }),
         }
     }
 }

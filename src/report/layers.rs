@@ -5,8 +5,9 @@ use serde::Serialize;
 use super::each::Each;
 use super::images::{id, references};
 use super::text::Text;
+use super::written::BaseImage;
 use crate::base::digest::{ChainId, DiffId};
-use crate::image::{Image, Layer};
+use crate::image::{Image, Layer, LeftOut};
 use crate::layer::Measures;
 use crate::source::Compression;
 
@@ -65,9 +66,35 @@ pub struct LayerRow {
     pub member: Text,
     /// The build step that made it.
     pub created_by: Option<String>,
+    /// What is claimed of it if it was left out of a thin archive on purpose. Left out of others.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub left_out: Option<LeftOutFacts>,
     /// Where an engine's store keeps it; only if it was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub store_path: Option<String>,
+}
+
+/// What the listing of a thin archive says of a layer that is left out.
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct LeftOutFacts {
+    /// The digest of the blob that would be stored.
+    pub digest: String,
+    /// The length of that blob in bytes.
+    pub size: u64,
+    /// The images that have the layer.
+    pub bases: Vec<BaseImage>,
+}
+
+impl LeftOutFacts {
+    fn new(left_out: &LeftOut) -> Self {
+        let bases = left_out.bases.iter().map(|base| BaseImage::new(base));
+        Self {
+            digest: left_out.digest.to_string(),
+            size: left_out.size,
+            bases: bases.collect(),
+        }
+    }
 }
 
 impl<'a> Layers<'a> {
@@ -119,6 +146,7 @@ impl LayersImage {
                 created_by: pairing
                     .maker_of(layer.index)
                     .map(|entry| entry.created_by.clone()),
+                left_out: layer.left_out().map(|left_out| LeftOutFacts::new(left_out)),
                 store_path: None,
             }
         };

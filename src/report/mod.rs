@@ -50,9 +50,9 @@ pub use each::Each;
 pub use engine_images::{EngineImage, EngineImages, EnginePlatform};
 pub use find::{Find, FindEntry, FindQuery, FindState, HowHidden, SizeBound};
 pub use history::{History, HistoryImage, HistoryStep};
-pub use images::{ArchiveHead, ImageFacts, ImageHead, Images};
+pub use images::{ArchiveHead, ImageFacts, ImageHead, Images, ThinFacts};
 pub use inspect::{Inspect, InspectAbsent, InspectArtifact, InspectImage};
-pub use layers::{LayerRow, Layers, LayersImage};
+pub use layers::{LayerRow, Layers, LayersImage, LeftOutFacts};
 pub use listing::{BySize, LayerListing, Listing, ListingPlace, See, TreeListing};
 pub use ls::{FileType, Ls, LsEntry};
 pub use pattern::{PathPattern, PatternError};
@@ -66,4 +66,4 @@ pub use verify::{
 };
 pub use waste::{WasteGroup, WasteKind, WasteLayer, WastePath, WasteReport};
 pub use waste_rules::{WasteRule, WasteVerdict};
-pub use written::{Written, WrittenFacts, WrittenHead, WrittenLayers};
+pub use written::{BaseImage, Written, WrittenFacts, WrittenHead, WrittenLayers, WrittenLeftOut};

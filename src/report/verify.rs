@@ -77,7 +77,8 @@ pub struct VerifyLoader {
     pub version: &'static str,
     /// The options that it is started with.
     pub options: Option<&'static str>,
-    /// `loads`; `loads-broken` if it ends with success and an image cannot be run; `refuses`;
+    /// `loads`; `loads-with-base` if it ends with success where the layers are loaded that a thin archive leaves
+    /// out, and fails elsewhere, for the `reason`; `loads-broken` if it ends with success and an image cannot be run; `refuses`;
     /// `makes-nothing` if it ends with success and without an image; `unknown` if predicting it would take
     /// more than a limit allows.
     pub verdict: &'static str,
@@ -145,6 +146,8 @@ impl VerifyLoader {
 pub enum VerifyMend {
     /// `imgtar convert ARCHIVE --layout docker`: Docker's own store reads no OCI image layout.
     Convert,
+    /// `imgtar merge ARCHIVE BASE`: all but Docker's own store want all layers.
+    Merge,
     /// `imgtar select ARCHIVE --present`: `ctr images import --all-platforms` wants all platforms that are named.
     Select,
 }
@@ -154,6 +157,9 @@ impl VerifyMend {
     fn all(set: &ImageSet, result: &Verification) -> Vec<Self> {
         if !result.is_ok(false) || set.images.is_empty() {
             return Vec::new();
+        }
+        if set.thin.is_some() {
+            return vec![Self::Merge];
         }
         let refuses = |is_it: &dyn Fn(&LoaderTarget) -> bool| {
             let mut loaders = result.loaders.iter();
@@ -207,6 +213,8 @@ pub struct VerifyLayer {
     pub ok: bool,
     /// The member that holds it.
     pub member: Text,
+    /// Whether it was left out of a thin archive on purpose.
+    pub left_out: bool,
 }
 
 /// The outcome for one artifact.
@@ -321,6 +329,7 @@ impl VerifyArchive {
                         computed: check.computed.as_ref().map(ToString::to_string),
                         ok: check.ok,
                         member: Text(layer.member.clone()),
+                        left_out: layer.left_out().is_some(),
                     })
                     .collect(),
             });

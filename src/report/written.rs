@@ -1,6 +1,8 @@
-//! `convert`, `select`, `merge`, `tag`, `config`: what was written.
+//! `convert`, `select`, `merge`, `thin`, `tag`, `config`: what was written.
 
 use serde::Serialize;
+
+use crate::document::ThinBase;
 
 /// What a command has written.
 #[derive(Clone, Debug, Serialize)]
@@ -16,6 +18,45 @@ pub struct Written {
     pub layers: Option<WrittenLayers>,
     /// What is different from the input, in words: what was left out, what changed its digest.
     pub changes: Vec<String>,
+    /// The layers that the archive is without, each at each of its places; left out if it has all.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub left_out: Vec<WrittenLeftOut>,
+}
+
+/// A layer that a thin archive is without.
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct WrittenLeftOut {
+    /// Its diff ID.
+    pub diff_id: String,
+    /// The chain ID of the stack up to it.
+    pub chain_id: String,
+    /// The digest of the blob that would be stored.
+    pub digest: String,
+    /// The length of that blob in bytes.
+    pub size: u64,
+    /// The images that have it.
+    pub bases: Vec<BaseImage>,
+}
+
+/// An image that has layers which a thin archive lacks.
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct BaseImage {
+    /// Its image ID.
+    pub id: String,
+    /// What it was called when the archive was made thin.
+    pub references: Vec<String>,
+}
+
+impl BaseImage {
+    /// Describes it.
+    pub fn new(base: &ThinBase) -> Self {
+        Self {
+            id: base.id.to_string(),
+            references: base.references.clone(),
+        }
+    }
 }
 
 /// The archive that was written, or would be.
@@ -28,6 +69,12 @@ pub struct WrittenHead {
     pub layout: String,
     /// How many bytes it has; `null` if nothing was written.
     pub bytes: Option<u64>,
+    /// How many bytes it would have, where nothing was written. Left out otherwise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expected_bytes: Option<u64>,
+    /// How many bytes the file has that was made thin. Left out of other commands.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub input_bytes: Option<u64>,
     /// How many bytes of layers the inputs store more than once; `null` for commands with one input.
     pub stored_twice: Option<u64>,
 }

@@ -41,10 +41,10 @@ const READING: [&str; 13] = [
 const FIND_SECRETS: &str = "find-secrets";
 
 /// The commands that write an archive and answer with `--json`.
-const WRITING: [&str; 5] = ["convert", "select", "merge", "tag", "config"];
+const WRITING: [&str; 6] = ["convert", "select", "merge", "thin", "tag", "config"];
 
 /// The commands in the order of the program's help.
-const COMMANDS: [&str; 25] = [
+const COMMANDS: [&str; 26] = [
     "images",
     "inspect",
     "layers",
@@ -66,6 +66,7 @@ const COMMANDS: [&str; 25] = [
     "convert",
     "select",
     "merge",
+    "thin",
     "tag",
     "config",
     "completions",
@@ -309,7 +310,7 @@ fn schema_of(command: &str) -> Value {
         "waste" => schema::<WasteReport>(command),
         "diff" => schema::<Diff<'_>>(command),
         "dockerfile" => schema::<DockerfileReport>(command),
-        "convert" | "select" | "merge" | "tag" | "config" => schema::<Written>(command),
+        "convert" | "select" | "merge" | "thin" | "tag" | "config" => schema::<Written>(command),
         other => panic!("{other} has no report"),
     }
 }

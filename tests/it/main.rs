@@ -57,6 +57,7 @@ mod squash;
 mod strays;
 mod support;
 mod tag;
+mod thin;
 mod today;
 mod v1;
 mod verify;

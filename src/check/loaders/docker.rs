@@ -70,7 +70,7 @@ pub(super) fn load(facts: &Facts<'_>, version: ClassicVersion, sheet: &mut Sheet
     // A layer that was loaded is not read again, whatever file is named for it.
     let mut loaded: HashSet<&ChainId> = HashSet::new();
     for image in &set.images[..set.from_manifest_json] {
-        self::image(facts, image, version, &mut loaded)?;
+        self::image(facts, image, version, &mut loaded, sheet)?;
         sheet.loaded(image.position, names::familiar(image));
         if let Some(tag) = facts.refused_tags(image).next() {
             return Err(says(match &tag.why {
@@ -132,6 +132,7 @@ fn image<'f>(
     image: &'f Image,
     version: ClassicVersion,
     loaded: &mut HashSet<&'f ChainId>,
+    sheet: &mut Sheet,
 ) -> Outcome {
     let Some(view) = image.view() else {
         return Err(match config_fault(facts, image) {
@@ -169,7 +170,11 @@ fn image<'f>(
         {
             continue;
         }
-        self::layer(facts, layer, version)?;
+        // One that the store has is not read either: that is what thin archives are for.
+        match self::layer(facts, layer, version) {
+            Err(why) if layer.left_out().is_some() => sheet.needs_base(why),
+            outcome => outcome?,
+        }
         loaded.extend(layer.chain_id.as_ref());
     }
     if image.pairing().missing_layers > 0 {

@@ -475,6 +475,7 @@ fn layer_message(error: &LayerError) -> Refusal {
         } if source.kind() == io::ErrorKind::UnexpectedEof => says("unexpected EOF"),
         LayerError::Decode { .. }
         | LayerError::Missing(_)
+        | LayerError::LeftOut(_)
         | LayerError::Limit(_)
         | LayerError::Spool(_)
         | LayerError::Read(_) => because(super::describe(error)),

@@ -101,6 +101,9 @@ impl LoaderTarget {
 pub enum Verdict {
     /// It ends with success, and its images can be run.
     Loads,
+    /// It ends with success where the layers are loaded that a thin archive leaves out. Elsewhere it fails, for this
+    /// reason.
+    LoadsWithBase(Refusal),
     /// It ends with success, and an image cannot be run.
     LoadsBroken(Refusal),
     /// It fails.
@@ -114,13 +117,17 @@ pub enum Verdict {
 impl Verdict {
     /// Whether the engine is known to end with success, whatever becomes of the images.
     pub fn accepts(&self) -> bool {
-        !matches!(self, Self::Refuses(_) | Self::Unknown(_))
+        !matches!(
+            self,
+            Self::Refuses(_) | Self::Unknown(_) | Self::LoadsWithBase(_)
+        )
     }
 
     /// Its name in reports.
     pub fn name(&self) -> &'static str {
         match self {
             Self::Loads => "loads",
+            Self::LoadsWithBase(_) => "loads-with-base",
             Self::LoadsBroken(_) => "loads-broken",
             Self::Refuses(_) => "refuses",
             Self::MakesNothing => "makes-nothing",
@@ -131,7 +138,10 @@ impl Verdict {
     /// Why it is not simply [`Self::Loads`].
     pub fn reason(&self) -> Option<&Refusal> {
         match self {
-            Self::LoadsBroken(why) | Self::Refuses(why) | Self::Unknown(why) => Some(why),
+            Self::LoadsWithBase(why)
+            | Self::LoadsBroken(why)
+            | Self::Refuses(why)
+            | Self::Unknown(why) => Some(why),
             Self::Loads | Self::MakesNothing => None,
         }
     }
@@ -167,6 +177,8 @@ pub(super) struct Sheet {
     lost: Option<Refusal>,
     /// Whether something is there afterwards that is not an image.
     other: bool,
+    /// What the engine says of the first layer that was left out of a thin archive, where it is not loaded.
+    without_base: Option<Refusal>,
 }
 
 impl Sheet {
@@ -181,6 +193,7 @@ impl Sheet {
             broken: None,
             lost: None,
             other: false,
+            without_base: None,
         }
     }
 
@@ -231,6 +244,12 @@ impl Sheet {
         if !self.broken.as_ref().is_some_and(known) && (self.broken.is_none() || known(&why)) {
             self.broken = Some(why);
         }
+    }
+
+    /// A layer was left out of a thin archive, and is taken from what was loaded before; without that the engine
+    /// says this.
+    pub(super) fn needs_base(&mut self, without: Refusal) {
+        self.without_base.get_or_insert(without);
     }
 
     /// Something is loaded that is not an image.
@@ -286,7 +305,10 @@ impl Sheet {
             }
             (Ok(()), Some(why @ Refusal::Unpredicted(_))) => Verdict::Unknown(why),
             (Ok(()), Some(why)) => Verdict::LoadsBroken(why),
-            (Ok(()), None) if something => Verdict::Loads,
+            (Ok(()), None) if something => match self.without_base {
+                Some(why) => Verdict::LoadsWithBase(why),
+                None => Verdict::Loads,
+            },
             (Ok(()), None) => Verdict::MakesNothing,
         };
         Loader {

@@ -5,13 +5,14 @@ use imgtar::tar::{TarError, TarFault};
 use imgtar::tree::TreeError;
 
 use super::foreign::WantedFile;
-use super::{Advice, EXPORTS, READ_FAILED, VERIFY, archive, no_room_for};
+use super::{Advice, EXPORTS, MERGE, READ_FAILED, VERIFY, archive, no_room_for};
 
 pub(super) fn on_layer(error: &LayerError) -> Advice {
     match error {
         LayerError::Missing(_) | LayerError::Tar(_) | LayerError::Decode { .. } => {
             Advice::hint(VERIFY)
         }
+        LayerError::LeftOut(_) => Advice::hint(MERGE),
         // The limit's own hint follows.
         LayerError::Limit(_) => Advice::none(),
         LayerError::Spool(_) => no_room_for("the uncompressed layer"),

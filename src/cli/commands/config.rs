@@ -96,6 +96,7 @@ impl Args {
             changes: &changes,
             stored_twice: None,
             reconfigured,
+            thinned: None,
         };
         carried.write(&graph, destination, &self.output, context)
     }

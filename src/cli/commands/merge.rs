@@ -1,17 +1,17 @@
 //! `merge`: several archives as one.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 
-use imgtar::output::{ArchiveGraph, ArchiveLayout};
-use imgtar::report::{Written, WrittenFacts, WrittenHead, units};
+use imgtar::Image;
+use imgtar::base::digest::DiffId;
+use imgtar::output::{ArchiveGraph, ArchiveLayout, GraphChange, LayerStore};
+use imgtar::report::units;
 
 use super::{Context, Exit, Failure, Loaded};
 use crate::cli::archive_output::{CarryOutputArg, LayoutArg};
-use crate::cli::carried::{Carried, word};
-use crate::cli::error::{note, warn};
+use crate::cli::carried::Carried;
 use crate::cli::files::both_from_stdin;
-use crate::cli::render::json;
 
 /// Write all images of several archives as one
 ///
@@ -19,13 +19,18 @@ use crate::cli::render::json;
 /// stored once. If two different images have one name, the last one gets it, as when the archives are loaded one
 /// after the other; a warning says so. Every layer is verified against its digests on the way.
 ///
+/// An archive that has layers which a thin one lacks (`imgtar thin`) gives it those layers, and its images are not
+/// taken: `merge THIN BASE` is the archive that THIN was made of. If BASE has a layer compressed in another way, a note
+/// says that the result is another archive.
+///
 /// The image IDs are printed, and what becomes of the digests by which a containerd store and signatures know
 /// the images.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   imgtar merge app.tar db.tar -o all.tar
   imgtar merge *.tar --dry-run
-  imgtar merge app.tar db.tar --layout oci -o all.tar")]
+  imgtar merge app.tar db.tar --layout oci -o all.tar
+  imgtar merge thin.tar base.tar -o full.tar")]
 pub(crate) struct Args {
     /// The archives: paths, or - for standard input
     #[arg(value_name = "ARCHIVE", required = true)]
@@ -57,26 +62,35 @@ impl Args {
             all.push(loaded);
         }
         let layout: ArchiveLayout = self.layout.into();
-        let destination = if self.dry_run {
-            None
-        } else {
-            Some(self.output.open(layout, context)?)
-        };
+        let bases = bases(&all);
+        if bases.iter().any(Option::is_some) {
+            // Layers are found by their diff IDs, which some images do not claim.
+            for loaded in &all {
+                let images: Vec<&Image> = loaded.set.images.iter().collect();
+                context.upgrade(&loaded.set, &images)?;
+            }
+        }
         let mut graphs = Vec::with_capacity(all.len());
         let mut changes = Vec::new();
-        for loaded in &all {
+        for (loaded, thin) in all.iter().zip(&bases) {
+            if let Some(thin) = thin {
+                changes.push(GraphChange::TakenForLayers {
+                    path: loaded.archive.path().to_owned(),
+                    thin: all[*thin].archive.path().to_owned(),
+                });
+                continue;
+            }
             let (graph, more) = ArchiveGraph::of(&loaded.archive, &loaded.set)?;
             graphs.push(graph);
             changes.extend(more);
         }
         let (graph, more) = ArchiveGraph::merge(graphs);
         changes.extend(more);
-        let stored_twice = Some(stored_twice(&all));
-        let Some(destination) = destination else {
-            for change in &changes {
-                warn(context.output, &change.to_string());
-            }
-            return self.tell(&graph, layout, stored_twice, context);
+        let (graph, more) = fill(graph, &all)?;
+        changes.extend(more);
+        let destination = match self.dry_run {
+            true => None,
+            false => Some(self.output.open(layout, context)?),
         };
         let carried = Carried {
             command: "merge",
@@ -84,69 +98,77 @@ impl Args {
             layout,
             sets: all.iter().map(|loaded| &loaded.set).collect(),
             changes: &changes,
-            stored_twice,
+            stored_twice: Some(stored_twice(&all)),
             reconfigured: None,
+            thinned: None,
         };
-        carried.write(&graph, destination, &self.output, context)
+        carried.write_or_tell(&graph, destination, &self.output, context)
     }
+}
 
-    /// Says what would be written.
-    fn tell(
-        &self,
-        graph: &ArchiveGraph<'_>,
-        layout: ArchiveLayout,
-        stored_twice: Option<u64>,
-        context: &Context,
-    ) -> Result<Exit, Failure> {
-        let images: Vec<WrittenFacts> = graph
-            .listed_images()
-            .map(|(image, names)| WrittenFacts {
-                id: Some(image.identity.to_string()),
-                containerd_id: None,
-                manifest: None,
-                manifest_before: image
-                    .manifest
-                    .as_ref()
-                    .map(|manifest| manifest.descriptor.digest.to_string()),
-                references: names.iter().map(ToString::to_string).collect(),
-                platform: (!image.platform.is_unknown()).then(|| image.platform.to_string()),
-            })
-            .collect();
-        if self.output.json() {
-            let report = Written {
-                schema: "imgtar/merge/1".to_owned(),
-                archive: WrittenHead {
-                    path: None,
-                    layout: word(layout).to_owned(),
-                    bytes: None,
-                    stored_twice,
-                },
-                images,
-                layers: None,
-                changes: Vec::new(),
-            };
-            context.output.answer(|out| json(out, &report))?;
-            return Ok(Exit::Done);
+/// The diff IDs of the layers that a thin archive lacks.
+fn wanted(loaded: &Loaded) -> HashSet<DiffId> {
+    let layers = loaded.set.images.iter().flat_map(|image| &image.layers);
+    let left_out = layers.filter(|layer| layer.left_out().is_some());
+    left_out.filter_map(|layer| layer.diff_id.clone()).collect()
+}
+
+/// For each archive the thin one that it is the base of: it has layers that this one lacks. What is a base itself
+/// has no bases.
+fn bases(all: &[Loaded]) -> Vec<Option<usize>> {
+    let mut bases: Vec<Option<usize>> = vec![None; all.len()];
+    for (at, thin) in all.iter().enumerate() {
+        let wanted = wanted(thin);
+        if wanted.is_empty() || bases[at].is_some() {
+            continue;
         }
-        context.output.answer(|out| {
-            for image in &images {
-                let id = image.id.as_deref().unwrap_or_default();
-                let names = match &image.references[..] {
-                    [] => "<none>".to_owned(),
-                    names => names.join(" "),
-                };
-                let line = imgtar::base::escape::text(&names).into_owned();
-                writeln!(out, "{id} {line}")?;
+        for (other, loaded) in all.iter().enumerate() {
+            let mut store = LayerStore::default();
+            let has_some = store.add(loaded.archive.path(), &loaded.set, &wanted);
+            if other != at && has_some && bases[other].is_none() {
+                bases[other] = Some(at);
             }
-            Ok(())
-        })?;
-        let twice = units::size(stored_twice.unwrap_or(0));
-        note(
-            context.output,
-            &format!("the inputs store {twice} of layers more than once; nothing was written"),
-        );
-        Ok(Exit::Done)
+        }
     }
+    bases
+}
+
+/// Gives the images of thin archives the layers that they lack, from whichever archive has them.
+fn fill<'l>(
+    graph: ArchiveGraph<'l>,
+    all: &'l [Loaded],
+) -> Result<(ArchiveGraph<'l>, Vec<GraphChange>), Failure> {
+    let wanted: HashSet<DiffId> = all.iter().flat_map(wanted).collect();
+    let mut store = LayerStore::default();
+    for loaded in all.iter().filter(|_| !wanted.is_empty()) {
+        store.add(loaded.archive.path(), &loaded.set, &wanted);
+    }
+    let (graph, changes, unfilled) = graph.fill(store);
+    let Some(first) = unfilled.first() else {
+        return Ok((graph, changes));
+    };
+    let layers = units::count(unfilled.len(), "layer", "layers");
+    let mut failure = Failure::input(format!(
+        "{layers} of {} left out on purpose, and none of the archives has {}",
+        if unfilled.len() == 1 {
+            "a thin archive is"
+        } else {
+            "thin archives are"
+        },
+        if unfilled.len() == 1 { "it" } else { "them" },
+    ));
+    for layer in &unfilled {
+        let bases = match &layer.bases[..] {
+            [] => "nothing says where it is".to_owned(),
+            bases => format!("it is in {}", bases.join(", ")),
+        };
+        failure = failure.detail(format!("{} of {}: {bases}", layer.diff_id, layer.image));
+    }
+    let hint = match first.bases.first() {
+        Some(base) => format!("name an archive that holds {base} as well"),
+        None => "name an archive that has these layers as well".to_owned(),
+    };
+    Err(failure.hint(hint))
 }
 
 /// How many bytes of layers some archives store more than once.
@@ -154,7 +176,7 @@ fn stored_twice(all: &[Loaded]) -> u64 {
     let mut once: HashMap<String, u64> = HashMap::new();
     let mut total: u64 = 0;
     for loaded in all {
-        let mut met = std::collections::HashSet::new();
+        let mut met = HashSet::new();
         for layer in loaded.set.images.iter().flat_map(|image| &image.layers) {
             let Some((slice, compression)) = layer.present() else {
                 continue;

@@ -1,4 +1,6 @@
 //! One file a command: its arguments and what it does with them.
+//!
+//! Long: the list of them, and what all of them work with.
 
 pub(super) mod blame;
 pub(super) mod cat;
@@ -22,6 +24,7 @@ pub(super) mod rebuild;
 pub(super) mod select;
 pub(super) mod squash;
 pub(super) mod tag;
+pub(super) mod thin;
 pub(super) mod tree;
 pub(super) mod verify;
 pub(super) mod waste;
@@ -45,6 +48,7 @@ use super::exit::Exit;
 use super::files::Files;
 use super::output::Output;
 use super::progress::Bars;
+use super::thin_note::say_thin;
 
 /// How many warnings are printed beside an answer; `verify` prints them all.
 const WARNINGS_SHOWN: usize = 3;
@@ -142,6 +146,9 @@ impl Context {
 
     /// Warns of problems with an answer, in a few lines at most.
     pub(super) fn warn_of_problems(&self, loaded: &Loaded) {
+        if let Some(thin) = &loaded.set.thin {
+            say_thin(self.output, loaded.archive.path(), thin);
+        }
         self.warn_of(loaded, |_| true);
     }
 
@@ -205,6 +212,8 @@ impl Context {
         let layers = images
             .iter()
             .flat_map(|image| image.layers.iter().map(move |layer| (image, layer)));
+        // What is left out on purpose is told once for the archive.
+        let layers = layers.filter(|(_, layer)| layer.left_out().is_none());
         let faults = layers.filter_map(|(image, layer)| Some((image, layer, fault_of(layer)?)));
         let mut shown = 0;
         for (image, layer, fault) in faults {

@@ -268,11 +268,16 @@ fn fields(rows: &[LayerRow], columns: LayerColumns) -> Vec<Field> {
     }
     fields.extend([
         text("COMPRESSION", |row, _| {
-            row.compression
-                .map_or("missing", Compression::name)
-                .to_owned()
+            let absent = match row.left_out {
+                Some(_) => "left out",
+                None => "missing",
+            };
+            row.compression.map_or(absent, Compression::name).to_owned()
         }),
-        number("STORED", |row, _| size(row.stored_size)),
+        number("STORED", |row, _| {
+            let left_out = row.left_out.as_ref().map(|left_out| left_out.size);
+            size(row.stored_size.or(left_out))
+        }),
         number("TAR", |row, _| size(row.tar_size)),
         number("ENTRIES", |row, _| {
             row.entries

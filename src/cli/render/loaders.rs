@@ -73,6 +73,16 @@ pub(super) fn loaders(out: &mut dyn Write, loaders: &[VerifyLoader]) -> io::Resu
         writeln!(out, "  loads into {}", loading.join(", "))?;
     }
     for one in &all {
+        if one.loader.verdict == "loads-with-base" {
+            let reason = escape::text(one.loader.reason.as_deref().unwrap_or_default());
+            let label = one.label();
+            writeln!(
+                out,
+                "  loads into {label} where the base is loaded; elsewhere: “{reason}”"
+            )?;
+        }
+    }
+    for one in &all {
         let what = match one.loader.verdict {
             "refuses" => "refuses it",
             "loads-broken" => "takes it and cannot run it",
@@ -150,6 +160,7 @@ pub(super) fn refusing(archive: &VerifyArchive) -> String {
     for (verdict, words) in [
         ("refuses", "refused by"),
         ("loads-broken", "broken in"),
+        ("loads-with-base", "needs its base in"),
         ("unknown", "not predicted for"),
     ] {
         let labels = labels(verdict);

@@ -96,6 +96,7 @@ fn table(out: &mut dyn Write, archives: &[VerifyArchive], limits: &Limits) -> Re
             match of_engine.next().map(|loader| loader.verdict) {
                 None => "-",
                 Some("loads-broken") => "broken",
+                Some("loads-with-base") => "with base",
                 Some("makes-nothing") => "nothing",
                 Some(verdict) => verdict,
             }
@@ -215,6 +216,7 @@ fn layer_line(layer: &VerifyLayer) -> String {
         (Some(diff_id), _) if layer.ok => (mark(true, "ok"), diff_id.clone()),
         (None, Some(computed)) => (mark(layer.ok, "computed"), computed.clone()),
         (Some(claimed), Some(_)) => (mark(false, "MISMATCH"), claimed.clone()),
+        (Some(claimed), None) if layer.left_out => (format!("{:<10}", "left out"), claimed.clone()),
         (claimed, None) => (
             mark(false, "unreadable"),
             claimed.clone().unwrap_or_else(|| "-".into()),
@@ -241,6 +243,10 @@ fn mends(out: &mut dyn Write, archive: &VerifyArchive) -> io::Result<()> {
             VerifyMend::Convert => writeln!(
                 out,
                 "  for Docker's classic store: imgtar convert {path} --layout docker -o FILE"
+            )?,
+            VerifyMend::Merge => writeln!(
+                out,
+                "  for the whole archive: imgtar merge {path} BASE -o FILE"
             )?,
             VerifyMend::Select => writeln!(
                 out,

@@ -118,7 +118,12 @@ impl Loader<'_> {
                 let problem = Problem::error(Code::MemberMissing, message).of_layer(layer.index);
                 self.problem(problem, &layer.member, image.position);
             }
-            let LayerSource::Missing { why, urls } = &layer.source else {
+            let LayerSource::Missing {
+                why,
+                urls,
+                left_out: None,
+            } = &layer.source
+            else {
                 continue;
             };
             let problem = if !urls.is_empty() {

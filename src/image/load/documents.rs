@@ -182,7 +182,11 @@ impl Loader<'_> {
                     compression: sniff(&head[..n]),
                 })
             }
-            Err(why) => Ok(LayerSource::Missing { why, urls }),
+            Err(why) => Ok(LayerSource::Missing {
+                why,
+                urls,
+                left_out: None,
+            }),
         }
     }
 }

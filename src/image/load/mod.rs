@@ -12,6 +12,7 @@ mod lint;
 mod manifest_json;
 mod merge;
 mod names;
+mod thin;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, OnceLock};
@@ -259,6 +260,7 @@ impl<'a> Loader<'a> {
         for (position, image) in set.images.iter_mut().enumerate() {
             image.position = position;
         }
+        loader.thin(&mut set)?;
         for image in &set.images {
             loader.missing_layers(image);
         }
@@ -378,6 +380,7 @@ impl<'a> Loader<'a> {
             images,
             artifacts: Vec::new(),
             absent: Vec::new(),
+            thin: None,
             problems: Vec::new(),
             unreadable: Vec::new(),
             refused_tags: Vec::new(),

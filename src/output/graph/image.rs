@@ -1,12 +1,12 @@
 //! An image of a graph, and the manifest that it had.
 
-use super::{GraphImage, ImageSource, KeptManifest, require};
+use super::{GraphImage, ImageSource, KeptManifest, LayerStore, require};
 use crate::base::digest::{Algorithm, Digest};
 use crate::base::jobs::Jobs;
 use crate::base::progress::Progress;
 use crate::document::MediaType;
 use crate::document::descriptor::Document;
-use crate::image::{Identity, Image};
+use crate::image::{Identity, Image, Layer};
 use crate::output::WriteError;
 use crate::output::layout::OutputImage;
 use std::fmt::Write as _;
@@ -23,6 +23,7 @@ impl GraphImage<'_> {
     /// The image to write.
     pub(in crate::output) fn output(
         &self,
+        layers: &LayerStore<'_>,
         jobs: Jobs,
         progress: &dyn Progress,
     ) -> Result<OutputImage, WriteError> {
@@ -30,7 +31,8 @@ impl GraphImage<'_> {
             // Which of the archive's images an image was built from depends on what else the archive holds: the
             // parts of an archive, merged, are to be the archive again.
             ImageSource::Archived(image) => {
-                let mut image = OutputImage::of(image, jobs, progress)?;
+                let elsewhere = |layer: &Layer| layers.output(layer);
+                let mut image = OutputImage::with_layers(image, &elsewhere, jobs, progress)?;
                 // The graph has the names, of which there may be many; one is for messages.
                 image.names.truncate(1);
                 image.names.shrink_to_fit();

@@ -31,7 +31,7 @@ impl ArchiveGraph<'_> {
     /// What is wanted of it. An index that has lost something gets other bytes; one of which a single image is
     /// left gives its place and its names to that image. Attestations and signatures stay with what they are
     /// about, and go with it.
-    pub fn keep(self, wish: KeepWish<'_>) -> (Self, Vec<GraphChange>) {
+    pub fn keep(mut self, wish: KeepWish<'_>) -> (Self, Vec<GraphChange>) {
         let mut keeper = Keeper {
             wanted: wish
                 .images
@@ -44,7 +44,7 @@ impl ArchiveGraph<'_> {
         let mut roots = Vec::new();
         let mut others = Vec::new();
         let mut lost_some = false;
-        for root in self.roots {
+        for root in std::mem::take(&mut self.roots) {
             if matches!(root.node, Node::Artifact(_)) {
                 others.push(root);
                 continue;
@@ -79,7 +79,7 @@ impl ArchiveGraph<'_> {
                 }),
             }
         }
-        (Self { roots }, keeper.changes)
+        (Self { roots, ..self }, keeper.changes)
     }
 }
 

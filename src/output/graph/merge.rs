@@ -51,7 +51,11 @@ impl<'s> ArchiveGraph<'s> {
         };
         let (mut roots, others): (Vec<_>, Vec<_>) = once.into_iter().partition(has_images);
         roots.extend(others);
-        (Self { roots }, changes)
+        let graph = Self {
+            roots,
+            ..Self::default()
+        };
+        (graph, changes)
     }
 }
 

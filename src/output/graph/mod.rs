@@ -11,6 +11,8 @@ mod keep;
 mod merge;
 mod read;
 mod rename;
+mod store;
+mod thin;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -26,12 +28,18 @@ use crate::source::Slice;
 
 pub use keep::KeepWish;
 pub use rename::RenameError;
+pub use store::{LayerStore, Unfilled};
+pub use thin::{ThinError, ThinPlan};
 
 /// What an archive holds, or will hold.
 #[derive(Clone, Debug, Default)]
 pub struct ArchiveGraph<'s> {
     /// In the order in which they are written: those with images first.
     pub(in crate::output) roots: Vec<Root<'s>>,
+    /// Layers of other archives, for images whose own archive lacks them.
+    pub(in crate::output) layers: LayerStore<'s>,
+    /// The layers that it is written without.
+    pub(in crate::output) thin: ThinPlan,
 }
 
 /// What a transformation changed, or left out, for people.
@@ -87,6 +95,26 @@ pub enum GraphChange {
         digest: Digest,
         /// Why.
         why: &'static str,
+    },
+    /// A layer comes from another archive, which has it in another form.
+    #[error(
+        "layer {layer} of {image} has other bytes than it had: they come from {from}, compressed differently, so the archive is not the original byte for byte"
+    )]
+    Recompressed {
+        /// The image, for people.
+        image: String,
+        /// The layer's index, base first.
+        layer: usize,
+        /// The archive.
+        from: String,
+    },
+    /// The images of an archive are not taken: it was given for its layers.
+    #[error("{path} has the layers that {thin} lacks; its images are not taken")]
+    TakenForLayers {
+        /// The archive.
+        path: String,
+        /// The thin archive.
+        thin: String,
     },
     /// An image was left out.
     #[error("{image} is left out: {why}")]
@@ -236,6 +264,7 @@ impl<'s> ArchiveGraph<'s> {
         };
         Self {
             roots: images.iter().map(root).collect(),
+            ..Self::default()
         }
     }
 

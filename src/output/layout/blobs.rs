@@ -22,6 +22,8 @@ pub(super) struct NamedLayer {
     pub(super) compression: Compression,
     /// How many bytes it had, if it was decoded or compressed anew.
     pub(super) before: Option<u64>,
+    /// Whether the archive is to be written without it.
+    pub(super) left_out: bool,
     standing: Standing,
 }
 
@@ -135,6 +137,7 @@ fn named(
         blob,
         compression,
         before,
+        left_out: layer.is_left_out(),
         standing: if is_proven {
             Standing::Proven
         } else {
@@ -149,8 +152,8 @@ pub(super) fn claims<'c>(images: &[OutputImage], layers: &'c [Vec<NamedLayer>]) 
     for (image, layers) in images.iter().zip(layers) {
         let claimed = layers.iter().enumerate();
         for (index, layer) in claimed.filter(|(_, layer)| layer.standing == Standing::Claimed) {
-            // What is made is proven.
-            let LayerBlob::Stored(bytes) = &layer.blob else {
+            // What is made is proven, and of what is not written nothing is said that was not said before.
+            let (LayerBlob::Stored(bytes), false) = (&layer.blob, layer.left_out) else {
                 continue;
             };
             let claim = Claim {

@@ -12,6 +12,7 @@ use crate::document::go_json::encode;
 use crate::document::index_text::{Pointed, annotated};
 use crate::document::manifest_text::with_layers;
 use crate::document::media_type::{OCI_CONFIG, OCI_INDEX, OCI_MANIFEST};
+use crate::document::thin::ANNOTATION;
 use crate::document::{Config, JsonError};
 use crate::image::{Name, Reference};
 use crate::output::graph::KeptManifest;
@@ -189,7 +190,13 @@ pub(super) struct IndexItem<'i> {
 }
 
 /// `index.json`: a descriptor for each name; one without a name for what has none.
-pub(super) fn index(items: &[IndexItem<'_>], ref_name: RefName) -> Result<Vec<u8>, JsonError> {
+///
+/// `thin` is the digest of the listing of a thin archive.
+pub(super) fn index(
+    items: &[IndexItem<'_>],
+    ref_name: RefName,
+    thin: Option<&Digest>,
+) -> Result<Vec<u8>, JsonError> {
     let mut descriptors = Vec::new();
     for item in items {
         let (tags, words) = tags_and_words(item.names);
@@ -226,8 +233,12 @@ pub(super) fn index(items: &[IndexItem<'_>], ref_name: RefName) -> Result<Vec<u8
         }
     }
     let listed = descriptors.join(",");
-    let text =
-        format!("{{\"schemaVersion\":2,\"mediaType\":\"{OCI_INDEX}\",\"manifests\":[{listed}]}}");
+    let annotations = thin.map_or_else(String::new, |digest| {
+        format!(",\"annotations\":{{\"{ANNOTATION}\":\"{digest}\"}}")
+    });
+    let text = format!(
+        "{{\"schemaVersion\":2,\"mediaType\":\"{OCI_INDEX}\",\"manifests\":[{listed}]{annotations}}}"
+    );
     Ok(text.into_bytes())
 }
 

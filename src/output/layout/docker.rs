@@ -69,10 +69,13 @@ pub(super) fn legacy(images: &[&Described<'_>]) -> Result<ArchiveMembers, WriteE
             members.bytes(&format!("{id}/VERSION"), b"1.0".to_vec(), mtime);
             members.bytes(&format!("{id}/json"), v1.json, mtime);
             let path = format!("{id}/layer.tar");
+            if layer.left_out {
+                continue;
+            }
             if let Some(first) = stored.get(&layer.diff_id) {
                 members.symlink(&path, format!("../{first}/layer.tar"), mtime);
             } else {
-                members.blob(&path, &layer.blob, mtime);
+                members.layer(&path, layer, mtime);
                 stored.insert(&layer.diff_id, id);
             }
         }

@@ -7,7 +7,7 @@ use crate::base::digest::{Algorithm, BlobDigest, DiffId, Digest, ImageId};
 use crate::base::jobs::Jobs;
 use crate::base::progress::Progress;
 use crate::document::Config;
-use crate::image::{Image, Name};
+use crate::image::{Image, Layer, Name};
 use crate::layer::LayerTar;
 use crate::layer::digest::{Nothing, Proof, Request, Wanted, prove};
 use crate::output::WriteError;
@@ -35,6 +35,8 @@ pub struct OutputLayer {
     blob: LayerBlob,
     compression: Compression,
     known: KnownDigests,
+    /// Whether the archive is to be written without it.
+    left_out: bool,
 }
 
 /// The bytes of a layer to write.
@@ -44,6 +46,8 @@ pub(super) enum LayerBlob {
     Stored(Slice),
     /// They are made of a tree, uncompressed, when they are wanted.
     Made(Arc<DeltaLayer>),
+    /// They are so many, and only other archives have them.
+    Absent(u64),
 }
 
 impl LayerBlob {
@@ -52,6 +56,7 @@ impl LayerBlob {
         match self {
             Self::Stored(slice) => slice.len(),
             Self::Made(layer) => layer.len(),
+            Self::Absent(len) => *len,
         }
     }
 }
@@ -81,6 +86,7 @@ impl OutputLayer {
             blob: LayerBlob::Stored(blob),
             compression,
             known: KnownDigests::Claimed { diff_id, digest },
+            left_out: false,
         }
     }
 
@@ -90,6 +96,7 @@ impl OutputLayer {
             blob: LayerBlob::Stored(tar.bytes().clone()),
             compression: Compression::None,
             known: KnownDigests::Proven(proof),
+            left_out: false,
         }
     }
 
@@ -99,6 +106,7 @@ impl OutputLayer {
             blob: LayerBlob::Made(Arc::new(layer)),
             compression: Compression::None,
             known: KnownDigests::Proven(proof),
+            left_out: false,
         }
     }
 
@@ -136,8 +144,36 @@ impl OutputLayer {
     pub fn stored(&self) -> Option<&Slice> {
         match &self.blob {
             LayerBlob::Stored(slice) => Some(slice),
-            LayerBlob::Made(_) => None,
+            LayerBlob::Made(_) | LayerBlob::Absent(_) => None,
         }
+    }
+
+    /// A layer that is left out of a thin archive, as its listing describes it. `digest` is that of the blob.
+    pub(in crate::output) fn absent(
+        diff_id: DiffId,
+        digest: BlobDigest,
+        compression: Compression,
+        len: u64,
+    ) -> Self {
+        Self {
+            blob: LayerBlob::Absent(len),
+            compression,
+            known: KnownDigests::Claimed {
+                diff_id,
+                digest: Some(digest),
+            },
+            left_out: true,
+        }
+    }
+
+    /// Has the archive written without it.
+    pub(in crate::output) fn leave_out(&mut self) {
+        self.left_out = true;
+    }
+
+    /// Whether the archive is to be written without it.
+    pub(super) fn is_left_out(&self) -> bool {
+        self.left_out
     }
 
     /// Writes its bytes to `out`, compressed as they are stored.
@@ -150,6 +186,7 @@ impl OutputLayer {
         match &self.blob {
             LayerBlob::Stored(slice) => writer.copy(slice, |_| {})?,
             LayerBlob::Made(layer) => layer.write(&mut writer, |_| {})?,
+            LayerBlob::Absent(_) => return Err(absent()),
         }
         writer.close().map(drop)
     }
@@ -170,6 +207,16 @@ impl OutputImage {
     ///
     /// [`WriteError`] if its config or a layer is missing or cannot be read.
     pub fn of(image: &Image, jobs: Jobs, progress: &dyn Progress) -> Result<Self, WriteError> {
+        Self::with_layers(image, &|_| None, jobs, progress)
+    }
+
+    /// The same; `elsewhere` has the layers that the archive does not hold.
+    pub(in crate::output) fn with_layers(
+        image: &Image,
+        elsewhere: &dyn Fn(&Layer) -> Option<OutputLayer>,
+        jobs: Jobs,
+        progress: &dyn Progress,
+    ) -> Result<Self, WriteError> {
         let refuse = |why: &str| WriteError::Image {
             image: image.display_name(),
             why: why.to_owned(),
@@ -190,6 +237,12 @@ impl OutputImage {
         }
         let mut layers = Vec::with_capacity(image.layers.len());
         for layer in &image.layers {
+            if layer.present().is_none()
+                && let Some(found) = elsewhere(layer)
+            {
+                layers.push(found);
+                continue;
+            }
             let (slice, compression) = present(image, layer.index)?;
             let Some(diff_id) = &layer.diff_id else {
                 return Err(refuse(&format!(
@@ -258,6 +311,14 @@ impl OutputImage {
     }
 }
 
+/// The error of bytes that are nowhere to be read.
+pub(super) fn absent() -> WriteError {
+    WriteError::Image {
+        image: "a layer".to_owned(),
+        why: "no archive at hand holds it".to_owned(),
+    }
+}
+
 fn present(image: &Image, layer: usize) -> Result<(&Slice, Compression), WriteError> {
     let stored = image.layers[layer].stored();
     stored.map_err(|source| WriteError::Layer {
@@ -297,6 +358,7 @@ fn computed_layers(
             blob: LayerBlob::Stored(blob.clone()),
             compression,
             known: KnownDigests::Proven(proof),
+            left_out: false,
         })
     });
     computed.collect()

@@ -30,6 +30,8 @@ pub(super) struct IndexListing<'g> {
     pub(super) blobs: Vec<(Digest, Slice)>,
     /// The digest of each image's manifest, in the order of the images.
     pub(super) manifests: Vec<Digest>,
+    /// The digest of the listing of what is left out.
+    pub(super) thin: Option<Digest>,
     /// Manifests and indexes that have another digest now, by the one that they had.
     pub(super) moved: HashMap<Digest, MovedDocument>,
 }
@@ -74,6 +76,7 @@ impl<'g> IndexListing<'g> {
                 blobs: Vec::new(),
                 manifests: Vec::with_capacity(images.len()),
                 moved: HashMap::new(),
+                thin: None,
             },
         };
         for image in images {
@@ -126,7 +129,7 @@ impl<'g> IndexListing<'g> {
 
     /// `index.json`.
     pub(super) fn index(&self, ref_name: RefName) -> Result<Vec<u8>, WriteError> {
-        index(&self.items, ref_name).map_err(|why| refuse("index.json", &why))
+        index(&self.items, ref_name, self.thin.as_ref()).map_err(|why| refuse("index.json", &why))
     }
 
     /// Whether a root has an entry: one that is not there needs a size.

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Write;
 
-use super::image::LayerBlob;
+use super::blobs::NamedLayer;
+use super::image::{LayerBlob, absent};
 use crate::base::digest::Digest;
 use crate::base::jobs::Jobs;
 use crate::base::progress::Progress;
@@ -80,6 +81,24 @@ impl ArchiveMembers {
         self.add(path, MemberContent::Blob(blob.clone()), mtime)
     }
 
+    /// Adds the blob of a layer, unless it is left out.
+    pub(super) fn layer(&mut self, path: &str, layer: &NamedLayer, mtime: i64) {
+        if !layer.left_out {
+            self.blob(path, &layer.blob, mtime);
+        }
+    }
+
+    /// How many bytes the tar has.
+    pub(super) fn len(&self) -> Result<u64, WriteError> {
+        let mut placing = Placing::new(0, 0);
+        self.each(|fields, _| {
+            placing.header(fields);
+            placing.body(fields.size);
+            Ok(())
+        })?;
+        Ok(placing.len())
+    }
+
     pub(super) fn symlink(&mut self, path: &str, target: String, mtime: i64) -> bool {
         self.add(path, MemberContent::Symlink(target), mtime)
     }
@@ -103,6 +122,7 @@ impl ArchiveMembers {
                 MemberContent::Blob(LayerBlob::Made(layer)) => {
                     layer.write(&mut writer, |n| task.advance(n))
                 }
+                MemberContent::Blob(LayerBlob::Absent(_)) => Err(absent()),
                 MemberContent::Directory | MemberContent::Symlink(_) => Ok(()),
             }
         })?;
@@ -142,6 +162,7 @@ impl ArchiveMembers {
                     stored.extend(of_layers.map(|(tar, moves)| copied_as_is(tar.bytes(), moves)));
                     others.push((rest, Rest::Made(layer, to)));
                 }
+                MemberContent::Blob(LayerBlob::Absent(_)) => return Err(absent()),
                 _ => {}
             }
             Ok(())

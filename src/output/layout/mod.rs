@@ -14,6 +14,8 @@
 //!
 //! Threats: a layer that is not what the config says would become an archive with false digests; with
 //! [`ArchiveOptions::verify`] every layer is verified against its digests before the output counts.
+//!
+//! Long: what all layouts share, and the types of the answer.
 
 mod blobs;
 mod chosen;
@@ -24,6 +26,7 @@ mod listing;
 mod members;
 mod oci;
 mod recode;
+mod thin;
 mod v1;
 
 use std::fs::File;
@@ -37,6 +40,7 @@ pub use recode::{LayerCompression, RecodedLayers};
 use chosen::{Chosen, artifacts, detached, warnings};
 use listing::IndexListing;
 use members::ArchiveMembers;
+pub use thin::LeftOutLayer;
 
 use super::WriteError;
 use super::graph::ArchiveGraph;
@@ -86,6 +90,8 @@ pub struct WrittenArchive {
     pub detached: Vec<Detached>,
     /// What not every engine accepts.
     pub warnings: Vec<ArchiveWarning>,
+    /// The layers that it is written without, each once.
+    pub left_out: Vec<LeftOutLayer>,
 }
 
 /// What an engine may not read as intended.
@@ -215,6 +221,24 @@ pub fn write_graph_to_file(
     })
 }
 
+/// What writing a graph would give, byte for byte as long, without writing it. Layers are read where their digests
+/// are not known.
+///
+/// # Errors
+///
+/// As [`write_archive`]; layers are not verified.
+pub fn measure_graph(
+    graph: &ArchiveGraph<'_>,
+    options: ArchiveOptions,
+    progress: &dyn Progress,
+) -> Result<WrittenArchive, WriteError> {
+    let options = ArchiveOptions {
+        verify: false,
+        ..options
+    };
+    lay_out(graph, options, progress, |members, _| members.len())
+}
+
 /// Says what the archive of a graph consists of and what is claimed of it, has it written and says what
 /// was written.
 fn lay_out(
@@ -225,7 +249,11 @@ fn lay_out(
 ) -> Result<WrittenArchive, WriteError> {
     let chosen = Chosen::of(graph, options.layout);
     let images = chosen.images.iter();
-    let images = images.map(|image| image.output(options.jobs, progress));
+    let images = images.map(|image| {
+        let mut output = image.output(&graph.layers, options.jobs, progress)?;
+        graph.thin.leave_out(&mut output);
+        Ok::<_, WriteError>(output)
+    });
     let images: Vec<OutputImage> = images.collect::<Result<_, _>>()?;
     let views = images.iter().map(OutputImage::view);
     let views: Vec<Config> = views.collect::<Result<_, _>>()?;
@@ -237,13 +265,16 @@ fn lay_out(
         described.push(Described::new(image, names, kept, view, &layers[number]));
     }
     let warnings = warnings(&described, &chosen, options.layout)?;
-    let listing = IndexListing::of(graph, &described, &chosen.numbers)?;
+    let mut listing = IndexListing::of(graph, &described, &chosen.numbers)?;
+    let thin = thin::Thinned::of(&described, &graph.thin);
+    listing.thin = thin.digest();
     let by_name = || chosen.named.iter().map(|&at| &described[at]);
-    let members = match options.layout {
+    let mut members = match options.layout {
         ArchiveLayout::Docker => docker::current(&described, &chosen.named, &listing)?,
         ArchiveLayout::DockerLegacy => docker::legacy(&by_name().collect::<Vec<_>>())?,
         ArchiveLayout::Oci => oci::layout(&described, &listing)?,
     };
+    thin.add_to(&mut members);
     let artifacts = match options.layout {
         ArchiveLayout::DockerLegacy => Vec::new(),
         ArchiveLayout::Docker | ArchiveLayout::Oci => artifacts(graph),
@@ -282,6 +313,7 @@ fn lay_out(
         recoded: RecodedLayers::of(&layers),
         detached,
         warnings,
+        left_out: thin.into_layers(),
     })
 }
 

@@ -32,7 +32,7 @@ pub(super) fn blobs<'i>(
     for image in images {
         let mtime = mtime(image);
         for layer in image.layers {
-            members.blob(&layer.digest.digest().blob_path(), &layer.blob, mtime);
+            members.layer(&layer.digest.digest().blob_path(), layer, mtime);
         }
         let config = image.image.config.clone();
         members.bytes(&image.id.digest().blob_path(), config, mtime);

@@ -52,7 +52,7 @@ impl RecodedLayers {
         for layer in layers
             .iter()
             .flatten()
-            .filter(|layer| met.insert(&layer.digest))
+            .filter(|layer| !layer.left_out && met.insert(&layer.digest))
         {
             match layer.before {
                 None => sum.kept += 1,

@@ -1,0 +1,203 @@
+//! `thin`: an archive without the layers that its receiver has.
+
+use std::path::PathBuf;
+
+use imgtar::Image;
+use imgtar::image::Selector;
+use imgtar::output::{ArchiveGraph, ArchiveLayout, KeepWish, ThinError, ThinPlan};
+use imgtar::report::units;
+
+use super::select::layout_of;
+use super::{Context, Exit, Failure, Loaded};
+use crate::cli::archive_output::{CarryOutputArg, LayoutArg};
+use crate::cli::args::ArchiveArg;
+use crate::cli::carried::{Carried, ThinInput};
+use crate::cli::error::{note, warn};
+use crate::cli::files::both_from_stdin;
+
+/// Write an archive without the layers that the receiver has
+///
+/// Leaves out every layer that a base holds in the same place: the same diff ID on top of the same layers. Where
+/// such an image is loaded, Docker's classic store (the store of Docker up to 28, and of later ones that were
+/// upgraded) loads the thin archive as it is. A containerd store does only if it has the very same blobs, podman and
+/// skopeo never do; `imgtar merge THIN BASE -o FULL` makes the whole archive again, for them and for everything else.
+///
+/// The archive lists what it lacks in its member imgtar-thin.json, so that `images`, `layers`, `inspect`,
+/// `verify` and the like can tell. Layers of the bases are verified before they are relied on, and all that is
+/// written is verified on the way. A base that holds none of the layers is an error: nothing is written then.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  imgtar thin app-1.1.tar --base app-1.0.tar -o update.tar
+  imgtar thin app-1.1.tar --base app-1.0.tar --dry-run
+  imgtar merge update.tar app-1.0.tar -o app-1.1.tar")]
+pub(crate) struct Args {
+    #[command(flatten)]
+    archive: ArchiveArg,
+
+    /// Which images: references, image IDs of either kind or prefixes of them, or @N for the Nth from 0
+    /// [default: all]
+    #[arg(value_name = "IMAGE", value_parser = clap::value_parser!(Selector))]
+    images: Vec<Selector>,
+
+    /// An archive that the receiver has loaded, or - for standard input; can be given several times
+    #[arg(long = "base", value_name = "ARCHIVE", required = true)]
+    bases: Vec<PathBuf>,
+
+    /// How the new archive is laid out [default: as ARCHIVE is]
+    #[arg(long, value_enum, value_name = "LAYOUT")]
+    layout: Option<LayoutArg>,
+
+    /// Say what would be left out and how large the archive would be, and write nothing
+    #[arg(long)]
+    dry_run: bool,
+
+    #[command(flatten)]
+    output: CarryOutputArg,
+}
+
+impl Args {
+    pub(crate) fn run(&self, context: &Context) -> Result<Exit, Failure> {
+        let is_stdin = |path: &&PathBuf| path.as_os_str() == "-";
+        let from_stdin = self.bases.iter().filter(is_stdin).count();
+        if from_stdin + usize::from(self.archive.is_stdin()) > 1 {
+            return Err(both_from_stdin("ARCHIVE", "a base"));
+        }
+        let loaded = read(context.load(&self.archive)?, context)?;
+        let mut bases = Vec::with_capacity(self.bases.len());
+        for path in &self.bases {
+            bases.push(read(Context::read(context.open(path)?)?, context)?);
+        }
+        let own = layout_of(loaded.set.layout);
+        let layout: ArchiveLayout = self.layout.map_or(own, Into::into);
+        let destination = match self.dry_run {
+            true => None,
+            false => Some(self.output.open(layout, context)?),
+        };
+        let (graph, changes) = self.chosen(&loaded, layout != own, layout, context)?;
+        let held = bases.iter().map(|base| (base.archive.path(), &base.set));
+        let held: Vec<_> = held.collect();
+        let (graph, plan) = match graph.thin(&held, context.jobs, &context.progress) {
+            Ok(thinned) => thinned,
+            Err(error) => return Err(self.refuse(error, &bases)),
+        };
+        self.say(&plan, &bases, layout, context);
+        let carried = Carried {
+            command: "thin",
+            verify: true,
+            layout,
+            sets: vec![&loaded.set],
+            changes: &changes,
+            stored_twice: None,
+            reconfigured: None,
+            thinned: Some(ThinInput {
+                bytes: loaded.archive.stored_size(),
+                base: bases[0].archive.path(),
+            }),
+        };
+        carried.write_or_tell(&graph, destination, &self.output, context)
+    }
+}
+
+/// An archive whose layers all have diff IDs.
+fn read(loaded: Loaded, context: &Context) -> Result<Loaded, Failure> {
+    loaded.require_images()?;
+    loaded.require_one_description()?;
+    let all: Vec<&Image> = loaded.set.images.iter().collect();
+    context.upgrade(&loaded.set, &all)?;
+    Ok(loaded)
+}
+
+impl Args {
+    /// The images that were asked for; one of each index if the layout changes to one without indexes, as in
+    /// `convert`.
+    fn chosen<'l>(
+        &self,
+        loaded: &'l Loaded,
+        converts: bool,
+        layout: ArchiveLayout,
+        context: &Context,
+    ) -> Result<(ArchiveGraph<'l>, Vec<imgtar::output::GraphChange>), Failure> {
+        let (mut graph, mut changes) = ArchiveGraph::of(&loaded.archive, &loaded.set)?;
+        let mut images: Vec<&Image> = Vec::new();
+        for selector in &self.images {
+            loaded.know_ids(Some(selector), context)?;
+            images.extend(loaded.set.pick_all(Some(selector), None)?);
+        }
+        let wish = |images| KeepWish {
+            images,
+            present: false,
+            absent: true,
+            flat: false,
+        };
+        if !images.is_empty() {
+            let (kept, more) = graph.keep(wish(&images));
+            graph = kept;
+            changes.extend(more);
+        }
+        if converts && layout != ArchiveLayout::Oci {
+            let one_each = graph.one_platform_each(None)?;
+            let (kept, more) = graph.keep(KeepWish {
+                flat: true,
+                ..wish(&one_each)
+            });
+            graph = kept;
+            changes.extend(more);
+        }
+        Ok((graph, changes))
+    }
+
+    /// Why nothing can be left out.
+    fn refuse(&self, error: ThinError, bases: &[Loaded]) -> Failure {
+        let elsewhere = match error {
+            ThinError::NothingShared { elsewhere } => elsewhere,
+            ThinError::Base(error) => return error.into(),
+        };
+        let paths: Vec<&str> = bases.iter().map(|base| base.archive.path()).collect();
+        let failure = Failure::input(format!(
+            "{} holds none of the layers, so nothing can be left out",
+            paths.join(", ")
+        ));
+        let hint = "name an archive of an image that this one was built on, or of an earlier version of it; `imgtar layers` shows the chain IDs of both";
+        if elsewhere == 0 {
+            return failure.hint(hint);
+        }
+        let layers = units::count(elsewhere, "layer is there", "layers are there");
+        failure
+            .detail(format!(
+                "{layers}, but on top of other layers: engines look a layer up together with those below it"
+            ))
+            .hint(hint)
+    }
+
+    /// Says what a person may not expect.
+    fn say(&self, plan: &ThinPlan, bases: &[Loaded], layout: ArchiveLayout, context: &Context) {
+        for &idle in plan.idle() {
+            let path = bases[idle].archive.path();
+            warn(context.output, &format!("{path} holds none of the layers"));
+        }
+        for base in bases {
+            let path = base.archive.path();
+            if let Some(thin) = &base.set.thin {
+                let layers = units::count(thin.layers, "layer", "layers");
+                note(
+                    context.output,
+                    &format!(
+                        "{path} is thin itself: the {layers} that it lacks stay; add the archive that has them as another --base to leave them out"
+                    ),
+                );
+            }
+        }
+        if plan.kept() == 0 {
+            warn(
+                context.output,
+                "the bases hold every layer: what is written has names and configs, and no layer",
+            );
+        }
+        if layout == ArchiveLayout::Oci {
+            note(
+                context.output,
+                "Docker's classic store does not read this layout; --layout docker makes a thin archive for it",
+            );
+        }
+    }
+}
