@@ -288,7 +288,7 @@ pub fn history_difference(old: &[HistoryEntry], new: &[HistoryEntry]) -> Vec<His
     pairs.sort_unstable();
     let (mut removed, mut added) = (Vec::new(), Vec::new());
     for (olds, news) in gaps(&pairs, lens) {
-        removed.extend(olds.map(|i| (i, news.end)));
+        removed.extend(olds.map(|i| (i, news.start)));
         added.extend(news);
     }
     let changed = pairs.into_iter().filter_map(|(i, j)| {
@@ -298,7 +298,7 @@ pub fn history_difference(old: &[HistoryEntry], new: &[HistoryEntry]) -> Vec<His
     let removed = removed.into_iter();
     let removed = removed.map(|(i, before)| (before, Some(i), None, Vec::new()));
     let added = added.into_iter().map(|j| (j, None, Some(j), Vec::new()));
-    // What was removed stands before what follows it in the new history.
+    // What was removed stands before what was added in its place.
     let mut all: Vec<_> = removed.chain(added).chain(changed).collect();
     all.sort_by_key(|(at, old, new, _)| (*at, new.is_some(), *old));
     let change = |(_, old, new, what)| HistoryChange { old, new, what };

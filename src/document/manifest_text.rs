@@ -144,9 +144,8 @@ mod tests {
         assert!(with_layers(manifest.as_bytes(), &to[..1]).is_err());
         let moved = with_subject(manifest.as_bytes(), &to[1]).expect("a manifest");
         let moved = String::from_utf8(moved.expect("a subject")).expect("text");
-        assert!(moved.contains(&format!(
-            r#""subject":{{"mediaType":"m","digest":"{new}","size":9}}"#
-        )));
+        let subject = format!(r#""subject":{{"digest":"{new}","mediaType":"m","size":9}}"#);
+        assert!(moved.contains(&subject), "{moved}");
         assert_eq!(with_subject(b"{}", &to[1]).expect("a manifest"), None);
     }
 }
