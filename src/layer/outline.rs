@@ -85,15 +85,20 @@ impl LayerOutline {
     /// # Errors
     ///
     /// As [`Self::of_all`].
+    #[expect(
+        clippy::type_complexity,
+        reason = "an outline and what was noted beside it, for each layer"
+    )]
     pub(crate) fn of_all_shown<B: Bodies + Send + Sync>(
         image: &Image,
         jobs: Jobs,
         progress: &dyn Progress,
         begin: impl Fn() -> B + Sync,
     ) -> Result<Vec<(Self, Option<Arc<B>>)>, UnreadLayer> {
-        each_blob(image, jobs, |bytes, compression| match compression {
-            Compression::None => Ok((Self::plain(bytes.clone()), None)),
-            _ => {
+        each_blob(image, jobs, |bytes, compression| {
+            if compression == Compression::None {
+                Ok((Self::plain(bytes.clone()), None))
+            } else {
                 let mut bodies = begin();
                 let outline = decode(bytes, compression, &mut bodies, progress)?;
                 Ok((outline, Some(Arc::new(bodies))))

@@ -272,7 +272,7 @@ fn no_text_makes_the_search_slow() {
     for form in [Form::Hybrid, Form::Compressed] {
         let directory = tempfile::tempdir().expect("a directory");
         let path = shown(&directory.path().join("made.tar"));
-        fs::write(&path, forge::archive(&[layer.clone()], form)).expect("room");
+        fs::write(&path, forge::archive(std::slice::from_ref(&layer), form)).expect("room");
         measured::run(&["find", &path, "--secrets"]).check();
         measured::run(&["verify", &path, "--audit"]).check();
     }

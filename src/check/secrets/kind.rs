@@ -36,7 +36,7 @@ macro_rules! kinds {
 kinds! {
     /// A private key in PEM: PKCS #1, PKCS #8, SEC 1, OpenSSH or PGP.
     PrivateKey = "private-key", "private key";
-    /// A private key of PuTTY.
+    /// A private key of `PuTTY`.
     PuttyKey = "putty-key", "PuTTY private key";
     /// A secret key of age.
     AgeKey = "age-key", "age secret key";
@@ -62,7 +62,7 @@ kinds! {
     SlackWebhook = "slack-webhook", "Slack webhook";
     /// An npm token.
     NpmToken = "npm-token", "npm token";
-    /// A PyPI token.
+    /// A `PyPI` token.
     PypiToken = "pypi-token", "PyPI token";
     /// A `RubyGems` key.
     RubygemsKey = "rubygems-key", "RubyGems API key";

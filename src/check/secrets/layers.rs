@@ -44,9 +44,10 @@ impl ScannedLayers {
         let mut plain: ByPlace<Slice> = ByPlace::new();
         let searched: Vec<Result<Arc<LayerSecrets>, usize>> = shown
             .iter()
-            .map(|(outline, scan)| match scan {
-                Some(scan) => Ok(Arc::new(scan.found().clone())),
-                None => {
+            .map(|(outline, scan)| {
+                if let Some(scan) = scan {
+                    Ok(Arc::new(scan.found().clone()))
+                } else {
                     let bytes = outline.headers().bytes();
                     Err(plain.add(bytes, || bytes.clone()))
                 }

@@ -145,9 +145,8 @@ impl SecretRules {
                 (SecretKind::PrivateKey, Some(label)) => {
                     label_of(label.as_bytes(), whole.as_bytes())
                 }
-                (SecretKind::Jwt, _) => masked(whole.as_bytes(), *shown),
+                (SecretKind::Jwt, _) | (_, None) => masked(whole.as_bytes(), *shown),
                 (_, Some(value)) => masked(value.as_bytes(), 0),
-                (_, None) => masked(whole.as_bytes(), *shown),
             },
         })
     }

@@ -1,8 +1,8 @@
 //! The table of rules: what secrets in files look like.
 //!
 //! Facts about prefixes and lengths: GitHub's "About authentication to GitHub" (token prefixes), GitLab's "Token
-//! overview", npm's and PyPI's announcements of their formats, AWS IAM's "Unique identifiers", Stripe's "API
-//! keys", Slack's "Token types", Docker's `config.json`, RFC 7468 (PEM), RFC 7519 (JWT), RFC 9580 (PGP), PuTTY's
+//! overview", npm's and `PyPI`'s announcements of their formats, AWS IAM's "Unique identifiers", Stripe's "API
+//! keys", Slack's "Token types", Docker's `config.json`, RFC 7468 (PEM), RFC 7519 (JWT), RFC 9580 (PGP), `PuTTY`'s
 //! manual (appendix C), and, for facts alone, the rules that
 //! gitleaks and detect-secrets publish.
 
@@ -77,7 +77,7 @@ pub(super) const RULES: &[Rule] = &[
     Rule(SecretKind::AtlassianToken, &["ATATT3xFfGF0"], r"ATATT3xFfGF0[0-9A-Za-z_=-]{150,220}", 5, Also::Token),
     Rule(SecretKind::TailscaleKey, &["tskey-"], r"tskey-(?:auth|api|client)-[0-9A-Za-z]{8,32}-[0-9A-Za-z]{20,64}", 6, Also::Token),
     Rule(SecretKind::Jwt, &["eyJhbGciOi", "eyJ0eXAiOi", "eyJraWQiOi"], r"eyJ[0-9A-Za-z_-]{12,600}\.(eyJ[0-9A-Za-z_-]{12,2000})\.[0-9A-Za-z_-]{20,700}", 3, Also::Jwt),
-    Rule(SecretKind::UrlPassword, &["://"], r#"://[!$%&(-.0-9;=A-Z_a-z~]{0,64}?:([!\$&(-.0-9;=A-Z^_a-z|~%*]{1,128})@([0-9A-Za-z][0-9A-Za-z.-]{1,253}|\[[0-9a-fA-F:]{2,40}\])"#, 0, Also::Url),
+    Rule(SecretKind::UrlPassword, &["://"], r"://[!$%&(-.0-9;=A-Z_a-z~]{0,64}?:([!\$&(-.0-9;=A-Z^_a-z|~%*]{1,128})@([0-9A-Za-z][0-9A-Za-z.-]{1,253}|\[[0-9a-fA-F:]{2,40}\])", 0, Also::Url),
     Rule(SecretKind::PasswordArgument, &["password=", "passwd="], r#"passw(?:or)?d=["']?([!#-&*-;=?-Z^_a-z|~]{6,128})"#, 0, Also::Argument),
 ];
 

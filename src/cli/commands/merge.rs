@@ -88,9 +88,10 @@ impl Args {
         changes.extend(more);
         let (graph, more) = fill(graph, &all)?;
         changes.extend(more);
-        let destination = match self.dry_run {
-            true => None,
-            false => Some(self.output.open(layout, context)?),
+        let destination = if self.dry_run {
+            None
+        } else {
+            Some(self.output.open(layout, context)?)
         };
         let carried = Carried {
             command: "merge",

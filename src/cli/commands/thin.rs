@@ -69,18 +69,19 @@ impl Args {
         }
         let own = layout_of(loaded.set.layout);
         let layout: ArchiveLayout = self.layout.map_or(own, Into::into);
-        let destination = match self.dry_run {
-            true => None,
-            false => Some(self.output.open(layout, context)?),
+        let destination = if self.dry_run {
+            None
+        } else {
+            Some(self.output.open(layout, context)?)
         };
         let (graph, changes) = self.chosen(&loaded, layout != own, layout, context)?;
         let held = bases.iter().map(|base| (base.archive.path(), &base.set));
         let held: Vec<_> = held.collect();
         let (graph, plan) = match graph.thin(&held, context.jobs, &context.progress) {
             Ok(thinned) => thinned,
-            Err(error) => return Err(self.refuse(error, &bases)),
+            Err(error) => return Err(Self::refuse(error, &bases)),
         };
-        self.say(&plan, &bases, layout, context);
+        Self::say(&plan, &bases, layout, context);
         let carried = Carried {
             command: "thin",
             verify: true,
@@ -147,7 +148,7 @@ impl Args {
     }
 
     /// Why nothing can be left out.
-    fn refuse(&self, error: ThinError, bases: &[Loaded]) -> Failure {
+    fn refuse(error: ThinError, bases: &[Loaded]) -> Failure {
         let elsewhere = match error {
             ThinError::NothingShared { elsewhere } => elsewhere,
             ThinError::Base(error) => return error.into(),
@@ -170,7 +171,7 @@ impl Args {
     }
 
     /// Says what a person may not expect.
-    fn say(&self, plan: &ThinPlan, bases: &[Loaded], layout: ArchiveLayout, context: &Context) {
+    fn say(plan: &ThinPlan, bases: &[Loaded], layout: ArchiveLayout, context: &Context) {
         for &idle in plan.idle() {
             let path = bases[idle].archive.path();
             warn(context.output, &format!("{path} holds none of the layers"));
