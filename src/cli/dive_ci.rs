@@ -123,7 +123,7 @@ mod tests {
     #[test]
     fn rules_are_read_in_all_spellings() {
         use WasteRule::{HighestUserWastedPercent, HighestWastedBytes, LowestEfficiency};
-        let defaults = WasteRule::OF_DIVE.to_vec();
+        let defaults = vec![LowestEfficiency(0.9), HighestUserWastedPercent(0.1)];
         for (text, want) in [
             ("", defaults.clone()),
             ("# nothing\n", defaults.clone()),

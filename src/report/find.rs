@@ -9,6 +9,7 @@ use serde::{Serialize, Serializer};
 use super::ls::FileType;
 use super::pattern::{PathPattern, PatternError};
 use super::text::Text;
+use super::units::parse_size;
 use crate::tree::{Body, Fate, FateRecord, Fates, HiddenBy, Inode};
 
 /// How large files have to be.
@@ -37,17 +38,6 @@ impl FromStr for SizeBound {
 
     /// Reads `+10MB`, `-4KiB` or `1000`: more than, less than, or exactly so many bytes.
     fn from_str(text: &str) -> Result<Self, PatternError> {
-        const UNITS: [(&str, u64); 9] = [
-            ("KiB", 1 << 10),
-            ("MiB", 1 << 20),
-            ("GiB", 1 << 30),
-            ("kB", 1_000),
-            ("KB", 1_000),
-            ("MB", 1_000_000),
-            ("GB", 1_000_000_000),
-            ("B", 1),
-            ("", 1),
-        ];
         let wrong = || {
             PatternError(format!(
                 "`{text}` is not a size; write +10MB, -4KiB or 1000"
@@ -58,11 +48,7 @@ impl FromStr for SizeBound {
             Some(b'-') => (Self::Below, &text[1..]),
             _ => (Self::Exactly, text),
         };
-        let unit = UNITS.iter().find_map(|(unit, bytes)| {
-            let number = number.strip_suffix(unit)?;
-            number.parse::<u64>().ok()?.checked_mul(*bytes)
-        });
-        unit.map(make).ok_or_else(wrong)
+        parse_size(number).map(make).ok_or_else(wrong)
     }
 }
 

@@ -48,12 +48,6 @@ impl WasteRule {
         }
     }
 
-    /// The rules that dive has if nobody says otherwise.
-    pub const OF_DIVE: [Self; 2] = [
-        Self::LowestEfficiency(0.9),
-        Self::HighestUserWastedPercent(0.1),
-    ];
-
     /// Whether a report obeys the rule.
     pub(super) fn judge(self, report: &WasteReport) -> WasteVerdict {
         let dive = report.dive;

@@ -10,10 +10,9 @@ use std::sync::{Mutex, PoisonError};
 use super::error::TreeError;
 use super::inode::{Body, Inode};
 use super::nodes::Tree;
-use crate::base::jobs;
+use crate::base::jobs::{self, Jobs};
 use crate::base::limits::Limit;
-use crate::base::options::Options;
-use crate::base::progress::Task;
+use crate::base::progress::{Progress, Task};
 use crate::source::{Slice, SourceError, Span};
 use crate::tar::SparseMap;
 
@@ -268,16 +267,17 @@ impl Read for FileReader<'_> {
     }
 }
 
-/// How much is compared by one thread before it takes the next piece of work, in bytes; and what opening a
-/// file costs besides.
-const BATCH: u64 = 1 << 20;
-const FILE_COST: u64 = 4 * 1024;
+/// How many bytes one thread compares before it takes the next piece of work: many small files, or
+/// one large one.
+const BATCH: u64 = 8 << 20;
+/// What a file costs beside its bytes, in bytes.
+const FILE_COST: u64 = 4096;
 
 /// Does work on all cores, in pieces that are worth a thread's while; the results in the order of the items.
 pub(super) fn in_batches<T: Sync, R: Send>(
     items: &[T],
     size: impl Fn(&T) -> u64,
-    options: &Options<'_>,
+    (jobs, progress): (Jobs, &dyn Progress),
     work: impl Fn(&[T], &dyn Task) -> Result<Vec<R>, TreeError> + Sync,
 ) -> Result<Vec<R>, TreeError> {
     if items.is_empty() {
@@ -294,9 +294,9 @@ pub(super) fn in_batches<T: Sync, R: Send>(
             (begin, cost) = (i + 1, 0);
         }
     }
-    let task = options.progress.begin("comparing files", Some(total));
+    let task = progress.begin("comparing files", Some(total));
     let results = jobs::map(
-        options.jobs,
+        jobs,
         &batches,
         |(_, cost)| *cost,
         |(items, _)| work(items, &*task),

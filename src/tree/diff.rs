@@ -10,20 +10,14 @@
 use std::collections::HashSet;
 use std::num::NonZeroU32;
 
-use super::content::{Buffers, same};
+use super::content::{Buffers, in_batches, same};
 use super::engine_files::Additions;
 use super::error::TreeError;
 use super::inode::{Body, Inode, InodeId};
 use super::nodes::{NodeId, ROOT, Tree};
 use super::pair_walk::{PairStep, Union};
-use crate::base::jobs::{self, Jobs};
+use crate::base::jobs::Jobs;
 use crate::base::progress::Progress;
-
-/// How many bytes one thread compares before it takes the next piece of work: many small files, or
-/// one large one.
-const BATCH: u64 = 8 << 20;
-/// What a file costs beside its bytes, in bytes.
-const FILE_COST: u64 = 4096;
 
 /// What happened to a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -340,25 +334,14 @@ pub(super) fn same_contents(
         Body::File { size, .. } => size,
         _ => 0,
     };
-    let mut batches: Vec<(&[(InodeId, InodeId)], u64)> = Vec::new();
-    let (mut begin, mut cost, mut total) = (0, 0, 0_u64);
-    for (i, &(_, id)) in pairs.iter().enumerate() {
-        total = total.saturating_add(size(id));
-        cost += size(id).saturating_add(FILE_COST).min(u64::MAX / 2 - cost);
-        if cost >= BATCH || i + 1 == pairs.len() {
-            batches.push((&pairs[begin..=i], cost));
-            (begin, cost) = (i + 1, 0);
-        }
-    }
-    let task = progress.begin("comparing files", Some(total));
-    let compared = jobs::map(
-        jobs,
-        &batches,
-        |(_, cost)| *cost,
-        |(pairs, _)| {
+    in_batches(
+        pairs,
+        |(_, id)| size(*id),
+        (jobs, progress),
+        |pairs, task| {
             let mut buffers = Buffers::new();
             let mut equal = Vec::with_capacity(pairs.len());
-            for &(old, new) in *pairs {
+            for &(old, new) in pairs {
                 let one = lower.file_body(lower.inode(old))?;
                 let other = upper.file_body(upper.inode(new))?;
                 let (Some(one), Some(other)) = (one, other) else {
@@ -371,12 +354,7 @@ pub(super) fn same_contents(
                 })?);
                 task.advance(other.size);
             }
-            Ok::<_, TreeError>(equal)
+            Ok(equal)
         },
-    );
-    let mut all = Vec::with_capacity(pairs.len());
-    for equal in compared {
-        all.extend(equal?);
-    }
-    Ok(all)
+    )
 }

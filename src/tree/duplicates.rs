@@ -1,6 +1,6 @@
 //! Visible files that have the same bytes.
 //!
-//! Files of one size are told from each other by their beginnings first, since most differ there, then by
+//! Files of one size are compared by their beginnings first, since most differ there, then by
 //! all of their bytes; each file is read at most once and a bit.
 
 use super::content::{FileReader, in_batches};
@@ -67,7 +67,7 @@ pub(super) fn duplicates(
         let digests = in_batches(
             &open,
             |file| file.size.min(limit),
-            options,
+            (options.jobs, options.progress),
             |files, task| {
                 let mut buffer = vec![0; BUFFER];
                 let mut digests = Vec::with_capacity(files.len());

@@ -287,23 +287,28 @@ fn compare(
     };
     let rivals: Vec<Rivals> = rivals.iter().filter(is_open).copied().collect();
     let size = |rivals: &Rivals| tree.inode(rivals.hidden).size();
-    in_batches(&rivals, size, options, |rivals, task| {
-        let mut buffers = Buffers::new();
-        let mut compared = Vec::with_capacity(rivals.len());
-        for pair in rivals {
-            let one = tree.file_body(tree.inode(pair.hidden))?;
-            let other = tree.file_body(tree.inode(pair.after))?;
-            let is_same = match (one, other) {
-                (Some(one), Some(other)) if one.is_same_stretch(&other) => true,
-                (Some(one), Some(other)) => same(&one, &other, &mut buffers)
-                    .map_err(|error| unread(fates, pair.node, error))?,
-                _ => false,
-            };
-            task.advance(size(pair));
-            compared.push((pair.number, is_same));
-        }
-        Ok(compared)
-    })
+    in_batches(
+        &rivals,
+        size,
+        (options.jobs, options.progress),
+        |rivals, task| {
+            let mut buffers = Buffers::new();
+            let mut compared = Vec::with_capacity(rivals.len());
+            for pair in rivals {
+                let one = tree.file_body(tree.inode(pair.hidden))?;
+                let other = tree.file_body(tree.inode(pair.after))?;
+                let is_same = match (one, other) {
+                    (Some(one), Some(other)) if one.is_same_stretch(&other) => true,
+                    (Some(one), Some(other)) => same(&one, &other, &mut buffers)
+                        .map_err(|error| unread(fates, pair.node, error))?,
+                    _ => false,
+                };
+                task.advance(size(pair));
+                compared.push((pair.number, is_same));
+            }
+            Ok(compared)
+        },
+    )
 }
 
 pub(super) fn unread(fates: &Fates, node: NodeId, source: SourceError) -> TreeError {

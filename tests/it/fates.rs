@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::Path;
 
 use imgtar::Options;
 use imgtar::image::Image;
@@ -10,7 +9,7 @@ use imgtar::report::BlamePath;
 use imgtar::tree::{Fate, Fates, Tree};
 
 use crate::support::forge::{self, Entry, Form};
-use crate::support::{archives, imgtar, repository, shared, shown, text};
+use crate::support::{each_image_in, imgtar, repository, shared, shown, text};
 
 // --- every archive that engines made ------------------------------------------------------------------------
 
@@ -18,25 +17,12 @@ use crate::support::{archives, imgtar, repository, shared, shown, text};
 fn each_image(see: &mut dyn FnMut(&str, &Image)) -> usize {
     let mut count = 0;
     let roots = [Some(repository("testdata/engines")), shared("archives")];
-    for root in roots.into_iter().flatten() {
-        for name in archives(&root) {
-            let path = format!("{root}/{name}");
-            // Flat tars lie beside the archives.
-            let Ok(archive) = imgtar::open(Path::new(&path), &Options::default()) else {
-                continue;
-            };
-            let Ok(images) = archive.images() else {
-                continue;
-            };
-            for image in &images.images {
-                if image.layers.iter().any(|layer| layer.present().is_none()) {
-                    continue;
-                }
-                count += 1;
-                see(&path, image);
-            }
+    each_image_in(roots.into_iter().flatten(), &mut |path, image| {
+        if image.layers.iter().all(|layer| layer.present().is_some()) {
+            count += 1;
+            see(path, image);
         }
-    }
+    });
     count
 }
 

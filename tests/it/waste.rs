@@ -14,7 +14,7 @@ use imgtar::{Limits, Options};
 use crate::support::forge::{self, Entry, Form};
 use crate::support::listing::clean;
 use crate::support::{
-    answer, archives, cases, flattened, full_size, imgtar, items, number, repository, sha256,
+    answer, cases, each_image_in, flattened, full_size, imgtar, items, number, repository, sha256,
     shared, shown, text,
 };
 
@@ -231,20 +231,7 @@ fn each_image(see: &mut dyn FnMut(&str, &Image)) {
         shared("archives"),
         shared("corpus"),
     ];
-    for root in roots.into_iter().flatten() {
-        for name in archives(&root) {
-            let path = format!("{root}/{name}");
-            let Ok(archive) = imgtar::open(Path::new(&path), &Options::default()) else {
-                continue;
-            };
-            let Ok(images) = archive.images() else {
-                continue;
-            };
-            for image in &images.images {
-                see(&path, image);
-            }
-        }
-    }
+    each_image_in(roots.into_iter().flatten(), see);
 }
 
 /// What is stored and what is visible are two sums that need nothing but the layers and the rootfs tar; causes

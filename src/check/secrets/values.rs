@@ -53,7 +53,7 @@ pub(super) fn is_random(token: &[u8], shown: usize) -> bool {
         .any(says)
 }
 
-/// Whether a value stands for a password and is none: `<password>`, `changeme`, `${VAR}`.
+/// Whether a value stands where a password would and is not one: `<password>`, `changeme`, `${VAR}`.
 pub(super) fn is_placeholder(value: &[u8]) -> bool {
     const WORDS: [&str; 36] = [
         "password",

@@ -8,6 +8,7 @@ use imgtar::report::{Text, WasteGroup, WasteKind, WasteReport, WasteRule, WasteV
 
 use super::blame::cut;
 use super::columns::table;
+use super::diff_files::shown;
 use crate::cli::output::Stop;
 
 /// How many rows are shown of what may be thousands.
@@ -94,7 +95,7 @@ fn groups(out: &mut dyn Write, groups: &[WasteGroup], form: WasteForm<'_>) -> Re
                 Some(by) => format!("{} by {by}", row.layer),
                 None => row.layer.to_string(),
             };
-            let mut path = shown(&row.path);
+            let mut path = shown(&row.path.0).into_owned();
             if row.files > 1 {
                 let slash = if row.path.0.is_empty() { "" } else { "/" };
                 path = format!("{path}{slash} ({} files)", row.files);
@@ -142,7 +143,7 @@ fn paths(out: &mut dyn Write, report: &WasteReport, form: WasteForm<'_>) -> Resu
                 row.cause.word(),
                 &row.copies.to_string(),
                 &layers,
-                &with_original(shown(&row.path), row.of.as_ref()),
+                &with_original(shown(&row.path.0).into_owned(), row.of.as_ref()),
             ])?;
         }
         Ok(())
@@ -151,15 +152,8 @@ fn paths(out: &mut dyn Write, report: &WasteReport, form: WasteForm<'_>) -> Resu
 
 fn with_original(path: String, of: Option<&Text>) -> String {
     match of {
-        Some(of) => format!("{path} = {}", shown(of)),
+        Some(of) => format!("{path} = {}", shown(&of.0)),
         None => path,
-    }
-}
-
-fn shown(path: &Text) -> String {
-    match path.0.as_slice() {
-        b"" => ".".to_owned(),
-        path => escape::name(path).to_string(),
     }
 }
 

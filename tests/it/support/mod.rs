@@ -316,6 +316,27 @@ pub fn archives(directory: &str) -> Vec<String> {
     names
 }
 
+/// Shows every image of every archive in some directories. What is not an archive lies there too, such as flat tars.
+pub fn each_image_in(
+    directories: impl IntoIterator<Item = String>,
+    see: &mut dyn FnMut(&str, &Image),
+) {
+    for directory in directories {
+        for name in archives(&directory) {
+            let path = format!("{directory}/{name}");
+            let Ok(archive) = imgtar::open(Path::new(&path), &Options::default()) else {
+                continue;
+            };
+            let Ok(images) = archive.images() else {
+                continue;
+            };
+            for image in &images.images {
+                see(&path, image);
+            }
+        }
+    }
+}
+
 /// The body of a member of an uncompressed tar, read by another reader than imgtar's.
 #[track_caller]
 pub fn member(archive: &str, name: &str) -> Vec<u8> {
