@@ -87,6 +87,14 @@ impl Output {
         stdout_is_terminal() || self.color == ColorChoice::Always
     }
 
+    /// Whether answers have colours.
+    pub(crate) fn is_coloured(self) -> bool {
+        match self.color {
+            ColorChoice::Auto => AutoStream::choice(&io::stdout()) != ColorChoice::Never,
+            choice => choice != ColorChoice::Never,
+        }
+    }
+
     /// Prints something other than the answer. If that fails it cannot be reported.
     pub(crate) fn complain(self, text: &str) {
         let mut stderr = AutoStream::new(io::stderr().lock(), self.color);

@@ -1,6 +1,5 @@
 //! Listings of files, made while they are printed: an image may have two million.
 
-use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::fmt;
 use std::ops::ControlFlow;
@@ -8,6 +7,7 @@ use std::ops::ControlFlow;
 use serde::ser::{Error as _, SerializeSeq as _};
 use serde::{Serialize, Serializer};
 
+use super::by_size::BySize;
 use super::ls::LsEntry;
 use super::sizes::Sizes;
 use crate::image::Layer;
@@ -79,17 +79,17 @@ impl Listing for LayerListing<'_> {
 /// Files of the merged tree: what some paths lead to, and what is below.
 #[derive(Debug)]
 pub struct TreeListing<'t> {
-    tree: &'t Tree,
-    starts: Vec<Start>,
+    pub(super) tree: &'t Tree,
+    pub(super) starts: Vec<Start>,
     depth: usize,
 }
 
 /// Where a listing begins.
 #[derive(Debug)]
-struct Start {
+pub(super) struct Start {
     node: NodeId,
     /// The path without slashes around it; empty for the root.
-    path: Vec<u8>,
+    pub(super) path: Vec<u8>,
 }
 
 impl<'t> TreeListing<'t> {
@@ -139,29 +139,12 @@ impl<'t> TreeListing<'t> {
 
     /// The same files, the largest first; those of one size stay in their order.
     pub fn by_size(&self) -> BySize<'t, '_> {
-        let mut kept = Vec::new();
-        let mut trails = Vec::with_capacity(self.starts.len());
-        for start in 0..self.starts.len() {
-            let mut trail = Trail::default();
-            // Nothing ends it early.
-            _ = self.tour(start, &mut trail, &mut |met, trail| {
-                kept.push(SortedFile {
-                    size: met.size,
-                    start,
-                    node: met.node,
-                    name: trail.name_here(met.name),
-                    link: met.first.is_some(),
-                });
-                ControlFlow::Continue(())
-            });
-            trails.push(trail);
-        }
-        kept.sort_by_key(|kept| Reverse(kept.size));
-        BySize {
-            listing: self,
-            kept,
-            trails,
-        }
+        BySize::of(self)
+    }
+
+    /// The same files for a drawing, the largest of each directory first.
+    pub fn drawn_by_size(&self) -> BySize<'t, '_> {
+        BySize::drawn(self)
     }
 
     fn is_directory(&self, node: NodeId) -> bool {
@@ -170,11 +153,11 @@ impl<'t> TreeListing<'t> {
     }
 
     /// Goes through what one path leads to and what is below.
-    fn tour(
+    pub(super) fn tour(
         &self,
         start: usize,
-        trail: &mut Trail<'t>,
-        see: &mut dyn FnMut(MetFile<'_, 't>, &mut Trail<'t>) -> ControlFlow<()>,
+        trail: &mut NameTrail<'t>,
+        see: &mut dyn FnMut(MetFile<'_, 't>, &mut NameTrail<'t>) -> ControlFlow<()>,
     ) -> ControlFlow<()> {
         let last_start = start + 1 == self.starts.len();
         let start = &self.starts[start];
@@ -246,7 +229,7 @@ impl<'t> TreeListing<'t> {
 impl Listing for TreeListing<'_> {
     fn each(&self, see: See<'_>) -> Result<(), LayerError> {
         for start in 0..self.starts.len() {
-            let flow = self.tour(start, &mut Trail::default(), &mut |met, _| {
+            let flow = self.tour(start, &mut NameTrail::default(), &mut |met, _| {
                 let inode = self.tree.inode(self.tree.inode_id(met.node));
                 let layer = self.tree.layer_of(met.node);
                 let mut entry = LsEntry::of_inode(met.path, inode, met.first, layer);
@@ -262,88 +245,42 @@ impl Listing for TreeListing<'_> {
 }
 
 /// A file on the way through a tree.
-struct MetFile<'m, 't> {
+pub(super) struct MetFile<'m, 't> {
     path: &'m [u8],
-    node: NodeId,
+    pub(super) node: NodeId,
     /// Its size; that of everything below where it is a directory.
-    size: u64,
+    pub(super) size: u64,
     /// The path of its first name, if this is another one.
-    first: Option<&'m [u8]>,
+    pub(super) first: Option<&'m [u8]>,
     /// Its name; the start of a listing is called by its path.
-    name: Option<&'t [u8]>,
-    place: ListingPlace,
-}
-
-/// Files sorted by size.
-#[derive(Debug)]
-pub struct BySize<'t, 'l> {
-    listing: &'l TreeListing<'t>,
-    kept: Vec<SortedFile<'t>>,
-    /// Of each start.
-    trails: Vec<Trail<'t>>,
-}
-
-/// What is kept of a file while files are sorted.
-#[derive(Debug)]
-struct SortedFile<'t> {
-    size: u64,
-    start: usize,
-    node: NodeId,
-    /// Whether it has an earlier name.
-    link: bool,
-    name: ShortName<'t>,
-}
-
-impl Listing for BySize<'_, '_> {
-    fn each(&self, see: See<'_>) -> Result<(), LayerError> {
-        let tree = self.listing.tree;
-        let (mut path, mut first) = (Vec::new(), Vec::new());
-        for kept in &self.kept {
-            let start = &self.listing.starts[kept.start].path;
-            let trail = &self.trails[kept.start];
-            path.clone_from(start);
-            trail.append_path(kept.name, &mut path);
-            let id = tree.inode_id(kept.node);
-            first.clone_from(start);
-            if let Some(name) = trail.firsts.get(&id).filter(|_| kept.link) {
-                trail.append_path(*name, &mut first);
-            }
-            let first = kept.link.then_some(&first[..]);
-            let layer = tree.layer_of(kept.node);
-            let mut entry = LsEntry::of_inode(&path, tree.inode(id), first, layer);
-            entry.size = kept.size;
-            if see(&entry, ListingPlace::default()).is_break() {
-                break;
-            }
-        }
-        Ok(())
-    }
+    pub(super) name: Option<&'t [u8]>,
+    pub(super) place: ListingPlace,
 }
 
 /// No directory: where the listing begins.
 const NONE: u32 = u32::MAX;
 
-/// A name and the number of its directory in a [`Trail`]: a path of four kilobytes in a few bytes.
+/// A name and the number of its directory in a [`NameTrail`]: a path of four kilobytes in a few bytes.
 #[derive(Clone, Copy, Debug)]
-struct ShortName<'t> {
+pub(super) struct ShortName<'t> {
     directory: u32,
     name: Option<&'t [u8]>,
 }
 
 /// The directories that [`ShortName`]s lie in.
 #[derive(Debug, Default)]
-struct Trail<'t> {
+pub(super) struct NameTrail<'t> {
     /// Number of the directory above, and name.
     directories: Vec<(u32, &'t [u8])>,
     /// Those that the way leads through right now; numbered once a name in them is needed.
     open: Vec<(u32, &'t [u8])>,
     /// The first names of files that have several.
-    firsts: HashMap<InodeId, ShortName<'t>>,
+    pub(super) firsts: HashMap<InodeId, ShortName<'t>>,
 }
 
-impl<'t> Trail<'t> {
+impl<'t> NameTrail<'t> {
     /// The short form of a name where the way leads through.
-    fn name_here(&mut self, name: Option<&'t [u8]>) -> ShortName<'t> {
+    pub(super) fn name_here(&mut self, name: Option<&'t [u8]>) -> ShortName<'t> {
         let numbered = self.open.iter().rposition(|(number, _)| *number != NONE);
         let mut above = numbered.map_or(NONE, |at| self.open[at].0);
         for (number, name) in &mut self.open[numbered.map_or(0, |at| at + 1)..] {
@@ -359,7 +296,7 @@ impl<'t> Trail<'t> {
     }
 
     /// Appends the full path of a name to that of the start.
-    fn append_path(&self, name: ShortName<'t>, path: &mut Vec<u8>) {
+    pub(super) fn append_path(&self, name: ShortName<'t>, path: &mut Vec<u8>) {
         let Some(last) = name.name else { return };
         let mut parts = vec![last];
         let mut directory = name.directory;

@@ -8,6 +8,7 @@
 
 mod audit;
 mod blame;
+mod by_size;
 mod diff;
 mod diff_rows;
 mod dive;
@@ -36,6 +37,7 @@ mod written;
 
 pub use audit::{AuditRow, ImageAudit};
 pub use blame::{Blame, BlameAction, BlamePath, BlameStep};
+pub use by_size::BySize;
 pub use diff::{Diff, DiffFiles, DiffHead, DiffIgnored, DiffSizes};
 pub use diff_rows::{
     DiffAction, DiffField, DiffFile, DiffFileFacts, DiffLayer, DiffLayerEntries, DiffRelation,
@@ -53,7 +55,7 @@ pub use history::{History, HistoryImage, HistoryStep};
 pub use images::{ArchiveHead, ImageFacts, ImageHead, Images, ThinFacts};
 pub use inspect::{Inspect, InspectAbsent, InspectArtifact, InspectImage};
 pub use layers::{LayerRow, Layers, LayersImage, LeftOutFacts};
-pub use listing::{BySize, LayerListing, Listing, ListingPlace, See, TreeListing};
+pub use listing::{LayerListing, Listing, ListingPlace, See, TreeListing};
 pub use ls::{FileType, Ls, LsEntry};
 pub use pattern::{PathPattern, PatternError};
 pub use secrets::{FindSecrets, SecretPlace, SecretRow, SecretsQuery};

@@ -1,6 +1,7 @@
 //! `ls`: the files of the merged tree, or the entries of one layer.
 
 use std::ffi::OsString;
+use std::io::Write;
 use std::ops::ControlFlow;
 
 use clap::ValueEnum;
@@ -17,7 +18,7 @@ use super::{Context, Exit, Failure, Loaded};
 use crate::cli::args::{ArchiveArg, ImageOptionArg, JsonArg, bytes_of, shown};
 use crate::cli::error::warn;
 use crate::cli::layer_paths::{Below, GivenPath};
-use crate::cli::render;
+use crate::cli::render::{self, LsLook, Paint};
 
 /// List the files of an image as a container of it would see them
 ///
@@ -29,7 +30,7 @@ use crate::cli::render;
   imgtar ls app.tar
   imgtar ls -l app.tar etc/passwd usr/bin
   imgtar ls -l app.tar '*.so'
-  imgtar ls app.tar --tree -d 2
+  imgtar ls app.tar --tree -d 2 --sort size
   imgtar ls app.tar --layer 3 -i app:1.2")]
 pub(crate) struct Args {
     #[command(flatten)]
@@ -53,14 +54,18 @@ pub(crate) struct Args {
     long: bool,
 
     /// Draw a tree, with sizes added up
-    #[arg(long, conflicts_with_all = ["long", "json", "sort", "layer"])]
+    #[arg(long, conflicts_with_all = ["long", "json", "layer"])]
     tree: bool,
+
+    /// Print sizes in bytes, with --long and --tree
+    #[arg(long)]
+    bytes: bool,
 
     /// Descend at most this many directories
     #[arg(short, long, value_name = "N")]
     depth: Option<usize>,
 
-    /// Sort the files, the largest first
+    /// Sort the files, the largest first; with --tree those of each directory
     #[arg(long, value_name = "KEY")]
     sort: Option<Sort>,
 
@@ -116,8 +121,11 @@ impl Args {
         let merged = TreeListing::new(&tree, starts, self.depth.unwrap_or(usize::MAX));
         context.warn_of_problems(loaded);
         match self.sort {
+            Some(Sort::Size) if self.tree => self.print(&merged.drawn_by_size(), context),
             Some(Sort::Size) => self.print(&merged.by_size(), context),
-            None if self.json.json || self.long || self.tree => self.print(&merged, context),
+            None if self.json.json || self.long || self.tree || context.output.is_coloured() => {
+                self.print(&merged, context)
+            }
             None => context
                 .output
                 .answer(|out| render::merged_names(out, &merged)),
@@ -146,17 +154,34 @@ impl Args {
     }
 
     fn print(&self, files: &dyn Listing, context: &Context) -> Result<(), Failure> {
-        context.output.answer(|out| {
-            if self.json.json {
-                render::json(out, &Ls::new(files))
-            } else if self.long {
-                render::long(out, files)
-            } else if self.tree {
-                render::drawn(out, files)
+        if self.json.json {
+            let output = context.output;
+            return output.answer(|out| render::json(out, &Ls::new(files)));
+        }
+        let coloured = context.output.is_coloured();
+        let look = LsLook {
+            paint: if coloured {
+                Paint::of_environment()
             } else {
-                render::names(out, files)
+                Paint::default()
+            },
+            bytes: self.bytes,
+        };
+        let print = |out: &mut dyn Write| {
+            if self.long {
+                render::long(out, files, &look)
+            } else if self.tree {
+                render::drawn(out, files, &look)
+            } else {
+                render::names(out, files, &look)
             }
-        })
+        };
+        // Millions of names without a style need not be searched for styles.
+        if coloured {
+            context.output.styled_answer(print)
+        } else {
+            context.output.answer(print)
+        }
     }
 }
 

@@ -6,18 +6,53 @@ use std::ops::ControlFlow;
 use imgtar::base::escape;
 use imgtar::report::{FileType, Listing, ListingPlace, LsEntry, TreeListing, units};
 
+use super::paint::Paint;
 use crate::cli::error::Failure;
 use crate::cli::output::Stop;
 
+/// How files are listed.
+#[derive(Debug)]
+pub(crate) struct LsLook {
+    /// The colours of names.
+    pub(crate) paint: Paint,
+    /// Sizes are whole numbers of bytes.
+    pub(crate) bytes: bool,
+}
+
+impl LsLook {
+    fn size(&self, bytes: u64) -> String {
+        if self.bytes {
+            bytes.to_string()
+        } else {
+            units::size(bytes)
+        }
+    }
+
+    /// How wide the sizes of these files are at the most.
+    fn widest_size(&self, files: &dyn Listing) -> Result<usize, Stop> {
+        let mut widest = WIDEST_SIZE;
+        if self.bytes {
+            each(files, &mut |entry, _| {
+                widest = widest.max(digits(entry.size));
+                Ok(())
+            })?;
+        }
+        Ok(widest)
+    }
+}
+
+/// The most that a size for people takes: `1e+03kB`.
+const WIDEST_SIZE: usize = 7;
+
 /// One path on each line, directories with a slash behind.
-pub(crate) fn names(out: &mut dyn Write, files: &dyn Listing) -> Result<(), Stop> {
+pub(crate) fn names(out: &mut dyn Write, files: &dyn Listing, look: &LsLook) -> Result<(), Stop> {
     each(files, &mut |entry, _| {
-        name(out, &entry.path.0, entry.kind == FileType::Dir)?;
+        look.paint.name(out, entry, 0)?;
         out.write_all(b"\n")
     })
 }
 
-/// The same for files of the merged tree, of which nothing but the names is looked at.
+/// The same for files of the merged tree, of which nothing but the names is looked at: without colours.
 pub(crate) fn merged_names(out: &mut dyn Write, files: &TreeListing<'_>) -> Result<(), Stop> {
     let mut written = Ok(());
     files.names(&mut |path, directory| {
@@ -27,23 +62,33 @@ pub(crate) fn merged_names(out: &mut dyn Write, files: &TreeListing<'_>) -> Resu
     Ok(written?)
 }
 
-/// Mode, owner, size, time, layer, path and link target.
-pub(crate) fn long(out: &mut dyn Write, files: &dyn Listing) -> Result<(), Stop> {
-    let (mut owners, mut sizes, mut layers) = (0, 0, 0);
+/// Mode, owner, size, time, layer, path and link target, below a heading.
+pub(crate) fn long(out: &mut dyn Write, files: &dyn Listing, look: &LsLook) -> Result<(), Stop> {
+    let (mut owners, mut layers) = ("OWNER".len(), "LAYER".len());
+    let mut sizes = look.widest_size(files)?;
+    let mut none = true;
     each(files, &mut |entry, _| {
+        none = false;
         owners = owners.max(digits(entry.uid) + 1 + digits(entry.gid));
-        sizes = sizes.max(match entry.device {
-            Some((major, minor)) => digits(major) + 1 + digits(minor),
-            None => digits(entry.size),
-        });
+        if let Some((major, minor)) = entry.device {
+            sizes = sizes.max(digits(major) + 1 + digits(minor));
+        }
         layers = layers.max(digits(entry.layer));
         Ok(())
     })?;
+    if none {
+        return Ok(());
+    }
+    writeln!(
+        out,
+        "{:<10}  {:<owners$}  {:>sizes$}  {:<19}  {:>layers$}  PATH",
+        "MODE", "OWNER", "SIZE", "MODIFIED", "LAYER"
+    )?;
     each(files, &mut |entry, _| {
         let owner = format!("{}:{}", entry.uid, entry.gid);
         let size = match entry.device {
             Some((major, minor)) => format!("{major},{minor}"),
-            None => entry.size.to_string(),
+            None => look.size(entry.size),
         };
         // Whole seconds are enough for people; RFC 3339 is in the JSON.
         let time = entry.mtime.map_or_else(
@@ -52,41 +97,36 @@ pub(crate) fn long(out: &mut dyn Write, files: &dyn Listing) -> Result<(), Stop>
         );
         write!(
             out,
-            "{} {owner:<owners$} {size:>sizes$} {time:<19} {:>layers$} ",
+            "{}  {owner:<owners$}  {size:>sizes$}  {time:<19}  {:>layers$}  ",
             mode(entry),
             entry.layer,
         )?;
-        name(out, &entry.path.0, entry.kind == FileType::Dir)?;
-        let arrow = if entry.kind == FileType::Hardlink {
-            " link to "
-        } else {
-            " -> "
-        };
-        target(out, entry, arrow)?;
+        look.paint.name(out, entry, 0)?;
+        target(out, entry)?;
         out.write_all(b"\n")
     })
 }
 
-/// A drawing of the tree.
-pub(crate) fn drawn(out: &mut dyn Write, files: &dyn Listing) -> Result<(), Stop> {
+/// A drawing of the tree, sizes to the left of it.
+pub(crate) fn drawn(out: &mut dyn Write, files: &dyn Listing, look: &LsLook) -> Result<(), Stop> {
+    let sizes = look.widest_size(files)?;
     // What stands before a branch, and where the part for each depth ends.
     let mut above = String::new();
     let mut ends: Vec<usize> = vec![0];
     each(files, &mut |entry, place| {
         let ListingPlace { depth, last } = place;
+        write!(out, "{:>sizes$}  ", look.size(entry.size))?;
         ends.truncate(depth + 1);
         above.truncate(ends.last().copied().unwrap_or(0));
         out.write_all(above.as_bytes())?;
         out.write_all(if last { "└─" } else { "├─" }.as_bytes())?;
         above.push_str(if last { "  " } else { "│ " });
         ends.push(above.len());
-        let base = entry.path.0.rsplit(|&b| b == b'/').next();
-        escape::name(base.unwrap_or_default()).write_to(out)?;
-        if entry.kind == FileType::Dir {
-            out.write_all(b"/")?;
-        }
-        target(out, entry, " -> ")?;
-        writeln!(out, " {}", units::size(entry.size))
+        let path = &entry.path.0;
+        let base = path.iter().rposition(|&b| b == b'/').map_or(0, |at| at + 1);
+        look.paint.name(out, entry, base)?;
+        target(out, entry)?;
+        out.write_all(b"\n")
     })
 }
 
@@ -121,9 +161,15 @@ fn name(out: &mut dyn Write, path: &[u8], directory: bool) -> io::Result<()> {
     Ok(())
 }
 
-fn target(out: &mut dyn Write, entry: &LsEntry, arrow: &str) -> io::Result<()> {
+/// Where a link points; that a hard link is one.
+fn target(out: &mut dyn Write, entry: &LsEntry) -> io::Result<()> {
     let Some(target) = &entry.target else {
         return Ok(());
+    };
+    let arrow = if entry.kind == FileType::Hardlink {
+        " link to "
+    } else {
+        " -> "
     };
     out.write_all(arrow.as_bytes())?;
     escape::name(&target.0).write_to(out)
