@@ -43,6 +43,7 @@ fn sessions_go_as_written() {
     cases.env("PATH", path_with(program.parent().expect("a directory")));
     cases.env("TZ", "UTC");
     cases.env("COLUMNS", "100");
+    cases.env("LC_ALL", "C.UTF-8");
 
     let sessions: Vec<Session> = documents(root)
         .into_iter()

@@ -67,11 +67,12 @@ impl LoaderStore {
 
 impl LoaderTarget {
     /// The names by which one or several targets are asked for.
-    pub const NAMES: [&'static str; 9] = [
+    pub const NAMES: [&'static str; 10] = [
         "docker",
         "docker-classic",
         "docker-containerd",
         "ctr",
+        "containerd",
         "ctr-all-platforms",
         "kind",
         "podman",
@@ -88,7 +89,7 @@ impl LoaderTarget {
                 _ => matches!(name, "docker" | "docker-classic"),
             },
             LoaderEngine::Ctr if all_platforms => matches!(name, "ctr-all-platforms" | "kind"),
-            LoaderEngine::Ctr => name == "ctr",
+            LoaderEngine::Ctr => matches!(name, "ctr" | "containerd"),
             LoaderEngine::Podman if self.store == Some(LoaderStore::Vfs) => name == "podman-vfs",
             LoaderEngine::Podman => name == "podman",
             LoaderEngine::Skopeo => name == "skopeo",

@@ -15,7 +15,8 @@ use super::{Context, Exit, Failure};
 use crate::cli::args::JsonArg;
 use crate::cli::checksum_file::{ChecksumClaims, Transfer};
 use crate::cli::error::warn;
-use crate::cli::render;
+use crate::cli::output::Output;
+use crate::cli::render::{self, Page};
 
 /// Check everything that archives claim
 ///
@@ -31,7 +32,7 @@ use crate::cli::render;
   docker save app | imgtar verify -
   imgtar verify app.tar --checksum app.tar.sha256
   imgtar verify --check app.tar.sha256
-  imgtar verify app.tar --loads docker,podman
+  imgtar verify app.tar --loads docker,containerd,podman
   imgtar verify app.tar --audit --fail-on secret,setuid")]
 pub(crate) struct Args {
     /// The archives: paths, or - for standard input
@@ -45,15 +46,19 @@ pub(crate) struct Args {
     #[arg(short, long)]
     quiet: bool,
 
+    /// Print whole digests, members, and every finding by itself
+    #[arg(long)]
+    no_trunc: bool,
+
     /// Count warnings as errors
     #[arg(long)]
     strict: bool,
 
     /// Exit with 1 if one of these engines does not load an archive
     ///
-    /// docker is docker-classic (Docker's own store) and docker-containerd (the containerd store, the default
-    /// of Docker 29); ctr is `ctr images import`, kind is the same with --all-platforms. Every version that is
-    /// known counts.
+    /// docker is docker-classic (Docker's own store, overlay2) and docker-containerd (the containerd store, the
+    /// default of Docker 29); ctr, also called containerd, is `ctr images import`, kind is the same with
+    /// --all-platforms. Every version that is known counts.
     #[arg(
         long,
         value_name = "ENGINES",
@@ -122,6 +127,7 @@ impl Args {
         let mut sums = self.transfer.sums(&context.files)?;
         let mut exit = Exit::Done;
         let mut reports = Vec::with_capacity(archives.len());
+        let mut unopened = 0;
         for path in archives {
             match self.check(path, claims.as_ref(), context) {
                 Ok((report, digest)) => {
@@ -143,19 +149,23 @@ impl Args {
                         let path = escape::path(path);
                         let loaders = loaders.as_ref();
                         reports.push(VerifyArchive::unreadable(&path, &[problem], loaders));
+                    } else {
+                        unopened += 1;
                     }
                 }
             }
         }
         if !reports.is_empty() {
-            let report = Verify::new(reports);
+            let report = Verify::new(reports, unopened);
             if self.json.json {
                 context.output.answer(|out| render::json(out, &report))?;
             } else {
                 let limits = &context.limits;
-                context
-                    .output
-                    .styled_answer(|out| render::verify(out, &report, self.quiet, limits))?;
+                let several = archives.len() > 1;
+                let page = Page::new(Output::width(), self.no_trunc);
+                context.output.styled_answer(|out| {
+                    render::verify(out, &report, several, self.quiet, page, limits)
+                })?;
             }
         }
         match sums {

@@ -8,11 +8,12 @@ use imgtar::base::escape;
 use imgtar::base::limits::Limits;
 use imgtar::document::{Config, Health};
 use imgtar::image::ContainerdBasis;
-use imgtar::report::{ArchiveHead, Inspect, InspectImage, units};
+use imgtar::report::{ArchiveHead, Inspect, InspectImage, findings, units};
 use unicode_width::UnicodeWidthChar;
 
 use super::layers::{Form, LayerColumns, table};
-use super::problems::problem;
+use super::marks::Page;
+use super::problems::problems;
 use crate::cli::output::Stop;
 
 const HEAD: Style = Style::new().bold();
@@ -29,7 +30,7 @@ pub(crate) fn inspect(
     width: Option<u16>,
     limits: &Limits,
 ) -> Result<(), Stop> {
-    let mut page = Page {
+    let mut page = InspectPage {
         out,
         now,
         table: Form {
@@ -53,20 +54,19 @@ pub(crate) fn inspect(
     page.others(report)?;
     if !report.problems.is_empty() {
         page.section("Problems (layers were not hashed; `imgtar verify` does that)")?;
-        for row in &report.problems {
-            problem(page.out, row, "")?;
-        }
+        let found = findings(&report.problems, None);
+        problems(page.out, &found, 0, Page::new(width, false))?;
     }
     Ok(())
 }
 
-struct Page<'o> {
+struct InspectPage<'o> {
     out: &'o mut dyn Write,
     now: jiff::Timestamp,
     table: Form<'o>,
 }
 
-impl Page<'_> {
+impl InspectPage<'_> {
     fn section(&mut self, title: &str) -> io::Result<()> {
         writeln!(self.out, "\n{HEAD}{title}{HEAD:#}")
     }

@@ -1,38 +1,45 @@
 //! The lines of `verify`.
 
+use std::collections::HashMap;
 use std::io::{self, Write};
 
-use anstyle::{AnsiColor, Style};
-use comfy_table::{ColumnConstraint, ContentArrangement, Table, Width, presets};
+use anstyle::Style;
+use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 use imgtar::base::escape;
 use imgtar::base::limits::{Limit, Limits};
 use imgtar::base::problem::Severity;
-use imgtar::report::{Reason, Verify, VerifyArchive, VerifyLayer, VerifyMend, units};
+use imgtar::report::{
+    EngineLine, Verify, VerifyArchive, VerifyArtifact, VerifyImage, VerifyLayer, VerifyMend,
+    findings, units,
+};
+use unicode_width::UnicodeWidthStr;
 
 use super::audit::audit;
 use super::columns;
 use super::layers::short;
-use super::loaders::{failing, loaders, refusing};
-use super::problems::problem;
+use super::loaders::loaders;
+use super::marks::{BAD, GOOD, Page};
+use super::problems::problems;
 use crate::cli::output::Stop;
 
-const OK: Style = AnsiColor::Green.on_default();
-pub(super) const BAD: Style = AnsiColor::Red.on_default().bold();
+const HEAD: Style = Style::new().bold();
+/// What stands between two columns of the table.
+const PADDING: u16 = 2;
 
-/// The width of the narrowest column of the table, and what stands between two, as in the other tables.
-const MIN_WIDTH: u16 = 10;
-const PADDING: u16 = 3;
-
-/// For one archive, one line per layer and a few per problem; for several archives, one line each and below it
-/// the problems, if there are any. With `quiet`, only the problems.
+/// For one archive, a line a layer, a few a problem and a line an engine; for several archives, a line each and
+/// below it the problems, if there are any. With `quiet`, only what fails. The last line is the verdict.
 pub(crate) fn verify(
     out: &mut dyn Write,
     report: &Verify,
+    several: bool,
     quiet: bool,
+    page: Page,
     limits: &Limits,
 ) -> Result<(), Stop> {
-    if let ([archive], false) = (report.archives.as_slice(), quiet) {
-        return Ok(one(out, archive, false)?);
+    if let ([archive], false) = (report.archives.as_slice(), several)
+        && !quiet
+    {
+        return Ok(one(out, archive, false, page)?);
     }
     if !quiet {
         table(out, &report.archives, limits)?;
@@ -46,15 +53,21 @@ pub(crate) fn verify(
             if !quiet {
                 writeln!(out)?;
             }
-            one(out, archive, true)?;
+            one(out, archive, true, page)?;
         }
     }
-    if !quiet {
-        let bad = report.archives.iter().filter(|archive| !archive.ok).count();
-        let archives = units::count(report.archives.len(), "archive", "archives");
-        writeln!(out, "\n{archives}, {bad} failed")?;
+    if several && (!quiet || report.archives.iter().any(|archive| !archive.ok)) {
+        writeln!(out)?;
+        verdict(out, "", &report.summary)?;
     }
     Ok(())
+}
+
+/// The last line: the verdict in colour.
+fn verdict(out: &mut dyn Write, indent: &str, summary: &str) -> io::Result<()> {
+    let (word, rest) = summary.split_once(':').unwrap_or((summary, ""));
+    let style = if word == "ok" { GOOD } else { BAD };
+    writeln!(out, "{indent}{style}{word}:{style:#}{}", escape::text(rest))
 }
 
 /// One line for each archive.
@@ -72,35 +85,11 @@ fn table(out: &mut dyn Write, archives: &[VerifyArchive], limits: &Limits) -> Re
         .load_style(presets::NOTHING)
         .set_content_arrangement(ContentArrangement::Disabled)
         .set_header([
-            "ARCHIVE",
-            "RESULT",
-            "IMAGES",
-            "LAYERS",
-            "ERRORS",
-            "WARNINGS",
-            "DOCKER",
-            "CONTAINERD STORE",
-            "CTR",
-            "PODMAN",
-            "SKOPEO",
+            "ARCHIVE", "RESULT", "IMAGES", "LAYERS", "ERRORS", "WARNINGS", "ENGINES",
         ]);
     for archive in archives {
         let [errors, warnings] = counts(archive);
         let layers: usize = archive.images.iter().map(|image| image.layers.len()).sum();
-        // The newest version of each, as it is usually started.
-        let loads = |engine: &str, store: Option<&str>| {
-            let loaders = archive.loaders.as_deref().unwrap_or_default();
-            let mut of_engine = loaders.iter().rev().filter(|loader| {
-                (loader.engine, loader.store) == (engine, store) && loader.options.is_none()
-            });
-            match of_engine.next().map(|loader| loader.verdict) {
-                None => "-",
-                Some("loads-broken") => "broken",
-                Some("loads-with-base") => "with base",
-                Some("makes-nothing") => "nothing",
-                Some(verdict) => verdict,
-            }
-        };
         table.add_row([
             &*escape::text(&archive.path),
             if archive.ok { "ok" } else { "FAILED" },
@@ -108,22 +97,31 @@ fn table(out: &mut dyn Write, archives: &[VerifyArchive], limits: &Limits) -> Re
             &layers.to_string(),
             &errors.to_string(),
             &warnings.to_string(),
-            loads("docker", Some("classic")),
-            loads("docker", Some("containerd")),
-            loads("ctr", None),
-            loads("podman", Some("overlay")),
-            loads("skopeo", None),
+            &engines(archive),
         ]);
     }
-    for column in table.column_iter_mut() {
-        column
-            .set_padding((0, PADDING))
-            .set_constraint(ColumnConstraint::LowerBoundary(Width::Fixed(MIN_WIDTH)));
+    for (at, column) in table.column_iter_mut().enumerate() {
+        column.set_padding((0, PADDING));
+        if (2..6).contains(&at) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
     }
     for line in table.lines() {
         writeln!(out, "{}", line.trim_end())?;
     }
     Ok(())
+}
+
+/// How many of the engines load an archive.
+fn engines(archive: &VerifyArchive) -> String {
+    let lines = EngineLine::all(archive.loaders.as_deref().unwrap_or_default(), false);
+    let loads = lines.iter().filter(|line| line.loader.verdict == "loads");
+    match (loads.count(), lines.len()) {
+        (0, 0) => "-".to_owned(),
+        (0, _) => "no engine loads it".to_owned(),
+        (n, all) if n == all => "all load it".to_owned(),
+        (n, all) => format!("{n} of {all} load it"),
+    }
 }
 
 /// How many errors and warnings an archive has.
@@ -134,105 +132,198 @@ fn counts(archive: &VerifyArchive) -> [usize; 2] {
     })
 }
 
-fn one(out: &mut dyn Write, archive: &VerifyArchive, quiet: bool) -> io::Result<()> {
+fn one(out: &mut dyn Write, archive: &VerifyArchive, quiet: bool, page: Page) -> io::Result<()> {
     writeln!(out, "{}", escape::text(&archive.path))?;
     if !quiet {
-        for image in &archive.images {
-            let names = if image.references.is_empty() {
-                "<none>".into()
-            } else {
-                image.references.join(", ")
-            };
-            let id = image.id.as_deref().unwrap_or("<unknown>");
-            writeln!(out, "  {} {}", escape::text(&names), escape::text(id))?;
-            if let Some(id) = &image.containerd_id {
-                writeln!(out, "    containerd ID {}", escape::text(id))?;
-            }
-            for layer in &image.layers {
-                writeln!(out, "    {}", layer_line(layer))?;
-            }
-        }
-        for artifact in &archive.artifacts {
-            writeln!(
-                out,
-                "  artifact {} {}",
-                escape::text(&artifact.kind),
-                short(&artifact.digest)
-            )?;
-            for blob in &artifact.blobs {
-                let what = match &blob.computed {
-                    _ if blob.ok => mark(true, "ok"),
-                    None => mark(false, "missing"),
-                    Some(_) => mark(false, "MISMATCH"),
-                };
-                writeln!(out, "    {what} blob {}", blob.digest)?;
-            }
+        images(out, archive, page)?;
+        for one in &archive.artifacts {
+            artifact(out, one, page)?;
         }
     }
-    for row in &archive.problems {
-        problem(out, row, "  ")?;
-    }
+    let absent = archive.absent.as_ref().filter(|_| !page.whole);
+    let found = findings(&archive.problems, absent);
+    problems(out, &found, 2, page)?;
     if let Some(report) = &archive.loaders {
-        loaders(out, report)?;
+        loaders(out, archive, report, quiet, page)?;
     }
     mends(out, archive)?;
     for report in archive.audit.iter().flatten() {
         audit(out, report)?;
     }
-    let [errors, warnings] = counts(archive);
-    let errors = units::count(errors, "error", "errors");
-    let warnings = units::count(warnings, "warning", "warnings");
-    let layers: usize = archive.images.iter().map(|image| image.layers.len()).sum();
-    let layers = units::count(layers, "layer", "layers");
-    let images = units::count(archive.images.len(), "image", "images");
-    let (style, verdict) = if archive.ok {
-        (OK, "ok")
+    verdict(out, "  ", &archive.summary)
+}
+
+/// The images and their layers; layers that another image has are not listed again.
+fn images(out: &mut dyn Write, archive: &VerifyArchive, page: Page) -> io::Result<()> {
+    let mut platforms = archive.images.iter().map(|image| &image.platform);
+    let first = platforms.next();
+    let differ = platforms.any(|platform| Some(platform) != first);
+    let mut stacks = Stacks::default();
+    for (number, image) in archive.images.iter().enumerate() {
+        heading(out, image, differ, page)?;
+        let (shared, with) = stacks.shared(number, image);
+        let mut layers = image.layers.as_slice();
+        if let (Some(with), false) = (with, page.whole)
+            && shared > 1
+        {
+            let of = name(&archive.images[with]);
+            let text = format!("layers 0-{} are those of {of}", shared - 1);
+            writeln!(out, "    {} {}", page.good(), escape::text(&text))?;
+            layers = &layers[shared..];
+        }
+        let digits = image.layers.len().saturating_sub(1).to_string().len();
+        for layer in layers {
+            layer_line(out, layer, digits, page)?;
+        }
+    }
+    Ok(())
+}
+
+/// What an image is called, in few words.
+fn name(image: &VerifyImage) -> &str {
+    match image.references.first() {
+        Some(name) => name,
+        None => image.id.as_deref().map_or("<unknown>", short),
+    }
+}
+
+fn heading(out: &mut dyn Write, image: &VerifyImage, differ: bool, page: Page) -> io::Result<()> {
+    let names = if image.references.is_empty() {
+        "<none>".into()
     } else {
-        (BAD, "FAILED")
+        image.references.join(", ")
     };
-    // Errors are counted already; other reasons are named.
-    let reasons: Vec<String> = archive
-        .failed
-        .iter()
-        .filter(|reason| !matches!(reason, Reason::Error(_)))
-        .map(|reason| match reason {
-            Reason::Loads(name) => format!("{reason} ({})", failing(archive, name)),
-            _ => reason.to_string(),
-        })
-        .collect();
-    let reasons = match reasons.as_slice() {
-        [] => String::new(),
-        reasons => format!("; failed by {}", reasons.join(", ")),
-    };
-    writeln!(
-        out,
-        "  {style}{verdict}:{style:#} {images}, {layers}, {errors}, {warnings}{reasons}{}",
-        refusing(archive)
-    )
+    let names = escape::text(&names);
+    let shown = |id: &str| escape::text(if page.whole { id } else { short(id) }).into_owned();
+    let mut facts = vec![image.id.as_deref().map_or("<unknown>".into(), shown)];
+    if differ {
+        let platform = image.platform.as_deref().unwrap_or("<unknown platform>");
+        facts.push(escape::text(platform).into_owned());
+    }
+    if let Some(id) = &image.containerd_id {
+        facts.push(format!("containerd ID {}", shown(id)));
+    }
+    write!(out, "  {HEAD}{names}{HEAD:#}")?;
+    let facts = facts.join(", ");
+    let width = 2 + names.width() + 2 + facts.width();
+    if page.whole || page.width.is_some_and(|room| width > usize::from(room)) {
+        writeln!(
+            out,
+            "\n    {}",
+            facts.replace(", ", if page.whole { "\n    " } else { ", " })
+        )
+    } else {
+        writeln!(out, "  {facts}")
+    }
 }
 
-fn layer_line(layer: &VerifyLayer) -> String {
-    let (what, digest) = match (&layer.diff_id, &layer.computed) {
-        (Some(diff_id), _) if layer.ok => (mark(true, "ok"), diff_id.clone()),
-        (None, Some(computed)) => (mark(layer.ok, "computed"), computed.clone()),
-        (Some(claimed), Some(_)) => (mark(false, "MISMATCH"), claimed.clone()),
-        (Some(claimed), None) if layer.left_out => (format!("{:<10}", "left out"), claimed.clone()),
-        (claimed, None) => (
-            mark(false, "unreadable"),
-            claimed.clone().unwrap_or_else(|| "-".into()),
+fn layer_line(
+    out: &mut dyn Write,
+    layer: &VerifyLayer,
+    digits: usize,
+    page: Page,
+) -> io::Result<()> {
+    let shown = |id: &str| escape::text(if page.whole { id } else { short(id) }).into_owned();
+    let (mark, digest, note) = match (&layer.diff_id, &layer.computed) {
+        (Some(diff_id), _) if layer.ok => (page.good(), Some(diff_id), String::new()),
+        (None, Some(computed)) if layer.ok => (page.good(), Some(computed), "computed".into()),
+        (None, Some(computed)) => (page.bad(), Some(computed), "computed".into()),
+        (Some(claimed), Some(computed)) => (
+            page.bad(),
+            Some(claimed),
+            format!("MISMATCH: it is {}", shown(computed)),
         ),
+        (Some(claimed), None) if layer.left_out => (page.open(), Some(claimed), "left out".into()),
+        (claimed, None) if layer.size.is_none() => (page.bad(), claimed.as_ref(), "missing".into()),
+        (claimed, None) => (page.bad(), claimed.as_ref(), "unreadable".into()),
     };
-    format!(
-        "{what} layer {:<3} {digest}  {}",
-        layer.index,
-        escape::name(&layer.member.0)
-    )
+    let digest = digest.map_or_else(|| format!("{:<12}", "-"), |digest| shown(digest));
+    let size = layer.size.map_or_else(|| "-".to_owned(), units::size);
+    let begin = format!(" layer {:>digits$}  {digest}  {size:>7}", layer.index);
+    let mut end = note;
+    let mut put = |text: &str| {
+        if !text.is_empty() {
+            end.push_str(if end.is_empty() { "  " } else { "; " });
+            end.push_str(text);
+        }
+    };
+    put(&page.short(&escape::text(layer.step.as_deref().unwrap_or_default())));
+    if page.whole {
+        put(&escape::name(&layer.member.0).to_string());
+    }
+    let used = 4 + page.mark_width() + begin.len();
+    let end = if end.is_empty() || end.starts_with("  ") {
+        end
+    } else {
+        format!("  {end}")
+    };
+    writeln!(out, "    {mark}{begin}{}", page.cut(&end, used).trim_end())
 }
 
-/// A word of fixed width, coloured by what it means.
-fn mark(good: bool, word: &str) -> String {
-    let style = if good { OK } else { BAD };
-    format!("{style}{word:<10}{style:#}")
+/// An artifact, and those of its blobs that are not what is claimed.
+fn artifact(out: &mut dyn Write, artifact: &VerifyArtifact, page: Page) -> io::Result<()> {
+    let ok = artifact.blobs.iter().all(|blob| blob.ok);
+    let mark = if ok { page.good() } else { page.bad() };
+    let kind = escape::text(&artifact.kind);
+    let blobs = units::count(artifact.blobs.len(), "blob", "blobs");
+    let digest = if page.whole {
+        &artifact.digest
+    } else {
+        short(&artifact.digest)
+    };
+    writeln!(out, "  {mark} artifact {kind}  {digest}  {blobs}")?;
+    for blob in &artifact.blobs {
+        if blob.ok && !page.whole {
+            continue;
+        }
+        let (mark, what) = match &blob.computed {
+            _ if blob.ok => (page.good(), ""),
+            None => (page.bad(), "  missing"),
+            Some(_) => (page.bad(), "  MISMATCH"),
+        };
+        let digest = if page.whole {
+            &blob.digest
+        } else {
+            short(&blob.digest)
+        };
+        writeln!(out, "    {mark} blob {digest}{what}")?;
+    }
+    Ok(())
+}
+
+/// The stacks of layers that were shown.
+#[derive(Default)]
+struct Stacks<'r> {
+    /// By the number of the stack below and the digest on top of it; 0 is the empty stack.
+    known: HashMap<(usize, &'r str), usize>,
+    /// The first image that has each stack, but the empty one.
+    owners: Vec<usize>,
+}
+
+impl<'r> Stacks<'r> {
+    /// How many layers of an image are those of an earlier one, all of them in order, and which one that is.
+    fn shared(&mut self, number: usize, image: &'r VerifyImage) -> (usize, Option<usize>) {
+        let (mut below, mut shared, mut with) = (0, 0, None);
+        let mut all_known = true;
+        for layer in &image.layers {
+            let Some(digest) = layer.diff_id.as_deref().filter(|_| layer.ok) else {
+                break;
+            };
+            if let Some(&stack) = self.known.get(&(below, digest)) {
+                below = stack;
+                if all_known {
+                    shared += 1;
+                    with = Some(self.owners[stack - 1]);
+                }
+            } else {
+                all_known = false;
+                self.owners.push(number);
+                self.known.insert((below, digest), self.owners.len());
+                below = self.owners.len();
+            }
+        }
+        (shared, with)
+    }
 }
 
 /// The commands that make an archive which engines load that refuse this one.
@@ -242,7 +333,7 @@ fn mends(out: &mut dyn Write, archive: &VerifyArchive) -> io::Result<()> {
         match mend {
             VerifyMend::Convert => writeln!(
                 out,
-                "  for Docker's classic store: imgtar convert {path} --layout docker -o FILE"
+                "  for Docker's overlay2 store: imgtar convert {path} --layout docker -o FILE"
             )?,
             VerifyMend::Merge => writeln!(
                 out,
