@@ -58,7 +58,6 @@ pub fn program() -> Command {
     command
         .env("TZ", "UTC")
         .env("NO_COLOR", "1")
-        .env("LC_ALL", "C.UTF-8")
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
