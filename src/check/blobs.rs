@@ -16,7 +16,7 @@ use crate::image::{ImageSet, Layer};
 use crate::layer::digest::{
     Alongside, LayerReading, Nothing, Outcome, Proof, Request, Wanted, Work, run,
 };
-use crate::layer::{Allowance, Bodies, LayerError, LayerOutline, PassingBodies};
+use crate::layer::{Allowance, Bodies, KeepAll, LayerError, LayerOutline, LayerTar, PassingBodies};
 use crate::source::{ByPlace, Compression, Slice, SourceError, Span};
 
 /// One stored blob and what its bytes came to.
@@ -73,6 +73,15 @@ impl ReadBlob {
             reading.outline.clone()
         };
         Some((outline?, Arc::clone(self.secrets.as_ref()?)))
+    }
+
+    /// Its uncompressed tar, if it is a layer whose bytes are at hand.
+    fn into_tar(self) -> Option<LayerTar> {
+        match self.bytes {
+            BlobBytes::Layer(_) if self.is_plain => Some(LayerTar::plain(self.slice)),
+            BlobBytes::Layer(reading) => reading.outline?.into_whole(),
+            BlobBytes::Damaged(..) | BlobBytes::Other(_) => None,
+        }
     }
 
     /// The digest of its bytes, uncompressed; none if it cannot be decoded.
@@ -175,6 +184,8 @@ struct LayerNeeds {
     allowance: Allowance,
     /// Whether the audit needs their headers and what is in their files.
     audit: bool,
+    /// Whether what compressed ones are decoded to is kept with their headers.
+    keep: bool,
     /// How many there may be.
     layers: usize,
     /// Of how many more that are compressed the headers may be kept. Each takes an open file. What an audit needs of the
@@ -273,7 +284,7 @@ impl Blobs {
     pub(super) fn read(
         archive: &Contents,
         set: &ImageSet,
-        Extent { file, audit }: Extent,
+        Extent { file, audit, keep }: Extent,
         jobs: Jobs,
         progress: &dyn Progress,
     ) -> Result<Self, VerifyError> {
@@ -281,6 +292,7 @@ impl Blobs {
         let needs = LayerNeeds {
             allowance: Allowance::full(archive.source().limits()),
             audit,
+            keep,
             layers: plans.all().len(),
             outlines: AtomicUsize::new(OUTLINES),
         };
@@ -340,6 +352,11 @@ impl Blobs {
             has_entries: !needs.allowance.is_used_up(),
             file: digest,
         })
+    }
+
+    /// The uncompressed tars of the layers whose bytes are at hand.
+    pub(super) fn into_tars(self) -> ByPlace<Option<LayerTar>> {
+        self.by_place.map(ReadBlob::into_tar)
     }
 
     pub(super) fn get(&self, bytes: &Slice) -> Option<&ReadBlob> {
@@ -451,7 +468,11 @@ fn decode(
     let mut scan = needs
         .keeps_one_more()
         .then(|| ContentScan::one_of(needs.layers));
-    let bodies = scan.as_mut().map(|scan| scan as &mut dyn Bodies);
+    let mut keeping = scan.as_mut().filter(|_| needs.keep).map(KeepAll);
+    let bodies = match &mut keeping {
+        Some(keeping) => Some(keeping as &mut dyn Bodies),
+        None => scan.as_mut().map(|scan| scan as &mut dyn Bodies),
+    };
     let (slice, allowance) = (&plan.slice, &needs.allowance);
     let read = LayerReading::of_compressed(slice, compression, wanted, allowance, bodies, &*task);
     let fault = match read {

@@ -11,6 +11,7 @@ mod checker;
 mod checksum;
 mod content;
 mod damaged;
+mod examine;
 mod loaders;
 mod members;
 mod odd_entries;
@@ -35,6 +36,7 @@ use secrets::ScannedLayers;
 
 pub use checksum::{ChecksumError, ChecksumLine, LIMIT as CHECKSUM_LIMIT, read_checksums};
 pub use damaged::{Damaged, unreadable, verify_damaged};
+pub use examine::{Examination, ExaminedLayers, examine};
 pub use loaders::{
     ImageFate, Loader, LoaderEngine, LoaderStore, LoaderTarget, Loaders, Refusal, Verdict,
 };
@@ -176,7 +178,11 @@ pub fn verify_and_audit(
     jobs: Jobs,
     progress: &dyn Progress,
 ) -> Result<(Verification, Vec<Audit>), VerifyError> {
-    let extent = Extent { file, audit: true };
+    let extent = Extent {
+        file,
+        audit: true,
+        keep: false,
+    };
     run(archive, set, extent, jobs, progress)
 }
 
@@ -187,6 +193,8 @@ struct Extent {
     file: bool,
     /// The images are audited.
     audit: bool,
+    /// What compressed layers are decoded to is kept; only beside an audit.
+    keep: bool,
 }
 
 fn run(
@@ -197,8 +205,29 @@ fn run(
     progress: &dyn Progress,
 ) -> Result<(Verification, Vec<Audit>), VerifyError> {
     let blobs = Blobs::read(archive, set, extent, jobs, progress)?;
+    let verification = compare(archive, set, &blobs, jobs)?;
+    let audits = if extent.audit {
+        let options = Options {
+            limits: *archive.source().limits(),
+            jobs,
+            progress,
+        };
+        audits(&set.images, &blobs, &options)?
+    } else {
+        Vec::new()
+    };
+    Ok((verification, audits))
+}
+
+/// Compares what was read with what is claimed.
+fn compare(
+    archive: &Contents,
+    set: &ImageSet,
+    blobs: &Blobs,
+    jobs: Jobs,
+) -> Result<Verification, VerifyError> {
     let mut upgrader = Upgrader::new(archive.source().limits());
-    let mut checker = Checker::new(&blobs, set.problems.clone());
+    let mut checker = Checker::new(blobs, set.problems.clone());
     checker.problems.extend(members::problems(archive, set)?);
     checker.problems.extend(odd_entries::of_members(archive));
     let mut images = Vec::with_capacity(set.images.len());
@@ -226,33 +255,26 @@ fn run(
         })
         .collect();
     checker.named_blobs(set);
-    let surveys = survey(set, &blobs, archive.source().limits(), jobs);
+    let surveys = survey(set, blobs, archive.source().limits(), jobs);
     checker.content(set, &surveys);
     let mut problems = checker.problems;
     problems.sort_by_key(|problem| (problem.severity, problem.image, problem.layer));
-    let verification = Verification {
+    Ok(Verification {
         images,
         artifacts,
         problems,
-        loaders: Facts::new(archive, Ok(set), &blobs, &surveys).loaders(jobs),
+        loaders: Facts::new(archive, Ok(set), blobs, &surveys).loaders(jobs),
         file: blobs.file.clone(),
-    };
-    let audits = if extent.audit {
-        let options = Options {
-            limits: *archive.source().limits(),
-            jobs,
-            progress,
-        };
-        audits(set, &blobs, &options)?
-    } else {
-        Vec::new()
-    };
-    Ok((verification, audits))
+    })
 }
 
 /// Audits the images by what was read of their layers. One that has a damaged layer is read again, to tell what
 /// is wrong with it as every other command does.
-fn audits(set: &ImageSet, blobs: &Blobs, options: &Options<'_>) -> Result<Vec<Audit>, VerifyError> {
+fn audits<'i>(
+    images: impl IntoIterator<Item = &'i Image>,
+    blobs: &Blobs,
+    options: &Options<'_>,
+) -> Result<Vec<Audit>, VerifyError> {
     let audit = |image: &Image| {
         let layers = image.layers.iter();
         let scanned: Option<Vec<_>> = layers.map(|layer| blobs.of(layer)?.scanned()).collect();
@@ -262,7 +284,8 @@ fn audits(set: &ImageSet, blobs: &Blobs, options: &Options<'_>) -> Result<Vec<Au
         let (outlines, secrets) = scanned.into_iter().unzip();
         Audit::of_scanned(image, Ok(ScannedLayers { outlines, secrets }), options)
     };
-    set.images.iter().map(|image| Ok(audit(image)?)).collect()
+    let audited = images.into_iter().map(|image| Ok(audit(image)?));
+    audited.collect()
 }
 
 /// The problem of a file that is not what a checksum file claims.

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::{Args, ValueEnum};
-use imgtar::archive::{Archive, require_tar};
+use imgtar::archive::{Archive, Contents, require_tar};
 use imgtar::base::limits::{Limit, Limits, Unit};
 use imgtar::document::WantedPlatform;
 use imgtar::image::Selector;
@@ -125,6 +125,11 @@ pub(crate) struct ArchiveArg {
 impl ArchiveArg {
     pub(crate) fn open(&self, context: &Context) -> Result<Archive, Failure> {
         context.open(&self.archive)
+    }
+
+    /// Opens what can be read of it.
+    pub(crate) fn open_damaged(&self, context: &Context) -> Result<Contents, Failure> {
+        Ok(context.open_damaged(&self.archive)??)
     }
 
     /// Whether it is standard input.

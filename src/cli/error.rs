@@ -150,6 +150,13 @@ pub(crate) fn note(output: Output, message: &str) {
     output.complain(&text);
 }
 
+/// Prints what to do next.
+pub(crate) fn hint(output: Output, message: &str) {
+    let mut text = String::new();
+    line(&mut text, HINT, "hint", message);
+    output.complain(&text);
+}
+
 fn line(text: &mut String, style: Style, label: &str, message: &str) {
     let message = cut(message);
     _ = writeln!(text, "{style}{label}:{style:#} {}", escape::text(&message));

@@ -14,6 +14,7 @@ mod dive_ci;
 mod error;
 mod exit;
 mod files;
+mod html;
 mod layer_paths;
 mod output;
 mod progress;
@@ -31,8 +32,8 @@ use clap::{CommandFactory, Parser, Subcommand};
 use args::Global;
 use commands::{
     Context, blame, cat, commit, completions, config, convert, diff, dockerfile, find, flatten,
-    history, images, import, inspect, layers, ls, man, merge, rebuild, select, squash, tag, thin,
-    tree, verify, waste,
+    history, images, import, inspect, layers, ls, man, merge, rebuild, report, select, squash, tag,
+    thin, tree, verify, waste,
 };
 use error::Failure;
 use exit::Exit;
@@ -82,6 +83,7 @@ enum Command {
     Diff(diff::Args),
     Dockerfile(dockerfile::Args),
     Verify(verify::Args),
+    Report(report::Args),
     #[command(visible_alias = "export")]
     Flatten(flatten::Args),
     Rebuild(rebuild::Args),
@@ -114,6 +116,7 @@ impl Command {
             Self::Diff(args) => args.run(context),
             Self::Dockerfile(args) => args.run(context),
             Self::Verify(args) => args.run(context),
+            Self::Report(args) => args.run(context),
             Self::Flatten(args) => args.run(context),
             Self::Rebuild(args) => args.run(context),
             Self::Import(args) => args.run(context),

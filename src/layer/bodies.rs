@@ -23,6 +23,32 @@ pub(crate) trait Bodies {
 
     /// It is over.
     fn end(&mut self);
+
+    /// Whether every body is kept, whatever [`Self::begin`] says.
+    fn keeps_all(&self) -> bool {
+        false
+    }
+}
+
+/// Keeps every body beside what somebody else does with it.
+pub(crate) struct KeepAll<'b, B>(pub(crate) &'b mut B);
+
+impl<B: Bodies> Bodies for KeepAll<'_, B> {
+    fn begin(&mut self, entry: &Entry) -> BodyUse {
+        self.0.begin(entry)
+    }
+
+    fn take(&mut self, bytes: &[u8]) {
+        self.0.take(bytes);
+    }
+
+    fn end(&mut self) {
+        self.0.end();
+    }
+
+    fn keeps_all(&self) -> bool {
+        true
+    }
 }
 
 /// No body is wanted.

@@ -1,7 +1,7 @@
 //! How large a layer is.
 
 use super::decoded::{Decoded, Told};
-use super::{LayerError, Whiteout};
+use super::{LayerError, LayerTar, Whiteout};
 use crate::base::jobs::{self, Jobs};
 use crate::base::progress::{Progress, Task};
 use crate::image::{Image, Layer};
@@ -164,10 +164,29 @@ impl Measures {
         jobs: Jobs,
         progress: &dyn Progress,
     ) -> Result<Self, LayerError> {
-        let mut blobs: ByPlace<(&Slice, Compression)> = ByPlace::new();
+        Self::take_opened(images, |_| None, jobs, progress)
+    }
+
+    /// The same, where `opened` gives the uncompressed tars of layers that are at hand: only headers are read of
+    /// those.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::take`].
+    pub fn take_opened<'i, 't>(
+        images: impl IntoIterator<Item = &'i Image>,
+        opened: impl Fn(&Layer) -> Option<&'t LayerTar>,
+        jobs: Jobs,
+        progress: &dyn Progress,
+    ) -> Result<Self, LayerError>
+    where
+        'i: 't,
+    {
+        let mut blobs: ByPlace<(&'t Slice, Compression)> = ByPlace::new();
         for layer in images.into_iter().flat_map(|image| &image.layers) {
             if let Some(stored) = layer.present() {
-                blobs.add(stored.0, || stored);
+                let tar = opened(layer).map(|tar| (tar.bytes(), Compression::None));
+                blobs.add(stored.0, || tar.unwrap_or(stored));
             }
         }
         // What is decoded takes time, and is what a bar shows. Of the others only headers are read: nobody

@@ -20,7 +20,7 @@ mod outline;
 mod spool;
 mod whiteout;
 
-pub(crate) use bodies::{Bodies, BodyUse, PassingBodies, body_len};
+pub(crate) use bodies::{Bodies, BodyUse, KeepAll, PassingBodies, body_len};
 pub use containerd::hash_members;
 pub use error::LayerError;
 pub use inventory::{Allowance, Inventory, Item, NotedAttribute};

@@ -65,6 +65,11 @@ impl LayerOutline {
         }
     }
 
+    /// The tar, if all bodies are in it.
+    pub(crate) fn into_whole(self) -> Option<LayerTar> {
+        matches!(self.kept, KeptBodies::All).then_some(self.tar)
+    }
+
     /// The outlines of all layers of an image, base first, each stored blob read once.
     ///
     /// # Errors
@@ -157,7 +162,7 @@ pub(super) struct Outlining<'b, R> {
 /// The headers of a tar that was read.
 pub(super) struct Outlined {
     file: File,
-    kept: BTreeSet<u64>,
+    kept: KeptBodies,
 }
 
 impl Outlined {
@@ -167,7 +172,7 @@ impl Outlined {
         let source = bytes.source().derived(self.file, len);
         Ok(LayerOutline {
             tar: LayerTar::plain(source.whole()),
-            kept: KeptBodies::These(Arc::new(self.kept)),
+            kept: self.kept,
         })
     }
 }
@@ -196,11 +201,12 @@ impl<'b, R: io::Read> Outlining<'b, R> {
             return;
         }
         let wanted = self.bodies.begin(entry);
-        (self.shows, self.keeps) = (wanted.shown, wanted.kept);
-        if wanted.kept {
+        let keeps_all = self.bodies.keeps_all();
+        (self.shows, self.keeps) = (wanted.shown, wanted.kept || keeps_all);
+        if wanted.kept && !keeps_all {
             self.kept.insert(entry.data_offset);
         }
-        self.left = if wanted.shown || wanted.kept { len } else { 0 };
+        self.left = if self.shows || self.keeps { len } else { 0 };
     }
 
     /// What is below, and what was kept.
@@ -217,7 +223,11 @@ impl<'b, R: io::Read> Outlining<'b, R> {
             Some(error) => Err(LayerError::Spool(error)),
             None => Ok(Outlined {
                 file: self.file,
-                kept: self.kept,
+                kept: if self.bodies.keeps_all() {
+                    KeptBodies::All
+                } else {
+                    KeptBodies::These(Arc::new(self.kept))
+                },
             }),
         };
         (self.inner, outlined)

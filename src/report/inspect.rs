@@ -11,7 +11,7 @@ use super::layers::{LayerRow, LayersImage};
 use super::problem_row::ProblemRow;
 use super::text::Raw;
 use crate::archive::Contents;
-use crate::image::{ContainerdBasis, Image, ImageSet};
+use crate::image::{ContainerdBasis, Image, ImageSet, Name};
 use crate::layer::Measures;
 
 /// The answer of `inspect`.
@@ -105,7 +105,6 @@ impl<'a> Inspect<'a> {
         picked: &'a [&'a Image],
         measures: &'a Measures,
     ) -> Self {
-        let names = |names: &[crate::image::Name]| names.iter().map(ToString::to_string).collect();
         let parents = Parents::of(set);
         Self {
             schema: "imgtar/inspect/1",
@@ -114,32 +113,44 @@ impl<'a> Inspect<'a> {
             images: Each::new(picked, move |_, image| {
                 InspectImage::new(set, &parents, image, measures)
             }),
-            artifacts: set
-                .artifacts
-                .iter()
-                .map(|artifact| InspectArtifact {
-                    kind: artifact.kind.clone(),
-                    digest: artifact.descriptor.digest.to_string(),
-                    references: names(&artifact.names),
-                    subject: artifact.subject.as_ref().map(ToString::to_string),
-                    layers: artifact.blobs.len().saturating_sub(1),
-                })
-                .collect(),
-            absent: set
-                .absent
-                .iter()
-                .map(|absent| InspectAbsent {
-                    digest: absent.descriptor.digest.to_string(),
-                    platform: absent.descriptor.platform.as_ref().map(ToString::to_string),
-                    references: names(&absent.names),
-                })
-                .collect(),
+            artifacts: InspectArtifact::all(set),
+            absent: InspectAbsent::all(set),
             problems: set
                 .problems
                 .iter()
                 .map(|problem| ProblemRow::new(problem, set))
                 .collect(),
         }
+    }
+}
+
+fn names(names: &[Name]) -> Vec<String> {
+    names.iter().map(ToString::to_string).collect()
+}
+
+impl InspectArtifact {
+    /// Describes the artifacts of an archive.
+    pub(super) fn all(set: &ImageSet) -> Vec<Self> {
+        let artifacts = set.artifacts.iter().map(|artifact| Self {
+            kind: artifact.kind.clone(),
+            digest: artifact.descriptor.digest.to_string(),
+            references: names(&artifact.names),
+            subject: artifact.subject.as_ref().map(ToString::to_string),
+            layers: artifact.blobs.len().saturating_sub(1),
+        });
+        artifacts.collect()
+    }
+}
+
+impl InspectAbsent {
+    /// Describes what an archive names and does not hold.
+    pub(super) fn all(set: &ImageSet) -> Vec<Self> {
+        let absent = set.absent.iter().map(|absent| Self {
+            digest: absent.descriptor.digest.to_string(),
+            platform: absent.descriptor.platform.as_ref().map(ToString::to_string),
+            references: names(&absent.names),
+        });
+        absent.collect()
     }
 }
 

@@ -158,7 +158,7 @@ impl LayersImage {
     }
 
     /// Puts computed diff IDs where none is claimed.
-    fn fill_diff_ids(&mut self, computed: &[Option<DiffId>]) {
+    pub(super) fn fill_diff_ids(&mut self, computed: &[Option<DiffId>]) {
         // A chain ID needs every diff ID below it.
         let known: Vec<&DiffId> = computed.iter().map_while(Option::as_ref).collect();
         let chain = ChainId::of_layers(known.iter().copied());

@@ -6,6 +6,7 @@
 //! may be added, none is taken away or changes its meaning within one schema number. Sizes are
 //! bytes, times RFC 3339, digests carry their algorithm, and a fact that is absent is `null`.
 
+mod archive_report;
 mod audit;
 mod blame;
 mod by_size;
@@ -17,6 +18,7 @@ mod each;
 mod engine_images;
 mod engine_lines;
 mod engine_rows;
+mod file_map;
 mod find;
 mod findings;
 mod history;
@@ -27,6 +29,7 @@ mod listing;
 mod ls;
 mod pattern;
 mod problem_row;
+mod run_facts;
 mod secrets;
 mod sizes;
 mod step;
@@ -40,6 +43,7 @@ mod waste;
 mod waste_rules;
 mod written;
 
+pub use archive_report::{ArchiveReport, ReportImage, ReportLayer, ReportWaste};
 pub use audit::{AuditRow, ImageAudit};
 pub use blame::{Blame, BlameAction, BlamePath, BlameStep};
 pub use by_size::BySize;
@@ -56,6 +60,7 @@ pub use dockerfile::{
 pub use each::Each;
 pub use engine_images::{EngineImage, EngineImages, EnginePlatform};
 pub use engine_lines::EngineLine;
+pub use file_map::{FileMap, FileMapKind, FileMapNode};
 pub use find::{Find, FindEntry, FindQuery, FindState, HowHidden, SizeBound};
 pub use findings::{AbsentManifests, ProblemFinding, findings};
 pub use history::{History, HistoryImage, HistoryStep};
@@ -66,6 +71,7 @@ pub use listing::{LayerListing, Listing, ListingPlace, See, TreeListing};
 pub use ls::{FileType, Ls, LsEntry};
 pub use pattern::{PathPattern, PatternError};
 pub use problem_row::ProblemRow;
+pub use run_facts::RunFacts;
 pub use secrets::{FindSecrets, SecretPlace, SecretRow, SecretsQuery};
 pub use text::{Raw, Text};
 pub use tree::{ImageTree, TreeBuilder, TreeNode};

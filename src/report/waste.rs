@@ -11,7 +11,7 @@ use super::waste_rules::{WasteRule, WasteVerdict};
 use crate::base::jobs;
 use crate::base::options::Options;
 use crate::image::Image;
-use crate::layer::OpenLayers;
+use crate::layer::{LayerTar, OpenLayers};
 use crate::tree::{Fates, HiddenFile, NodeId, TreeError, Waste, WasteCause};
 
 /// How many files with the same cause are shown one by one; more are shown as their directory.
@@ -128,7 +128,8 @@ pub struct WasteLayer {
 }
 
 /// Files that one step wasted in one go.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct WasteGroup {
     /// The file, or the directory that the files are in.
     pub path: Text,
@@ -161,15 +162,30 @@ impl WasteReport {
         let layers = OpenLayers::of(image, false, options.jobs, options.progress)?;
         // What the limits refuse is refused by the merge, before dive's trees are made of it.
         let fates = Fates::of_layers(layers.tars())?;
-        let dive = || DiveFigures::of(layers.tars(), &options.limits);
-        let waste = || Waste::of(&fates, image.layers.len(), options);
+        Self::of_fates(image, layers.tars(), &fates, rules, options)
+    }
+
+    /// The same of layers that were opened and applied before.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::of`].
+    pub(super) fn of_fates(
+        image: &Image,
+        tars: &[LayerTar],
+        fates: &Fates,
+        rules: &[WasteRule],
+        options: &Options<'_>,
+    ) -> Result<Self, TreeError> {
+        let dive = || DiveFigures::of(tars, &options.limits);
+        let waste = || Waste::of(fates, image.layers.len(), options);
         let (dive, waste) = if options.jobs.count() > 1 {
             jobs::both(dive, waste)
         } else {
             (dive(), waste())
         };
         let waste = waste?;
-        Ok(Self::new(image, &fates, &waste, dive, rules))
+        Ok(Self::new(image, fates, &waste, dive, rules))
     }
 
     /// Describes what was found in an image, and judges it.

@@ -103,6 +103,21 @@ impl Inode {
         }
     }
 
+    /// How many bytes of content are stored for it: holes of a sparse file take none, and so does what is not a
+    /// regular file.
+    pub fn stored_size(&self) -> u64 {
+        match &self.body {
+            Body::File {
+                sparse: Some(sparse),
+                ..
+            } => {
+                let spans = sparse.0.spans.iter().map(|span| span.len);
+                spans.fold(0, u64::saturating_add)
+            }
+            _ => self.size(),
+        }
+    }
+
     /// The modification time.
     pub fn mtime(&self) -> Mtime {
         Mtime {

@@ -241,24 +241,8 @@ impl Waste {
 
 /// The layer that stores a regular file, and how many bytes of content that takes; holes take none.
 pub(super) fn stored(inode: &Inode) -> Option<(u32, u64)> {
-    match &inode.body {
-        Body::File {
-            layer,
-            size,
-            sparse,
-            ..
-        } => {
-            let bytes = match sparse {
-                Some(sparse) => sparse
-                    .0
-                    .spans
-                    .iter()
-                    .map(|span| span.len)
-                    .fold(0, u64::saturating_add),
-                None => *size,
-            };
-            Some((*layer, bytes))
-        }
+    match inode.body {
+        Body::File { layer, .. } => Some((layer, inode.stored_size())),
         _ => None,
     }
 }

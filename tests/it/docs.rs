@@ -11,8 +11,8 @@ use std::process::Output;
 
 use imgtar::base::digest::{ChainId, DiffId, Digest};
 use imgtar::report::{
-    Blame, Diff, DockerfileReport, Find, FindSecrets, History, ImageTree, Images, Inspect, Layers,
-    Ls, Verify, WasteReport, Written,
+    ArchiveReport, Blame, Diff, DockerfileReport, Find, FindSecrets, History, ImageTree, Images,
+    Inspect, Layers, Ls, Verify, WasteReport, Written,
 };
 use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
@@ -21,7 +21,7 @@ use serde_json::{Value, json};
 use crate::support::{program, up_to_date};
 
 /// The commands that answer with `--json`.
-const READING: [&str; 13] = [
+const READING: [&str; 14] = [
     "images",
     "inspect",
     "layers",
@@ -35,6 +35,7 @@ const READING: [&str; 13] = [
     "waste",
     "diff",
     "dockerfile",
+    "report",
 ];
 
 /// `find --secrets`, whose answer is one of its own.
@@ -44,7 +45,7 @@ const FIND_SECRETS: &str = "find-secrets";
 const WRITING: [&str; 6] = ["convert", "select", "merge", "thin", "tag", "config"];
 
 /// The commands in the order of the program's help.
-const COMMANDS: [&str; 26] = [
+const COMMANDS: [&str; 27] = [
     "images",
     "inspect",
     "layers",
@@ -58,6 +59,7 @@ const COMMANDS: [&str; 26] = [
     "diff",
     "dockerfile",
     "verify",
+    "report",
     "flatten",
     "rebuild",
     "import",
@@ -310,6 +312,7 @@ fn schema_of(command: &str) -> Value {
         "waste" => schema::<WasteReport>(command),
         "diff" => schema::<Diff<'_>>(command),
         "dockerfile" => schema::<DockerfileReport>(command),
+        "report" => schema::<ArchiveReport<'_>>(command),
         "convert" | "select" | "merge" | "thin" | "tag" | "config" => schema::<Written>(command),
         other => panic!("{other} has no report"),
     }

@@ -51,6 +51,7 @@ mod platforms;
 mod properties;
 mod rebuild;
 mod recompress;
+mod report;
 mod secrets;
 mod select;
 mod squash;

@@ -59,7 +59,7 @@ const SHAPES: [(&str, usize, &str); 16] = [
 ];
 
 /// How much of one text is looked at, in bytes.
-const TEXT_LIMIT: usize = 256 << 10;
+pub(super) const TEXT_LIMIT: usize = 256 << 10;
 
 /// Where a config has something that looks like a secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -113,7 +113,7 @@ pub fn in_config(image: &Image) -> Vec<ConfigSecret> {
         return Vec::new();
     };
     let mut found = Vec::new();
-    let mut add = |place: ConfigPlace, Suspicion { why, masked }| {
+    let mut add = |place: ConfigPlace, Suspicion { why, masked, .. }: Suspicion<'_>| {
         found.push(ConfigSecret { place, why, masked });
     };
     for variable in &view.run.env {
@@ -164,22 +164,32 @@ pub fn in_config(image: &Image) -> Vec<ConfigSecret> {
 
 /// Why a value is suspected, and what may be shown of it.
 #[derive(Debug)]
-struct Suspicion {
+pub(super) struct Suspicion<'t> {
     why: String,
     masked: String,
+    /// Where it stands in the text.
+    pub(super) secret: &'t str,
+    /// How many bytes at its beginning may be shown.
+    pub(super) shown: usize,
 }
 
-impl Suspicion {
-    fn by_name(value: &str) -> Self {
+impl<'t> Suspicion<'t> {
+    fn new(why: String, secret: &'t str, shown: usize) -> Self {
         Self {
-            why: "its name says that it is a secret".to_owned(),
-            masked: masked(value, 0),
+            why,
+            masked: masked(secret, shown),
+            secret,
+            shown,
         }
+    }
+
+    fn by_name(value: &'t str) -> Self {
+        Self::new("its name says that it is a secret".to_owned(), value, 0)
     }
 }
 
 #[cfg(test)]
-impl fmt::Display for Suspicion {
+impl fmt::Display for Suspicion<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} ({})", self.why, self.masked)
     }
@@ -192,7 +202,7 @@ pub(super) fn is_named_secret(name: &str, value: &str) -> bool {
 }
 
 /// Looks at a value under a name.
-fn suspect(name: &str, value: &str) -> Option<Suspicion> {
+pub(super) fn suspect<'t>(name: &str, value: &'t str) -> Option<Suspicion<'t>> {
     let value = value.trim_matches(['"', '\'', ' ']);
     shape(value).or_else(|| {
         let suspicious = is_secret_name(name) && is_value(value);
@@ -201,7 +211,7 @@ fn suspect(name: &str, value: &str) -> Option<Suspicion> {
 }
 
 /// Looks at the arguments of a command; one with blanks in it may itself be a command line.
-fn in_arguments(arguments: &[String]) -> Vec<Suspicion> {
+pub(super) fn in_arguments(arguments: &[String]) -> Vec<Suspicion<'_>> {
     let words: Vec<&str> = arguments
         .iter()
         .map(|argument| within_limit(argument))
@@ -222,13 +232,13 @@ const BLANKS: [char; 11] = [
 ];
 
 /// Looks at a command line, word by word.
-fn in_text(text: &str) -> Vec<Suspicion> {
+pub(super) fn in_text(text: &str) -> Vec<Suspicion<'_>> {
     let words = within_limit(text).split(BLANKS);
     let words: Vec<&str> = words.filter(|word| !word.is_empty()).collect();
     in_words(&words)
 }
 
-fn within_limit(text: &str) -> &str {
+pub(super) fn within_limit(text: &str) -> &str {
     let end = (0..=text.len().min(TEXT_LIMIT))
         .rev()
         .find(|&end| text.is_char_boundary(end))
@@ -238,7 +248,7 @@ fn within_limit(text: &str) -> &str {
 
 /// Looks at words of the form `NAME=VALUE`, at those behind an option that says what they are, and at
 /// every shape anywhere.
-fn in_words(words: &[&str]) -> Vec<Suspicion> {
+fn in_words<'t>(words: &[&'t str]) -> Vec<Suspicion<'t>> {
     let mut found = Vec::new();
     let mut sends_requests = false;
     for (at, word) in words.iter().enumerate() {
@@ -256,10 +266,7 @@ fn in_words(words: &[&str]) -> Vec<Suspicion> {
                 }
                 let is_login = sends_requests && LOGINS.contains(&before(1));
                 let password = secret.split_once(':').filter(|_| is_login)?.1;
-                is_secret(password).then(|| Suspicion {
-                    why: "it is a login".to_owned(),
-                    masked: masked(password, 0),
-                })
+                is_secret(password).then(|| Suspicion::new("it is a login".to_owned(), password, 0))
             }),
         };
         found.extend(what);
@@ -294,13 +301,14 @@ fn bare(word: &str) -> &str {
 }
 
 /// A known token, a private key, a signed token, or a password in a URL.
-fn shape(value: &str) -> Option<Suspicion> {
-    let told = |why: &str, secret: &str, shown: usize| {
-        Some(Suspicion {
-            why: format!("it looks like a {why}"),
-            masked: masked(secret, shown),
-        })
-    };
+fn shape(value: &str) -> Option<Suspicion<'_>> {
+    fn told<'t>(why: &str, secret: &'t str, shown: usize) -> Option<Suspicion<'t>> {
+        Some(Suspicion::new(
+            format!("it looks like a {why}"),
+            secret,
+            shown,
+        ))
+    }
     let is_token = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     for (prefix, at_least, why) in SHAPES {
         for (at, _) in value.match_indices(prefix) {

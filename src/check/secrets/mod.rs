@@ -11,6 +11,7 @@
 mod config;
 mod kind;
 mod layers;
+mod mask;
 mod rules;
 #[cfg(test)]
 mod rules_test;
@@ -28,6 +29,7 @@ pub use super::audit::AuditError;
 pub use config::{ConfigPlace, ConfigSecret, in_config};
 pub use kind::SecretKind;
 pub(crate) use layers::ScannedLayers;
+pub use mask::{mask_arguments, mask_text, mask_value};
 pub(crate) use scan::{ContentScan, LayerSecrets, TABLE_LIMIT};
 
 /// A secret in a file of a layer.

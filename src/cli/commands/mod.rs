@@ -21,6 +21,7 @@ pub(super) mod ls;
 pub(super) mod man;
 pub(super) mod merge;
 pub(super) mod rebuild;
+pub(super) mod report;
 pub(super) mod select;
 pub(super) mod squash;
 pub(super) mod tag;
