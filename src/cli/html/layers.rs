@@ -83,7 +83,7 @@ fn row(layer: &ReportLayer, most: u64, hides: bool) -> Markup {
                 " "
                 @if let Some(id) = &row.diff_id { (digest(id)) }
             }
-            td.wide { code { (step(row.created_by.as_deref().unwrap_or_default())) } }
+            td.wide.line { code { (step(row.created_by.as_deref().unwrap_or_default())) } }
         }
     }
 }

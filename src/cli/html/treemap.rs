@@ -245,7 +245,7 @@ fn largest(root: &FileMapNode) -> Markup {
                                 tr {
                                     td.num { (size(*bytes)) }
                                     td.nowrap { (layers::swatch(*layer)) (layer) }
-                                    td.wide { (path(name)) }
+                                    td.wide.line { (path(name)) }
                                 }
                             }
                         }

@@ -36,7 +36,7 @@ fn told(waste: &ReportWaste) -> Markup {
         }
         div.scroll tabindex="0" role="region" aria-label="Waste" {
             table {
-                thead { tr { th.num { "Bytes" } th { "Why" } th { "Layer" } th { "Path" } } }
+                thead { tr { th.num { "Bytes" } th { "Path" } th { "Why" } th { "Layer" } } }
                 tbody { @for place in waste.places.iter().take(PLACES) { (row(place)) } }
             }
         }
@@ -51,6 +51,13 @@ fn row(place: &WasteGroup) -> Markup {
     html! {
         tr {
             td.num { (size(place.bytes)) }
+            td.wide.line {
+                (path(&place.path))
+                @if place.files > 1 { span.muted { " " (grouped(place.files as u64)) " files" } }
+                @if let Some(of) = &place.of {
+                    span.muted { " as " } code { "/" (escape::name(&of.0).to_string()) }
+                }
+            }
             td.nowrap {
                 @match place.cause {
                     WasteKind::Replaced => "replaced",
@@ -61,13 +68,6 @@ fn row(place: &WasteGroup) -> Markup {
                 @if let Some(by) = place.by_layer { " by layer " (by) }
             }
             td.nowrap { (layers::swatch(layer)) (layer) }
-            td.wide {
-                (path(&place.path))
-                @if place.files > 1 { span.muted { " " (grouped(place.files as u64)) " files" } }
-                @if let Some(of) = &place.of {
-                    span.muted { " as " } code { "/" (escape::name(&of.0).to_string()) }
-                }
-            }
         }
     }
 }
