@@ -20,7 +20,7 @@ use imgtar::archive::Archive;
 use imgtar::base::progress::Silent;
 use imgtar::image::{Image, ImageSet};
 use imgtar::layer::Measures;
-use imgtar::report::{History, Images, Inspect, TreeBuilder};
+use imgtar::report::{History, Images, Inspect, TreeBuilder, measure_layers};
 use imgtar::{Jobs, Options};
 
 use support::{Contender, Outcome, ms, plan, race, ratio, us_each};
@@ -101,9 +101,11 @@ fn images(path: &Path) -> Result<u64, Box<dyn Error>> {
 }
 
 fn inspect(path: &Path) -> Result<u64, Box<dyn Error>> {
-    let looked = look(path)?;
-    let picked: Vec<&Image> = looked.set.images.iter().collect();
-    let report = Inspect::new(&looked.archive, &looked.set, &picked, &looked.measures);
+    let archive = imgtar::open(path, &Options::default())?;
+    let set = archive.images()?;
+    let picked: Vec<&Image> = set.images.iter().collect();
+    let (measures, hidden) = measure_layers(&picked, &Options::default())?;
+    let report = Inspect::new(&archive, &set, &picked, (&measures, &hidden));
     Ok(report.images.iter().count() as u64)
 }
 

@@ -16,7 +16,7 @@ use std::num::NonZeroUsize;
 use imgtar::archive::MemberKind;
 use imgtar::base::progress::Silent;
 use imgtar::layer::Measures;
-use imgtar::report::{History, Images, Inspect, Layers, TreeBuilder};
+use imgtar::report::{History, Images, Inspect, Layers, TreeBuilder, measure_layers};
 use imgtar::source::{Compression, sniff};
 use imgtar::{Class, Jobs, Options};
 
@@ -62,7 +62,12 @@ pub fn run(bytes: &[u8]) {
         .images
         .iter()
         .for_each(drop);
-    Inspect::new(&archive, &set, &picked, &measures)
+    let options = Options {
+        jobs,
+        ..Options::default()
+    };
+    let (sizes, hidden) = measure_layers(&picked, &options).expect("no fault of the system");
+    Inspect::new(&archive, &set, &picked, (&sizes, &hidden))
         .images
         .iter()
         .for_each(drop);
@@ -70,7 +75,7 @@ pub fn run(bytes: &[u8]) {
         .images
         .iter()
         .for_each(drop);
-    Layers::new(&picked, &measures, &[], None)
+    Layers::new(&picked, (&measures, &hidden), &[], None)
         .images
         .iter()
         .for_each(drop);

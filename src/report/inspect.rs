@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::each::Each;
+use super::hidden::HiddenBytes;
 use super::history::{HistoryImage, HistoryStep, Parents};
 use super::images::{ArchiveHead, ImageFacts};
 use super::layers::{LayerRow, LayersImage};
@@ -13,6 +14,7 @@ use super::text::Raw;
 use crate::archive::Contents;
 use crate::image::{ContainerdBasis, Image, ImageSet, Name};
 use crate::layer::Measures;
+use crate::tree::LayerWaste;
 
 /// The answer of `inspect`.
 #[derive(Debug, Serialize)]
@@ -103,15 +105,15 @@ impl<'a> Inspect<'a> {
         archive: &Contents,
         set: &'a ImageSet,
         picked: &'a [&'a Image],
-        measures: &'a Measures,
+        (measures, hidden): (&'a Measures, &'a HiddenBytes),
     ) -> Self {
         let parents = Parents::of(set);
         Self {
             schema: "imgtar/inspect/1",
             archive: ArchiveHead::new(archive, set),
             images_in_archive: set.images.len(),
-            images: Each::new(picked, move |_, image| {
-                InspectImage::new(set, &parents, image, measures)
+            images: Each::new(picked, move |place, image| {
+                InspectImage::new(set, &parents, image, (measures, hidden.of(place)))
             }),
             artifacts: InspectArtifact::all(set),
             absent: InspectAbsent::all(set),
@@ -155,7 +157,12 @@ impl InspectAbsent {
 }
 
 impl InspectImage {
-    fn new(set: &ImageSet, parents: &Parents<'_>, image: &Image, measures: &Measures) -> Self {
+    fn new(
+        set: &ImageSet,
+        parents: &Parents<'_>,
+        image: &Image,
+        (measures, hidden): (&Measures, Option<&[LayerWaste]>),
+    ) -> Self {
         let manifest = image.manifest.as_ref();
         let containerd = set.containerd_name(image);
         let annotations = manifest
@@ -175,7 +182,7 @@ impl InspectImage {
             parents: image.upgraded_ids().map_or_else(Vec::new, |ids| {
                 ids.parents.iter().map(ToString::to_string).collect()
             }),
-            layers: LayersImage::new(image, measures).layers,
+            layers: LayersImage::new(image, measures, hidden).layers,
             history: HistoryImage::new(parents, image, measures).history,
             config: image
                 .config

@@ -3,13 +3,16 @@
 use serde::Serialize;
 
 use super::each::Each;
+use super::hidden::HiddenBytes;
 use super::images::{id, references};
+use super::step::step;
 use super::text::Text;
 use super::written::BaseImage;
 use crate::base::digest::{ChainId, DiffId};
 use crate::image::{Image, Layer, LeftOut};
 use crate::layer::Measures;
 use crate::source::Compression;
+use crate::tree::LayerWaste;
 
 /// The answer of `layers`.
 #[derive(Debug, Serialize)]
@@ -30,6 +33,8 @@ pub struct LayersImage {
     pub id: Option<String>,
     /// What the archive calls it.
     pub references: Vec<String>,
+    /// The platform it is for.
+    pub platform: Option<String>,
     /// The layers, base first.
     pub layers: Vec<LayerRow>,
 }
@@ -62,10 +67,16 @@ pub struct LayerRow {
     pub entries: Option<u64>,
     /// The size that `docker history` shows for it.
     pub size: Option<u64>,
+    /// How many bytes of the content of its files are not seen in the image, because a later layer or a later entry
+    /// replaces or deletes them; `null` if that is not known.
+    pub hidden: Option<u64>,
     /// The member of the archive that holds it.
     pub member: Text,
     /// The build step that made it.
     pub created_by: Option<String>,
+    /// For people: the instruction of that step, on one line.
+    #[serde(skip)]
+    pub step: Option<String>,
     /// What is claimed of it if it was left out of a thin archive on purpose. Left out of others.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub left_out: Option<LeftOutFacts>,
@@ -98,17 +109,17 @@ impl LeftOutFacts {
 }
 
 impl<'a> Layers<'a> {
-    /// Describes the layers of some images. `computed` holds, for each image in order, the diff IDs of
+    /// Describes the layers of some images, measured. `computed` holds, for each image in order, the diff IDs of
     /// the layers that claim none; `driver` is that of a store of Docker's, to say where it keeps each
     /// layer.
     pub fn new(
         picked: &'a [&'a Image],
-        measures: &'a Measures,
+        (measures, hidden): (&'a Measures, &'a HiddenBytes),
         computed: &'a [Vec<Option<DiffId>>],
         driver: Option<&'a str>,
     ) -> Self {
         let images = Each::new(picked, move |i, image| {
-            let mut described = LayersImage::new(image, measures);
+            let mut described = LayersImage::new(image, measures, hidden.of(i));
             if let Some(computed) = computed.get(i) {
                 described.fill_diff_ids(computed);
             }
@@ -125,10 +136,12 @@ impl<'a> Layers<'a> {
 }
 
 impl LayersImage {
-    pub(super) fn new(image: &Image, measures: &Measures) -> Self {
+    pub(super) fn new(image: &Image, measures: &Measures, hidden: Option<&[LayerWaste]>) -> Self {
         let pairing = image.pairing();
         let row = |layer: &Layer| {
             let measure = measures.of(layer);
+            let made = pairing.maker_of(layer.index);
+            let waste = hidden.and_then(|layers| layers.get(layer.index));
             LayerRow {
                 index: layer.index,
                 diff_id: layer.diff_id.as_ref().map(ToString::to_string),
@@ -143,9 +156,9 @@ impl LayersImage {
                 entries: measure.map(|m| m.entries),
                 size: measure.map(|m| m.engine_size),
                 member: Text(layer.member.clone()),
-                created_by: pairing
-                    .maker_of(layer.index)
-                    .map(|entry| entry.created_by.clone()),
+                hidden: waste.map(|waste| waste.wasted),
+                created_by: made.map(|entry| entry.created_by.clone()),
+                step: made.map(|entry| step(entry, usize::MAX)),
                 left_out: layer.left_out().map(|left_out| LeftOutFacts::new(left_out)),
                 store_path: None,
             }
@@ -153,6 +166,7 @@ impl LayersImage {
         Self {
             id: id(image),
             references: references(image),
+            platform: (!image.platform.is_unknown()).then(|| image.platform.to_string()),
             layers: image.layers.iter().map(row).collect(),
         }
     }

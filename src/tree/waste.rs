@@ -56,6 +56,33 @@ pub struct LayerWaste {
     pub hides: u64,
 }
 
+impl LayerWaste {
+    /// What each of so many layers stores and hides, base first, of a tree that [`Fates`] made. No content is read.
+    pub fn of_layers(fates: &Fates, layers: usize) -> Vec<Self> {
+        let files = Seen::of(fates).names;
+        let mut all = vec![Self::default(); layers];
+        for file in files {
+            if let Some((layer, bytes)) = stored(fates.tree().inode(file.inode)) {
+                Self::count(&mut all, layer, bytes, file.fate);
+            }
+        }
+        all
+    }
+
+    /// Counts a file that a layer stores.
+    fn count(all: &mut [Self], layer: u32, bytes: u64, fate: Fate) {
+        if let Some(of_layer) = all.get_mut(layer as usize) {
+            of_layer.stored = of_layer.stored.saturating_add(bytes);
+            if let Fate::Hidden { layer: by, .. } = fate {
+                of_layer.wasted = of_layer.wasted.saturating_add(bytes);
+                if let Some(hiding) = all.get_mut(by as usize) {
+                    hiding.hides = hiding.hides.saturating_add(bytes);
+                }
+            }
+        }
+    }
+}
+
 /// What is stored, what is visible, and what is not.
 #[derive(Debug)]
 pub struct Waste {
@@ -165,8 +192,7 @@ impl Waste {
                 continue;
             };
             waste.stored = waste.stored.saturating_add(bytes);
-            let of_layer = &mut waste.layers[layer as usize];
-            of_layer.stored = of_layer.stored.saturating_add(bytes);
+            LayerWaste::count(&mut waste.layers, layer, bytes, name.fate);
             let Some(record) = fates.get(name.record).filter(|_| bytes > 0) else {
                 continue;
             };
@@ -179,9 +205,6 @@ impl Waste {
                 live.push((record.node, name.inode));
                 continue;
             };
-            waste.layers[layer as usize].wasted += bytes;
-            let hides = &mut waste.layers[by_layer as usize].hides;
-            *hides = hides.saturating_add(bytes);
             let cause = match by {
                 HiddenBy::Entry => WasteCause::Replaced,
                 HiddenBy::Whiteout | HiddenBy::Opaque | HiddenBy::Parent => WasteCause::Deleted,

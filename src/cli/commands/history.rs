@@ -13,7 +13,7 @@ use super::images::ESTIMATE;
 use super::{Context, Exit, Failure, Loaded, exit_for};
 use crate::cli::args::{ArchiveArg, Engine, EngineArg, ImageArg, JsonArg};
 use crate::cli::error::{note, warn};
-use crate::cli::output::Stop;
+use crate::cli::output::{Output, Stop};
 use crate::cli::render::{self, Row};
 
 /// How wide CREATED BY is when it is cut, in cells.
@@ -40,7 +40,7 @@ pub(crate) struct Args {
     #[command(flatten)]
     json: JsonArg,
 
-    /// Print whole IDs and commands
+    /// Print whole IDs and commands; on a terminal with each command on lines of its own
     #[arg(long)]
     no_trunc: bool,
 
@@ -136,6 +136,10 @@ impl Args {
                 }
             } else {
                 let (now, zone) = (Timestamp::now(), TimeZone::system());
+                if self.no_trunc && Output::width().is_some() {
+                    self.blocks(out, &image.history, now, &zone)?;
+                    continue;
+                }
                 render::table(out, limits, |row| {
                     self.rows(row, &image.history, now, &zone)
                 })?;
@@ -167,18 +171,7 @@ impl Args {
         let created = if self.human { "CREATED" } else { "CREATED AT" };
         row(&["IMAGE", created, "CREATED BY", "SIZE", "COMMENT"])?;
         for step in steps {
-            let created = match step.timestamp {
-                Some(time) if self.human => ago(time, now),
-                Some(time) => local(time, zone),
-                // A step without a time has second 0 in Docker's answer.
-                None if self.human => "N/A".to_owned(),
-                None => local(Timestamp::UNIX_EPOCH, zone),
-            };
-            let size = match step.size {
-                None => "N/A".to_owned(),
-                Some(size) if self.human => units::size(size),
-                Some(size) => size.to_string(),
-            };
+            let (created, size) = self.created_and_size(step, now, zone);
             row(&[
                 &self.id(step),
                 &created,
@@ -188,6 +181,50 @@ impl Args {
             ])?;
         }
         Ok(())
+    }
+
+    /// The same for a terminal, where a table with whole commands cannot be read: a line for each step, and its
+    /// command below it. Nothing is padded.
+    fn blocks(
+        &self,
+        out: &mut dyn Write,
+        steps: &[HistoryStep],
+        now: Timestamp,
+        zone: &TimeZone,
+    ) -> io::Result<()> {
+        for step in steps {
+            let (created, size) = self.created_and_size(step, now, zone);
+            write!(out, "{}  {created}  {size}", self.id(step))?;
+            if !step.comment.is_empty() {
+                write!(out, "  {}", escape::text(&step.comment))?;
+            }
+            writeln!(out)?;
+            for line in self.created_by(step).lines() {
+                writeln!(out, "    {line}")?;
+            }
+        }
+        Ok(())
+    }
+
+    fn created_and_size(
+        &self,
+        step: &HistoryStep,
+        now: Timestamp,
+        zone: &TimeZone,
+    ) -> (String, String) {
+        let created = match step.timestamp {
+            Some(time) if self.human => ago(time, now),
+            Some(time) => local(time, zone),
+            // A step without a time has second 0 in Docker's answer.
+            None if self.human => "N/A".to_owned(),
+            None => local(Timestamp::UNIX_EPOCH, zone),
+        };
+        let size = match step.size {
+            None => "N/A".to_owned(),
+            Some(size) if self.human => units::size(size),
+            Some(size) => size.to_string(),
+        };
+        (created, size)
     }
 
     fn created_by(&self, step: &HistoryStep) -> String {

@@ -1,11 +1,11 @@
 //! `inspect`: all that is known.
 
-use imgtar::report::Inspect;
+use imgtar::report::{Inspect, measure_layers};
 
 use super::{Context, Exit, Failure, exit_for};
 use crate::cli::args::{ArchiveArg, ImageArg, JsonArg};
 use crate::cli::output::{Output, stdout_is_terminal};
-use crate::cli::render;
+use crate::cli::render::{self, Page};
 
 /// Show everything an archive says about itself and its images
 ///
@@ -36,9 +36,9 @@ impl Args {
         } else {
             loaded.pick(&self.image, Some(context.output), context)?
         };
-        let measures = context.measure(&picked)?;
+        let (measures, hidden) = measure_layers(&picked, &context.options())?;
         context.hash_members(&loaded.set, &picked)?;
-        let report = Inspect::new(&loaded.archive, &loaded.set, &picked, &measures);
+        let report = Inspect::new(&loaded.archive, &loaded.set, &picked, (&measures, &hidden));
         context.warn_of_layers(&picked, &measures);
         if self.json.json {
             // Configs are printed verbatim, except on a terminal, where they could act.
@@ -50,10 +50,11 @@ impl Args {
                 }
             })?;
         } else {
-            let (now, width) = (jiff::Timestamp::now(), Output::width());
+            let now = jiff::Timestamp::now();
+            let page = Page::new(Output::width(), false);
             context
                 .output
-                .styled_answer(|out| render::inspect(out, &report, now, width, &context.limits))?;
+                .styled_answer(|out| render::inspect(out, &report, now, page, &context.limits))?;
         }
         Ok(exit_for(&picked))
     }

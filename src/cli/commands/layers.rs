@@ -2,19 +2,21 @@
 
 use imgtar::base::digest::DiffId;
 use imgtar::image::Image;
-use imgtar::report::Layers;
+use imgtar::report::{Layers, measure_layers};
 
 use super::{Context, Exit, Failure, exit_for};
 use crate::cli::args::{ArchiveArg, ImageArg, JsonArg};
 use crate::cli::output::Output;
-use crate::cli::render::{self, Form, LayerColumns};
+use crate::cli::render::{self, Form, Page};
 
 /// Show the layers of images
 ///
 /// Prints one row for each layer, base first: diff ID, chain ID, blob digest, media type, compression,
-/// sizes, number of entries, and the build step that made it. The digests are the ones the archive
-/// claims; `verify` recomputes them. Archives from before Docker 1.10 claim none, so imgtar computes
-/// them and marks them.
+/// sizes, how much of it is hidden by later layers, its share of the whole, number of entries, and the build
+/// step that made it. Columns that say nothing new are left out, and on a terminal those for which there is no
+/// room; --no-trunc prints all. The digests are the ones the archive claims; `verify` recomputes them.
+/// Archives from before Docker 1.10 claim none, so imgtar computes them and marks them. Hidden bytes are not
+/// counted for several images at once with compressed layers, and beyond 300,000 entries.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   imgtar layers app.tar
@@ -28,7 +30,7 @@ pub(crate) struct Args {
     #[command(flatten)]
     json: JsonArg,
 
-    /// Print whole digests, media types and commands
+    /// Print all columns, whole digests, media types and commands
     #[arg(long)]
     no_trunc: bool,
 
@@ -41,27 +43,30 @@ impl Args {
     pub(crate) fn run(&self, context: &Context) -> Result<Exit, Failure> {
         let loaded = context.load(&self.archive)?;
         let picked = loaded.pick(&self.image, Some(context.output), context)?;
-        let measures = context.measure(&picked)?;
+        let (measures, hidden) = measure_layers(&picked, &context.options())?;
         context.upgrade(&loaded.set, &picked)?;
         let computed = computed_diff_ids(&picked, context)?;
-        let report = Layers::new(&picked, &measures, &computed, self.store_paths.as_deref());
+        let report = Layers::new(
+            &picked,
+            (&measures, &hidden),
+            &computed,
+            self.store_paths.as_deref(),
+        );
         context.warn_of_layers(&picked, &measures);
         context.warn_of_problems(&loaded);
         let form = Form {
-            columns: LayerColumns {
-                whole: self.no_trunc,
-                store_paths: self.store_paths.is_some(),
-            },
-            width: Output::width(),
+            store_paths: self.store_paths.is_some(),
+            page: Page::new(Output::width(), self.no_trunc),
             limits: &context.limits,
         };
-        context.output.answer(|out| {
-            if self.json.json {
-                return render::json(out, &report);
-            }
+        if self.json.json {
+            context.output.answer(|out| render::json(out, &report))?;
+        } else {
             let images = &report.images;
-            render::layers(out, images.iter(), images.len() > 1, form)
-        })?;
+            context
+                .output
+                .styled_answer(|out| render::layers(out, images, form))?;
+        }
         Ok(exit_for(&picked))
     }
 }

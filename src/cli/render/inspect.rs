@@ -11,7 +11,7 @@ use imgtar::image::ContainerdBasis;
 use imgtar::report::{ArchiveHead, Inspect, InspectImage, findings, units};
 use unicode_width::UnicodeWidthChar;
 
-use super::layers::{Form, LayerColumns, table};
+use super::layers::{Form, table};
 use super::marks::Page;
 use super::problems::problems;
 use crate::cli::output::Stop;
@@ -27,18 +27,15 @@ pub(crate) fn inspect(
     out: &mut dyn Write,
     report: &Inspect<'_>,
     now: jiff::Timestamp,
-    width: Option<u16>,
+    look: Page,
     limits: &Limits,
 ) -> Result<(), Stop> {
     let mut page = InspectPage {
         out,
         now,
         table: Form {
-            columns: LayerColumns {
-                whole: false,
-                store_paths: false,
-            },
-            width,
+            store_paths: false,
+            page: look,
             limits,
         },
     };
@@ -55,7 +52,7 @@ pub(crate) fn inspect(
     if !report.problems.is_empty() {
         page.section("Problems (layers were not hashed; `imgtar verify` does that)")?;
         let found = findings(&report.problems, None);
-        problems(page.out, &found, 0, Page::new(width, false))?;
+        problems(page.out, &found, 0, look)?;
     }
     Ok(())
 }
@@ -74,7 +71,7 @@ impl InspectPage<'_> {
     /// A name and its value, wrapped on a terminal at spaces.
     fn field(&mut self, name: &str, value: &str) -> io::Result<()> {
         let value = escape::text(value);
-        let room = self.table.width.map_or(usize::MAX, |width| {
+        let room = self.table.page.width.map_or(usize::MAX, |width| {
             usize::from(width).saturating_sub(INDENT)
         });
         let mut label = name;

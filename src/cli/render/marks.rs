@@ -93,7 +93,6 @@ impl Page {
     }
 
     /// A bar that is `part` of `all` long, at most `cells` cells.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for the tables of layers"))]
     pub(super) fn bar(self, part: u64, all: u64, cells: u16) -> String {
         const EIGHTHS: [&str; 8] = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"];
         let steps = if self.ascii { 1 } else { 8 };
