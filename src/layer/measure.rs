@@ -1,9 +1,9 @@
 //! How large a layer is.
 
 use super::decoded::{Decoded, Told};
-use super::{LayerError, LayerOutline, LayerTar, Whiteout};
+use super::{LayerError, LayerTar, Whiteout};
 use crate::base::jobs::{self, Jobs};
-use crate::base::progress::{Progress, Silent, Task};
+use crate::base::progress::{Progress, Task};
 use crate::image::{Image, Layer};
 use crate::source::{ByPlace, Compression, Slice};
 use crate::tar::{Cursor, Entry, Kind, Positioned, Streamed, Walker};
@@ -205,19 +205,6 @@ impl Measures {
             measure(slice, *compression, &*task)
         });
         by_blob(blobs, measured).map(Self)
-    }
-
-    /// The measures of one image, of whose layers these are the outlines, base first; `None` if one of them is
-    /// damaged.
-    pub(crate) fn of_outlines(image: &Image, outlines: &[LayerOutline]) -> Option<Self> {
-        let mut blobs = ByPlace::new();
-        for (layer, outline) in image.layers.iter().zip(outlines) {
-            let (slice, _) = layer.present()?;
-            blobs.add(slice, || outline.headers().bytes());
-        }
-        let task = Silent.begin("", None);
-        let measured = blobs.map(|headers| measure(headers, Compression::None, &*task));
-        (measured.all().iter().all(Result::is_ok)).then_some(Self(measured))
     }
 
     /// The measure of `layer`; `None` if it is missing, damaged or was not among the images.

@@ -98,10 +98,8 @@ pub struct ReportLayer {
     pub row: LayerRow,
     /// Whether it is there and its bytes are what is claimed.
     pub ok: bool,
-    /// The bytes of files that it stores; `null` if the layers cannot be applied.
+    /// The bytes of files that it stores; `null`, like what is hidden of them, if the layers cannot be applied.
     pub content: Option<u64>,
-    /// What of that later layers hide.
-    pub hidden: Option<u64>,
 }
 
 /// What an image stores and never shows.
@@ -286,7 +284,7 @@ impl Describing<'_> {
         let annotations = manifest
             .into_iter()
             .flat_map(|m| m.descriptor.annotations.iter().chain(&m.annotations));
-        let mut layers = LayersImage::new(image, self.measures);
+        let mut layers = LayersImage::new(image, self.measures, None);
         if let Some(checked) = verification.images.get(image.position) {
             let computed = checked.layers.iter().map(|layer| layer.computed.clone());
             layers.fill_diff_ids(&computed.collect::<Vec<_>>());
@@ -294,11 +292,11 @@ impl Describing<'_> {
         let layers = layers.layers.into_iter().map(|row| ReportLayer {
             row: LayerRow {
                 created_by: row.created_by.as_deref().map(mask_text),
+                step: row.step.as_deref().map(mask_text),
                 ..row
             },
             ok: false,
             content: None,
-            hidden: None,
         });
         ReportImage {
             facts: ImageFacts::new(self.set, image, self.measures),
@@ -333,7 +331,7 @@ impl Describing<'_> {
         described.waste = Some(waste);
         for (layer, of) in described.layers.iter_mut().zip(by_layer) {
             layer.content = Some(of.stored);
-            layer.hidden = Some(of.bytes);
+            layer.row.hidden = Some(of.bytes);
         }
         Ok(())
     }

@@ -39,8 +39,18 @@ pub fn measure_layers(
         && !is_plain(image)
         && image.layers.iter().all(|layer| layer.present().is_some())
         && let Ok(outlines) = LayerOutline::of_all(image, jobs, progress)
-        && let Some(measures) = Measures::of_outlines(image, &outlines)
     {
+        let opened = |layer: &Layer| outlines.get(layer.index).map(LayerOutline::headers);
+        let measures = Measures::take_opened(images.iter().copied(), opened, jobs, progress)?;
+        // What damaged layers are told with is what their own bytes say.
+        if image
+            .layers
+            .iter()
+            .any(|layer| measures.of(layer).is_none())
+        {
+            let measures = Measures::take(images.iter().copied(), jobs, progress)?;
+            return Ok((measures, HiddenBytes(vec![None])));
+        }
         let known = (entries(image, &measures) <= MOST_ENTRIES)
             .then(|| Fates::of_outlines(&outlines).ok())
             .flatten();

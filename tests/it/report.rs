@@ -166,20 +166,21 @@ fn the_numbers_are_those_of_the_other_commands() {
         let mut verified = verify["archives"][0].clone();
         let audits = verified["audit"].take();
         assert_eq!(report["verify"], verified, "{name}");
-        let layers = answer(&["layers", &archive, "--json"]);
         let history = answer(&["history", &archive, "--json"]);
         for (i, image) in items(&report["images"]).iter().enumerate() {
             assert_eq!(image["audit"], audits[i], "{name}");
             assert_eq!(image["history"], history["images"][i]["history"], "{name}");
+            let at = format!("@{i}");
+            // One at a time: of several compressed images `layers` does not count what is hidden.
+            let layers = answer(&["layers", &archive, &at, "--json"]);
             let of = items(&image["layers"])
                 .iter()
-                .zip(items(&layers["images"][i]["layers"]));
+                .zip(items(&layers["images"][0]["layers"]));
             for (layer, other) in of {
                 for (key, value) in other.as_object().expect("a layer") {
                     assert_eq!(layer[key], *value, "{name}: {key}");
                 }
             }
-            let at = format!("@{i}");
             let waste = answer(&["waste", &archive, &at, "--json"]);
             for key in ["stored", "visible", "wasted", "efficiency", "duplicated"] {
                 assert_eq!(image["waste"][key], waste[key], "{name}: {key}");

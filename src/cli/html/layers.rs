@@ -28,7 +28,7 @@ pub(super) fn section(image: &ReportImage) -> Markup {
     let hides = image
         .layers
         .iter()
-        .any(|layer| layer.hidden.unwrap_or(0) > 0);
+        .any(|layer| layer.row.hidden.unwrap_or(0) > 0);
     html! {
         @if !image.layers.is_empty() {
             h3 { "Layers, the base first" }
@@ -56,7 +56,7 @@ pub(super) fn section(image: &ReportImage) -> Markup {
 
 fn row(layer: &ReportLayer, most: u64, hides: bool) -> Markup {
     let row = &layer.row;
-    let (content, hidden) = (layer.content.unwrap_or(0), layer.hidden.unwrap_or(0));
+    let (content, hidden) = (layer.content.unwrap_or(0), layer.row.hidden.unwrap_or(0));
     html! {
         tr {
             td.num { (swatch(row.index)) (row.index) }
