@@ -2,7 +2,7 @@
 
 use std::ffi::OsStr;
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use clap::{Args, ValueEnum};
@@ -130,6 +130,11 @@ impl ArchiveArg {
     /// Opens what can be read of it.
     pub(crate) fn open_damaged(&self, context: &Context) -> Result<Contents, Failure> {
         Ok(context.open_damaged(&self.archive)??)
+    }
+
+    /// Its path, `-` for standard input.
+    pub(crate) fn path(&self) -> &Path {
+        &self.archive
     }
 
     /// Whether it is standard input.

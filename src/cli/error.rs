@@ -96,6 +96,16 @@ impl Failure {
         self
     }
 
+    /// The message with its causes, and the details and hints in lines of their own, for a screen that is no
+    /// stream.
+    pub(crate) fn lines(&self) -> Vec<String> {
+        let mut lines = vec![format!("error: {self}")];
+        lines.extend(self.details.iter().take(DETAILS_SHOWN).cloned());
+        lines.extend(self.hints.iter().map(|hint| format!("hint: {hint}")));
+        let line = |line: String| escape::text(&cut(&line)).into_owned();
+        lines.into_iter().map(line).collect()
+    }
+
     /// Prints it and says what to exit with.
     pub(crate) fn report(&self, output: Output) -> Exit {
         self.print(output, ERROR, "error");

@@ -4,6 +4,7 @@ mod advice;
 mod archive_output;
 mod args;
 mod blocks;
+mod browse;
 mod carried;
 mod checksum_file;
 mod commands;
@@ -75,6 +76,7 @@ enum Command {
     Layers(layers::Args),
     History(history::Args),
     Tree(tree::Args),
+    Browse(commands::browse::Args),
     Ls(ls::Args),
     Cat(cat::Args),
     Find(find::Args),
@@ -108,6 +110,7 @@ impl Command {
             Self::Layers(args) => args.run(context),
             Self::History(args) => args.run(context),
             Self::Tree(args) => args.run(context),
+            Self::Browse(args) => args.run(context),
             Self::Ls(args) => args.run(context),
             Self::Cat(args) => args.run(context),
             Self::Find(args) => args.run(context),

@@ -8,13 +8,39 @@ use std::sync::{Mutex, Once, PoisonError};
 /// The temporary files that a signal must not leave behind.
 static UNFINISHED: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
 
+/// What else is done before a signal ends the process.
+static LAST: Mutex<Option<fn()>> = Mutex::new(None);
+
+/// The signals that end the process are caught from now on.
+fn catch() {
+    static CAUGHT: Once = Once::new();
+    CAUGHT.call_once(system::clean_up_on_signals);
+}
+
+/// Has something done before a signal ends the process: whoever has the terminal gives it back.
+pub(crate) fn before_the_end(last: fn()) {
+    *LAST.lock().unwrap_or_else(PoisonError::into_inner) = Some(last);
+    catch();
+}
+
+/// Does it.
+fn do_the_last() {
+    if let Some(last) = *LAST.lock().unwrap_or_else(PoisonError::into_inner) {
+        last();
+    }
+}
+
+/// Stops the process until a shell goes on with it, as Ctrl-Z does; nothing where the system cannot.
+pub(crate) fn stop() {
+    system::stop();
+}
+
 /// Makes a temporary file, which goes if a signal ends the process. No signal comes between the two.
 pub(crate) fn remembered<F>(
     path: &Path,
     make: impl FnOnce(&Path) -> io::Result<F>,
 ) -> io::Result<F> {
-    static CAUGHT: Once = Once::new();
-    CAUGHT.call_once(system::clean_up_on_signals);
+    catch();
     // What deletes the files waits for this.
     let mut unfinished = UNFINISHED.lock().unwrap_or_else(PoisonError::into_inner);
     let file = make(path)?;
@@ -44,7 +70,7 @@ mod system {
     use std::sync::mpsc;
     use std::thread;
 
-    use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
+    use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGTSTP, SIGXFSZ};
     use signal_hook::iterator::Signals;
     use signal_hook::low_level::emulate_default_handler;
 
@@ -54,6 +80,10 @@ mod system {
         // Any handler will do: the write then returns `EFBIG` (setrlimit(2), `RLIMIT_FSIZE`). Without
         // one the process ends as it did before.
         _ = signal_hook::flag::register(SIGXFSZ, std::sync::Arc::default());
+    }
+
+    pub(super) fn stop() {
+        _ = emulate_default_handler(SIGTSTP);
     }
 
     /// On SIGINT, SIGTERM and SIGHUP unfinished files go before the process does. Those that the process
@@ -80,6 +110,7 @@ mod system {
             for path in unfinished.iter().flat_map(|paths| paths.iter()) {
                 _ = std::fs::remove_file(path);
             }
+            super::do_the_last();
             // The parent process sees which signal has ended it.
             _ = emulate_default_handler(signal);
             std::process::exit(128 + signal);
@@ -130,6 +161,9 @@ mod system {
     /// Other systems have no such signal.
     pub(super) fn survive_size_limits() {}
 
+    /// Other systems stop no process.
+    pub(super) fn stop() {}
+
     pub(super) fn clean_up_on_signals() {
         // Only the first call can succeed, and one handler is enough.
         _ = ctrlc::set_handler(|| {
@@ -138,6 +172,7 @@ mod system {
                     _ = std::fs::remove_file(path);
                 }
             }
+            super::do_the_last();
             std::process::exit(130);
         });
     }

@@ -271,6 +271,22 @@ pub fn write_file<W: Write>(tree: &Tree, inode: &Inode, out: W) -> Result<(), Wr
     writer.close().map(drop)
 }
 
+/// Writes a tree, or the part of one that [`Tree::keep_only`] left, to `out` as a rootfs tar. Nothing is compared with
+/// a diff ID. How many entries it has.
+///
+/// # Errors
+///
+/// [`WriteError`] if files cannot be read or `out` fails, and if the holes of sparse files come to more than the
+/// limits allow.
+pub fn write_tree<W: Write>(
+    tree: &Tree,
+    out: W,
+    progress: &dyn Progress,
+) -> Result<u64, WriteError> {
+    tree.check_expansion()?;
+    write_stream(&Entries::new(tree), out, progress).map(|(entries, _)| entries)
+}
+
 fn write_stream<W: Write>(
     entries: &Entries<'_>,
     out: W,

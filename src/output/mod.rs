@@ -24,7 +24,9 @@ pub use commit::{CommitOptions, Committed, commit};
 pub use context::{BuildContext, ContextTar, LayerParts, deletes_of_base, write_context};
 pub use delta::DeltaLayer;
 pub use error::WriteError;
-pub use flatten::{FlattenOptions, Flattened, MergedImage, flatten, flatten_to_file, write_file};
+pub use flatten::{
+    FlattenOptions, Flattened, MergedImage, flatten, flatten_to_file, write_file, write_tree,
+};
 pub use graph::{
     ArchiveGraph, GraphChange, KeepWish, LayerStore, RenameError, ThinError, ThinPlan, Unfilled,
 };

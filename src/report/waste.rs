@@ -188,6 +188,20 @@ impl WasteReport {
         Ok(Self::new(image, fates, &waste, dive, rules))
     }
 
+    /// The same of layers that were merged before, without dive's figures, which need another merge.
+    ///
+    /// # Errors
+    ///
+    /// [`TreeError`] if files cannot be compared.
+    pub fn of_merged(
+        image: &Image,
+        fates: &Fates,
+        options: &Options<'_>,
+    ) -> Result<Self, TreeError> {
+        let waste = Waste::of(fates, image.layers.len(), options)?;
+        Ok(Self::new(image, fates, &waste, None, &[]))
+    }
+
     /// Describes what was found in an image, and judges it.
     fn new(
         image: &Image,

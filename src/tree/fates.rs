@@ -268,7 +268,7 @@ impl Fates {
     }
 
     /// All records: layer by layer, base first; in each layer in the order of its tar.
-    pub fn iter(&self) -> impl Iterator<Item = FateRecord> + '_ {
+    pub fn iter(&self) -> impl Iterator<Item = FateRecord> + Clone + '_ {
         (0..self.records.len()).filter_map(|number| self.get(number))
     }
 

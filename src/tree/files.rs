@@ -2,7 +2,7 @@
 
 use super::content::FileReader;
 use super::error::{FileFault, TreeError, TreeFault};
-use super::inode::Body;
+use super::inode::{Body, Inode};
 use super::nodes::Tree;
 use super::walk::WalkEntry;
 use crate::base::options::Options;
@@ -85,5 +85,15 @@ impl Tree {
             None if matches!(inode.body, Body::Directory) => Err(refuse(FileFault::Directory)),
             None => Err(refuse(FileFault::NotRegular)),
         }
+    }
+
+    /// Reads a regular file of the tree, also one that is hidden; `None` for anything else, and in a tree of
+    /// headers alone.
+    ///
+    /// # Errors
+    ///
+    /// [`TreeError::Expansion`] if the holes of the files that were opened come to more than the limits allow.
+    pub fn reader<'f>(&self, inode: &'f Inode) -> Result<Option<FileReader<'f>>, TreeError> {
+        Ok(self.file_body(inode)?.map(|body| FileReader::new(&body)))
     }
 }

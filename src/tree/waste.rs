@@ -176,6 +176,27 @@ impl Waste {
     /// [`TreeError::Compare`] if a file cannot be read, [`TreeError::Expansion`] if sparse files claim more than
     /// the limits allow.
     pub fn of(fates: &Fates, layers: usize, options: &Options<'_>) -> Result<Self, TreeError> {
+        let (mut waste, rivals, live) = Self::of_names(fates, layers);
+        for (number, is_same) in compare(fates, &rivals, options)? {
+            if is_same {
+                waste.hidden[number].cause = WasteCause::Attributes;
+            }
+        }
+        waste.duplicates = duplicates(fates, &live, options)?;
+        Ok(waste)
+    }
+
+    /// What each layer stores and hides, base first, as in [`Self::layers`]. No file is read.
+    pub fn of_layers(fates: &Fates, layers: usize) -> Vec<LayerWaste> {
+        Self::of_names(fates, layers).0.layers
+    }
+
+    /// What is known without a look at contents, which of those have to be compared, and the visible files.
+    #[expect(
+        clippy::type_complexity,
+        reason = "names and numbers of files, for the next step alone"
+    )]
+    fn of_names(fates: &Fates, layers: usize) -> (Self, Vec<Rivals>, Vec<(NodeId, InodeId)>) {
         let tree = fates.tree();
         let seen = Seen::of(fates);
         let mut waste = Self {
@@ -226,13 +247,7 @@ impl Waste {
                 cause,
             });
         }
-        for (number, is_same) in compare(fates, &rivals, options)? {
-            if is_same {
-                waste.hidden[number].cause = WasteCause::Attributes;
-            }
-        }
-        waste.duplicates = duplicates(fates, &live, options)?;
-        Ok(waste)
+        (waste, rivals, live)
     }
 
     /// The content that is stored and not visible, in bytes.

@@ -45,12 +45,13 @@ const FIND_SECRETS: &str = "find-secrets";
 const WRITING: [&str; 6] = ["convert", "select", "merge", "thin", "tag", "config"];
 
 /// The commands in the order of the program's help.
-const COMMANDS: [&str; 27] = [
+const COMMANDS: [&str; 28] = [
     "images",
     "inspect",
     "layers",
     "history",
     "tree",
+    "browse",
     "ls",
     "cat",
     "find",

@@ -3,6 +3,7 @@
 //! Long: the list of them, and what all of them work with.
 
 pub(super) mod blame;
+pub(super) mod browse;
 pub(super) mod cat;
 pub(super) mod commit;
 pub(super) mod completions;
@@ -71,6 +72,17 @@ impl Context {
             progress: Bars::new(!global.no_progress),
             jobs: global.jobs.map_or_else(Jobs::all_cores, Jobs::new),
             limits: global.limits(),
+            files: Files::default(),
+        }
+    }
+
+    /// The same for work that must not draw on the terminal, and that has files of its own.
+    fn silent(&self) -> Self {
+        Self {
+            output: self.output,
+            progress: Bars::new(false),
+            jobs: self.jobs,
+            limits: self.limits,
             files: Files::default(),
         }
     }
@@ -262,7 +274,11 @@ impl Loaded {
     }
 
     /// Finds out what a containerd store calls the images, if one is asked for by an ID.
-    fn know_ids(&self, selector: Option<&Selector>, context: &Context) -> Result<(), Failure> {
+    pub(super) fn know_ids(
+        &self,
+        selector: Option<&Selector>,
+        context: &Context,
+    ) -> Result<(), Failure> {
         if selector.is_some_and(|selector| self.set.is_asked_for_id(selector)) {
             let images: Vec<&Image> = self.set.images.iter().collect();
             context.hash_members(&self.set, &images)?;
@@ -343,7 +359,7 @@ impl Loaded {
     }
 
     /// Refuses an archive that describes something, but no image.
-    fn require_images(&self) -> Result<(), Failure> {
+    pub(super) fn require_images(&self) -> Result<(), Failure> {
         if !self.set.images.is_empty() {
             return Ok(());
         }

@@ -51,7 +51,8 @@ fn one(out: &mut dyn Write, path: &BlamePath, whole: bool, limits: &Limits) -> R
     })
 }
 
-fn row(step: &BlameStep, whole: bool) -> [String; 4] {
+/// What a step did, in words.
+pub(crate) fn action(step: &BlameStep) -> String {
     let words: Vec<&str> = step.what.iter().map(|aspect| aspect.word()).collect();
     let mut action = match step.action {
         BlameAction::Added if step.implied => "added without an entry".to_owned(),
@@ -77,6 +78,11 @@ fn row(step: &BlameStep, whole: bool) -> [String; 4] {
         action.push_str(arrow);
         action.push_str(&escape::name(&target.0).to_string());
     }
+    action
+}
+
+fn row(step: &BlameStep, whole: bool) -> [String; 4] {
+    let action = action(step);
     let size = step.size.map_or_else(|| "-".to_owned(), units::size);
     let maker = step
         .created_by

@@ -183,7 +183,8 @@ fn digits(number: impl TryInto<i128>) -> usize {
     sign + 1 + digits as usize
 }
 
-fn mode(entry: &LsEntry) -> String {
+/// What `ls -l` shows of a file's type and mode.
+pub(crate) fn mode(entry: &LsEntry) -> String {
     let kind = match entry.kind {
         FileType::File => '-',
         FileType::Dir => 'd',

@@ -25,7 +25,7 @@ mod tree;
 mod verify;
 mod waste;
 
-pub(crate) use blame::blame;
+pub(crate) use blame::{action as blame_action, blame};
 pub(crate) use columns::{Row, table};
 pub(crate) use diff::{DiffForm, DiffStyle, diff};
 pub(crate) use dockerfile::dockerfile;
@@ -33,7 +33,7 @@ pub(crate) use find::FindRows;
 pub(crate) use inspect::inspect;
 pub(crate) use json::{json, verbatim_json};
 pub(crate) use layers::{Form, layers};
-pub(crate) use ls::{LsLook, drawn, long, merged_names, names};
+pub(crate) use ls::{LsLook, drawn, long, merged_names, mode, names};
 pub(crate) use marks::Page;
 pub(crate) use paint::Paint;
 pub(crate) use patch::{PatchFile, patch};

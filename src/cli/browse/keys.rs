@@ -1,0 +1,51 @@
+//! The keys: one table, which the help on the screen shows.
+
+/// What a key does, and where.
+#[derive(Debug)]
+pub(crate) struct KeyHelp {
+    /// The keys, as people call them.
+    pub(crate) keys: &'static str,
+    /// What they do.
+    pub(crate) does: &'static str,
+}
+
+const fn key(keys: &'static str, does: &'static str) -> KeyHelp {
+    KeyHelp { keys, does }
+}
+
+/// All of them, in the order in which they are shown.
+pub(crate) const KEYS: [KeyHelp; 21] = [
+    key("Tab", "go to the other side: layers or files"),
+    key("↑ ↓ j k", "go up and down"),
+    key("← h", "close the directory, or go to the one above"),
+    key("→ l", "open the directory"),
+    key("g G Home End", "go to the first or the last line"),
+    key(
+        "PgUp PgDn",
+        "go by a screen; Ctrl-U and Ctrl-D by half of one",
+    ),
+    key("[ ]", "go to the layer below or above"),
+    key("Enter", "open or close the directory, look into the file"),
+    key("Space", "open or close the directory"),
+    key("*", "open everything below, or close it"),
+    key(
+        "/",
+        "show only names that have this text, or fit this pattern",
+    ),
+    key(
+        "d",
+        "show only what the layer changes, or everything up to it",
+    ),
+    key("s", "sort by size, or by name"),
+    key(
+        "w",
+        "what is stored and never shown; Enter goes to its layer",
+    ),
+    key("b", "what each layer did to the path"),
+    key("v", "look into the file, as text or in hex"),
+    key("x", "write the file, or the directory as a tar"),
+    key("y", "copy the path"),
+    key("i", "choose another image"),
+    key("?", "this help"),
+    key("q", "leave; Esc and q leave what lies on top first"),
+];

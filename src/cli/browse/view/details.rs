@@ -1,0 +1,186 @@
+//! What is known of the line under the cursor.
+
+use imgtar::base::escape;
+use imgtar::report::{LsEntry, units};
+use imgtar::tree::{Fate, HiddenBy, LayerChange, NodeId};
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::text::Line;
+
+use super::{Theme, line_of, name_of, put, step, tail};
+use crate::cli::browse::model::{ImageScreen, Pane};
+use crate::cli::render;
+
+pub(super) fn draw(image: &ImageScreen, theme: Theme, area: Rect, buffer: &mut Buffer) {
+    if area.is_empty() {
+        return;
+    }
+    let (heading, lines) = match (image.side, image.chosen()) {
+        (Pane::Files, Some(chosen)) => file(image, chosen),
+        _ => layer(image),
+    };
+    let heading = tail(&heading, usize::from(area.width));
+    put(
+        buffer,
+        area,
+        0,
+        &Line::styled(heading, theme.heading(false)),
+    );
+    let mut at = 1;
+    for text in lines {
+        for part in wrapped(&text, usize::from(area.width)) {
+            put(buffer, area, at, &Line::raw(part));
+            at += 1;
+        }
+    }
+}
+
+/// A text in lines of so many characters.
+pub(super) fn wrapped(text: &str, width: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    let mut used = 0;
+    for word in text.split(' ') {
+        let len = unicode_width::UnicodeWidthStr::width(word);
+        if used > 0 && used + 1 + len > width {
+            lines.push(String::new());
+            used = 0;
+        }
+        let Some(line) = lines.last_mut() else { break };
+        if used > 0 {
+            line.push(' ');
+            used += 1;
+        }
+        line.push_str(word);
+        used += len;
+        // What is longer than a line is cut into such.
+        while used > width.max(1) {
+            let Some(line) = lines.last_mut() else { break };
+            let mut cells = 0;
+            let cut = line.char_indices().find(|(_, letter)| {
+                cells += unicode_width::UnicodeWidthChar::width(*letter).unwrap_or(0);
+                cells > width.max(1)
+            });
+            let Some((cut, _)) = cut.filter(|(cut, _)| *cut > 0) else {
+                break;
+            };
+            let rest = line.split_off(cut);
+            used = unicode_width::UnicodeWidthStr::width(rest.as_str());
+            lines.push(rest);
+        }
+    }
+    lines
+}
+
+fn layer(image: &ImageScreen) -> (String, Vec<String>) {
+    let number = image.layer();
+    let Some(layer) = image.image.layers.get(number) else {
+        return (String::new(), Vec::new());
+    };
+    let mut facts = Vec::new();
+    match layer.present() {
+        Some((slice, compression)) => {
+            facts.push(format!(
+                "stored {} ({compression})",
+                units::size_spaced(slice.len())
+            ));
+        }
+        None => facts.push("not in the archive".to_owned()),
+    }
+    if let Some(measure) = image.measures.get(number).copied().flatten() {
+        facts.push(format!("tar {}", units::size_spaced(measure.tar_size)));
+        let entries = usize::try_from(measure.entries).unwrap_or(usize::MAX);
+        facts.push(units::count(entries, "entry", "entries"));
+    }
+    if let Some(waste) = image.waste.get(number) {
+        facts.push(format!("{} hidden later", units::size_spaced(waste.wasted)));
+        facts.push(format!("hides {}", units::size_spaced(waste.hides)));
+    }
+    let mut lines = vec![facts.join(", ")];
+    let step = step(image, number);
+    lines.push(if step.is_empty() {
+        "no build step is known".to_owned()
+    } else {
+        step
+    });
+    if let Some(diff_id) = &layer.diff_id {
+        lines.push(format!("diff ID {}", line_of(&diff_id.to_string())));
+    }
+    if let Some(digest) = &layer.digest {
+        lines.push(format!("blob {}", line_of(&digest.to_string())));
+    }
+    if let Some(media_type) = &layer.media_type {
+        lines.push(line_of(&media_type.to_string()));
+    }
+    (format!("Layer {number}"), lines)
+}
+
+fn file(image: &ImageScreen, chosen: NodeId) -> (String, Vec<String>) {
+    let (Some(timeline), Some(rows)) = (&image.files.timeline, &image.files.rows) else {
+        return (String::new(), Vec::new());
+    };
+    let path = timeline.fates().path(chosen);
+    let heading = name_of_whole(&path);
+    let Some((record, change)) = image.shown(chosen) else {
+        return (heading, Vec::new());
+    };
+    let inode = timeline.inode(&record);
+    let entry = LsEntry::of_inode(&path, inode, None, record.layer as usize);
+    let time = entry.mtime.map_or_else(
+        || "no calendar reaches its time".to_owned(),
+        |time| time.strftime("%Y-%m-%d %H:%M:%S").to_string(),
+    );
+    let size = units::size_spaced(rows.sizes.of(chosen));
+    let mode = render::mode(&entry);
+    let mut lines = vec![format!(
+        "{mode}  {}:{}  {size}  {time}",
+        entry.uid, entry.gid
+    )];
+    let from = record.layer as usize;
+    let maker = step(image, from);
+    let verb = match change {
+        Some(LayerChange::Added) => "added by",
+        Some(LayerChange::Changed) => "changed by",
+        Some(LayerChange::Deleted) => "was from",
+        None if record.is_entry => "from",
+        None => "without an entry of its own, made for what lies in it by",
+    };
+    lines.push(format!("{verb} layer {from}: {maker}"));
+    lines.push(match record.fate {
+        Fate::Live => "part of the image in the end".to_owned(),
+        Fate::Hidden { layer, by } => {
+            let how = match by {
+                HiddenBy::Entry => "replaced by",
+                HiddenBy::Whiteout => "deleted by",
+                HiddenBy::Opaque => "deleted with all of its directory by",
+                HiddenBy::Parent => "deleted by what took the place of its directory in",
+            };
+            format!("{how} layer {layer}: {}", step(image, layer as usize))
+        }
+    });
+    if let Some(target) = &entry.target {
+        lines.push(format!("leads to {}", name_of(&target.0)));
+    }
+    if let Some(link) = record.link {
+        let to = name_of_whole(&timeline.fates().path(link));
+        lines.push(format!("another name of {to}"));
+    }
+    if let Some((major, minor)) = entry.device {
+        lines.push(format!("device {major}, {minor}"));
+    }
+    if !inode.xattrs.is_empty() {
+        let names = inode
+            .xattrs
+            .as_slice()
+            .iter()
+            .map(|(name, _)| name_of(name));
+        lines.push(format!(
+            "extended attributes: {}",
+            names.collect::<Vec<_>>().join(", ")
+        ));
+    }
+    (heading, lines)
+}
+
+fn name_of_whole(path: &[u8]) -> String {
+    escape::name(path).to_string()
+}
