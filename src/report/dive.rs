@@ -46,27 +46,35 @@ struct Node {
 
 /// One of dive's trees. What is removed stays in the list, and is not reached any more.
 #[derive(Clone, Debug)]
-struct Paths(Vec<Node>);
+struct Paths {
+    nodes: Vec<Node>,
+    /// Whether any name is that of a whiteout.
+    has_whiteouts: bool,
+}
 
 const ROOT: usize = 0;
 
 impl Paths {
     fn new() -> Self {
-        Self(vec![Node::default()])
+        Self {
+            nodes: vec![Node::default()],
+            has_whiteouts: false,
+        }
     }
 
     /// The node for a name in a directory, which is made if it is not there. dive makes none whose name
     /// begins like that of aufs' own files, opaque whiteouts among them.
     fn child(&mut self, directory: usize, name: &[u8]) -> Option<usize> {
-        if let Some(&child) = self.0[directory].children.get(name) {
+        if let Some(&child) = self.nodes[directory].children.get(name) {
             return Some(child);
         }
         if name.starts_with(AUFS) {
             return None;
         }
-        let child = self.0.len();
-        self.0.push(Node::default());
-        self.0[directory].children.insert(name.into(), child);
+        let child = self.nodes.len();
+        self.nodes.push(Node::default());
+        self.nodes[directory].children.insert(name.into(), child);
+        self.has_whiteouts |= name.starts_with(WHITEOUT);
         Some(child)
     }
 
@@ -84,8 +92,8 @@ impl Paths {
             at = child;
         }
         if at != ROOT {
-            self.0[at].size = entry.size;
-            self.0[at].is_directory = entry.kind == Kind::Directory;
+            self.nodes[at].size = entry.size;
+            self.nodes[at].is_directory = entry.kind == Kind::Directory;
         }
         entry.size
     }
@@ -95,13 +103,13 @@ impl Paths {
     fn visit<'p>(&'p self, mut see: impl FnMut(Step<'p, '_>) -> bool) {
         let mut path: Vec<u8> = Vec::new();
         // The node, its name, how long the path is without it, and those of its children that are left.
-        let mut open = vec![(ROOT, &b""[..], 0, self.0[ROOT].children.iter())];
+        let mut open = vec![(ROOT, &b""[..], 0, self.nodes[ROOT].children.iter())];
         while let Some((node, name, length, children)) = open.last_mut() {
             if let Some((child, &number)) = children.next() {
                 let length = path.len();
                 path.push(b'/');
                 path.extend_from_slice(child);
-                open.push((number, child, length, self.0[number].children.iter()));
+                open.push((number, child, length, self.nodes[number].children.iter()));
                 see(Step::Down(child));
                 continue;
             }
@@ -120,8 +128,8 @@ impl Paths {
         let (mut sum, mut open) = (0_u64, vec![node]);
         while let Some(node) = open.pop() {
             *steps = steps.checked_sub(1)?;
-            sum = sum.saturating_add(self.0[node].size);
-            open.extend(self.0[node].children.values());
+            sum = sum.saturating_add(self.nodes[node].size);
+            open.extend(self.nodes[node].children.values());
         }
         Some(sum)
     }
@@ -136,11 +144,11 @@ impl Paths {
                     here.up();
                     if let Some(hidden) = name.strip_prefix(WHITEOUT) {
                         if let Some(parent) = here.last() {
-                            self.0[parent].children.remove(hidden);
+                            self.nodes[parent].children.remove(hidden);
                         }
                     } else if let Some(here) = here.made(self).and_then(|at| self.child(at, name)) {
-                        self.0[here].size = upper.0[node].size;
-                        self.0[here].is_directory = upper.0[node].is_directory;
+                        self.nodes[here].size = upper.nodes[node].size;
+                        self.nodes[here].is_directory = upper.nodes[node].is_directory;
                     }
                 }
             }
@@ -177,7 +185,7 @@ impl<'p> Trail<'p> {
     fn down(&mut self, tree: &Paths, name: &'p [u8]) {
         let node = self
             .last()
-            .and_then(|at| tree.0[at].children.get(name).copied());
+            .and_then(|at| tree.nodes[at].children.get(name).copied());
         self.0.push((name, node));
     }
 
@@ -239,20 +247,20 @@ impl Seen {
                 Step::Up { node, parent, name } => (node, parent, name),
             };
             here.up();
-            if !layer.0[node].children.is_empty() {
+            if !layer.nodes[node].children.is_empty() {
                 return true;
             }
             let Some(hidden) = name.strip_prefix(WHITEOUT) else {
-                self.note([parent, b"/", name].concat(), layer.0[node].size);
+                self.note([parent, b"/", name].concat(), layer.nodes[node].size);
                 return true;
             };
-            let directory = here.last().map(|at| &below.0[at].children);
+            let directory = here.last().map(|at| &below.nodes[at].children);
             let Some(&deleted) = directory.and_then(|names| names.get(hidden)) else {
                 // dive ends with this layer where it does not find what is deleted.
                 return false;
             };
             let mut bytes = 0;
-            if below.0[deleted].is_directory {
+            if below.nodes[deleted].is_directory {
                 match below.sum(deleted, &mut self.steps) {
                     Some(sum) => bytes = sum,
                     None => is_complete = false,
@@ -294,20 +302,27 @@ impl DiveFigures {
                 if entry.path.len() as u64 > limits.of(Limit::Path) {
                     return None;
                 }
-                let before = layer.0.len();
+                let before = layer.nodes.len();
                 let bytes = layer.add(&entry);
-                names = names.checked_sub((layer.0.len() - before) as u64)?;
+                names = names.checked_sub((layer.nodes.len() - before) as u64)?;
                 size = size.saturating_add(bytes);
                 if index > 0 {
                     user_size = user_size.saturating_add(bytes);
                 }
             }
-            if index == 0 {
-                // dive looks for what the first layer deletes in that layer itself.
-                below = layer.clone();
+            if index > 0 {
+                seen.look(&layer, &below)?;
+                below.stack(&layer);
+                continue;
             }
-            seen.look(&layer, &below)?;
-            below.stack(&layer);
+            // dive looks for what the first layer deletes in that layer itself, then puts the layer on top of
+            // itself. Without whiteouts that changes nothing; most images have no second tree of this size.
+            seen.look(&layer, &layer)?;
+            let above = layer.has_whiteouts.then(|| layer.clone());
+            below = layer;
+            if let Some(above) = above {
+                below.stack(&above);
+            }
         }
         let mut wasted_bytes = 0_u64;
         let (mut least, mut sum) = (0_u64, 0_u64);

@@ -11,8 +11,8 @@ use serde_json::Value;
 use crate::support::forge::{Entry, Form};
 use crate::support::listing::{Listing, Part, Row, find, parts};
 use crate::support::{
-    Docker, Input, Run, Work, answer, archives, bytes, cases, engines, imgtar, imgtar_with, items,
-    text,
+    Docker, Input, Run, Work, answer, archives, bytes, cases, engines, full_size, imgtar,
+    imgtar_with, in_turn, items, text,
 };
 
 /// A flat tar, its metadata and what is made of them.
@@ -426,7 +426,7 @@ fn every_archive_gets_a_layer() {
         }
         let images = images.json();
         let count = items(&images["images"]).len();
-        for n in 0..count {
+        for n in (0..count).filter(|n| in_turn(*n)) {
             let what = format!("{name} @{n}");
             let work = Work::new();
             work.flatten(&archive, &format!("@{n}"), &[]).exits(0);
@@ -473,7 +473,7 @@ fn any_flat_tar_becomes_a_layer_of_lean_metadata() {
     }
     let marker = forge::layer(&[marker]);
     let mut made = 0;
-    for (n, (name, (archive, _))) in all.iter().enumerate() {
+    for (n, (name, (archive, _))) in all.iter().enumerate().filter(|(n, _)| in_turn(*n)) {
         let (next, (_, other)) = &all[(n + 1) % all.len()];
         let end = usize::try_from(Listing::of(other).end).expect("it is in memory");
         let other = &[&other[..end], &marker].concat();
@@ -491,7 +491,7 @@ fn any_flat_tar_becomes_a_layer_of_lean_metadata() {
         assert_same(other, &bytes(&again), &format!("{name} to {next}"));
         made += 1;
     }
-    assert!(made > 100, "{made}");
+    assert!(made > if full_size() { 100 } else { 30 }, "{made}");
 }
 
 #[test]

@@ -55,6 +55,13 @@ fn run(command: &str, archive: &str) -> Ended {
     measured::run(&arguments)
 }
 
+/// The commands to try, all or in turns.
+fn commands(first: usize) -> impl Iterator<Item = &'static str> {
+    let numbered = COMMANDS.into_iter().enumerate();
+    numbered
+        .filter_map(move |(number, command)| support::in_turn(number + first).then_some(command))
+}
+
 // --- what is stored ---------------------------------------------------------------------------------------
 
 struct Row {
@@ -90,18 +97,21 @@ fn rows() -> Vec<Row> {
 fn every_archive_comes_to_what_its_table_says() {
     let rows = rows();
     assert!(rows.len() > 60);
-    for row in rows {
-        let ended = row.codes.map(|(command, code)| {
+    for (number, row) in rows.into_iter().enumerate() {
+        let mut said = Vec::new();
+        let mut is_said = false;
+        for (command, code) in row.codes {
+            // Without time for all, until one says what is wrong; `verify` is the first.
+            if is_said && !support::in_turn(number) {
+                continue;
+            }
             let ended = run(command, &row.path);
             ended.check().exits(code);
-            ended
-        });
-        assert!(
-            ended.iter().any(|ended| ended.says(&row.says)),
-            "none says `{}`: {}",
-            row.says,
-            ended.map(|ended| ended.what + ": " + &ended.err).join("\n")
-        );
+            is_said |= ended.says(&row.says);
+            said.push(ended.what + ": " + &ended.err);
+        }
+        let said = said.join("\n");
+        assert!(is_said, "none says `{}`: {said}", row.says);
     }
 }
 
@@ -113,7 +123,8 @@ fn every_command_ends_on_every_archive() {
         let others = COMMANDS.into_iter().filter(|command| !known(command));
         for (i, command) in others.enumerate() {
             // In turns, where all would take minutes.
-            if support::full_size() || i == number % (COMMANDS.len() - row.codes.len()) {
+            let turn = number % (2 * (COMMANDS.len() - row.codes.len()));
+            if support::full_size() || i == turn {
                 run(command, &row.path).check();
             }
         }
@@ -183,7 +194,7 @@ fn a_layer_of_a_million_files() {
     let directory = tempfile::tempdir().expect("a directory");
     let file = |i: usize| format!("d{}/f{i}", i / 1000);
     let archive = made(directory.path(), &[many(support::scaled(1_000_000), file)]);
-    for command in COMMANDS {
+    for command in commands(0) {
         run(command, &archive).check().exits(finds_nothing(command));
     }
 }
@@ -209,7 +220,7 @@ fn ten_thousand_layers() {
     let directory = tempfile::tempdir().expect("a directory");
     let layers: Vec<Vec<u8>> = (0..10_000).map(|i| many(1, |_| format!("f{i}"))).collect();
     let archive = made(directory.path(), &layers);
-    for command in COMMANDS {
+    for command in commands(1) {
         // A tree of ten thousand steps is not drawn.
         let code = if command == "tree" {
             3
@@ -223,6 +234,7 @@ fn ten_thousand_layers() {
 /// Ten thousand images, each the parent of the next, as far as `manifest.json` says.
 #[test]
 fn ten_thousand_parents() {
+    let number = support::scaled(10_000);
     let directory = tempfile::tempdir().expect("a directory");
     let path = directory.path().join("parents.tar");
     let mut tar = tar::Builder::new(Vec::new());
@@ -237,7 +249,7 @@ fn ten_thousand_parents() {
     add("layer.tar", &layer);
     let mut manifest = Vec::new();
     let mut parent = None;
-    for i in 0..10_000 {
+    for i in 0..number {
         let config = serde_json::json!({
             "architecture": "amd64", "os": "linux", "comment": i.to_string(),
             "rootfs": {"type": "layers", "diff_ids": [support::sha256(&layer)]},
@@ -265,7 +277,7 @@ fn ten_thousand_parents() {
         let ended = run(command, &shown(&path));
         // Which one is meant must be said.
         ended.check().exits(2);
-        assert!(ended.says("10000 images"), "{}", ended.err);
+        assert!(ended.says(&format!("{number} images")), "{}", ended.err);
     }
 }
 
@@ -338,7 +350,7 @@ fn wide_cells_among_many_rows() {
 #[test]
 fn tables_of_many_layers() {
     let directory = tempfile::tempdir().expect("a directory");
-    let layers = 20_000;
+    let layers = support::scaled(20_000);
     let id = support::sha256(&[0; 1024]);
     let source = serde_json::json!({"mediaType": "m".repeat(3000), "size": 1024, "digest": id});
     let item = serde_json::json!({
@@ -491,7 +503,7 @@ fn gzip_bombs() {
     head.finish().expect("room");
     file.write_all(&bomb).expect("room for the bomb");
     drop(file);
-    for command in COMMANDS {
+    for command in commands(2) {
         let ended = run(command, &shown(&path));
         ended.check().exits(3);
         assert!(ended.says("limit `expanded`"), "{}", ended.err);

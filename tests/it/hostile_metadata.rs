@@ -3,7 +3,7 @@
 //! Each case is made here, piece by piece, as `docs/metadata.md` describes the form. A run may take what
 //! `tests/hostile.rs` allows a run.
 
-use crate::support::{forge, measured};
+use crate::support::{forge, measured, scaled};
 use std::fs;
 use std::io::Write as _;
 use std::path::Path;
@@ -257,7 +257,7 @@ fn a_million_bodies() {
     metadata
         .members
         .push(("archive/0000-m".into(), member.into()));
-    metadata.claim_bodies(800_000, 128, &sha256(&member), |_| {
+    metadata.claim_bodies(scaled(800_000) as u64, 128, &sha256(&member), |_| {
         ",\"member\":\"archive/0000-m\"".to_owned()
     });
     metadata.rebuild(&END, &[]).exits(0);
@@ -387,7 +387,11 @@ fn a_flat_tar_of_long_names() {
     };
     let flat = forge::layer(&(0..60).map(|n| file(n, 1_000_000)).collect::<Vec<_>>());
     refused_by("path", &metadata.rebuild(&flat, &[]));
-    let flat = forge::layer(&(0..20_000).map(|n| file(n, 4000)).collect::<Vec<_>>());
+    let flat = forge::layer(
+        &(0..scaled(20_000))
+            .map(|n| file(n, 4000))
+            .collect::<Vec<_>>(),
+    );
     let ended = metadata.rebuild(&flat, &[]);
     ended.exits(3);
     assert!(ended.says("was added"), "{}", ended.err);

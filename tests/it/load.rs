@@ -228,12 +228,23 @@ impl Skopeo {
 
     #[track_caller]
     pub fn run(&self, args: &[&str]) -> Vec<u8> {
+        finish(self.command(args)).stdout
+    }
+
+    /// Runs what it has to refuse.
+    #[track_caller]
+    pub fn refuses(&self, args: &[&str]) {
+        let output = self.command(args).output().expect("skopeo");
+        assert!(!output.status.success(), "{args:?}");
+    }
+
+    fn command(&self, args: &[&str]) -> Command {
         let mut command = match &self.tree {
             Some(tree) => tree.command("skopeo"),
             None => Command::new("skopeo"),
         };
         command.args(args);
-        finish(command).stdout
+        command
     }
 }
 

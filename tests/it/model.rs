@@ -566,7 +566,7 @@ fn resolve(layers: Vec<Vec<Drawn>>) -> Vec<Vec<Item>> {
 fn config(cases: u32) -> Config {
     Config {
         max_shrink_iters: 5_000,
-        ..crate::properties::config(cases)
+        ..crate::properties::seeded(cases, crate::properties::SEED)
     }
 }
 

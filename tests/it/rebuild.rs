@@ -14,8 +14,8 @@ use crate::support::forge::{Entry, Form};
 use crate::support::listing::{Listing, Part, find, parts};
 use crate::support::packed::gzip;
 use crate::support::{
-    Input, Run, Work, answer, archives, bytes, cases, engines, finish, imgtar, imgtar_with, items,
-    number, shared, shown, text,
+    Input, Run, Work, answer, archives, bytes, cases, engines, finish, full_size, imgtar,
+    imgtar_with, in_turn, items, number, shared, shown, text,
 };
 
 /// A directory for one round trip.
@@ -170,9 +170,12 @@ fn crafted_layers_come_back() {
     let directory = cases();
     // Refused are layers that no engine could apply.
     let (mut exact, mut refused) = (0, 0);
-    for name in archives(directory) {
+    for (number, name) in archives(directory).into_iter().enumerate() {
         let layers = forge::layers(&bytes(&format!("{directory}/{name}")));
-        for form in Form::ALL {
+        for (form_number, form) in Form::ALL.into_iter().enumerate() {
+            if !in_turn(number + form_number) {
+                continue;
+            }
             let archive = forge::archive(&layers, form);
             let work = Work::new();
             let path = work.put("in", &archive);
@@ -188,7 +191,10 @@ fn crafted_layers_come_back() {
             exact += 1;
         }
     }
-    assert_eq!((exact, refused), (416, 64));
+    if full_size() {
+        assert_eq!((exact, refused), (416, 64));
+    }
+    assert!(exact > 100, "{exact}");
 }
 
 /// The same without the bytes of hidden files: what comes back still merges to the same flat tar.

@@ -5,7 +5,7 @@ use std::fs;
 use base64::Engine as _;
 
 use crate::support::forge::{self, Entry, Form};
-use crate::support::{Docker, finish, imgtar, measured, repository, shown, text};
+use crate::support::{Docker, finish, imgtar, measured, repository, scaled, shown, text};
 
 /// Values that no output may have. They are put together here: nobody who searches this repository finds them.
 struct Secrets {
@@ -265,7 +265,7 @@ fn no_text_makes_the_search_slow() {
         ("logins", "\"auth\":\"AAAAAAAA"),
         ("root/.netrc", "password "),
     ] {
-        let bytes = text.repeat((1 << 20) / text.len());
+        let bytes = text.repeat(scaled(1 << 20) / text.len());
         entries.push(Entry::file(name, bytes.as_bytes()));
     }
     let layer = forge::layer(&entries);

@@ -378,9 +378,14 @@ pub fn full_size() -> bool {
     required("IMGTAR_FULL_SIZE")
 }
 
-/// So many, or an eighth of them where nobody asked for [`full_size`].
+/// So many, or a sixteenth of them where nobody asked for [`full_size`].
 pub fn scaled(number: usize) -> usize {
-    if full_size() { number } else { number / 8 }
+    if full_size() { number } else { number / 16 }
+}
+
+/// Whether to try one of many, by its number: all of them, or every third where nobody asked for [`full_size`].
+pub fn in_turn(number: usize) -> bool {
+    full_size() || number.is_multiple_of(3)
 }
 
 /// Whether to run a test that takes minutes of a processor because it goes to a default limit and cannot be
