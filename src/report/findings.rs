@@ -251,3 +251,79 @@ impl AbsentManifests {
         )
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::problem::Problem;
+
+    fn row(problem: Problem, image: &str) -> ProblemRow {
+        ProblemRow::of(&problem, Some(image.to_owned()))
+    }
+
+    fn layer(code: Code, message: &str, index: usize) -> Problem {
+        let member = format!("{index}/layer.tar");
+        let problem = Problem::error(code, message).of_layer(index);
+        problem.in_member(member.as_bytes())
+    }
+
+    #[test]
+    fn one_cause_is_one_finding_and_what_is_alike_is_counted() {
+        let mut problems = Vec::new();
+        for index in 0..3 {
+            problems.push(row(layer(Code::LayerCorrupt, "no tar", index), "a"));
+            problems.push(row(layer(Code::DiffIdMismatch, "changed", index), "a"));
+        }
+        problems.push(row(layer(Code::DiffIdMismatch, "changed", 0), "b"));
+        let found = findings(&problems, None);
+        assert_eq!(found.len(), 2);
+        assert_eq!((found[0].places.len(), found[0].count()), (3, 3));
+        assert_eq!(found[0].head().code, Code::DiffIdMismatch);
+        assert_eq!(found[0].places[0][1].code, Code::LayerCorrupt);
+        // Alone it is another finding.
+        assert_eq!(found[1].places.len(), 1);
+        // Every problem is in one of them.
+        let all = found.iter().flat_map(|finding| &finding.places);
+        assert_eq!(all.map(Vec::len).sum::<usize>(), problems.len());
+    }
+
+    #[test]
+    fn messages_that_name_their_members_are_alike() {
+        let missing = |index: usize| {
+            let message = format!("there is no `{index}/layer.tar`");
+            row(layer(Code::MemberMissing, &message, index), "a")
+        };
+        let problems = [missing(1), missing(2)];
+        let found = findings(&problems, None);
+        assert_eq!(found.len(), 1);
+        assert_eq!(found[0].message, "there is no `…`");
+        let found = findings(&problems[..1], None);
+        assert_eq!(found[0].message, "there is no `1/layer.tar`");
+    }
+
+    #[test]
+    fn absent_manifests_are_normal_where_others_are_there() {
+        let absent = |platforms: &[&str], others: usize, some_are_there, lacks_host| {
+            let platforms: Vec<String> = platforms.iter().map(ToString::to_string).collect();
+            let numbers = 0..platforms.len() + others;
+            let digests = numbers.map(|n| n.to_string().into_bytes());
+            AbsentManifests {
+                digests: digests.collect(),
+                platforms,
+                some_are_there,
+                lacks_host,
+            }
+            .in_words()
+        };
+        let many = ["a/1", "a/2", "a/3", "a/4", "a/5", "a/6"];
+        assert_eq!(
+            absent(&many, 13, true, false),
+            "an image index names 19 manifests that the archive does not hold (a/1, a/2, a/3, a/4, 2 more platforms and 13 attestations); that is normal: engines save the platforms that they have, and loading another one fails"
+        );
+        assert!(absent(&many[..5], 0, true, true).contains("(a/1, a/2, a/3, a/4 and a/5)"));
+        assert!(absent(&[], 1, true, false).ends_with(
+            "names a manifest that the archive does not hold (1 attestation); that is harmless: images run without them"
+        ));
+        assert!(absent(&many, 0, false, true).contains("that is not normal"));
+    }
+}

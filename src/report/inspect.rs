@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::each::Each;
+use super::findings::AbsentManifests;
 use super::hidden::HiddenBytes;
 use super::history::{HistoryImage, HistoryStep, Parents};
 use super::images::{ArchiveHead, ImageFacts};
@@ -33,6 +34,9 @@ pub struct Inspect<'a> {
     pub artifacts: Vec<InspectArtifact>,
     /// Manifests that an index names and the archive does not hold.
     pub absent: Vec<InspectAbsent>,
+    /// For people: the same in one sentence.
+    #[serde(skip)]
+    pub absent_manifests: Option<AbsentManifests>,
     /// The problems that were found while the archive's descriptions were read. No layer
     /// was hashed for this; `verify` does.
     pub problems: Vec<ProblemRow>,
@@ -117,6 +121,7 @@ impl<'a> Inspect<'a> {
             }),
             artifacts: InspectArtifact::all(set),
             absent: InspectAbsent::all(set),
+            absent_manifests: AbsentManifests::of(set),
             problems: set
                 .problems
                 .iter()

@@ -119,6 +119,9 @@ impl Args {
         images: &Each<'_, HistoryImage>,
         limits: &Limits,
     ) -> Result<(), Stop> {
+        let mut platforms = images.images().iter().map(|image| &image.platform);
+        let first = platforms.next();
+        let differ = platforms.any(|platform| Some(platform) != first);
         for (i, image) in images.iter().enumerate() {
             if images.len() > 1 && !self.quiet {
                 let names = if image.references.is_empty() {
@@ -128,7 +131,12 @@ impl Args {
                 };
                 out.write_all(if i > 0 { b"\n" } else { b"" })?;
                 let id = image.id.as_deref().unwrap_or("<unknown>");
-                writeln!(out, "{} {}", escape::text(&names), escape::text(id))?;
+                write!(out, "{} {}", escape::text(&names), escape::text(id))?;
+                if differ {
+                    let platform = images.images()[i].platform.to_string();
+                    write!(out, " {}", escape::text(&platform))?;
+                }
+                writeln!(out)?;
             }
             if self.quiet {
                 for step in &image.history {

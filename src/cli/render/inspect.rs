@@ -51,7 +51,7 @@ pub(crate) fn inspect(
     page.others(report)?;
     if !report.problems.is_empty() {
         page.section("Problems (layers were not hashed; `imgtar verify` does that)")?;
-        let found = findings(&report.problems, None);
+        let found = findings(&report.problems, report.absent_manifests.as_ref());
         problems(page.out, &found, 0, look)?;
     }
     Ok(())

@@ -58,16 +58,18 @@ pub(crate) fn verify(
     }
     if several && (!quiet || report.archives.iter().any(|archive| !archive.ok)) {
         writeln!(out)?;
-        verdict(out, "", &report.summary)?;
+        verdict(out, 0, &report.summary, page)?;
     }
     Ok(())
 }
 
 /// The last line: the verdict in colour.
-fn verdict(out: &mut dyn Write, indent: &str, summary: &str) -> io::Result<()> {
-    let (word, rest) = summary.split_once(':').unwrap_or((summary, ""));
+fn verdict(out: &mut dyn Write, indent: usize, summary: &str, page: Page) -> io::Result<()> {
+    let (word, rest) = summary.split_once(": ").unwrap_or((summary, ""));
     let style = if word == "ok" { GOOD } else { BAD };
-    writeln!(out, "{indent}{style}{word}:{style:#}{}", escape::text(rest))
+    write!(out, "{:indent$}{style}{word}:{style:#} ", "")?;
+    let begun = indent + word.len() + 2;
+    page.wrapped(out, &escape::text(rest), begun, indent + 2)
 }
 
 /// One line for each archive.
@@ -150,7 +152,7 @@ fn one(out: &mut dyn Write, archive: &VerifyArchive, quiet: bool, page: Page) ->
     for report in archive.audit.iter().flatten() {
         audit(out, report)?;
     }
-    verdict(out, "  ", &archive.summary)
+    verdict(out, 2, &archive.summary, page)
 }
 
 /// The images and their layers; layers that another image has are not listed again.
