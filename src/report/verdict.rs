@@ -122,11 +122,14 @@ pub(super) fn in_words(archive: &VerifyArchive) -> String {
     } else {
         ("FAILED", format!("{}; ", why.join(", ")))
     };
-    format!(
-        "{verdict}: {why}{}{}",
-        counts.join(", "),
+    // Who does not load it is said once.
+    let is_told = (archive.failed.iter()).any(|reason| matches!(reason, Reason::Loads(_)));
+    let by = if is_told {
+        String::new()
+    } else {
         loaded_by(loaders)
-    )
+    };
+    format!("{verdict}: {why}{}{by}", counts.join(", "))
 }
 
 /// The verdict on several archives in words; `unopened` more could not be read at all.
