@@ -10,11 +10,12 @@
 //! they may have anywhere, so that what the merge refuses is not kept here. Adding up deleted directories
 //! can take as many steps as there are directories in one another times files, so these are counted.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use serde::Serialize;
 
 use crate::base::constants::{AUFS, WHITEOUT};
+use crate::base::digest::Hasher;
 use crate::base::limits::{Limit, Limits};
 use crate::layer::LayerTar;
 use crate::tar::{Entry, Kind, Positioned, Walker};
@@ -39,7 +40,7 @@ pub struct DiveFigures {
 #[derive(Clone, Debug, Default)]
 struct Node {
     /// By name, in the order of their bytes, which is the order in which dive visits them.
-    children: BTreeMap<Box<[u8]>, usize>,
+    children: BTreeMap<Box<[u8]>, u32>,
     size: u64,
     is_directory: bool,
 }
@@ -52,7 +53,7 @@ struct Paths {
     has_whiteouts: bool,
 }
 
-const ROOT: usize = 0;
+const ROOT: u32 = 0;
 
 impl Paths {
     fn new() -> Self {
@@ -62,18 +63,27 @@ impl Paths {
         }
     }
 
+    fn at(&self, node: u32) -> &Node {
+        &self.nodes[node as usize]
+    }
+
+    fn at_mut(&mut self, node: u32) -> &mut Node {
+        &mut self.nodes[node as usize]
+    }
+
     /// The node for a name in a directory, which is made if it is not there. dive makes none whose name
     /// begins like that of aufs' own files, opaque whiteouts among them.
-    fn child(&mut self, directory: usize, name: &[u8]) -> Option<usize> {
-        if let Some(&child) = self.nodes[directory].children.get(name) {
+    fn child(&mut self, directory: u32, name: &[u8]) -> Option<u32> {
+        if let Some(&child) = self.at(directory).children.get(name) {
             return Some(child);
         }
         if name.starts_with(AUFS) {
             return None;
         }
-        let child = self.nodes.len();
+        let child = u32::try_from(self.nodes.len()).ok()?;
         self.nodes.push(Node::default());
-        self.nodes[directory].children.insert(name.into(), child);
+        let children = &mut self.at_mut(directory).children;
+        children.insert(name.into(), child);
         self.has_whiteouts |= name.starts_with(WHITEOUT);
         Some(child)
     }
@@ -92,8 +102,9 @@ impl Paths {
             at = child;
         }
         if at != ROOT {
-            self.nodes[at].size = entry.size;
-            self.nodes[at].is_directory = entry.kind == Kind::Directory;
+            let node = self.at_mut(at);
+            node.size = entry.size;
+            node.is_directory = entry.kind == Kind::Directory;
         }
         entry.size
     }
@@ -103,13 +114,13 @@ impl Paths {
     fn visit<'p>(&'p self, mut see: impl FnMut(Step<'p, '_>) -> bool) {
         let mut path: Vec<u8> = Vec::new();
         // The node, its name, how long the path is without it, and those of its children that are left.
-        let mut open = vec![(ROOT, &b""[..], 0, self.nodes[ROOT].children.iter())];
+        let mut open = vec![(ROOT, &b""[..], 0, self.at(ROOT).children.iter())];
         while let Some((node, name, length, children)) = open.last_mut() {
             if let Some((child, &number)) = children.next() {
                 let length = path.len();
                 path.push(b'/');
                 path.extend_from_slice(child);
-                open.push((number, child, length, self.nodes[number].children.iter()));
+                open.push((number, child, length, self.at(number).children.iter()));
                 see(Step::Down(child));
                 continue;
             }
@@ -124,12 +135,12 @@ impl Paths {
     }
 
     /// The sizes of a node and of everything below it; `None` if that took more than `steps`.
-    fn sum(&self, node: usize, steps: &mut u64) -> Option<u64> {
+    fn sum(&self, node: u32, steps: &mut u64) -> Option<u64> {
         let (mut sum, mut open) = (0_u64, vec![node]);
         while let Some(node) = open.pop() {
             *steps = steps.checked_sub(1)?;
-            sum = sum.saturating_add(self.nodes[node].size);
-            open.extend(self.nodes[node].children.values());
+            sum = sum.saturating_add(self.at(node).size);
+            open.extend(self.at(node).children.values());
         }
         Some(sum)
     }
@@ -144,11 +155,12 @@ impl Paths {
                     here.up();
                     if let Some(hidden) = name.strip_prefix(WHITEOUT) {
                         if let Some(parent) = here.last() {
-                            self.nodes[parent].children.remove(hidden);
+                            self.at_mut(parent).children.remove(hidden);
                         }
                     } else if let Some(here) = here.made(self).and_then(|at| self.child(at, name)) {
-                        self.nodes[here].size = upper.nodes[node].size;
-                        self.nodes[here].is_directory = upper.nodes[node].is_directory;
+                        let (here, from) = (self.at_mut(here), upper.at(node));
+                        here.size = from.size;
+                        here.is_directory = from.is_directory;
                     }
                 }
             }
@@ -163,7 +175,7 @@ enum Step<'p, 'v> {
     Down(&'p [u8]),
     /// Away from a node, after its children.
     Up {
-        node: usize,
+        node: u32,
         /// The path of its parent, each name with a slash before it.
         parent: &'v [u8],
         name: &'p [u8],
@@ -171,21 +183,21 @@ enum Step<'p, 'v> {
 }
 
 /// Where a visit of one tree is in another one: the names from the root on, and the nodes, where there are any.
-struct Trail<'p>(Vec<(&'p [u8], Option<usize>)>);
+struct Trail<'p>(Vec<(&'p [u8], Option<u32>)>);
 
 impl<'p> Trail<'p> {
     fn new() -> Self {
         Self(vec![(b"", Some(ROOT))])
     }
 
-    fn last(&self) -> Option<usize> {
+    fn last(&self) -> Option<u32> {
         self.0.last().and_then(|(_, node)| *node)
     }
 
     fn down(&mut self, tree: &Paths, name: &'p [u8]) {
         let node = self
             .last()
-            .and_then(|at| tree.nodes[at].children.get(name).copied());
+            .and_then(|at| tree.at(at).children.get(name).copied());
         self.0.push((name, node));
     }
 
@@ -194,7 +206,7 @@ impl<'p> Trail<'p> {
     }
 
     /// The node where the visit is, made if it is not there.
-    fn made(&mut self, tree: &mut Paths) -> Option<usize> {
+    fn made(&mut self, tree: &mut Paths) -> Option<u32> {
         let known = self.0.iter().rposition(|(_, node)| node.is_some())?;
         for at in known + 1..self.0.len() {
             let parent = self.0[at - 1].1?;
@@ -219,16 +231,11 @@ fn cleaned(path: &[u8]) -> Vec<&[u8]> {
     names
 }
 
-/// What is known of a path.
-struct OfPath {
-    count: u32,
-    sum: u64,
-    least: u64,
-}
-
 /// What dive sees while it goes through the layers.
 struct Seen {
-    paths: HashMap<Box<[u8]>, OfPath>,
+    /// The beginning of the SHA-256 of a path, and a size that it had: 128 bits tell paths apart, whoever chooses
+    /// them, in less memory than the paths take.
+    sizes: Vec<([u64; 2], u64)>,
     /// How many more steps may be taken.
     steps: u64,
 }
@@ -247,40 +254,57 @@ impl Seen {
                 Step::Up { node, parent, name } => (node, parent, name),
             };
             here.up();
-            if !layer.nodes[node].children.is_empty() {
+            if !layer.at(node).children.is_empty() {
                 return true;
             }
             let Some(hidden) = name.strip_prefix(WHITEOUT) else {
-                self.note([parent, b"/", name].concat(), layer.nodes[node].size);
+                self.note([parent, b"/", name], layer.at(node).size);
                 return true;
             };
-            let directory = here.last().map(|at| &below.nodes[at].children);
+            let directory = here.last().map(|at| &below.at(at).children);
             let Some(&deleted) = directory.and_then(|names| names.get(hidden)) else {
                 // dive ends with this layer where it does not find what is deleted.
                 return false;
             };
             let mut bytes = 0;
-            if below.nodes[deleted].is_directory {
+            if below.at(deleted).is_directory {
                 match below.sum(deleted, &mut self.steps) {
                     Some(sum) => bytes = sum,
                     None => is_complete = false,
                 }
             }
-            self.note([parent, b"/", hidden].concat(), bytes);
+            self.note([parent, b"/", hidden], bytes);
             is_complete
         });
         is_complete.then_some(())
     }
 
-    fn note(&mut self, path: Vec<u8>, bytes: u64) {
-        let known = self.paths.entry(path.into()).or_insert(OfPath {
-            count: 0,
-            sum: 0,
-            least: u64::MAX,
-        });
-        known.count += 1;
-        known.sum = known.sum.saturating_add(bytes);
-        known.least = known.least.min(bytes);
+    fn note(&mut self, path: [&[u8]; 3], bytes: u64) {
+        let mut hasher = Hasher::sha256();
+        path.iter().for_each(|part| hasher.update(part));
+        let digest = hasher.finish();
+        let word = |at| {
+            let digits = digest.encoded().get(at..at + 16);
+            u64::from_str_radix(digits.unwrap_or_default(), 16).unwrap_or_default()
+        };
+        self.sizes.push(([word(0), word(16)], bytes));
+    }
+
+    /// What dive calls wasted, the smallest sizes of all paths, and all sizes of all paths.
+    fn sums(mut self) -> (u64, u64, u64) {
+        self.sizes.sort_unstable();
+        let (mut wasted, mut least, mut all) = (0_u64, 0_u64, 0_u64);
+        for of_path in self.sizes.chunk_by(|(one, _), (other, _)| one == other) {
+            let sum = of_path.iter().map(|(_, bytes)| *bytes);
+            let sum = sum.fold(0, u64::saturating_add);
+            if of_path.len() > 1 {
+                wasted = wasted.saturating_add(sum);
+            }
+            // They are in order.
+            least = least.saturating_add(of_path[0].1);
+            all = all.saturating_add(sum);
+        }
+        (wasted, least, all)
     }
 }
 
@@ -291,7 +315,7 @@ impl DiveFigures {
         let mut below = Paths::new();
         let mut names = limits.of(Limit::Entries);
         let mut seen = Seen {
-            paths: HashMap::new(),
+            sizes: Vec::new(),
             steps: limits.of(Limit::PathSteps),
         };
         let (mut size, mut user_size) = (0_u64, 0_u64);
@@ -324,15 +348,8 @@ impl DiveFigures {
                 below.stack(&above);
             }
         }
-        let mut wasted_bytes = 0_u64;
-        let (mut least, mut sum) = (0_u64, 0_u64);
-        for path in seen.paths.values() {
-            if path.count > 1 {
-                wasted_bytes = wasted_bytes.saturating_add(path.sum);
-            }
-            least = least.saturating_add(path.least);
-            sum = sum.saturating_add(path.sum);
-        }
+        drop(below);
+        let (wasted_bytes, least, sum) = seen.sums();
         Some(Self {
             efficiency: if sum == 0 { 1.0 } else { ratio(least, sum) },
             wasted_bytes,

@@ -147,6 +147,9 @@ pub struct WasteGroup {
     pub of: Option<Text>,
 }
 
+/// How many entries an image may have for both merges to be in memory at the same time.
+const AT_ONCE: usize = 200_000;
+
 impl WasteReport {
     /// Looks for what an image wastes, and judges it. Compressed layers are decoded once, headers are read twice
     /// (dive's rules are not those of the merge), at the same time where there are two threads.
@@ -162,7 +165,16 @@ impl WasteReport {
         let layers = OpenLayers::of(image, false, options.jobs, options.progress)?;
         // What the limits refuse is refused by the merge, before dive's trees are made of it.
         let fates = Fates::of_layers(layers.tars())?;
-        Self::of_fates(image, layers.tars(), &fates, rules, options)
+        if fates.len() <= AT_ONCE {
+            return Self::of_fates(image, layers.tars(), &fates, rules, options);
+        }
+        // One after the other, so that the memory for one is free when the other begins.
+        let waste = Waste::of(&fates, image.layers.len(), options)?;
+        let mut report = Self::new(image, &fates, &waste, None, &[]);
+        drop((fates, waste));
+        report.dive = DiveFigures::of(layers.tars(), &options.limits);
+        report.rules = rules.iter().map(|rule| rule.judge(&report)).collect();
+        Ok(report)
     }
 
     /// The same of layers that were opened and applied before.
