@@ -143,8 +143,11 @@ fn of_write(error: &WriteError) -> Class {
         WriteError::WhiteoutName { .. }
         | WriteError::Mismatch(_)
         | WriteError::NoLayer { .. }
+        | WriteError::TooMuch { .. }
         | WriteError::Image { .. } => Class::Input,
-        WriteError::Write(_) | WriteError::Spool { .. } => Class::Environment,
+        WriteError::Write(_) | WriteError::Spool { .. } | WriteError::Blob { .. } => {
+            Class::Environment
+        }
     }
 }
 

@@ -42,12 +42,12 @@ pub(crate) struct Carried<'c> {
 }
 
 /// An archive that was made thin.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct ThinInput<'c> {
     /// How many bytes its file has.
     pub(crate) bytes: u64,
-    /// The path of the first base.
-    pub(crate) base: &'c str,
+    /// The paths of the archives that give it back.
+    pub(crate) bases: Vec<&'c str>,
 }
 
 /// What an answer is about.
@@ -67,7 +67,26 @@ fn word(layout: ArchiveLayout) -> &'static str {
     }
 }
 
-impl Carried<'_> {
+impl<'c> Carried<'c> {
+    /// What a command makes of some archives, as most commands do: layers are verified, and nothing else is told.
+    pub(crate) fn new(
+        command: &'c str,
+        layout: ArchiveLayout,
+        sets: Vec<&'c ImageSet>,
+        changes: &'c [GraphChange],
+    ) -> Self {
+        Self {
+            command,
+            verify: true,
+            layout,
+            sets,
+            changes,
+            stored_twice: None,
+            reconfigured: None,
+            thinned: None,
+        }
+    }
+
     /// Writes the graph, puts the archive in its place and prints the answer.
     pub(crate) fn write(
         &self,
@@ -185,7 +204,7 @@ impl Carried<'_> {
                 layout: word(self.layout).to_owned(),
                 bytes: is_written.then_some(written.bytes),
                 expected_bytes: (!is_written).then_some(written.bytes),
-                input_bytes: self.thinned.map(|input| input.bytes),
+                input_bytes: self.thinned.as_ref().map(|input| input.bytes),
                 stored_twice: self.stored_twice,
             },
             images: written.images.iter().map(facts).collect(),
@@ -209,13 +228,13 @@ impl Carried<'_> {
                 &format!("the archive would have {size}; nothing was written"),
             );
         }
-        if let Some(input) = self.thinned {
+        if let Some(input) = &self.thinned {
             let (size, full) = (units::size(written.bytes), units::size(input.bytes));
             let message = if is_written {
-                let (path, base) = (output.path(), input.base);
+                let (path, bases) = (output.path(), input.bases.join(" "));
                 let path = if path == "-" { "THIN".to_owned() } else { path };
                 format!(
-                    "{size} instead of {full}; for the whole archive: imgtar merge {path} {base} -o FULL"
+                    "{size} instead of {full}; for the whole archive: imgtar merge {path} {bases} -o FULL"
                 )
             } else {
                 format!("the archive would have {size} instead of {full}; nothing was written")

@@ -266,6 +266,8 @@ pub struct LeftOut {
     pub size: u64,
     /// The images that have the layer.
     pub bases: Vec<Arc<ThinBase>>,
+    /// The path of the archive that lacks it, for messages.
+    pub archive: Arc<str>,
     /// What is left out of the whole image and where that is, for messages.
     pub(crate) of_image: Arc<str>,
 }

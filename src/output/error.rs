@@ -3,6 +3,7 @@
 use std::io;
 
 use crate::base::escape;
+use crate::base::limits::Exceeded;
 use crate::document::ChangeError;
 use crate::layer::digest::{ClaimError, Mismatch, StoredPart};
 use crate::layer::{LayerError, UnreadLayer};
@@ -48,6 +49,16 @@ pub enum WriteError {
         /// Why not.
         source: LayerError,
     },
+    /// A blob of something that is not an image cannot be read.
+    #[error("blob {blob} of {of} cannot be read")]
+    Blob {
+        /// What it is a blob of, for people: an attestation, a signature.
+        of: String,
+        /// The blob's index.
+        blob: usize,
+        /// What the system said.
+        source: io::Error,
+    },
     /// A layer's bytes are not what a digest says.
     #[error(transparent)]
     Mismatch(#[from] Box<Mismatch>),
@@ -64,6 +75,15 @@ pub enum WriteError {
         layer: usize,
         /// How many layers it has.
         count: usize,
+    },
+    /// An archive lists more than a limit allows.
+    #[error("{what} lists more than any archive needs")]
+    TooMuch {
+        /// What lists it, for people.
+        what: String,
+        /// The limit that it exceeds.
+        #[source]
+        exceeded: Exceeded,
     },
     /// The image cannot be put into the archive.
     #[error("{image} cannot be written: {why}")]
@@ -100,6 +120,18 @@ impl From<ClaimError> for WriteError {
         };
         let layer = name.layer;
         match name.image {
+            Some(of) if name.part == StoredPart::Blob => match source {
+                LayerError::Read(source) => Self::Blob {
+                    of,
+                    blob: layer,
+                    source,
+                },
+                // It is not decoded, so nothing else keeps it from being read.
+                source => Self::Image {
+                    image: of,
+                    why: format!("blob {layer} cannot be read: {source}"),
+                },
+            },
             Some(image) => Self::Layer {
                 image,
                 layer,
@@ -115,5 +147,32 @@ pub(super) fn spool(source: io::Error) -> WriteError {
     WriteError::Spool {
         dir: std::env::temp_dir().display().to_string(),
         source,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::layer::digest::LayerName;
+
+    #[test]
+    fn a_blob_that_cannot_be_read_is_not_called_a_layer() {
+        let unread = |part| ClaimError::Unread {
+            name: LayerName {
+                part,
+                image: Some("the attestation sha256:ab".to_owned()),
+                layer: 1,
+            },
+            source: LayerError::Read(io::Error::other("gone")),
+        };
+        let blob = WriteError::from(unread(StoredPart::Blob));
+        assert_eq!(
+            blob.to_string(),
+            "blob 1 of the attestation sha256:ab cannot be read"
+        );
+        let cause = std::error::Error::source(&blob).map(ToString::to_string);
+        assert_eq!(cause.as_deref(), Some("gone"));
+        let layer = WriteError::from(unread(StoredPart::Layer)).to_string();
+        assert!(layer.starts_with("layer 1 of "), "{layer}");
     }
 }

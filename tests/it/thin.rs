@@ -67,7 +67,8 @@ fn readers_say_what_is_left_out_and_the_rest_refuses() {
         let run = imgtar(&[command, &thin]).exits(3);
         assert!(run.err().contains("imgtar-testdata/app:1"), "{}", run.err());
         assert!(
-            run.err().contains("imgtar merge THIN BASE"),
+            run.err()
+                .contains(&format!("imgtar merge {thin} BASE -o FULL")),
             "{}",
             run.err()
         );

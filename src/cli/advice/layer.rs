@@ -1,23 +1,37 @@
 //! On layers that cannot be read or applied.
 
+use imgtar::image::LeftOut;
 use imgtar::layer::LayerError;
 use imgtar::tar::{TarError, TarFault};
 use imgtar::tree::TreeError;
 
 use super::foreign::WantedFile;
-use super::{Advice, EXPORTS, MERGE, READ_FAILED, VERIFY, archive, no_room_for};
+use super::{Advice, EXPORTS, READ_FAILED, VERIFY, archive, no_room_for};
 
 pub(super) fn on_layer(error: &LayerError) -> Advice {
     match error {
         LayerError::Missing(_) | LayerError::Tar(_) | LayerError::Decode { .. } => {
             Advice::hint(VERIFY)
         }
-        LayerError::LeftOut(_) => Advice::hint(MERGE),
+        LayerError::LeftOut(left_out) => Advice::hint(merge(left_out)),
         // The limit's own hint follows.
         LayerError::Limit(_) => Advice::none(),
         LayerError::Spool(_) => no_room_for("the uncompressed layer"),
         LayerError::Read(_) => Advice::hint(READ_FAILED),
     }
+}
+
+/// How a thin archive gets its layers back.
+fn merge(left_out: &LeftOut) -> String {
+    let thin = match &*left_out.archive {
+        "-" => "THIN",
+        path => path,
+    };
+    let base = match left_out.bases.first() {
+        Some(base) => format!("BASE is an archive that holds {}", base.display_name()),
+        None => "BASE is an archive that has them".to_owned(),
+    };
+    format!("`imgtar merge {thin} BASE -o FULL` puts the layers back; {base}")
 }
 
 pub(super) fn on_rootfs(error: &TreeError) -> Advice {

@@ -95,10 +95,6 @@ impl Advice {
 /// For damage inside the archive.
 const VERIFY: &str = "`imgtar verify` reports everything that is wrong with the archive";
 
-/// For a thin archive that does not have what is wanted.
-const MERGE: &str =
-    "`imgtar merge THIN BASE -o FULL` puts the layers back, with an archive that has them";
-
 /// For a file that was taken for an image archive and is something else.
 const WHAT_WRITES_ONE: &str =
     "an image archive is what `docker save`, `podman save` or `skopeo copy` writes";

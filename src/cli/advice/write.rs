@@ -18,6 +18,7 @@ pub(super) fn on_write(error: &WriteError) -> Advice {
         WriteError::Write(error) => on_output(error),
         WriteError::Spool { .. } => no_room_for("the new layer, uncompressed"),
         WriteError::Layer { source, .. } => layer::on_layer(source),
+        WriteError::Blob { .. } => Advice::hint(super::READ_FAILED),
         WriteError::Mismatch(mismatch) if mismatch.name.image.is_none() => Advice::hint(
             "the layer was changed or damaged; `imgtar verify` reports what else is wrong, --no-verify flattens it anyway",
         ),
@@ -28,6 +29,8 @@ pub(super) fn on_write(error: &WriteError) -> Advice {
             "the layer was changed or damaged, and the new archive would claim that it was not; `imgtar verify` reports what else is wrong",
         ),
         WriteError::NoLayer { .. } => Advice::hint("`imgtar layers` lists the layers"),
+        // The limit's own hint follows.
+        WriteError::TooMuch { .. } => Advice::none(),
         WriteError::Image { .. } => Advice::hint(super::VERIFY),
     }
 }

@@ -1,11 +1,12 @@
 //! `config`: another config for an image.
 
+use imgtar::Image;
 use imgtar::document::{ConfigChanges, Unset};
-use imgtar::output::{ArchiveGraph, WriteError, reconfigure};
+use imgtar::output::{ArchiveGraph, RenameError, WriteError, reconfigure};
 
 use super::select::layout_of;
 use super::tag::refused;
-use super::{Context, Exit, Failure};
+use super::{Context, Exit, Failure, Loaded};
 use crate::cli::archive_output::CarryOutputArg;
 use crate::cli::args::{ArchiveArg, OneImageArg};
 use crate::cli::carried::Carried;
@@ -55,6 +56,7 @@ impl Args {
             warn(context.output, &doubt.to_string());
         }
         let loaded = context.load(&self.archive)?;
+        refuse_several_platforms(&self.image, &loaded)?;
         let image = loaded.pick_to_write(&self.image, context)?;
         loaded.require_one_description()?;
         let layout = layout_of(loaded.set.layout);
@@ -82,22 +84,34 @@ impl Args {
         let graph = if reconfigured.is_some() {
             let (graph, more) = graph
                 .replace(image, &made)
-                .map_err(|error| refused(&error))?;
+                .map_err(|error| refused(&error, loaded.archive.path()))?;
             changes.extend(more);
             graph
         } else {
             graph
         };
         let carried = Carried {
-            command: "config",
             verify: false,
-            layout,
-            sets: vec![&loaded.set],
-            changes: &changes,
-            stored_twice: None,
             reconfigured,
-            thinned: None,
+            ..Carried::new("config", layout, vec![&loaded.set], &changes)
         };
         carried.write(&graph, destination, &self.output, context)
     }
+}
+
+/// Refuses an image for several platforms before a platform is asked for: that would be refused, too.
+fn refuse_several_platforms(arg: &OneImageArg, loaded: &Loaded) -> Result<(), Failure> {
+    let Ok(images) = loaded.set.pick_all(arg.image.as_ref(), None) else {
+        return Ok(());
+    };
+    let index = |image: &Image| image.manifest.as_ref().and_then(|m| m.index.clone());
+    let [first, rest @ ..] = &images[..] else {
+        return Ok(());
+    };
+    let first_index = index(first);
+    if rest.is_empty() || first_index.is_none() || rest.iter().any(|i| index(i) != first_index) {
+        return Ok(());
+    }
+    let error = RenameError::SeveralPlatforms(first.display_name());
+    Err(refused(&error, loaded.archive.path()))
 }

@@ -88,16 +88,7 @@ impl Args {
         };
         let (graph, more) = graph.keep(wish);
         changes.extend(more);
-        let carried = Carried {
-            command: "convert",
-            verify: true,
-            layout,
-            sets: vec![&loaded.set],
-            changes: &changes,
-            stored_twice: None,
-            reconfigured: None,
-            thinned: None,
-        };
+        let carried = Carried::new("convert", layout, vec![&loaded.set], &changes);
         carried.write(&graph, destination, &self.output, context)
     }
 

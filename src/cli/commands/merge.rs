@@ -6,7 +6,6 @@ use std::path::PathBuf;
 use imgtar::Image;
 use imgtar::base::digest::DiffId;
 use imgtar::output::{ArchiveGraph, ArchiveLayout, GraphChange, LayerStore};
-use imgtar::report::units;
 
 use super::{Context, Exit, Failure, Loaded};
 use crate::cli::archive_output::{CarryOutputArg, LayoutArg};
@@ -94,14 +93,13 @@ impl Args {
             Some(self.output.open(layout, context)?)
         };
         let carried = Carried {
-            command: "merge",
-            verify: true,
-            layout,
-            sets: all.iter().map(|loaded| &loaded.set).collect(),
-            changes: &changes,
             stored_twice: Some(stored_twice(&all)),
-            reconfigured: None,
-            thinned: None,
+            ..Carried::new(
+                "merge",
+                layout,
+                all.iter().map(|loaded| &loaded.set).collect(),
+                &changes,
+            )
         };
         carried.write_or_tell(&graph, destination, &self.output, context)
     }
@@ -148,15 +146,16 @@ fn fill<'l>(
     let Some(first) = unfilled.first() else {
         return Ok((graph, changes));
     };
-    let layers = units::count(unfilled.len(), "layer", "layers");
+    let thin = all.iter().filter(|loaded| loaded.set.thin.is_some());
+    let thin: Vec<&str> = thin.map(|loaded| loaded.archive.path()).collect();
+    let (are, them) = match unfilled.len() {
+        1 => ("layer is", "it"),
+        _ => ("layers are", "them"),
+    };
     let mut failure = Failure::input(format!(
-        "{layers} of {} left out on purpose, and none of the archives has {}",
-        if unfilled.len() == 1 {
-            "a thin archive is"
-        } else {
-            "thin archives are"
-        },
-        if unfilled.len() == 1 { "it" } else { "them" },
+        "{} {are} left out of {} on purpose, and none of the archives has {them}",
+        unfilled.len(),
+        thin.join(", "),
     ));
     for layer in &unfilled {
         let bases = match &layer.bases[..] {
@@ -165,11 +164,15 @@ fn fill<'l>(
         };
         failure = failure.detail(format!("{} of {}: {bases}", layer.diff_id, layer.image));
     }
-    let hint = match first.bases.first() {
-        Some(base) => format!("name an archive that holds {base} as well"),
-        None => "name an archive that has these layers as well".to_owned(),
+    let base = match first.bases.first() {
+        Some(base) => format!("BASE is an archive that holds {base}"),
+        None => format!("BASE is an archive that has {them}"),
     };
-    Err(failure.hint(hint))
+    let paths: Vec<&str> = all.iter().map(|loaded| loaded.archive.path()).collect();
+    let paths = paths.join(" ");
+    Err(failure.hint(format!(
+        "add an archive: imgtar merge {paths} BASE -o FULL, where {base}"
+    )))
 }
 
 /// How many bytes of layers some archives store more than once.

@@ -88,16 +88,7 @@ impl Args {
                     .hint("save the image again; `imgtar verify` reports what is missing"),
             );
         }
-        let carried = Carried {
-            command: "select",
-            verify: true,
-            layout,
-            sets: vec![&loaded.set],
-            changes: &changes,
-            stored_twice: None,
-            reconfigured: None,
-            thinned: None,
-        };
+        let carried = Carried::new("select", layout, vec![&loaded.set], &changes);
         carried.write(&graph, destination, &self.output, context)
     }
 }

@@ -82,7 +82,14 @@ impl Args {
             None if names.is_empty() => None,
             None => {
                 let images: Vec<&Image> = loaded.set.images.iter().collect();
-                Some(one_root(&images, None, &loaded, context)?)
+                let one = one_root(&images, None, &loaded, context);
+                Some(one.map_err(|failure| {
+                    let path = loaded.archive.path();
+                    failure.hint(format!(
+                        "the image comes before its new names, as in: imgtar tag {path} @0 {} -o FILE",
+                        self.names[0]
+                    ))
+                })?)
             }
         };
         let layout = layout_of(loaded.set.layout);
@@ -90,21 +97,15 @@ impl Args {
         let (graph, mut changes) = ArchiveGraph::of(&loaded.archive, &loaded.set)?;
         let mut graph = graph
             .remove_names(&remove)
-            .map_err(|error| refused(&error))?;
+            .map_err(|error| refused(&error, loaded.archive.path()))?;
         if let Some(image) = image {
             let (renamed, more) = graph.add_names(image, &names, self.only);
             graph = renamed;
             changes.extend(more);
         }
         let carried = Carried {
-            command: "tag",
             verify: false,
-            layout,
-            sets: vec![&loaded.set],
-            changes: &changes,
-            stored_twice: None,
-            reconfigured: None,
-            thinned: None,
+            ..Carried::new("tag", layout, vec![&loaded.set], &changes)
         };
         carried.write(&graph, destination, &self.output, context)
     }
@@ -129,13 +130,13 @@ fn one_root<'l>(
     loaded.pick_to_write(&arg, context)
 }
 
-/// What cannot be done, and what to do instead.
-pub(super) fn refused(error: &RenameError) -> Failure {
+/// What cannot be done with the archive of this path, and what to do instead.
+pub(super) fn refused(error: &RenameError, path: &str) -> Failure {
     let hint = match error {
-        RenameError::SeveralPlatforms(_) => {
-            "`imgtar select --platform P` takes one of them out, whose config can be changed"
-        }
-        _ => "`imgtar images` lists the names that there are",
+        RenameError::SeveralPlatforms(_) => format!(
+            "take one out, and change that: imgtar select {path} --platform PLATFORM -o ONE"
+        ),
+        _ => format!("`imgtar images {path}` lists the names that there are"),
     };
     Failure::input(error.to_string()).hint(hint)
 }

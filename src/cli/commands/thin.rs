@@ -83,17 +83,11 @@ impl Args {
         };
         Self::say(&plan, &bases, layout, context);
         let carried = Carried {
-            command: "thin",
-            verify: true,
-            layout,
-            sets: vec![&loaded.set],
-            changes: &changes,
-            stored_twice: None,
-            reconfigured: None,
             thinned: Some(ThinInput {
                 bytes: loaded.archive.stored_size(),
-                base: bases[0].archive.path(),
+                bases: Self::giving_back(&plan, &bases),
             }),
+            ..Carried::new("thin", layout, vec![&loaded.set], &changes)
         };
         carried.write_or_tell(&graph, destination, &self.output, context)
     }
@@ -147,6 +141,18 @@ impl Args {
         Ok((graph, changes))
     }
 
+    /// What `merge` needs beside the thin archive.
+    fn giving_back<'l>(plan: &ThinPlan, bases: &'l [Loaded]) -> Vec<&'l str> {
+        let is_used = |base: &usize| !plan.idle().contains(base);
+        let used = (0..bases.len()).filter(is_used);
+        let mut paths: Vec<&str> = used.map(|base| bases[base].archive.path()).collect();
+        if plan.lacked() > 0 {
+            // No base has what the archive lacked already.
+            paths.push("BASE");
+        }
+        paths
+    }
+
     /// Why nothing can be left out.
     fn refuse(error: ThinError, bases: &[Loaded]) -> Failure {
         let elsewhere = match error {
@@ -187,6 +193,15 @@ impl Args {
                     ),
                 );
             }
+        }
+        if plan.lacked() > 0 {
+            let layers = units::count(plan.lacked(), "layer", "layers");
+            note(
+                context.output,
+                &format!(
+                    "the archive is thin already: the bases do not hold {layers} that it lacks, and the whole archive needs another BASE for those"
+                ),
+            );
         }
         if plan.kept() == 0 {
             warn(

@@ -33,6 +33,7 @@ impl Loader<'_> {
             by_place.insert((&layer.diff_id, &layer.chain_id), layer);
         }
         let mut used: HashMap<&DiffId, &ThinLayer> = HashMap::new();
+        let archive: Arc<str> = self.archive.path().into();
         let mut using: HashSet<usize> = HashSet::new();
         for image in &mut set.images {
             let found: Vec<Option<&ThinLayer>> = image
@@ -64,6 +65,7 @@ impl Loader<'_> {
                     media_type: found.media_type.clone(),
                     size: found.size,
                     bases: bases.collect(),
+                    archive: Arc::clone(&archive),
                     of_image: Arc::clone(&text),
                 }));
             }

@@ -98,9 +98,10 @@ impl<'s> ArchiveGraph<'s> {
         let mut others = Vec::new();
         for root in &self.roots {
             let mut below: Vec<&'s Image> = Vec::new();
+            let mut met = HashSet::new();
             root.node.each_image(&mut |image| {
                 if let ImageSource::Archived(image) = image.source
-                    && !below.iter().any(|known| std::ptr::eq(*known, image))
+                    && met.insert(std::ptr::from_ref(image))
                 {
                     below.push(image);
                 }

@@ -96,15 +96,21 @@ pub enum GraphChange {
         /// Why.
         why: &'static str,
     },
-    /// A layer comes from another archive, which has it in another form.
+    /// Layers come from another archive, which has them in another form.
     #[error(
-        "layer {layer} of {image} has other bytes than it had: they come from {from}, compressed differently, so the archive is not the original byte for byte"
+        "{} of {image} {}, compressed differently, so the archive is not the original byte for byte",
+        if *.layers == 1 { "1 layer".to_owned() } else { format!("{layers} layers") },
+        if *.layers == 1 {
+            format!("has other bytes than it had: it comes from {from}")
+        } else {
+            format!("have other bytes than they had: they come from {from}")
+        },
     )]
     Recompressed {
         /// The image, for people.
         image: String,
-        /// The layer's index, base first.
-        layer: usize,
+        /// How many layers.
+        layers: usize,
         /// The archive.
         from: String,
     },

@@ -1,6 +1,6 @@
 //! The graph of an archive: what its descriptions list, in the order of its images.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::{
@@ -9,6 +9,7 @@ use super::{
 };
 use crate::archive::Archive;
 use crate::base::digest::{BlobDigest, Digest};
+use crate::base::limits::Limit;
 use crate::document::Descriptor;
 use crate::document::index_text::IndexText;
 use crate::image::{Artifact, ImageSet, Leads, Listed, Name, names_of};
@@ -20,6 +21,12 @@ struct Reader<'s> {
     set: &'s ImageSet,
     images: HashMap<usize, Arc<GraphImage<'s>>>,
     artifacts: HashMap<usize, Arc<GraphArtifact>>,
+    /// Indexes that are listed again later, once they are read, with the number of nodes in them.
+    indexes: HashMap<&'s Digest, (GraphIndex<'s>, usize)>,
+    /// Which indexes those are.
+    again: HashSet<&'s Digest>,
+    /// How many nodes there are, each time that one is listed.
+    nodes: usize,
 }
 
 impl<'s> ArchiveGraph<'s> {
@@ -39,7 +46,11 @@ impl<'s> ArchiveGraph<'s> {
             set,
             images: HashMap::new(),
             artifacts: HashMap::new(),
+            indexes: HashMap::new(),
+            again: HashSet::new(),
+            nodes: 0,
         };
+        listed_again(&set.listed, &mut reader.again);
         let mut roots = reader.listed()?;
         for image in &set.images {
             if reader.images.contains_key(&image.position) {
@@ -108,12 +119,32 @@ impl<'s> Reader<'s> {
         Ok(roots)
     }
 
+    /// Counts nodes before they are held: what is listed again is there again.
+    fn count(&mut self, nodes: usize) -> Result<(), WriteError> {
+        self.nodes = self.nodes.saturating_add(nodes);
+        let limits = self.archive.source().limits();
+        let within = limits.check_count(Limit::Descriptors, self.nodes);
+        within.map_err(|exceeded| WriteError::TooMuch {
+            what: self.archive.path().to_owned(),
+            exceeded,
+        })
+    }
+
     fn node(&mut self, listed: &'s Listed) -> Result<Node<'s>, WriteError> {
+        self.count(1)?;
         Ok(match &listed.leads {
             Leads::Image(position) => Node::Image(self.image(*position)?),
             Leads::Artifact(position) => Node::Artifact(self.artifact(*position)?),
             Leads::Index(below) => Node::Index(self.index(&listed.descriptor, below)?),
-            Leads::Absent | Leads::Again => Node::Absent,
+            Leads::Again => match self.indexes.get(&listed.descriptor.digest) {
+                Some(&(_, nodes)) => {
+                    self.count(nodes)?;
+                    Node::Index(self.indexes[&listed.descriptor.digest].0.clone())
+                }
+                // One that lists itself, which no digest allows.
+                None => Node::Absent,
+            },
+            Leads::Absent => Node::Absent,
             Leads::Unreadable(why) => {
                 return Err(WriteError::Image {
                     image: format!("the manifest {}", listed.descriptor.digest),
@@ -183,9 +214,10 @@ impl<'s> Reader<'s> {
 
     fn index(
         &mut self,
-        descriptor: &Descriptor,
+        descriptor: &'s Descriptor,
         below: &'s [Listed],
     ) -> Result<GraphIndex<'s>, WriteError> {
+        let before = self.nodes;
         let name = format!("the index {}", descriptor.digest);
         let bytes = self.bytes(descriptor.digest.blob_path().as_bytes(), &name)?;
         require(&descriptor.digest, &bytes, &name)?;
@@ -198,13 +230,20 @@ impl<'s> Reader<'s> {
                 node: self.node(listed)?,
             });
         }
-        Ok(GraphIndex {
+        let index = GraphIndex {
             digest: descriptor.digest.clone(),
             media_type: descriptor.media_type.as_str().to_owned(),
             bytes: Some(bytes.into()),
             text: Arc::new(text),
             entries,
-        })
+        };
+        if self.again.contains(&descriptor.digest) {
+            let nodes = self.nodes - before;
+            self.count(nodes)?;
+            self.indexes
+                .insert(&descriptor.digest, (index.clone(), nodes));
+        }
+        Ok(index)
     }
 
     /// The bytes of a document; loading has read it, and counted its length.
@@ -215,6 +254,19 @@ impl<'s> Reader<'s> {
             why: why.to_string(),
         })?;
         Ok(slice.read_all()?)
+    }
+}
+
+/// Notes the digests of what is listed again, at any depth.
+fn listed_again<'s>(listed: &'s [Listed], again: &mut HashSet<&'s Digest>) {
+    for entry in listed {
+        match &entry.leads {
+            Leads::Again => {
+                again.insert(&entry.descriptor.digest);
+            }
+            Leads::Index(below) => listed_again(below, again),
+            Leads::Image(_) | Leads::Artifact(_) | Leads::Absent | Leads::Unreadable(_) => {}
+        }
     }
 }
 
@@ -233,7 +285,7 @@ fn texts(bytes: &[u8], listed: &[Listed], what: &str) -> Result<IndexText, Write
 
 /// Adds names that are new.
 pub(super) fn add_names(names: &mut Vec<Name>, more: Vec<Name>) {
-    let mut known: std::collections::HashSet<Name> = names.iter().cloned().collect();
+    let mut known: HashSet<Name> = names.iter().cloned().collect();
     for name in more {
         if known.insert(name.clone()) {
             names.push(name);

@@ -1,5 +1,6 @@
 //! Other names, and another config, for one image of a graph.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::merge::called;
@@ -93,7 +94,7 @@ impl<'s> ArchiveGraph<'s> {
         made: &'s OutputImage,
     ) -> Result<(Self, Vec<GraphChange>), RenameError> {
         let mut changes = Vec::new();
-        let mut gone: Vec<Digest> = Vec::new();
+        let mut gone: HashSet<Digest> = HashSet::new();
         for root in &mut self.roots {
             if !holds(&root.node, image) {
                 continue;
@@ -150,11 +151,11 @@ fn holds(node: &Node<'_>, wanted: &Image) -> bool {
 }
 
 /// The digests that are gone with a node, and the artifacts in it.
-fn about(node: &Node<'_>, gone: &mut Vec<Digest>, changes: &mut Vec<GraphChange>) {
+fn about(node: &Node<'_>, gone: &mut HashSet<Digest>, changes: &mut Vec<GraphChange>) {
     match node {
         Node::Image(image) => gone.extend(image.digest().cloned()),
         Node::Index(index) => {
-            gone.push(index.digest.clone());
+            gone.insert(index.digest.clone());
             for entry in &index.entries {
                 about(&entry.node, gone, changes);
             }

@@ -132,17 +132,17 @@ impl<'s> ArchiveGraph<'s> {
             let ImageSource::Archived(image) = image.source else {
                 continue;
             };
+            let mut recompressed: Vec<(&str, usize)> = Vec::new();
             for layer in &image.layers {
                 let (Some(left_out), Some(diff_id)) = (layer.left_out(), &layer.diff_id) else {
                     continue;
                 };
                 match layers.find(layer) {
                     Some(found) if found.digest.as_ref() == wanted_digest(layer) => {}
-                    Some(found) => changes.push(GraphChange::Recompressed {
-                        image: image.display_name(),
-                        layer: layer.index,
-                        from: found.from.to_owned(),
-                    }),
+                    Some(found) => match recompressed.iter_mut().find(|one| one.0 == found.from) {
+                        Some((_, layers)) => *layers += 1,
+                        None => recompressed.push((found.from, 1)),
+                    },
                     None if told.insert(diff_id) => unfilled.push(Unfilled {
                         diff_id: diff_id.clone(),
                         image: image.display_name(),
@@ -150,6 +150,13 @@ impl<'s> ArchiveGraph<'s> {
                     }),
                     None => {}
                 }
+            }
+            for (from, layers) in recompressed {
+                changes.push(GraphChange::Recompressed {
+                    image: image.display_name(),
+                    layers,
+                    from: from.to_owned(),
+                });
             }
         }
         self.layers = layers;

@@ -31,6 +31,8 @@ pub struct ThinPlan {
     kept: usize,
     /// Which of the archives hold none of the layers, by their positions.
     idle: Vec<usize>,
+    /// How many of the layers that are left out none of the archives holds.
+    lacked: usize,
 }
 
 /// Why an archive cannot be made thin.
@@ -59,6 +61,11 @@ impl ThinPlan {
     /// How many layers stay, each once.
     pub fn kept(&self) -> usize {
         self.kept
+    }
+
+    /// How many layers are left out, each once, because the archive lacked them already: no base holds them.
+    pub fn lacked(&self) -> usize {
+        self.lacked
     }
 
     /// Which of the archives that were given as bases hold none of the layers, by their positions.
@@ -145,9 +152,13 @@ impl<'s> ArchiveGraph<'s> {
         let mut claims = Claims::none();
         let mut known = HashMap::new();
         let mut used = HashSet::new();
+        let mut lacked = HashSet::new();
         for (image, layer, chain_id, diff_id) in places {
             if !left_out.contains(diff_id) || plan.holders.contains_key(&chain_id) {
                 continue;
+            }
+            if !held.contains_key(&chain_id) {
+                lacked.insert(diff_id);
             }
             let mut holders = Vec::new();
             for one in held.get(&chain_id).into_iter().flatten() {
@@ -175,6 +186,7 @@ impl<'s> ArchiveGraph<'s> {
         }
         claims.check(jobs, progress).map_err(WriteError::from)?;
         plan.idle = (0..bases.len()).filter(|n| !used.contains(n)).collect();
+        plan.lacked = lacked.len();
         plan.left_out = left_out;
         self.thin = plan.clone();
         self.layers = LayerStore::keeping_absent();

@@ -58,6 +58,9 @@ struct Lister<'g, 'd> {
     /// The number of each image by where it is in memory.
     numbers: &'g HashMap<usize, usize>,
     listing: IndexListing<'g>,
+    /// Where artifacts and unchanged indexes that were met are written, by where they are in memory: an index may
+    /// list one of them a hundred thousand times, and their bytes are held once.
+    met: HashMap<usize, Pointer<'g>>,
 }
 
 impl<'g> IndexListing<'g> {
@@ -78,6 +81,7 @@ impl<'g> IndexListing<'g> {
                 moved: HashMap::new(),
                 thin: None,
             },
+            met: HashMap::new(),
         };
         for image in images {
             let bytes = image.manifest_bytes().map_err(|why| {
@@ -166,6 +170,10 @@ impl<'g> Lister<'g, '_> {
                 }
             }
             Node::Artifact(artifact) => {
+                let place = Arc::as_ptr(artifact).addr();
+                if let Some(met) = self.met.get(&place) {
+                    return Ok(Some(met.clone()));
+                }
                 let bytes = self.artifact(artifact)?;
                 let size = bytes.len() as u64;
                 let digest = if bytes == artifact.bytes {
@@ -179,13 +187,25 @@ impl<'g> Lister<'g, '_> {
                     let digest = digest.digest().clone();
                     self.listing.blobs.push((digest, slice.clone()));
                 }
-                Pointer {
+                let pointer = Pointer {
                     media_type: &artifact.media_type,
                     digest,
                     size,
-                }
+                };
+                self.met.insert(place, pointer.clone());
+                pointer
             }
-            Node::Index(index) => self.index(index)?,
+            Node::Index(index) => {
+                let place = index.bytes.as_ref().map(|bytes| bytes.as_ptr().addr());
+                if let Some(met) = place.and_then(|place| self.met.get(&place)) {
+                    return Ok(Some(met.clone()));
+                }
+                let pointer = self.index(index)?;
+                if let Some(place) = place {
+                    self.met.insert(place, pointer.clone());
+                }
+                pointer
+            }
             Node::Absent => return Ok(None),
         }))
     }
