@@ -34,6 +34,7 @@ mod fates;
 mod faults;
 mod foreign;
 mod fuzz_corpus;
+mod graphs;
 mod hostile;
 mod hostile_metadata;
 mod import;
