@@ -2,6 +2,7 @@
 //! called and what time new things have.
 
 use clap::{Args, ValueEnum};
+use imgtar::base::escape;
 use imgtar::image::{Name, Reference};
 use imgtar::output::{
     ArchiveGraph, ArchiveLayout, ArchiveOptions, LayerCompression, OutputImage, WriteError,
@@ -311,4 +312,20 @@ pub(crate) fn print_ids(
     context
         .output
         .answer(|out| Ok(out.write_all(ids.as_bytes())?))
+}
+
+/// Prints the ID and the names of each image.
+pub(crate) fn print_names(written: &WrittenArchive, context: &Context) -> Result<(), Failure> {
+    context.output.answer(|out| {
+        for image in &written.images {
+            let names: Vec<String> = image.names.iter().map(ToString::to_string).collect();
+            let names = if names.is_empty() {
+                "<none>".to_owned()
+            } else {
+                names.join(" ")
+            };
+            writeln!(out, "{} {}", image.id, escape::text(&names))?;
+        }
+        Ok(())
+    })
 }

@@ -1,7 +1,8 @@
 //! What commands that carry images from archive to archive print: the IDs, what changes and what survives.
 
+use std::collections::{HashMap, HashSet};
+
 use imgtar::base::digest::ImageId;
-use imgtar::base::escape;
 use imgtar::image::ImageSet;
 use imgtar::output::{
     ArchiveGraph, ArchiveLayout, ArchiveOptions, Detached, GraphChange, LayerCompression,
@@ -11,7 +12,7 @@ use imgtar::report::{
     BaseImage, Written, WrittenFacts, WrittenHead, WrittenLayers, WrittenLeftOut, units,
 };
 
-use super::archive_output::{ArchiveDestination, CarryOutputArg, print_ids};
+use super::archive_output::{ArchiveDestination, CarryOutputArg, print_ids, print_names};
 use super::commands::Context;
 use super::error::{Failure, note, warn};
 use super::exit::Exit;
@@ -245,9 +246,26 @@ impl<'c> Carried<'c> {
 
     /// What became of the digests of each image, in a line.
     fn digests(&self, written: &WrittenArchive) -> Vec<String> {
+        let mut ids = HashSet::new();
+        let mut before = HashMap::new();
+        for set in &self.sets {
+            for image in &set.images {
+                let id = image.identity.to_string();
+                ids.insert(id.clone());
+                if let Some(name) = set.containerd_name(image) {
+                    let manifest = image.manifest.as_ref();
+                    let manifest = manifest.map(|m| m.descriptor.digest.to_string());
+                    let name = name.id.to_string();
+                    before.entry((id, manifest)).or_insert(name);
+                }
+            }
+        }
         let images = written.images.iter();
         images
             .map(|image| {
+                let manifest = image.manifest_before.as_ref().map(ToString::to_string);
+                let id = image.id.to_string();
+                let is_upgraded = !ids.contains(&id);
                 let mut name = image
                     .names
                     .first()
@@ -255,10 +273,11 @@ impl<'c> Carried<'c> {
                 if image.names.is_empty() && !image.platform.is_unknown() {
                     name = format!("{name} ({})", image.platform);
                 }
-                let before = self.containerd_before(image);
+                // What a containerd store called it before, if that is known.
+                let before = before.get(&(id, manifest));
                 let now = image.containerd.as_ref().map(ToString::to_string);
                 let store = match (before, now) {
-                    (Some(before), Some(now)) if before == now => {
+                    (Some(before), Some(now)) if *before == now => {
                         format!("so is its ID in a containerd store, {now}")
                     }
                     (Some(before), Some(now)) => {
@@ -283,34 +302,13 @@ impl<'c> Carried<'c> {
                              signatures of the image as it was do not match"
                         );
                     }
-                    _ if self.is_upgraded(image) => "its config is the one that Docker made of it",
+                    // It comes from an archive from before Docker 1.10, which has no configs.
+                    _ if is_upgraded => "its config is the one that Docker made of it",
                     _ => "image ID and diff IDs are unchanged",
                 };
                 format!("{name}: {what}; {store}{manifest}")
             })
             .collect()
-    }
-
-    /// Whether it comes from an archive from before Docker 1.10, which has no configs.
-    fn is_upgraded(&self, image: &WrittenImage) -> bool {
-        let id = image.id.to_string();
-        let mut images = self.sets.iter().flat_map(|set| &set.images);
-        !images.any(|other| other.identity.to_string() == id)
-    }
-
-    /// What a containerd store called the image before, if that is known.
-    fn containerd_before(&self, image: &WrittenImage) -> Option<String> {
-        let id = image.id.to_string();
-        let is_it = |set: &&ImageSet| {
-            let mut same = set.images.iter().filter(|other| {
-                let manifest = other.manifest.as_ref();
-                let manifest = manifest.map(|manifest| manifest.descriptor.digest.to_string());
-                let before = image.manifest_before.as_ref().map(ToString::to_string);
-                other.identity.to_string() == id && manifest == before
-            });
-            same.find_map(|image| Some(set.containerd_name(image)?.id.to_string()))
-        };
-        self.sets.iter().find_map(is_it)
     }
 }
 
@@ -380,20 +378,4 @@ fn left_out(layer: &LeftOutLayer) -> WrittenLeftOut {
         size: layer.size,
         bases: layer.bases.iter().map(BaseImage::new).collect(),
     }
-}
-
-/// Prints the ID and the names of each image.
-fn print_names(written: &WrittenArchive, context: &Context) -> Result<(), Failure> {
-    context.output.answer(|out| {
-        for image in &written.images {
-            let names: Vec<String> = image.names.iter().map(ToString::to_string).collect();
-            let names = if names.is_empty() {
-                "<none>".to_owned()
-            } else {
-                names.join(" ")
-            };
-            writeln!(out, "{} {}", image.id, escape::text(&names))?;
-        }
-        Ok(())
-    })
 }

@@ -78,6 +78,14 @@ impl Failure {
         Self::advised(&error, Advice::on_rootfs(&error))
     }
 
+    /// The same as a matter of how the command line was written.
+    pub(crate) fn into_usage(self) -> Self {
+        Self {
+            exit: Exit::Usage,
+            ..self
+        }
+    }
+
     /// Adds the advice on what a tar looks like.
     pub(crate) fn looking_like(mut self, path: &str, looks: &Looks) -> Self {
         self.hints.extend(Advice::on_looks(path, looks).hints);

@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use crate::support::forge::{self, Entry, Form};
 use crate::support::{
-    Docker, Run, engines, finish, imgtar, items, read, repository, shown, text, tool,
+    Docker, Run, engines, finish, imgtar, items, read, repository, shown, text, tool_bytes,
 };
 
 // --- images that engines made ---------------------------------------------------------------------------------
@@ -772,13 +772,9 @@ impl Drop for Rebuilt {
 /// Builds one Dockerfile twice: different images, and the same but for what a build changes by itself.
 fn rebuilt(docker: Option<Docker>, buildkit: &str) {
     let Some(docker) = docker else { return };
-    if tool("busybox").is_none() {
+    let Some(busybox) = tool_bytes("busybox") else {
         return;
-    }
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let mut found = std::env::split_paths(&path).map(|directory| directory.join("busybox"));
-    let busybox = found.find(|file| file.is_file()).expect("it was just run");
-    let busybox = fs::read(busybox).expect("busybox can be read");
+    };
     let made = Made::new();
     let tag = |n| format!("imgtar-diff-{}-{buildkit}:{n}", std::process::id());
     let images = Rebuilt(docker, [tag(1), tag(2)]);

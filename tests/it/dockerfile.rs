@@ -12,7 +12,8 @@ use serde_json::{Value, json};
 use crate::properties::config as cases_of;
 use crate::support::forge::{self, Entry};
 use crate::support::{
-    Docker, Podman, answer, engines, imgtar, items, repository, sha256, shown, text, up_to_date,
+    Docker, Podman, Run, answer, engines, imgtar, items, repository, sha256, shown, text,
+    up_to_date,
 };
 
 // --- texts ---------------------------------------------------------------------------------------------------
@@ -448,6 +449,21 @@ fn unpacked(context: &[u8]) -> Files {
     all
 }
 
+/// Makes the context of an image without its commands.
+#[track_caller]
+fn make_context(archive: &str, image: &str, to: &str, more: &[&str]) -> Run {
+    let args = [
+        "dockerfile",
+        archive,
+        image,
+        "--no-run",
+        "--context",
+        to,
+        "-f",
+    ];
+    imgtar(&[&args, more].concat()).exits(0)
+}
+
 #[test]
 fn a_context_without_commands_has_exactly_the_files_of_the_image() {
     let directory = tempfile::tempdir().expect("a directory");
@@ -458,16 +474,7 @@ fn a_context_without_commands_has_exactly_the_files_of_the_image() {
         "imgtar-testdata/app:2",
         "imgtar-testdata/classic:1",
     ] {
-        let args = [
-            "dockerfile",
-            &path,
-            image,
-            "--no-run",
-            "--context",
-            &context,
-            "-f",
-        ];
-        let run = imgtar(&args).exits(0);
+        let run = make_context(&path, image, &context, &[]);
         assert!(
             run.out().is_empty() && run.err().contains("docker build"),
             "{}",
@@ -484,7 +491,7 @@ fn a_context_without_commands_has_exactly_the_files_of_the_image() {
         };
         assert_eq!(plain(&got), plain(&wanted), "{image}");
         for jobs in ["1", "3"] {
-            imgtar(&[&args[..], &["--jobs", jobs]].concat()).exits(0);
+            make_context(&path, image, &context, &["--jobs", jobs]);
             assert_eq!(
                 fs::read(&context).expect("a context"),
                 bytes,
@@ -652,16 +659,7 @@ fn engines_build_the_same_files_and_config() {
     for docker in Docker::classic() {
         for (number, (archive, image)) in IMAGES.into_iter().enumerate() {
             let path = engines(archive);
-            imgtar(&[
-                "dockerfile",
-                &path,
-                image,
-                "--no-run",
-                "--context",
-                &context,
-                "-f",
-            ])
-            .exits(0);
+            make_context(&path, image, &context, &[]);
             // The classic builder and BuildKit.
             for builder in ["0", "1"] {
                 let tag = format!("imgtar-dockerfile-test:{number}-{builder}");
@@ -687,17 +685,7 @@ fn engines_build_on_a_base() {
     let image = "imgtar-testdata/classic:1";
     imgtar(&["select", &path, "imgtar-testdata/base:1", "-o", &base]).exits(0);
     docker.run_on(&["load"], &base);
-    let args = [
-        "dockerfile",
-        &path,
-        image,
-        "--base",
-        &base,
-        "--no-run",
-        "--context",
-        &context,
-    ];
-    imgtar(&args).exits(0);
+    make_context(&path, image, &context, &["--base", &base]);
     let bytes = fs::read(&context).expect("a context");
     assert!(
         !unpacked(&bytes).contains_key("etc/os-release"),
@@ -719,16 +707,7 @@ fn podman_builds_the_same_files_and_config() {
     let context = shown(&directory.join("context.tar"));
     for (archive, image) in IMAGES {
         let path = engines(archive);
-        imgtar(&[
-            "dockerfile",
-            &path,
-            image,
-            "--no-run",
-            "--context",
-            &context,
-            "-f",
-        ])
-        .exits(0);
+        make_context(&path, image, &context, &[]);
         let tag = "localhost/imgtar-dockerfile-test:1";
         let mut build = podman.command(&["build", "-q", "--format", "docker", "-t", tag, "-"]);
         build.stdin(fs::File::open(&context).expect("a context"));

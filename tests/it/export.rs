@@ -17,6 +17,7 @@ use crate::support::forge::{Entry, Form};
 use crate::support::listing::Listing;
 use crate::support::{
     Docker, archives, cases, engines, finish, imgtar, read, repository, shared, shown, tool,
+    tool_bytes,
 };
 
 /// What Docker puts into every container.
@@ -277,7 +278,7 @@ impl Guard {
 
     /// Builds the image of [`STEPS`].
     fn build(&self, directory: &TempDir, buildkit: &str) -> Option<()> {
-        let busybox = program("busybox")?;
+        let busybox = tool_bytes("busybox")?;
         let python = tool("python3")?;
         let file = |name: &str| shown(&directory.path().join(name));
         let mut make = Command::new(python);
@@ -324,16 +325,6 @@ impl Guard {
         self.docker.run(&["rmi", "-f", &imported]);
         assert_exported(&image, export.recipe(), what);
     }
-}
-
-/// A program of the `PATH`, its bytes.
-fn program(name: &'static str) -> Option<Vec<u8>> {
-    tool(name)?;
-    let path = std::env::var_os("PATH")?;
-    let found = std::env::split_paths(&path)
-        .map(|directory| directory.join(name))
-        .find(|file| file.is_file());
-    Some(fs::read(found?).expect("a program can be read"))
 }
 
 /// An image that is built now is saved and flattened to what the engine exports of it; and an engine

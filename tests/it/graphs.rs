@@ -270,6 +270,20 @@ fn many_different_descriptors() {
 }
 
 #[test]
+fn many_images() {
+    let work = Work::new();
+    let mut blobs = Blobs::default();
+    let listed: Vec<Value> = (0..scaled(8_000))
+        .map(|n| named(blobs.image("one", &n.to_string()), &format!("many:{n}")))
+        .collect();
+    for one in carry(&blobs.archive(&work, &listed)) {
+        if !one.what.starts_with("config") {
+            one.exits(0);
+        }
+    }
+}
+
+#[test]
 fn huge_manifests() {
     let work = Work::new();
     let mut blobs = Blobs::default();

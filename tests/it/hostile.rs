@@ -16,7 +16,7 @@ use crate::support::{engines, read, repository, shown};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
-const COMMANDS: [&str; 14] = [
+const COMMANDS: [&str; 15] = [
     "images",
     "inspect",
     "layers",
@@ -31,6 +31,7 @@ const COMMANDS: [&str; 14] = [
     "waste",
     "diff",
     "dockerfile",
+    "thin",
 ];
 
 /// What a command exits with on a sound archive that holds no secret and is not like another one.
@@ -42,7 +43,10 @@ fn finds_nothing(command: &str) -> i32 {
 fn run(command: &str, archive: &str) -> Ended {
     let mut arguments: Vec<&str> = command.split_whitespace().collect();
     arguments.insert(1, archive);
-    if ["flatten", "squash"].contains(&arguments[0]) {
+    if arguments[0] == "thin" {
+        arguments.extend(["--base", archive]);
+    }
+    if ["flatten", "squash", "thin"].contains(&arguments[0]) {
         arguments.extend(["-o", "/dev/null"]);
     }
     if arguments[0] == "find" {

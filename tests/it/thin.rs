@@ -236,7 +236,7 @@ fn several_bases_give_it_back_together() {
     let (base, thin) = (work.path("base.tar"), work.path("thin.tar"));
     let archive = engines("docker26-multi.tar");
     imgtar(&["select", &archive, "imgtar-testdata/base:1", "-o", &base]).exits(0);
-    let other = engines("skopeo-oci.tar");
+    let other = engines("tiny26.tar");
     let bases = ["--base", &base, "--base", &other, "--base", &old];
     let run = imgtar(&[&["thin", &new, "-o", &thin], &bases[..]].concat()).exits(0);
     // One that is of no use is not named.

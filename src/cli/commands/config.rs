@@ -101,9 +101,13 @@ impl Args {
 
 /// Refuses an image for several platforms before a platform is asked for: that would be refused, too.
 fn refuse_several_platforms(arg: &OneImageArg, loaded: &Loaded) -> Result<(), Failure> {
+    // A platform that was asked for is refused when its image is looked at.
     let Ok(images) = loaded.set.pick_all(arg.image.as_ref(), None) else {
         return Ok(());
     };
+    if arg.platform.is_some() {
+        return Ok(());
+    }
     let index = |image: &Image| image.manifest.as_ref().and_then(|m| m.index.clone());
     let [first, rest @ ..] = &images[..] else {
         return Ok(());
@@ -113,5 +117,5 @@ fn refuse_several_platforms(arg: &OneImageArg, loaded: &Loaded) -> Result<(), Fa
         return Ok(());
     }
     let error = RenameError::SeveralPlatforms(first.display_name());
-    Err(refused(&error, loaded.archive.path()))
+    Err(refused(&error, loaded.archive.path()).into_usage())
 }

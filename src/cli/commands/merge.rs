@@ -61,6 +61,11 @@ impl Args {
             all.push(loaded);
         }
         let layout: ArchiveLayout = self.layout.into();
+        let destination = if self.dry_run {
+            None
+        } else {
+            Some(self.output.open(layout, context)?)
+        };
         let bases = bases(&all);
         if bases.iter().any(Option::is_some) {
             // Layers are found by their diff IDs, which some images do not claim.
@@ -87,11 +92,6 @@ impl Args {
         changes.extend(more);
         let (graph, more) = fill(graph, &all)?;
         changes.extend(more);
-        let destination = if self.dry_run {
-            None
-        } else {
-            Some(self.output.open(layout, context)?)
-        };
         let carried = Carried {
             stored_twice: Some(stored_twice(&all)),
             ..Carried::new(

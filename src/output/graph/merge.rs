@@ -2,7 +2,6 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::read::add_names;
 use super::{ArchiveGraph, GraphChange, Node, Root};
 use crate::image::Name;
 
@@ -33,7 +32,8 @@ impl<'s> ArchiveGraph<'s> {
                 }
             }
             match once.get_mut(at) {
-                Some(first) => add_names(&mut first.names, root.names),
+                // What is there twice goes below.
+                Some(first) => first.names.extend(root.names),
                 None => once.push(root),
             }
         }

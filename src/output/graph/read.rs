@@ -12,7 +12,7 @@ use crate::base::digest::{BlobDigest, Digest};
 use crate::base::limits::Limit;
 use crate::document::Descriptor;
 use crate::document::index_text::IndexText;
-use crate::image::{Artifact, ImageSet, Leads, Listed, Name, names_of};
+use crate::image::{Artifact, ImageSet, Leads, Listed, names_of};
 use crate::output::WriteError;
 
 /// Reads the documents of one archive, each once.
@@ -86,7 +86,8 @@ fn first_position(node: &Node<'_>) -> usize {
 }
 
 impl<'s> Reader<'s> {
-    /// The roots that `index.json` lists; several descriptors of one thing are several names of it.
+    /// The roots that `index.json` lists; several descriptors of one thing are several names of it. A name may be
+    /// there several times until the graph is settled.
     fn listed(&mut self) -> Result<Vec<Root<'s>>, WriteError> {
         let listed: &'s [Listed] = &self.set.listed;
         if listed.is_empty() {
@@ -99,14 +100,14 @@ impl<'s> Reader<'s> {
         for (listed, text) in listed.iter().zip(&text.manifests) {
             let descriptor = &listed.descriptor;
             if let Some(&at) = known.get(&descriptor.digest) {
-                add_names(&mut roots[at].names, names_of(descriptor));
+                roots[at].names.extend(names_of(descriptor));
                 continue;
             }
             let node = self.node(listed)?;
             let mut names = names_of(descriptor);
             if let Leads::Image(position) = listed.leads {
                 // `manifest.json` may have more of them.
-                add_names(&mut names, self.set.images[position].names.clone());
+                names.extend(self.set.images[position].names.iter().cloned());
             }
             known.insert(&descriptor.digest, roots.len());
             roots.push(Root {
@@ -281,14 +282,4 @@ fn texts(bytes: &[u8], listed: &[Listed], what: &str) -> Result<IndexText, Write
         return Err(refuse("its entries cannot be told apart".to_owned()));
     }
     Ok(text)
-}
-
-/// Adds names that are new.
-pub(super) fn add_names(names: &mut Vec<Name>, more: Vec<Name>) {
-    let mut known: HashSet<Name> = names.iter().cloned().collect();
-    for name in more {
-        if known.insert(name.clone()) {
-            names.push(name);
-        }
-    }
 }

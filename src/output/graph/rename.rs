@@ -99,9 +99,11 @@ impl<'s> ArchiveGraph<'s> {
             if !holds(&root.node, image) {
                 continue;
             }
-            let mut images = 0;
-            root.node.each_image(&mut |_| images += 1);
-            if images > 1 {
+            let mut images = HashSet::new();
+            root.node.each_image(&mut |image| {
+                images.insert(Arc::as_ptr(image));
+            });
+            if images.len() > 1 {
                 return Err(RenameError::SeveralPlatforms(image.display_name()));
             }
             about(&root.node, &mut gone, &mut changes);

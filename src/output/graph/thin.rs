@@ -116,13 +116,7 @@ impl<'s> ArchiveGraph<'s> {
         jobs: Jobs,
         progress: &dyn Progress,
     ) -> Result<(Self, ThinPlan), ThinError> {
-        let mut held: HashMap<ChainId, Vec<Held<'s>>> = HashMap::new();
-        let mut contents: HashSet<&DiffId> = HashSet::new();
-        for (archive, (_, set)) in bases.iter().enumerate() {
-            for image in &set.images {
-                gather(archive, image, &mut held, &mut contents);
-            }
-        }
+        let (held, contents) = gathered(bases);
         // Whether each layer is held at all of its places.
         let mut layers: HashMap<&'s DiffId, bool> = HashMap::new();
         let mut places: Vec<(&'s Image, usize, ChainId, &'s DiffId)> = Vec::new();
@@ -192,6 +186,19 @@ impl<'s> ArchiveGraph<'s> {
         self.layers = LayerStore::keeping_absent();
         Ok((self, plan))
     }
+}
+
+/// The layers of the bases that are really there, by their chain IDs, and their diff IDs.
+fn gathered<'s>(
+    bases: &[(&'s str, &'s ImageSet)],
+) -> (HashMap<ChainId, Vec<Held<'s>>>, HashSet<&'s DiffId>) {
+    let (mut held, mut contents) = (HashMap::new(), HashSet::new());
+    for (archive, (_, set)) in bases.iter().enumerate() {
+        for image in &set.images {
+            gather(archive, image, &mut held, &mut contents);
+        }
+    }
+    (held, contents)
 }
 
 /// Notes the layers of an image of a base that are really there.

@@ -487,14 +487,23 @@ fn inside(root: &Path, program: &str) -> Command {
 
 /// A program on the `PATH`; `None`, loudly, where there is none.
 pub fn tool(name: &'static str) -> Option<&'static str> {
-    let found = env::var_os("PATH").is_some_and(|path| {
-        env::split_paths(&path).any(|directory| directory.join(name).is_file())
-    });
-    if !found {
+    find(name).map(|_| name)
+}
+
+/// The bytes of a program on the `PATH`; `None`, loudly, where there is none.
+pub fn tool_bytes(name: &'static str) -> Option<Vec<u8>> {
+    find(name).map(|path| fs::read(path).expect("a program can be read"))
+}
+
+/// Where a program is on the `PATH`; `None`, loudly, where there is none.
+fn find(name: &'static str) -> Option<PathBuf> {
+    let path = env::var_os("PATH").unwrap_or_default();
+    let mut places = env::split_paths(&path).map(|directory| directory.join(name));
+    let found = places.find(|file| file.is_file());
+    if found.is_none() {
         skip_engine(name, "it is not on the PATH");
-        return None;
     }
-    Some(name)
+    found
 }
 
 /// Waits for a command that has to succeed.
