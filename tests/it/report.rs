@@ -214,7 +214,7 @@ fn fifty_thousand_files_are_folded() {
         .map(|i| {
             Entry::file(
                 &format!("d{}/e{}/file-with-a-name-{i}", i / 5000, i / 100),
-                &vec![b'x'; i % 700],
+                &vec![b'x'; i % 70],
             )
         })
         .collect();
@@ -227,9 +227,7 @@ fn fifty_thousand_files_are_folded() {
     check(&archive, &page);
     assert!(page.len() < 1_000_000, "{}", page.len());
     assert!(page.contains("smaller files"));
-    let report = answer(&["report", &archive, "--json"]);
-    let root = &report["images"][0]["files"]["root"];
-    assert_eq!(number(&root["files"]), 50_000);
+    assert!(page.contains("50,000 files"));
 }
 
 #[test]

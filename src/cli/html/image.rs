@@ -3,11 +3,22 @@
 use imgtar::report::{HistoryStep, ReportImage, RunFacts};
 use maud::{Markup, html};
 
-use super::words::{arguments, count, size, time};
+use super::words::{arguments, count, grouped, more, shortened, size, time};
 use super::{audit, layers, treemap, waste};
 
 /// From how many characters on a command is folded.
 const LONG_COMMAND: usize = 200;
+
+/// How many names, steps, variables or labels stand on the page.
+const NAMES: usize = 10;
+const STEPS: usize = 1000;
+const SETTINGS: usize = 500;
+
+/// How much of one setting does, in characters.
+const SETTING: usize = 4000;
+
+/// How much of one command does, in characters.
+const COMMAND: usize = 20_000;
 
 /// How much of a folded command stands outside, in characters.
 const FOLDED: usize = 140;
@@ -16,7 +27,7 @@ const FOLDED: usize = 140;
 pub(super) fn section(number: usize, image: &ReportImage) -> Markup {
     let names = match image.facts.references.as_slice() {
         [] => "<none>".to_owned(),
-        names => names.join(", "),
+        names => shown_names(names),
     };
     html! {
         section id={ "image-" (number) } {
@@ -31,6 +42,18 @@ pub(super) fn section(number: usize, image: &ReportImage) -> Markup {
             (history(image))
             (audit::section(image))
         }
+    }
+}
+
+fn shown_names(names: &[String]) -> String {
+    let shown: Vec<String> = names
+        .iter()
+        .take(NAMES)
+        .map(|name| shortened(name, 200))
+        .collect();
+    match names.len().checked_sub(NAMES + 1) {
+        Some(more) => format!("{} and {} more", shown.join(", "), grouped(more as u64 + 1)),
+        None => shown.join(", "),
     }
 }
 
@@ -60,17 +83,17 @@ fn facts(image: &ReportImage) -> Markup {
 
 fn run_facts(run: &RunFacts) -> Markup {
     html! {
-        @if let Some(words) = &run.entrypoint { dt { "Entrypoint" } dd { code { (arguments(words)) } } }
-        @if let Some(words) = &run.cmd { dt { "Command" } dd { code { (arguments(words)) } } }
+        @if let Some(words) = &run.entrypoint { dt { "Entrypoint" } dd { code { (shortened(&arguments(words), SETTING)) } } }
+        @if let Some(words) = &run.cmd { dt { "Command" } dd { code { (shortened(&arguments(words), SETTING)) } } }
         dt { "User" }
-        dd { @if run.user.is_empty() { "root" span.muted { " (none is set)" } } @else { (run.user) } }
-        @if !run.working_dir.is_empty() { dt { "Directory" } dd { code { (run.working_dir) } } }
-        @if !run.exposed_ports.is_empty() { dt { "Ports" } dd { (run.exposed_ports.join(", ")) } }
-        @if !run.volumes.is_empty() { dt { "Volumes" } dd { code { (run.volumes.join(", ")) } } }
-        @if !run.stop_signal.is_empty() { dt { "Stop signal" } dd { (run.stop_signal) } }
-        @if let Some(words) = &run.healthcheck { dt { "Health check" } dd { code { (arguments(words)) } } }
-        @if !run.author.is_empty() { dt { "Author" } dd { (run.author) } }
-        @if !run.comment.is_empty() { dt { "Comment" } dd { (run.comment) } }
+        dd { @if run.user.is_empty() { "root" span.muted { " (none is set)" } } @else { (shortened(&run.user, SETTING)) } }
+        @if !run.working_dir.is_empty() { dt { "Directory" } dd { code { (shortened(&run.working_dir, SETTING)) } } }
+        @if !run.exposed_ports.is_empty() { dt { "Ports" } dd { (shortened(&run.exposed_ports.join(", "), SETTING)) } }
+        @if !run.volumes.is_empty() { dt { "Volumes" } dd { code { (shortened(&run.volumes.join(", "), SETTING)) } } }
+        @if !run.stop_signal.is_empty() { dt { "Stop signal" } dd { (shortened(&run.stop_signal, SETTING)) } }
+        @if let Some(words) = &run.healthcheck { dt { "Health check" } dd { code { (shortened(&arguments(words), SETTING)) } } }
+        @if !run.author.is_empty() { dt { "Author" } dd { (shortened(&run.author, SETTING)) } }
+        @if !run.comment.is_empty() { dt { "Comment" } dd { (shortened(&run.comment, SETTING)) } }
     }
 }
 
@@ -80,19 +103,19 @@ fn settings(run: &RunFacts) -> Markup {
         @if !run.env.is_empty() {
             details {
                 summary { "Environment: " (count(run.env.len(), "variable", "variables")) }
-                pre { code { @for line in &run.env { (line) "\n" } } }
+                pre { code { @for line in run.env.iter().take(SETTINGS) { (shortened(line, SETTING)) "\n" } } }
             }
         }
         @if !run.labels.is_empty() {
             details {
                 summary { (count(run.labels.len(), "label", "labels")) }
-                dl { @for (key, value) in &run.labels { dt { code { (key) } } dd { (value) } } }
+                dl { @for (key, value) in run.labels.iter().take(SETTINGS) { dt { code { (shortened(key, 200)) } } dd { (shortened(value, SETTING)) } } }
             }
         }
         @if !run.on_build.is_empty() {
             details {
                 summary { "ONBUILD: " (count(run.on_build.len(), "instruction", "instructions")) }
-                pre { code { @for line in &run.on_build { (line) "\n" } } }
+                pre { code { @for line in run.on_build.iter().take(SETTINGS) { (shortened(line, SETTING)) "\n" } } }
             }
         }
     }
@@ -103,8 +126,9 @@ fn history(image: &ReportImage) -> Markup {
         @if !image.history.is_empty() {
             h3 { "Build steps, the oldest first" }
             ol.steps {
-                @for step in image.history.iter().rev() { (step_item(step)) }
+                @for step in image.history.iter().rev().take(STEPS) { (step_item(step)) }
             }
+            (more(image.history.len(), STEPS, "steps", "history --no-trunc"))
         }
     }
 }
@@ -121,8 +145,8 @@ fn step_item(step: &HistoryStep) -> Markup {
                     @match step.size { Some(bytes) => (size(bytes)), None => span { "size unknown" } }
                 }
                 @if let Some(created) = &step.created { span { (time(created)) } }
-                @if !step.author.is_empty() { span { (step.author) } }
-                @if !step.comment.is_empty() { span { (step.comment) } }
+                @if !step.author.is_empty() { span { (shortened(&step.author, 200)) } }
+                @if !step.comment.is_empty() { span { (shortened(&step.comment, 500)) } }
             }
             (command(&step.created_by))
         }
@@ -139,7 +163,7 @@ fn command(text: &str) -> Markup {
         } @else if is_long {
             details {
                 summary { code { (line.chars().take(FOLDED).collect::<String>()) " …" } }
-                pre { code { (text) } }
+                pre { code { (shortened(text, COMMAND)) } }
             }
         } @else {
             code { (text) }

@@ -3,10 +3,13 @@
 use imgtar::report::{ReportImage, ReportLayer};
 use maud::{Markup, html};
 
-use super::words::{css_percent, digest, percent, size};
+use super::words::{css_percent, digest, more, percent, size};
 
 /// How many colours there are for layers; they repeat.
 const COLOURS: usize = 8;
+
+/// How many layers stand on the page.
+const LAYERS: usize = 1000;
 
 /// How much of a build step stands in the table, in characters.
 const STEP: usize = 120;
@@ -44,9 +47,10 @@ pub(super) fn section(image: &ReportImage) -> Markup {
                             th { "Build step" }
                         }
                     }
-                    tbody { @for layer in &image.layers { (row(layer, most, hides)) } }
+                    tbody { @for layer in image.layers.iter().take(LAYERS) { (row(layer, most, hides)) } }
                 }
             }
+            (more(image.layers.len(), LAYERS, "layers", "layers"))
             @if hides {
                 p.muted { "A bar is what a layer stores; the hatched part is hidden by later layers." }
             }

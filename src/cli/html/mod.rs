@@ -22,6 +22,9 @@ use maud::{DOCTYPE, Markup, html};
 use super::output::Stop;
 use words::{count, size};
 
+/// How many artifacts stand on the page.
+const OTHERS: usize = 100;
+
 /// Writes the page of a report, one image at a time.
 pub(crate) fn page(out: &mut dyn Write, report: &ArchiveReport<'_>) -> Result<(), Stop> {
     let mut out = Visible(out);
@@ -140,14 +143,14 @@ fn rest(report: &ArchiveReport<'_>) -> Markup {
                     table {
                         thead { tr { th { "What" } th { "Digest" } th { "About" } } }
                         tbody {
-                            @for artifact in &report.artifacts {
+                            @for artifact in report.artifacts.iter().take(OTHERS) {
                                 tr {
-                                    td { (artifact.kind) }
+                                    td { (words::shortened(&artifact.kind, 200)) }
                                     td { (words::digest(&artifact.digest)) }
                                     td { @if let Some(of) = &artifact.subject { (words::digest(of)) } }
                                 }
                             }
-                            @for absent in &report.absent {
+                            @for absent in report.absent.iter().take(OTHERS) {
                                 tr {
                                     td { "named, not in the archive" }
                                     td { (words::digest(&absent.digest)) }
@@ -157,6 +160,8 @@ fn rest(report: &ArchiveReport<'_>) -> Markup {
                         }
                     }
                 }
+                (words::more(report.artifacts.len(), OTHERS, "artifacts", "inspect"))
+                (words::more(report.absent.len(), OTHERS, "absent manifests", "inspect"))
             }
         }
         @if report.images.is_empty() && report.archive.is_some() {

@@ -1,16 +1,18 @@
 //! Whether the archive is what it claims, what engines make of it, and what is wrong.
 
-use imgtar::base::escape;
 use imgtar::base::problem::Severity;
 use imgtar::report::{
     EngineLine, ProblemFinding, ProblemRow, VerifyArchive, VerifyLoader, findings,
 };
 use maud::{Markup, html};
 
-use super::words::{count, grouped, path};
+use super::words::{count, grouped, name, path, shortened};
 
 /// How many findings stand on the page; `verify` tells all of them.
 const FINDINGS: usize = 100;
+
+/// How much of one text does, in characters.
+const TEXT: usize = 2000;
 
 /// How many places of one finding do.
 const PLACES: usize = 10;
@@ -90,7 +92,7 @@ fn finding(one: &ProblemFinding<'_>) -> Markup {
             span class={ "tag " (class) } { (word) } " " code { (one.head().code.to_string()) }
             @if one.count() > 1 { " " span.muted { "× " (grouped(one.count() as u64)) } }
             br;
-            (one.message)
+            (shortened(&one.message, TEXT))
             @if !one.says_where {
                 @for rows in one.places.iter().take(PLACES) {
                     @for row in rows { (place(row)) }
@@ -109,7 +111,7 @@ fn place(row: &ProblemRow) -> Markup {
             @if let Some(image) = &row.image { dt { "image" } dd { code { (image) } } }
             @if let Some(layer) = row.layer { dt { "layer" } dd { (layer) } }
             @if let Some(member) = &row.member {
-                dt { "member" } dd { code { (escape::name(&member.0).to_string()) } }
+                dt { "member" } dd { code { (name(member)) } }
             }
             @if let Some(first) = &row.path {
                 dt { "path" }
@@ -120,8 +122,8 @@ fn place(row: &ProblemRow) -> Markup {
                 }
             }
             @if let Some(offset) = row.offset { dt { "at byte" } dd { (grouped(offset)) } }
-            @if let Some(claimed) = &row.claimed { dt { "claimed" } dd { code { (claimed) } } }
-            @if let Some(computed) = &row.computed { dt { "computed" } dd { code { (computed) } } }
+            @if let Some(claimed) = &row.claimed { dt { "claimed" } dd { code { (shortened(claimed, TEXT)) } } }
+            @if let Some(computed) = &row.computed { dt { "computed" } dd { code { (shortened(computed, TEXT)) } } }
         }
     }
 }
@@ -175,9 +177,10 @@ fn engine(line: &EngineLine<'_>) -> Markup {
             td { span class={ "tag " (class) } { (verdict) } }
             td.wide {
                 @if let Some(reason) = &loader.reason {
+                    @let reason = shortened(reason, TEXT);
                     @if loader.quoted { q { (reason) } } @else { (reason) }
                 } @else if let Some(reason) = left_out {
-                    "an image is left out: " (reason)
+                    "an image is left out: " (shortened(reason, TEXT))
                 }
             }
         }

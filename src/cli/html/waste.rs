@@ -1,6 +1,5 @@
 //! What is stored and never seen.
 
-use imgtar::base::escape;
 use imgtar::report::{ReportImage, ReportWaste, WasteGroup, WasteKind};
 use maud::{Markup, html};
 
@@ -55,7 +54,7 @@ fn row(place: &WasteGroup) -> Markup {
                 (path(&place.path))
                 @if place.files > 1 { span.muted { " " (grouped(place.files as u64)) " files" } }
                 @if let Some(of) = &place.of {
-                    span.muted { " as " } code { "/" (escape::name(&of.0).to_string()) }
+                    span.muted { " as " } (path(of))
                 }
             }
             td.nowrap {

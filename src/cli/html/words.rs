@@ -48,9 +48,44 @@ pub(super) fn css_percent(part: u64, of: u64) -> String {
     format!("{}.{}%", parts / 10, parts % 10)
 }
 
+/// How much of one text stands on the page, in characters: enough for what people write, and no more of what an archive
+/// can have.
+const LONGEST: usize = 2000;
+
 /// A path, without a slash at its beginning.
 pub(super) fn path(path: &Text) -> Markup {
-    html! { code { "/" (escape::name(&path.0).to_string()) } }
+    html! { code { "/" (name(path)) } }
+}
+
+/// A name, with everything in it visible.
+pub(super) fn name(name: &Text) -> String {
+    shortened(&escape::name(&name.0).to_string(), LONGEST)
+}
+
+/// The beginning and the end of a text that is longer than this, in characters.
+pub(super) fn shortened(text: &str, longest: usize) -> String {
+    // Most are short in bytes already.
+    if text.len() <= longest {
+        return text.to_owned();
+    }
+    let number = text.chars().count();
+    let Some(left_out) = number.checked_sub(longest + 1) else {
+        return text.to_owned();
+    };
+    let end = longest / 4;
+    let beginning: String = text.chars().take(longest - end).collect();
+    let end: String = text.chars().skip(number - end).collect();
+    let left_out = grouped(left_out as u64 + 1);
+    format!("{beginning} … {left_out} characters … {end}")
+}
+
+/// Says how many more there are than stand on the page, and which command has them.
+pub(super) fn more(all: usize, shown: usize, things: &str, command: &str) -> Markup {
+    html! {
+        @if let Some(more) = all.checked_sub(shown + 1) {
+            p.muted { "… and " (grouped(more as u64 + 1)) " more " (things) ": " code { "imgtar " (command) } }
+        }
+    }
 }
 
 /// A digest: its first twelve digits, the rest on pointing at it and when it is printed.
@@ -114,5 +149,11 @@ mod tests {
             "2024-01-05 12:00:03 UTC"
         );
         assert_eq!(time("yesterday"), "yesterday");
+    }
+
+    #[test]
+    fn long_texts_are_cut_in_the_middle() {
+        assert_eq!(shortened("ääää", 4), "ääää");
+        assert_eq!(shortened("abcdefghij", 8), "abcdef … 2 characters … ij");
     }
 }
