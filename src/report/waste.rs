@@ -178,10 +178,6 @@ impl WasteReport {
     }
 
     /// The same of layers that were opened and applied before.
-    ///
-    /// # Errors
-    ///
-    /// As [`Self::of`].
     pub(super) fn of_fates(
         image: &Image,
         tars: &[LayerTar],

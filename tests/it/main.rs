@@ -48,6 +48,7 @@ mod model;
 mod only;
 mod oracle;
 mod outputs;
+mod pictures;
 mod platforms;
 mod properties;
 mod rebuild;
