@@ -132,12 +132,14 @@ pub(super) fn in_words(archive: &VerifyArchive) -> String {
     format!("{verdict}: {why}{}{by}", counts.join(", "))
 }
 
+/// How many reasons a verdict on several archives names.
+const MOST_REASONS: usize = 3;
+
 /// The verdict on several archives in words; `unopened` more could not be read at all.
 pub(super) fn all_in_words(archives: &[VerifyArchive], unopened: usize) -> String {
     if let ([archive], 0) = (archives, unopened) {
         return archive.summary.clone();
     }
-    const MOST: usize = 3;
     let failed: Vec<_> = archives.iter().filter(|archive| !archive.ok).collect();
     let all = units::count(archives.len() + unopened, "archive", "archives");
     if failed.is_empty() && unopened == 0 {
@@ -152,8 +154,8 @@ pub(super) fn all_in_words(archives: &[VerifyArchive], unopened: usize) -> Strin
             }
         }
     }
-    let more = why.len().saturating_sub(MOST);
-    why.truncate(MOST);
+    let more = why.len().saturating_sub(MOST_REASONS);
+    why.truncate(MOST_REASONS);
     if more > 0 {
         why.push(format!("{more} other reasons"));
     }
@@ -245,7 +247,7 @@ fn loaded_by(loaders: &[VerifyLoader]) -> String {
             continue;
         }
         let mut names: Vec<String> = Vec::new();
-        for name in of.into_iter().map(|line| name(line)) {
+        for name in of.into_iter().map(&name) {
             if !names.contains(&name) {
                 names.push(name);
             }

@@ -176,8 +176,8 @@ impl<'r> LayerTable<'r> {
 
     /// How wide it is if the last column is cut to so many cells.
     fn width(&self, least: usize) -> usize {
-        let last = self.fields.last().map_or(0, |(_, width, _)| *width);
-        self.last_column() + last.min(least)
+        let end = self.fields.last().map_or(0, |(_, width, _)| *width);
+        self.last_column() + end.min(least)
     }
 
     /// Where the last column begins.
