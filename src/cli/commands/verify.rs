@@ -34,6 +34,7 @@ use crate::cli::render::{self, Page};
   imgtar verify --check app.tar.sha256
   imgtar verify app.tar --loads docker,containerd,podman
   imgtar verify app.tar --audit --fail-on secret,setuid")]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
 pub(crate) struct Args {
     /// The archives: paths, or - for standard input
     #[arg(value_name = "ARCHIVE", required_unless_present = "check")]

@@ -1,5 +1,6 @@
 //! The table of `layers`.
 
+use std::fmt::Write as _;
 use std::io::{self, Write};
 
 use anstyle::Style;
@@ -114,15 +115,15 @@ fn sum(rows: &[LayerRow]) -> String {
         match first {
             Compression::None if rows.len() > 1 => text.push_str(", none compressed"),
             Compression::None => text.push_str(", not compressed"),
-            other => text.push_str(&format!(", {all}{}", other.name())),
+            other => _ = write!(text, ", {all}{}", other.name()),
         }
     }
     match total(|row| row.hidden) {
         Some(0) if rows.len() > 1 => text.push_str("; nothing is hidden"),
-        Some(hidden) if hidden > 0 => text.push_str(&format!(
-            "; {} hidden (`imgtar waste` lists it)",
-            units::size(hidden)
-        )),
+        Some(hidden) if hidden > 0 => {
+            let hidden = units::size(hidden);
+            _ = write!(text, "; {hidden} hidden (`imgtar waste` lists it)");
+        }
         None if rows.len() > 1 => text.push_str("; `imgtar waste` counts hidden bytes"),
         _ => {}
     }
