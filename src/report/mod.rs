@@ -75,6 +75,7 @@ pub use pattern::{PathPattern, PatternError};
 pub use problem_row::ProblemRow;
 pub use run_facts::RunFacts;
 pub use secrets::{FindSecrets, SecretPlace, SecretRow, SecretsQuery};
+pub use step::step;
 pub use text::{Raw, Text};
 pub use tree::{ImageTree, TreeBuilder, TreeNode};
 pub use verdict::{Demands, Reason};

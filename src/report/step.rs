@@ -5,7 +5,7 @@ use crate::document::dockerfile::created_by::CreatedBy;
 
 /// The instruction that a step came from, as far as it can be told without the steps before it: without the shell
 /// and the marks that builders write, on one line, at most `most` characters long.
-pub(super) fn step(entry: &HistoryEntry, most: usize) -> String {
+pub fn step(entry: &HistoryEntry, most: usize) -> String {
     let (name, rest) = match CreatedBy::read(entry, "/bin/sh -c") {
         CreatedBy::Instruction(name, rest) => (name, rest),
         CreatedBy::Run(run) => ("RUN", run.text),

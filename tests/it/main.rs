@@ -11,6 +11,7 @@ mod accept;
 mod answers;
 mod architecture;
 mod broken;
+mod browse;
 mod carry_loads;
 mod change;
 mod cli;

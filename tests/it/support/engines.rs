@@ -13,7 +13,7 @@ use tempfile::TempDir;
 
 use super::{required, shown, skip};
 
-fn skip_engine(what: &str, why: &str) {
+pub fn skip_engine(what: &str, why: &str) {
     assert!(
         !required("IMGTAR_REQUIRE_ENGINES"),
         "{what} is required, but {why}"

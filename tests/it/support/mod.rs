@@ -27,7 +27,7 @@ use imgtar::tree::Warning;
 use imgtar::{Jobs, Options};
 use serde_json::Value;
 
-pub use engines::{Ctr, Docker, Podman, Tree, finish, tool, tool_bytes};
+pub use engines::{Ctr, Docker, Podman, Tree, finish, skip_engine, tool, tool_bytes};
 pub use work::Work;
 
 // --- running imgtar -------------------------------------------------------------------------------

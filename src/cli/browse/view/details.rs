@@ -2,7 +2,8 @@
 
 use imgtar::base::escape;
 use imgtar::report::{LsEntry, units};
-use imgtar::tree::{Fate, HiddenBy, LayerChange, NodeId};
+use imgtar::source::Compression;
+use imgtar::tree::{Body, Fate, HiddenBy, LayerChange, NodeId};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::Line;
@@ -79,10 +80,11 @@ fn layer(image: &ImageScreen) -> (String, Vec<String>) {
     let mut facts = Vec::new();
     match layer.present() {
         Some((slice, compression)) => {
-            facts.push(format!(
-                "stored {} ({compression})",
-                units::size_spaced(slice.len())
-            ));
+            let stored = units::size_spaced(slice.len());
+            facts.push(match compression {
+                Compression::None => format!("stored {stored}, not compressed"),
+                other => format!("stored {stored}, {other}"),
+            });
         }
         None => facts.push("not in the archive".to_owned()),
     }
@@ -148,7 +150,14 @@ fn file(image: &ImageScreen, chosen: NodeId) -> (String, Vec<String>) {
     lines.push(match record.fate {
         Fate::Live => "part of the image in the end".to_owned(),
         Fate::Hidden { layer, by } => {
+            let after = timeline.at(chosen, layer as usize);
+            let is_directory = |record| matches!(timeline.inode(record).body, Body::Directory);
             let how = match by {
+                HiddenBy::Entry
+                    if after.as_ref().is_some_and(is_directory) && is_directory(&record) =>
+                {
+                    "listed again by"
+                }
                 HiddenBy::Entry => "replaced by",
                 HiddenBy::Whiteout => "deleted by",
                 HiddenBy::Opaque => "deleted with all of its directory by",

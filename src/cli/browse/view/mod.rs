@@ -10,7 +10,7 @@ mod theme;
 use std::fmt::Write as _;
 
 use imgtar::base::escape;
-use imgtar::report::units;
+use imgtar::report::{self, units};
 use ratatui::Frame;
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
@@ -21,14 +21,17 @@ use unicode_width::UnicodeWidthStr;
 pub(crate) use theme::Theme;
 
 use super::list::ListCursor;
-use super::model::{About, Browser, ImageScreen, Popup, Prompt, Screen, Tone};
+use super::model::{About, Browser, ImageScreen, Pane, Popup, Prompt, Screen, Tone};
 
 /// How many characters of a text of the archive are looked at for one line; no screen is as wide.
 const LINE: usize = 2000;
 
 /// Draws the browser.
 pub(crate) fn draw(browser: &Browser, theme: Theme, frame: &mut Frame<'_>) {
-    let areas = browser.areas();
+    // The screen may have changed its size a moment before the browser hears of it.
+    let size = (frame.area().width, frame.area().height);
+    let side = browser.image().map_or(Pane::Layers, |image| image.side);
+    let areas = areas::Areas::of(size, side);
     let buffer = frame.buffer_mut();
     title(browser, theme, areas.title, buffer);
     match &browser.screen {
@@ -76,15 +79,7 @@ fn step(image: &ImageScreen, layer: usize) -> String {
     let Some(entry) = pairing.maker_of(layer) else {
         return String::new();
     };
-    let step = line_of(&entry.created_by);
-    let step = step.strip_suffix(" # buildkit").unwrap_or(&step);
-    if let Some(instruction) = step.strip_prefix("/bin/sh -c #(nop) ") {
-        return instruction.trim_start().to_owned();
-    }
-    let command = step
-        .strip_prefix("RUN /bin/sh -c ")
-        .or_else(|| step.strip_prefix("/bin/sh -c "));
-    command.map_or_else(|| step.to_owned(), |command| format!("RUN {command}"))
+    line_of(&report::step(entry, LINE))
 }
 
 /// The end of a text that has no room, with a mark before it.

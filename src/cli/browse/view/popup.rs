@@ -60,7 +60,7 @@ fn waste(browser: &Browser, cursor: ListCursor, theme: Theme, area: Rect, buffer
         return;
     };
     let heading = format!(
-        "WASTE {} of {} ({:.1} %), and {} of copies",
+        "WASTE {} of {} ({:.1} %); {} are stored twice",
         units::size(report.wasted),
         units::size(report.stored),
         report.percent(),
