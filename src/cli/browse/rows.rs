@@ -115,7 +115,8 @@ impl RowsQuery {
         let timeline = &*self.timeline;
         let sizes = self.sizes.clone();
         let sizes = sizes.unwrap_or_else(|| Arc::new(timeline.sizes(self.layer, self.view)));
-        let found = Needle::of(&self.filter).map(|needle| self.found(&needle, &sizes));
+        let needle = Needle::of(&self.filter);
+        let found = needle.as_ref().map(|needle| self.found(needle, &sizes));
         let opens_itself = self.view == LayerView::Changes && sizes.touched() <= FEW;
         let mut names = Vec::new();
         // A directory's names wait here while one of them is shown, the next one last.
@@ -133,7 +134,14 @@ impl RowsQuery {
                 self.push_names(place, &sizes, &mut waiting);
             }
         }
-        let at = self.row_of_chosen(&names);
+        let mut at = self.row_of_chosen(&names);
+        // What a filter finds is chosen, rather than a directory on the way to it.
+        if let Some(needle) = &needle
+            && names.get(at).copied() != self.chosen
+        {
+            let found = names.iter().position(|place| needle.fits(timeline, *place));
+            at = found.unwrap_or(at);
+        }
         FileRows {
             layer: self.layer,
             view: self.view,

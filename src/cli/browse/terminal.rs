@@ -1,12 +1,14 @@
 //! The terminal: taken when the browser begins, and given back however it ends.
 
 use std::io::{self, BufWriter, Stdout, Write as _};
+use std::mem;
+use std::ops::ControlFlow;
 use std::panic;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver};
 use std::sync::{Arc, Once};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -37,6 +39,10 @@ use crate::cli::signals;
 const SOON: Duration = Duration::from_millis(8);
 /// The same while nothing is done.
 const LATER: Duration = Duration::from_secs(60);
+/// How long rows are waited for before the next key counts.
+const ROWS: Duration = Duration::from_millis(40);
+/// The same for what lies on top then, whose keys are others.
+const ANSWER: Duration = Duration::from_millis(300);
 /// How much is written to the terminal at once, in bytes.
 const BLOCK: usize = 64 << 10;
 
@@ -142,6 +148,9 @@ struct Session {
     context: Arc<Context>,
     /// How many pieces of work the background has.
     pending: usize,
+    /// How long to wait for what was asked last.
+    patience: Duration,
+    is_bug: bool,
 }
 
 /// Shows an archive until the user leaves.
@@ -164,6 +173,8 @@ pub(crate) fn run(
         meter: Meter::default(),
         context: Arc::new(context),
         pending: 1,
+        patience: Duration::ZERO,
+        is_bug: false,
     };
     session.open(wanted);
     let ended = Taken::new().and_then(|mut taken| session.run(&mut taken));
@@ -205,26 +216,68 @@ impl Session {
                     }
                 }
             }
-            while let Ok(news) = self.news.try_recv() {
-                if matches!(news, News::Bug) {
-                    return Ok(true);
-                }
-                // Others are the end of a piece of work.
-                self.pending -= usize::from(!matches!(news, News::Measured(..)));
-                asks.extend(self.browser.news(news));
-            }
             for ask in asks {
-                match ask {
-                    Ask::Quit => return Ok(false),
-                    Ask::Suspend => taken.suspend()?,
-                    Ask::Redraw => taken.0.clear()?,
-                    Ask::Copy(text) => taken.copy(&text)?,
-                    other => {
-                        self.pending += 1;
-                        ask_background(&self.background, &self.context, &self.meter, other);
-                    }
+                if self.does(taken, ask)? {
+                    return Ok(false);
                 }
             }
+            if self.hear(taken)?.is_break() {
+                return Ok(self.is_bug);
+            }
+        }
+    }
+
+    /// Does what the browser asks for; whether that is to leave.
+    fn does(&mut self, taken: &mut Taken, ask: Ask) -> io::Result<bool> {
+        match ask {
+            Ask::Quit => return Ok(true),
+            Ask::Suspend => taken.suspend()?,
+            Ask::Redraw => taken.0.clear()?,
+            Ask::Copy(text) => taken.copy(&text)?,
+            other => {
+                self.pending += 1;
+                let soon = match other {
+                    Ask::Rows(..) => ROWS,
+                    Ask::Blame(..) | Ask::View(..) => ANSWER,
+                    _ => Duration::ZERO,
+                };
+                self.patience = self.patience.max(soon);
+                ask_background(&self.background, &self.context, &self.meter, other);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Takes the news. The next key is meant for what the last one leads to, so that is waited for, as long as nobody
+    /// notices.
+    fn hear(&mut self, taken: &mut Taken) -> io::Result<ControlFlow<()>> {
+        let until = Instant::now() + mem::take(&mut self.patience);
+        let mut is_awaited = until > Instant::now();
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            let news = if is_awaited {
+                self.news.recv_timeout(left).ok()
+            } else {
+                self.news.try_recv().ok()
+            };
+            let Some(news) = news else {
+                return Ok(ControlFlow::Continue(()));
+            };
+            if matches!(news, News::Bug) {
+                self.is_bug = true;
+                return Ok(ControlFlow::Break(()));
+            }
+            // Others are the end of a piece of work.
+            self.pending -= usize::from(!matches!(news, News::Measured(..)));
+            is_awaited &= !matches!(news, News::Rows(..) | News::Blamed(..) | News::Viewed(..));
+            for ask in self.browser.news(news) {
+                is_awaited |= matches!(ask, Ask::Rows(..));
+                if self.does(taken, ask)? {
+                    return Ok(ControlFlow::Break(()));
+                }
+            }
+            // What is asked for by now is part of the same waiting.
+            self.patience = Duration::ZERO;
         }
     }
 }

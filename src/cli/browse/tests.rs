@@ -424,7 +424,7 @@ fn try_view(stage: &mut Stage) {
     stage.sees_no("00000000");
     stage.press("hjkgGq");
     assert!(stage.browser.popup.is_none());
-    stage.go_to("lib64");
+    stage.go_to("usr/lib64");
     stage.press("v");
     stage.sees("a symbolic link to");
 }

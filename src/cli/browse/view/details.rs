@@ -138,7 +138,7 @@ fn file(image: &ImageScreen, chosen: NodeId) -> (String, Vec<String>) {
         entry.uid, entry.gid
     )];
     let from = record.layer as usize;
-    let maker = step(image, from);
+    let maker = made(image, from);
     let verb = match change {
         Some(LayerChange::Added) => "added by",
         Some(LayerChange::Changed) => "changed by",
@@ -146,7 +146,7 @@ fn file(image: &ImageScreen, chosen: NodeId) -> (String, Vec<String>) {
         None if record.is_entry => "from",
         None => "without an entry of its own, made for what lies in it by",
     };
-    lines.push(format!("{verb} layer {from}: {maker}"));
+    lines.push(format!("{verb} layer {from}{maker}"));
     lines.push(match record.fate {
         Fate::Live => "part of the image in the end".to_owned(),
         Fate::Hidden { layer, by } => {
@@ -163,7 +163,7 @@ fn file(image: &ImageScreen, chosen: NodeId) -> (String, Vec<String>) {
                 HiddenBy::Opaque => "deleted with all of its directory by",
                 HiddenBy::Parent => "deleted by what took the place of its directory in",
             };
-            format!("{how} layer {layer}: {}", step(image, layer as usize))
+            format!("{how} layer {layer}{}", made(image, layer as usize))
         }
     });
     if let Some(target) = &entry.target {
@@ -188,6 +188,16 @@ fn file(image: &ImageScreen, chosen: NodeId) -> (String, Vec<String>) {
         ));
     }
     (heading, lines)
+}
+
+/// The build step of a layer, behind its number.
+fn made(image: &ImageScreen, layer: usize) -> String {
+    let step = step(image, layer);
+    if step.is_empty() {
+        step
+    } else {
+        format!(": {step}")
+    }
 }
 
 fn name_of_whole(path: &[u8]) -> String {
