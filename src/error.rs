@@ -6,6 +6,7 @@ use crate::check::audit::AuditError;
 use crate::image::{LoadError, SelectError};
 use crate::layer::LayerError;
 use crate::output::WriteError;
+use crate::rescue::RescueError;
 use crate::source::{SourceError, is_environment};
 use crate::split::metadata::{MetadataError, StreamFault};
 use crate::split::rebuild::RebuildError;
@@ -45,6 +46,9 @@ pub enum Error {
     /// An archive could not be rebuilt.
     #[error(transparent)]
     Rebuild(#[from] RebuildError),
+    /// Nothing could be rescued from a data directory.
+    #[error(transparent)]
+    Rescue(#[from] RescueError),
 }
 
 /// What kind of fault an error is; each kind has an exit code.
@@ -105,6 +109,16 @@ impl Error {
             Self::Tree(error) => of_rootfs(error),
             Self::Write(error) => of_write(error),
             Self::Metadata(error) => of_metadata(error),
+            Self::Rescue(error) => match error {
+                RescueError::Archive(error) => of_archive(error),
+                RescueError::Source(error) => of_source(error),
+                RescueError::Walk { source, .. } => of_tar(source),
+                RescueError::Load(error) => of_load(error),
+                RescueError::TooMany { .. }
+                | RescueError::TooMuch { .. }
+                | RescueError::NoRoot { .. } => Class::Input,
+                RescueError::Spool(_) => Class::Environment,
+            },
             Self::Rebuild(error) => match error {
                 RebuildError::Metadata(error) => of_metadata(error),
                 RebuildError::Source(error) => of_source(error),

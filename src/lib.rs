@@ -41,6 +41,7 @@
 //! tree     the merged file system
 //! output   tars: the tree as one rootfs tar, new layers, whole archives
 //! split    metadata for a flat tar, and the archive again from both
+//! rescue   images out of an engine's data directory
 //! check    claims against bytes, what engines load, the audit
 //! report   answers as data: the JSON contract
 //! ```
@@ -54,6 +55,7 @@ pub mod image;
 pub mod layer;
 pub mod output;
 pub mod report;
+pub mod rescue;
 pub mod source;
 pub mod split;
 pub mod tar;

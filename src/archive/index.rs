@@ -30,6 +30,27 @@ impl Archive {
     pub fn open(input: Input) -> Result<Self, ArchiveError> {
         Contents::index(input)?.whole()
     }
+
+    /// An archive that is stored nowhere as a tar: its members are stretches of `input`.
+    pub(crate) fn assembled(
+        input: Input,
+        files: impl IntoIterator<Item = (MemberName, Span)>,
+    ) -> Self {
+        let mut contents = Contents::empty(input);
+        contents.ending = Ending::Marked(contents.source().len());
+        for (name, span) in files {
+            contents.add(Member {
+                name,
+                kind: MemberKind::File(span),
+                typeflag: b'0',
+                left_root: false,
+                absolute: false,
+                refused_attribute: None,
+                offset: span.offset,
+            });
+        }
+        Self(contents)
+    }
 }
 
 impl Deref for Archive {

@@ -33,7 +33,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 use args::Global;
 use commands::{
     Context, blame, cat, commit, completions, config, convert, diff, dockerfile, find, flatten,
-    history, images, import, inspect, layers, ls, man, merge, rebuild, report, select, squash, tag,
+    history, images, import, inspect, layers, ls, man, merge, rebuild, report, rescue, select, squash, tag,
     thin, tree, verify, waste,
 };
 use error::Failure;
@@ -96,6 +96,7 @@ enum Command {
     Select(select::Args),
     Merge(merge::Args),
     Thin(thin::Args),
+    Rescue(rescue::Args),
     Tag(tag::Args),
     Config(config::Args),
     Completions(completions::Args),
@@ -129,6 +130,7 @@ impl Command {
             Self::Select(args) => args.run(context),
             Self::Merge(args) => args.run(context),
             Self::Thin(args) => args.run(context),
+            Self::Rescue(args) => args.run(context),
             Self::Tag(args) => args.run(context),
             Self::Config(args) => args.run(context),
             Self::Completions(args) => args.run(context),

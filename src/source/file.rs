@@ -137,6 +137,18 @@ impl Source {
         }))
     }
 
+    /// Bytes that are read out of this one and others: called the same in messages, with the same limits.
+    pub(super) fn derived_given(&self, bytes: Box<dyn ReadAt>, len: u64) -> Self {
+        Self(Arc::new(Inner {
+            bytes: Bytes::Given(bytes),
+            base: 0,
+            len,
+            path: self.0.path.clone(),
+            expendable: false,
+            ledger: Arc::clone(&self.0.ledger),
+        }))
+    }
+
     /// How much the archive may use.
     pub fn limits(&self) -> &Limits {
         self.0.ledger.limits()

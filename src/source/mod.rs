@@ -28,6 +28,7 @@ mod expansion;
 mod file;
 mod input;
 mod read_at;
+mod rope;
 mod scratch;
 mod turn;
 
@@ -43,4 +44,5 @@ pub(crate) use file::is_copied_to_in_kernel;
 pub use file::{Slice, SliceReader, Source, Span};
 pub use input::Input;
 pub use read_at::ReadAt;
+pub(crate) use rope::{Rope, since};
 pub(crate) use scratch::{Scratch, write_at};

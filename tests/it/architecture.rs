@@ -10,7 +10,7 @@ use crate::support::{read, repository, shown};
 
 /// The rooms of the library in the order in which bytes flow through them, and what each may use of those
 /// above it. Whoever adds a name here changes the architecture, and should say so in `docs/architecture.md`.
-const FLOW: [(&str, &[&str]); 13] = [
+const FLOW: [(&str, &[&str]); 14] = [
     ("base", &[]),
     ("source", &["base"]),
     ("tar", &["base", "source"]),
@@ -32,6 +32,12 @@ const FLOW: [(&str, &[&str]); 13] = [
         ],
     ),
     (
+        "rescue",
+        &[
+            "base", "source", "tar", "archive", "document", "image", "layer", "split",
+        ],
+    ),
+    (
         "check",
         &[
             "base", "source", "tar", "archive", "document", "image", "layer", "tree",
@@ -40,7 +46,8 @@ const FLOW: [(&str, &[&str]); 13] = [
     (
         "report",
         &[
-            "base", "source", "tar", "archive", "document", "image", "layer", "tree", "check",
+            "base", "source", "tar", "archive", "document", "image", "layer", "tree", "rescue",
+            "check",
         ],
     ),
     // The union of what can go wrong in those that can fail.
@@ -48,7 +55,7 @@ const FLOW: [(&str, &[&str]); 13] = [
         "error",
         &[
             "base", "source", "tar", "archive", "document", "image", "layer", "tree", "output",
-            "split", "check",
+            "split", "rescue", "check",
         ],
     ),
 ];

@@ -12,7 +12,7 @@ use std::process::Output;
 use imgtar::base::digest::{ChainId, DiffId, Digest};
 use imgtar::report::{
     ArchiveReport, Blame, Diff, DockerfileReport, Find, FindSecrets, History, ImageTree, Images,
-    Inspect, Layers, Ls, Verify, WasteReport, Written,
+    Inspect, Layers, Ls, RescueReport, Verify, WasteReport, Written,
 };
 use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
@@ -41,11 +41,14 @@ const READING: [&str; 14] = [
 /// `find --secrets`, whose answer is one of its own.
 const FIND_SECRETS: &str = "find-secrets";
 
+/// What reads data directories instead of archives.
+const RESCUE: &str = "rescue";
+
 /// The commands that write an archive and answer with `--json`.
 const WRITING: [&str; 6] = ["convert", "select", "merge", "thin", "tag", "config"];
 
 /// The commands in the order of the program's help.
-const COMMANDS: [&str; 28] = [
+const COMMANDS: [&str; 29] = [
     "images",
     "inspect",
     "layers",
@@ -70,6 +73,7 @@ const COMMANDS: [&str; 28] = [
     "select",
     "merge",
     "thin",
+    "rescue",
     "tag",
     "config",
     "completions",
@@ -100,7 +104,7 @@ fn the_command_reference_has_every_command() {
 
 #[test]
 fn the_schemas_are_up_to_date() {
-    for command in READING.into_iter().chain(WRITING) {
+    for command in READING.into_iter().chain(WRITING).chain([RESCUE]) {
         let mut wanted = serde_json::to_string_pretty(&schema_of(command)).expect("a schema");
         wanted.push('\n');
         up_to_date(&format!("docs/json/{command}.json"), &wanted);
@@ -314,6 +318,7 @@ fn schema_of(command: &str) -> Value {
         "diff" => schema::<Diff<'_>>(command),
         "dockerfile" => schema::<DockerfileReport>(command),
         "report" => schema::<ArchiveReport<'_>>(command),
+        RESCUE => schema::<RescueReport>(command),
         "convert" | "select" | "merge" | "thin" | "tag" | "config" => schema::<Written>(command),
         other => panic!("{other} has no report"),
     }

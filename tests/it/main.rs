@@ -55,6 +55,7 @@ mod properties;
 mod rebuild;
 mod recompress;
 mod report;
+mod rescue;
 mod secrets;
 mod select;
 mod squash;

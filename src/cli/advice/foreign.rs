@@ -5,7 +5,8 @@ use imgtar::archive::{
 };
 use imgtar::source::{Compression, DirectoryLooks};
 
-use super::{Advice, EXPORTS, WHAT_WRITES_ONE};
+use super::rescue::pack;
+use super::{Advice, EXPORTS, PACKS, WHAT_WRITES_ONE};
 
 /// What a command wants to read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,6 +15,8 @@ pub(in crate::cli) enum WantedFile {
     Images,
     /// The tar of a root file system.
     Tree,
+    /// The tar of an engine's data directory.
+    DataRoot,
 }
 
 impl WantedFile {
@@ -22,6 +25,7 @@ impl WantedFile {
         match self {
             Self::Images => WHAT_WRITES_ONE,
             Self::Tree => EXPORTS,
+            Self::DataRoot => PACKS,
         }
     }
 }
@@ -72,6 +76,7 @@ impl File<'_> {
     fn tar(&self, program: &str) -> String {
         match self.wanted {
             WantedFile::Images => format!("{program} | imgtar verify -"),
+            WantedFile::DataRoot => format!("{program} | imgtar rescue -"),
             WantedFile::Tree => format!("{program} > rootfs.tar"),
         }
     }
@@ -81,6 +86,7 @@ impl File<'_> {
         match self.wanted {
             WantedFile::Images => format!("{program} | imgtar import - -o image.tar"),
             WantedFile::Tree => format!("{program} > rootfs.tar"),
+            WantedFile::DataRoot => format!("{program} | imgtar rescue -"),
         }
     }
 
@@ -89,6 +95,7 @@ impl File<'_> {
         match self.wanted {
             WantedFile::Images => format!("docker save -o {} IMAGE", self.name()),
             WantedFile::Tree => format!("docker export -o {} CONTAINER", self.name()),
+            WantedFile::DataRoot => pack("/var/lib/docker"),
         }
     }
 }
@@ -319,6 +326,10 @@ pub(super) fn on_looks(path: &str, looks: &Looks) -> Advice {
 pub(super) fn on_directory(path: &str, looks: DirectoryLooks, wanted: WantedFile) -> Advice {
     let directory = word(path);
     Advice::hint(match (looks, wanted) {
+        (_, WantedFile::DataRoot) => format!(
+            "pack it first, as root and with the engine stopped: {}",
+            pack(path)
+        ),
         (DirectoryLooks::OciLayout | DirectoryLooks::DockerArchive, _) => {
             format!("pack it first: tar -C {directory} -cf image.tar . && imgtar verify image.tar")
         }

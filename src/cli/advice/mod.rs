@@ -8,6 +8,7 @@ mod foreign;
 mod image;
 mod layer;
 mod metadata;
+mod rescue;
 mod write;
 
 use std::borrow::Cow;
@@ -42,6 +43,7 @@ impl Advice {
             Error::Write(error) => write::on_write(error),
             Error::Metadata(error) => metadata::on_metadata(error),
             Error::Rebuild(error) => metadata::on_rebuild(error),
+            Error::Rescue(error) => rescue::on_rescue(error),
         };
         let advice = match size_limit(error) {
             None => advice,
@@ -102,6 +104,9 @@ const WHAT_WRITES_ONE: &str =
 /// For a file that was taken for the tar of a root file system and is something else.
 const EXPORTS: &str =
     "`docker export` writes the tar of a container's files, `imgtar flatten` that of an image's";
+
+/// For a file that was taken for the tar of a data directory and is something else.
+const PACKS: &str = "the tar of an engine's data directory is wanted, packed as root with the engine stopped: tar --xattrs --xattrs-include='*' --numeric-owner --sparse --one-file-system -C /var/lib/docker -cf root.tar .";
 
 /// For a file that could be opened but not read.
 const READ_FAILED: &str =

@@ -23,6 +23,7 @@ pub(super) mod man;
 pub(super) mod merge;
 pub(super) mod rebuild;
 pub(super) mod report;
+pub(super) mod rescue;
 pub(super) mod select;
 pub(super) mod squash;
 pub(super) mod tag;

@@ -4,7 +4,7 @@
 use crc::{CRC_64_GO_ISO, Crc, Table};
 
 /// Computes the checksum.
-pub(super) static CRC64: Crc<u64, Table<16>> = Crc::<u64, Table<16>>::new(&CRC_64_GO_ISO);
+pub(crate) static CRC64: Crc<u64, Table<16>> = Crc::<u64, Table<16>>::new(&CRC_64_GO_ISO);
 
 /// The polynomial, its bits in reverse.
 const POLYNOMIAL: u64 = 0xd800_0000_0000_0000;

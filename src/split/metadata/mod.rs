@@ -34,6 +34,7 @@ pub(crate) use bodies::{BodiesReader, BodyRecord, Where};
 pub use collect::{CollectOptions, Collected, collect};
 pub use container::Container;
 pub(crate) use container::decoded;
+pub(crate) use crc::CRC64;
 pub(crate) use description::names;
 pub use description::{
     ArchiveDescription, BytesDescription, ContainerDescription, Description, FlatDescription,

@@ -42,6 +42,8 @@ pub(crate) enum StreamPiece<'p> {
         name: Cow<'p, [u8]>,
         /// How long its body is, in bytes.
         size: u64,
+        /// The checksum of its body: CRC-64 as [`super::crc`] has it; `None` where the line has none.
+        crc: Option<u64>,
     },
 }
 
@@ -363,9 +365,11 @@ impl<R: Read> SplitReader<R> {
                     (None, None) => Cow::Borrowed(&b""[..]),
                     (Some(_), Some(_)) => return Err(invalid("an entry has two names".into())),
                 };
+                let crc = line.payload.and_then(|text| STANDARD.decode(text).ok());
                 StreamPiece::File {
                     name,
                     size: line.size,
+                    crc: crc.and_then(|sum| Some(u64::from_be_bytes(sum.try_into().ok()?))),
                 }
             }
             2 => {
@@ -427,7 +431,7 @@ mod tests {
         while let Some((_, piece)) = reader.next_piece().expect("sound") {
             pieces.push(match piece {
                 StreamPiece::Raw(bytes) => (bytes.into_owned(), None),
-                StreamPiece::File { name, size } => (name.into_owned(), Some(size)),
+                StreamPiece::File { name, size, .. } => (name.into_owned(), Some(size)),
             });
         }
         assert_eq!(

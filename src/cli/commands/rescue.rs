@@ -1,0 +1,297 @@
+//! `rescue`: images out of the data directory of an engine that no longer runs.
+
+use std::collections::HashSet;
+use std::path::PathBuf;
+
+use imgtar::base::escape;
+use imgtar::image::{SelectError, Selector};
+use imgtar::output::{ArchiveGraph, KeepWish};
+use imgtar::report::{RescueReport, units};
+use imgtar::rescue::{DataRoots, RescuedArchive};
+use jiff::Timestamp;
+
+use super::{Context, Exit, Failure};
+use crate::cli::archive_output::{ArchiveDestination, LayoutArg, print_ids};
+use crate::cli::args::JsonArg;
+use crate::cli::compress::CompressArchiveArg;
+use crate::cli::destination::Destination;
+use crate::cli::error::{note, warn};
+use crate::cli::render;
+
+/// Get images out of the data directory of a dead engine
+///
+/// Takes a tar of the directory in which an engine keeps its images, whole or in part, and lists what comes back:
+/// recognised by what is in it, wherever in the tar it is. With --output the images are written as one archive that
+/// loads anywhere, with their names and IDs, every layer byte for byte as it was: engines keep what is needed for
+/// that, and every layer is verified against its diff ID.
+///
+/// Read are Docker 1.10 and later with its own store and with the containerd store, containerd alone (also that of
+/// k3s and kind), and podman, buildah and CRI-O.
+///
+/// Pack the directory with the engine stopped, as root, so that nothing is lost:
+///
+///   tar --xattrs --xattrs-include='*' --numeric-owner --sparse --one-file-system -C /var/lib/docker -cf root.tar .
+#[derive(Debug, clap::Args)]
+#[command(verbatim_doc_comment)]
+#[command(after_help = "Examples:
+  imgtar rescue root.tar
+  imgtar rescue root.tar -o images.tar
+  imgtar rescue root.tar.zst app:1.2 -o app.tar
+  ssh host sudo tar -C /var/lib/docker -cf - . | imgtar rescue - --json")]
+pub(crate) struct Args {
+    /// The tar of a data directory: a path, or - for standard input
+    #[arg(value_name = "DATA-ROOT")]
+    root: PathBuf,
+
+    /// Which images to write: references, image IDs or prefixes of them, or @N for the Nth from 0
+    /// [default: all that come back whole]
+    #[arg(value_name = "IMAGE", value_parser = clap::value_parser!(Selector), requires = "output")]
+    images: Vec<Selector>,
+
+    /// Write the images as an archive to this file, - for standard output [default: list them]
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+
+    /// Replace the file if it exists
+    #[arg(short, long)]
+    force: bool,
+
+    #[command(flatten)]
+    compress: CompressArchiveArg,
+
+    /// How the archive is laid out
+    #[arg(long, value_enum, value_name = "LAYOUT", default_value_t = LayoutArg::Docker)]
+    layout: LayoutArg,
+
+    #[command(flatten)]
+    json: JsonArg,
+}
+
+impl Args {
+    pub(crate) fn run(&self, context: &Context) -> Result<Exit, Failure> {
+        let is_stdout = self
+            .output
+            .as_ref()
+            .is_some_and(|path| path.as_os_str() == "-");
+        if self.json.json && is_stdout {
+            return Err(Failure::usage(
+                "the archive and the JSON document cannot both go to standard output",
+            )
+            .hint("name a file for the archive with -o FILE"));
+        }
+        let options = context.options();
+        let input = context
+            .files
+            .input(&self.root, "a tar of a data directory", &options)?
+            .map_err(imgtar::rescue::RescueError::from)?;
+        let mut roots = DataRoots::walk(input, &options)?;
+        let Some(output) = &self.output else {
+            return self.list(&roots, context);
+        };
+        let wanted = self.wanted(&roots)?;
+        let wish = self.compress.wish();
+        let destination = Destination::open_tar(output, self.force, wish, context)?;
+        let destination = ArchiveDestination::new(destination, self.layout);
+        self.write(&mut roots, &wanted, destination, context)
+    }
+
+    fn list(&self, roots: &DataRoots, context: &Context) -> Result<Exit, Failure> {
+        let report = RescueReport::new(roots);
+        if self.json.json {
+            context.output.answer(|out| render::json(out, &report))?;
+            return Ok(Exit::Done);
+        }
+        say_remarks(&report, context);
+        let now = Timestamp::now();
+        context
+            .output
+            .answer(|out| render::rescue(out, &report, now, &context.limits))?;
+        let path = match roots.path() {
+            "-" => "ROOT.tar",
+            path => path,
+        };
+        let whole = report.images().filter(|image| image.is_whole()).count();
+        match whole {
+            0 => {}
+            1 => note(
+                context.output,
+                &format!("imgtar rescue {path} -o image.tar writes it"),
+            ),
+            _ => note(
+                context.output,
+                &format!(
+                    "imgtar rescue {path} -o images.tar writes them; name images to write only these"
+                ),
+            ),
+        }
+        Ok(Exit::Done)
+    }
+
+    /// Which images of each store are wanted, as positions in it.
+    fn wanted(&self, roots: &DataRoots) -> Result<Vec<Vec<usize>>, Failure> {
+        let stores = roots.stores();
+        let mut wanted: Vec<Vec<usize>> = vec![Vec::new(); stores.len()];
+        if self.images.is_empty() {
+            for (store, wanted) in stores.iter().zip(&mut wanted) {
+                let images = store.images().map_or(&[][..], |set| &set.images);
+                let whole = images.iter().filter(|image| store.is_whole(image));
+                wanted.extend(whole.map(|image| image.position));
+            }
+            return Ok(wanted);
+        }
+        for selector in &self.images {
+            let mut before = 0;
+            let mut unknown = None;
+            let mut found = false;
+            for (store, wanted) in stores.iter().zip(&mut wanted) {
+                let Some(set) = store.images() else { continue };
+                let selector = match selector {
+                    Selector::Position(at) => match at.checked_sub(before) {
+                        Some(at) if at < set.images.len() => Selector::Position(at),
+                        _ => {
+                            before += set.images.len();
+                            continue;
+                        }
+                    },
+                    called @ Selector::Called(_) => called.clone(),
+                };
+                before += set.images.len();
+                match set.pick_all(Some(&selector), None) {
+                    Ok(images) => {
+                        found = true;
+                        wanted.extend(images.iter().map(|image| image.position));
+                    }
+                    Err(error @ (SelectError::Unknown { .. } | SelectError::OutOfRange { .. })) => {
+                        unknown = Some(error);
+                    }
+                    Err(error) => return Err(error.into()),
+                }
+            }
+            if !found {
+                return Err(match unknown {
+                    Some(error) => error.into(),
+                    None => Failure::input(format!("there is no image {selector} in the tar"))
+                        .hint("leave out -o and the images to see what is there"),
+                });
+            }
+        }
+        for wanted in &mut wanted {
+            let mut known = HashSet::new();
+            wanted.retain(|position| known.insert(*position));
+        }
+        Ok(wanted)
+    }
+
+    fn write(
+        &self,
+        roots: &mut DataRoots,
+        wanted: &[Vec<usize>],
+        destination: ArchiveDestination,
+        context: &Context,
+    ) -> Result<Exit, Failure> {
+        let proven = roots.prove(wanted, &context.options())?;
+        let report = RescueReport::new(roots);
+        self.require_whole(&report, wanted, context)?;
+        let mut assembled: Vec<RescuedArchive> = Vec::new();
+        for (store, positions) in roots.stores().iter().zip(&proven) {
+            let Some(set) = store.images() else { continue };
+            let images: Vec<_> = positions.iter().map(|at| &set.images[*at]).collect();
+            if !images.is_empty() {
+                assembled.push(store.assemble(&images)?);
+            }
+        }
+        if assembled.is_empty() {
+            return Err(nothing_whole(&report, roots.path()));
+        }
+        let mut graphs = Vec::with_capacity(assembled.len());
+        let mut changes = Vec::new();
+        for one in &assembled {
+            let (graph, more) = ArchiveGraph::of(&one.archive, &one.images)?;
+            changes.extend(more);
+            let images = one.wanted.iter().map(|at| &one.images.images[*at]);
+            let (graph, more) = graph.keep(KeepWish {
+                images: &images.collect::<Vec<_>>(),
+                present: false,
+                absent: true,
+                flat: false,
+            });
+            changes.extend(more);
+            graphs.push(graph);
+        }
+        let (graph, more) = ArchiveGraph::merge(graphs);
+        changes.extend(more);
+        let Some(put) = destination.put_graph(&graph, true, context)? else {
+            return Ok(Exit::Done);
+        };
+        for change in &changes {
+            warn(context.output, &change.to_string());
+        }
+        say_remarks(&report, context);
+        if self.json.json {
+            context.output.answer(|out| render::json(out, &report))?;
+        } else {
+            print_ids(&put.written, put.to_stdout, context)?;
+        }
+        put.say_size(context);
+        let written = put.written.images.len();
+        note(
+            context.output,
+            &format!(
+                "{} written, every layer byte for byte",
+                units::count(written, "image", "images")
+            ),
+        );
+        Ok(Exit::Done)
+    }
+
+    /// Warns of the images that are left out, or refuses if one of them was asked for.
+    fn require_whole(
+        &self,
+        report: &RescueReport,
+        wanted: &[Vec<usize>],
+        context: &Context,
+    ) -> Result<(), Failure> {
+        for (store, wanted) in report.stores.iter().zip(wanted) {
+            for (position, image) in store.images.iter().enumerate() {
+                let is_asked = !self.images.is_empty();
+                if image.is_whole() || is_asked && !wanted.contains(&position) {
+                    continue;
+                }
+                let (name, reasons) = render::rescue_reasons(image);
+                let message = format!("{name} does not come back whole");
+                let message = if is_asked {
+                    message
+                } else {
+                    format!("{message} and is left out")
+                };
+                let failure = reasons
+                    .into_iter()
+                    .fold(Failure::input(message), Failure::detail);
+                if is_asked {
+                    return Err(failure.hint(AGAIN));
+                }
+                failure.warn(context.output);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What may still help.
+const AGAIN: &str = "pack the data directory again, as root and with the engine stopped, if the disk is still there";
+
+/// Prints what should be known beside the list.
+fn say_remarks(report: &RescueReport, context: &Context) {
+    let of_stores = report.stores.iter().flat_map(|store| &store.remarks);
+    for remark in report.remarks.iter().chain(of_stores) {
+        warn(context.output, &escape::text(remark));
+    }
+}
+
+fn nothing_whole(report: &RescueReport, path: &str) -> Failure {
+    Failure::input(match report.images().count() {
+        0 => format!("there is no image in {path}"),
+        _ => format!("no image in {path} comes back whole"),
+    })
+    .hint(AGAIN)
+}

@@ -1,0 +1,310 @@
+//! Images out of the data directory of an engine that no longer runs, from a tar of that directory.
+//!
+//! A data root is a source of images like an archive. [`DataRoots::walk`] goes over the headers of the tar once and
+//! recognises what it holds, whatever the names begin with; a [`EngineStore`] has the images of one engine as an
+//! [`ImageSet`], and [`EngineStore::assemble`] gives them as an [`Archive`] that is stored nowhere: its members are
+//! stretches of the tar, with headers out of tar-split between them. So everything that reads archives reads data
+//! roots, and layers are verified against their diff IDs like those of any archive.
+//!
+//! Threats, and what is done about them (a data root may come from anywhere):
+//!
+//! - *Names and numbers of one root that lead elsewhere*: everything is looked up in the table of names, below the
+//!   root that it was found in; a cache ID or layer ID is the name of one directory and nothing else.
+//! - *Links that do not end*: 40 on one path, as in Linux.
+//! - *Bombs*: entries and their names are counted before they are held ([`Limit::Members`](crate::Limit::Members),
+//!   [`Limit::MemberNames`](crate::Limit::MemberNames)), and so are documents; what is decoded counts like what is
+//!   compressed in an archive; all layers together may be as long as the tar may expand to.
+//! - *Files that are not those of the layer*: lengths are compared first, and the whole with the diff ID.
+
+mod bolt;
+mod classic;
+mod containerd;
+mod docker;
+mod documents;
+mod files;
+mod layer;
+mod roots;
+mod rope_archive;
+mod storage;
+mod store;
+
+use std::collections::HashMap;
+use std::io;
+use std::sync::Arc;
+
+use documents::Documents;
+use files::{FileNode, RootFiles};
+pub use layer::{LostFile, LostFiles};
+use roots::{FoundRoot, Recognised};
+use store::Kept;
+pub use store::{EngineStore, LayerState, RescuedArchive, StoreEngine, StoredLayer};
+
+use crate::archive::{ArchiveError, require_tar};
+use crate::base::limits::Exceeded;
+use crate::base::options::Options;
+use crate::image::LoadError;
+use crate::source::{Compression, Input, SourceError};
+use crate::tar::TarError;
+
+/// Why nothing can be rescued.
+#[derive(Debug, thiserror::Error)]
+pub enum RescueError {
+    /// It is not a tar.
+    #[error(transparent)]
+    Archive(#[from] ArchiveError),
+    /// It cannot be read.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    /// The headers cannot be read.
+    #[error("cannot read {path}")]
+    Walk {
+        /// The file.
+        path: String,
+        /// What failed, and where.
+        source: TarError,
+    },
+    /// It holds more than a limit allows.
+    #[error("{path} holds more files, or longer names, than a limit allows")]
+    TooMany {
+        /// The file.
+        path: String,
+        /// The limit.
+        #[source]
+        exceeded: Exceeded,
+    },
+    /// Its layers have more bytes together than a limit allows.
+    #[error("the layers in {path} have more bytes together than a limit allows")]
+    TooMuch {
+        /// The file.
+        path: String,
+        /// The limit.
+        #[source]
+        exceeded: Exceeded,
+    },
+    /// It is a tar in which there is no data root.
+    #[error("{path} is not a tar of an engine's data directory: {why}")]
+    NoRoot {
+        /// The file.
+        path: String,
+        /// What it is instead.
+        why: NoRoot,
+    },
+    /// The images of a store cannot be read.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    /// The temporary file for what is between the files of layers cannot be written or read.
+    #[error("what is between the files of layers cannot be kept in {}", std::env::temp_dir().display())]
+    Spool(#[source] io::Error),
+}
+
+/// What a tar is that is not that of a data root.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum NoRoot {
+    /// An image archive.
+    #[error("it is an image archive")]
+    Archive,
+    /// A symbolic link, which the data root is.
+    #[error("it holds a symbolic link to {0} and nothing else")]
+    Link(String),
+    /// Something else.
+    #[error("nothing in it is named as an engine names its files")]
+    Nothing,
+}
+
+/// What a tar of one or more data roots holds.
+#[derive(Debug)]
+pub struct DataRoots {
+    input: Input,
+    has_xattrs: bool,
+    stores: Vec<EngineStore>,
+    remarks: Vec<String>,
+}
+
+impl DataRoots {
+    /// Walks over the headers of a tar, recognises the data roots in it and looks which of their layers can come
+    /// back. No file of a layer is read.
+    ///
+    /// # Errors
+    ///
+    /// [`RescueError`] if it cannot be read, is not a tar, holds no data root, or holds more than a limit allows.
+    /// What is damaged or missing in a data root is not an error.
+    pub fn walk(input: Input, options: &Options<'_>) -> Result<Self, RescueError> {
+        require_tar(&input)?;
+        let files = Arc::new(RootFiles::walk(input.source())?);
+        let mut remarks = Vec::new();
+        if let Some(fault) = files.fault() {
+            remarks.push(format!(
+                "the tar is cut or damaged at byte {}: what follows is lost",
+                fault.offset
+            ));
+        }
+        let found = roots::find(&files);
+        if found.is_empty() {
+            let path = input.source().label();
+            let why = no_root(&files);
+            return Err(RescueError::NoRoot { path, why });
+        }
+        let mut stores = Vec::new();
+        for root in &found {
+            match stores_of(&files, root, &found)? {
+                Ok(more) => stores.extend(more),
+                Err(remark) => remarks.push(remark),
+            }
+        }
+        for store in &mut stores {
+            store.describe(options)?;
+        }
+        Ok(Self {
+            has_xattrs: files.has_xattrs(),
+            input,
+            stores,
+            remarks,
+        })
+    }
+
+    /// The path of the tar as it was given, `-` for standard input.
+    pub fn path(&self) -> &str {
+        self.input.source().path()
+    }
+
+    /// The compression around the tar.
+    pub fn compression(&self) -> Compression {
+        self.input.compression()
+    }
+
+    /// The size of the file as it was given, in bytes.
+    pub fn stored_size(&self) -> u64 {
+        self.input.stored_size()
+    }
+
+    /// Whether any file in the tar has extended attributes. Layers come back without them, since tar-split has
+    /// theirs.
+    pub fn has_xattrs(&self) -> bool {
+        self.has_xattrs
+    }
+
+    /// The stores, in the order of their paths.
+    pub fn stores(&self) -> &[EngineStore] {
+        &self.stores
+    }
+
+    /// What should be known of the tar as a whole, for people.
+    pub fn remarks(&self) -> &[String] {
+        &self.remarks
+    }
+
+    /// Hashes the layers of some images of each store, given as positions, and notes what came of it. Returns those
+    /// that come back byte for byte.
+    ///
+    /// # Errors
+    ///
+    /// [`RescueError`] if the system fails, or if the layers are more than a limit allows.
+    pub fn prove(
+        &mut self,
+        wanted: &[Vec<usize>],
+        options: &Options<'_>,
+    ) -> Result<Vec<Vec<usize>>, RescueError> {
+        let mut proven = Vec::with_capacity(wanted.len());
+        for (store, wanted) in self.stores.iter_mut().zip(wanted) {
+            proven.push(store.prove(wanted, options)?);
+        }
+        Ok(proven)
+    }
+}
+
+/// What a tar is in which no data root was recognised.
+fn no_root(files: &RootFiles) -> NoRoot {
+    let has = |name: &str| files.below(FileNode::ROOT, name).is_some();
+    if has("manifest.json") || has("index.json") || has("oci-layout") {
+        return NoRoot::Archive;
+    }
+    match roots::lone_link(files) {
+        Some(link) => NoRoot::Link(String::from_utf8_lossy(files.link(link)).into_owned()),
+        None => NoRoot::Nothing,
+    }
+}
+
+/// The stores of one data root, or what is to be said of one that has none.
+fn stores_of(
+    files: &Arc<RootFiles>,
+    root: &FoundRoot,
+    all: &[FoundRoot],
+) -> Result<Result<Vec<EngineStore>, String>, RescueError> {
+    let documents = Documents::new(files);
+    let path = shown(&files.path(root.at));
+    let mut stores = Vec::new();
+    let mut faults = Vec::new();
+    match &root.what {
+        Recognised::Docker { drivers } => {
+            for driver in drivers {
+                let kept = Kept::Classic(docker::read(&documents, root.at, driver, &mut faults));
+                let faults = std::mem::take(&mut faults);
+                let whose = (StoreEngine::Docker, driver.as_str());
+                stores.push(EngineStore::new(files, root.at, whose, kept, faults));
+            }
+        }
+        Recognised::Containers { drivers } => {
+            for driver in drivers {
+                let kept = Kept::Classic(storage::read(&documents, root.at, driver, &mut faults));
+                let faults = std::mem::take(&mut faults);
+                let whose = (StoreEngine::Containers, driver.as_str());
+                stores.push(EngineStore::new(files, root.at, whose, kept, faults));
+            }
+        }
+        Recognised::Containerd { of_docker } => {
+            let engine = match of_docker {
+                // Docker starts its own containerd even where it keeps no images there.
+                Some(_) if !containerd::has_blobs(files, root.at) => return Ok(Ok(stores)),
+                Some(_) => StoreEngine::DockerContainerd,
+                None => StoreEngine::Containerd,
+            };
+            for content in containerd::read(files, root.at, &mut faults)? {
+                let namespace = content.namespace.clone();
+                let hashed = HashMap::new();
+                let kept = Kept::Content { content, hashed };
+                let faults = std::mem::take(&mut faults);
+                stores.push(EngineStore::new(
+                    files,
+                    root.at,
+                    (engine, &namespace),
+                    kept,
+                    faults,
+                ));
+            }
+        }
+        Recognised::DockerWithoutImages => {
+            let has_own = all.iter().any(|other| {
+                let of_docker = Some(root.at);
+                other.what == Recognised::Containerd { of_docker }
+                    && containerd::has_blobs(files, other.at)
+            });
+            return Ok(if has_own {
+                Ok(stores)
+            } else {
+                Err(format!(
+                    "{path} is the data directory of a Docker that has its images in a containerd of the system: they are in /var/lib/containerd, pack that directory too"
+                ))
+            });
+        }
+        Recognised::Graph => {
+            return Ok(Err(format!(
+                "{path} is the data directory of a Docker older than 1.10, which is not read: let Docker 1.10 to 19.03 start on a copy of it, which upgrades it"
+            )));
+        }
+        Recognised::FilesAlone { driver } => {
+            return Ok(Err(format!(
+                "{path} has the files of {driver} layers, and nothing that says which images they belong to: pack the whole data directory, with image/ in it"
+            )));
+        }
+    }
+    Ok(Ok(stores))
+}
+
+/// A path in the tar, for people.
+fn shown(path: &[u8]) -> String {
+    if path.is_empty() {
+        return "the tar".to_owned();
+    }
+    crate::base::escape::name(path).to_string()
+}

@@ -1,0 +1,128 @@
+//! An archive that is stored nowhere: its members are stretches of the tar of a data root, with what tar-split has kept
+//! between them.
+
+use std::fs::File;
+use std::io::{BufWriter, Write};
+
+use super::RescueError;
+use super::files::{FileNode, FileStretch, RootFiles};
+use super::layer::{self, SplitParts, TakePiece};
+use crate::archive::{Archive, MemberName};
+use crate::base::digest::Digest;
+use crate::base::limits::Limit;
+use crate::source::{Input, Rope, Source, Span, since};
+
+/// The tar of the data root, among the parts of the rope.
+const OUTER: u32 = 0;
+/// What is in no file of it.
+const MADE: u32 = 1;
+
+/// An archive while it is put together.
+pub(crate) struct RopeArchive<'f> {
+    files: &'f RootFiles,
+    rope: Rope,
+    /// What is in no file of the data root, such as headers.
+    made: BufWriter<File>,
+    made_len: u64,
+    members: Vec<(MemberName, Span)>,
+}
+
+impl<'f> RopeArchive<'f> {
+    /// An empty one.
+    pub(crate) fn new(files: &'f RootFiles) -> Result<Self, RescueError> {
+        let file = tempfile::tempfile().map_err(RescueError::Spool)?;
+        Ok(Self {
+            files,
+            rope: Rope::default(),
+            made: BufWriter::with_capacity(256 << 10, file),
+            made_len: 0,
+            members: Vec::new(),
+        })
+    }
+
+    fn made(&mut self, bytes: &[u8]) -> Result<(), RescueError> {
+        self.made.write_all(bytes).map_err(RescueError::Spool)?;
+        self.rope.push(MADE, self.made_len, bytes.len() as u64);
+        self.made_len += bytes.len() as u64;
+        Ok(())
+    }
+
+    fn content(&mut self, file: FileNode) -> Result<(), RescueError> {
+        for stretch in self.files.content(file)? {
+            match stretch {
+                FileStretch::Stored(span) => self.rope.push(OUTER, span.offset, span.len),
+                FileStretch::Zeros(len) => self.rope.push_zeros(len),
+            }
+        }
+        let source = self.files.source();
+        let allowed = source.limits().expansion_of(source.len());
+        if self.rope.len() > allowed {
+            return Err(RescueError::TooMuch {
+                path: source.label(),
+                exceeded: source.limits().exceeded(Limit::Expanded),
+            });
+        }
+        Ok(())
+    }
+
+    /// Adds a file of the data root as a blob.
+    pub(crate) fn file(&mut self, digest: &Digest, file: FileNode) -> Result<(), RescueError> {
+        let from = self.rope.len();
+        self.content(file)?;
+        self.member(digest.blob_path().as_bytes(), from);
+        Ok(())
+    }
+
+    /// Adds a member that no file of the data root is.
+    pub(crate) fn text(&mut self, name: &[u8], text: &[u8]) -> Result<(), RescueError> {
+        let from = self.rope.len();
+        self.made(text)?;
+        self.member(name, from);
+        Ok(())
+    }
+
+    /// Adds a layer, if all its files are there.
+    pub(crate) fn layer(&mut self, digest: &Digest, parts: SplitParts) -> Result<(), RescueError> {
+        let from = self.rope.len();
+        let files = self.files;
+        // Its files were looked for already.
+        if let Ok(looked) = layer::read(files, parts, self)?
+            && looked.faults.count == 0
+        {
+            self.member(digest.blob_path().as_bytes(), from);
+        }
+        Ok(())
+    }
+
+    fn member(&mut self, name: &[u8], from: u64) {
+        self.members
+            .push((MemberName::new(name), since(&self.rope, from)));
+    }
+
+    /// The archive.
+    pub(crate) fn finish(self) -> Result<Archive, RescueError> {
+        let file = self.made.into_inner();
+        let file = file.map_err(|error| RescueError::Spool(error.into_error()))?;
+        let outer = self.files.source().clone();
+        let made = outer.derived(file, self.made_len);
+        let parts: Vec<Source> = vec![outer.clone(), made];
+        let source = self.rope.into_source(parts).unwrap_or(outer);
+        Ok(Archive::assembled(Input::temporary(source), self.members))
+    }
+}
+
+impl TakePiece for RopeArchive<'_> {
+    fn raw(&mut self, bytes: &[u8]) -> Result<(), RescueError> {
+        self.made(bytes)
+    }
+
+    fn body(
+        &mut self,
+        _: &RootFiles,
+        file: FileNode,
+        _: Option<u64>,
+    ) -> Result<Option<(u64, u64)>, RescueError> {
+        self.content(file)?;
+        Ok(None)
+    }
+}

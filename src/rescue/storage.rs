@@ -1,0 +1,187 @@
+//! The store of podman, buildah and CRI-O (containers/storage: `images.go`, `layers.go`).
+
+use std::collections::HashMap;
+use std::str::FromStr;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde::Deserialize;
+
+use super::classic::{Classic, ClassicImage, LayerPlace};
+use super::documents::Documents;
+use super::files::{FileNode, RootFiles};
+use crate::base::digest::{DiffId, Digest};
+
+/// An image of `images.json`.
+#[derive(Debug, Deserialize)]
+struct ImageRecord {
+    id: String,
+    #[serde(default)]
+    names: Option<Vec<String>>,
+    #[serde(default)]
+    layer: Option<String>,
+}
+
+/// A layer of `layers.json`.
+#[derive(Debug, Deserialize)]
+struct LayerRecord {
+    id: String,
+    #[serde(default)]
+    parent: Option<String>,
+    #[serde(default, rename = "diff-digest")]
+    diff_digest: Option<String>,
+}
+
+/// Reads the images of a store for one driver. `faults` takes what cannot be read beside them.
+pub(crate) fn read(
+    documents: &Documents<'_>,
+    storage: FileNode,
+    driver: &str,
+    faults: &mut Vec<String>,
+) -> Classic {
+    let files = documents.files;
+    let mut layers: HashMap<String, LayerRecord> = HashMap::new();
+    for name in ["layers.json", "volatile-layers.json"] {
+        let path = format!("{driver}-layers/{name}");
+        for layer in records::<LayerRecord>(documents, storage, &path, faults) {
+            layers.insert(layer.id.clone(), layer);
+        }
+    }
+    let mut classic = Classic::default();
+    let images = format!("{driver}-images");
+    for record in
+        records::<ImageRecord>(documents, storage, &format!("{images}/images.json"), faults)
+    {
+        let Ok(id) = Digest::from_str(&format!("sha256:{}", record.id)) else {
+            faults.push(format!("the image ID `{}` is not one", record.id));
+            continue;
+        };
+        let (digests, names): (Vec<_>, Vec<_>) = record
+            .names
+            .unwrap_or_default()
+            .into_iter()
+            .partition(|name| name.contains('@'));
+        let directory = files.child(storage, images.as_bytes());
+        let directory = directory.and_then(|images| files.child(images, record.id.as_bytes()));
+        let config = big_data_name(&id.to_string());
+        let image = ClassicImage {
+            config: directory.and_then(|directory| files.child(directory, config.as_bytes())),
+            id,
+            names,
+            digests,
+            layers: Vec::new(),
+            fault: None,
+        };
+        let chain = chain(&layers, record.layer.as_deref());
+        classic.add(documents, image, |index, up_to| {
+            let layer = chain.get(index).copied();
+            place(files, storage, driver, layer, up_to.last())
+        });
+    }
+    classic
+}
+
+/// The records of a list that may not be there: only that of the images must.
+fn records<T: for<'de> Deserialize<'de>>(
+    documents: &Documents<'_>,
+    storage: FileNode,
+    path: &str,
+    faults: &mut Vec<String>,
+) -> Vec<T> {
+    match documents.files.below(storage, path) {
+        None if path.contains("volatile") => Vec::new(),
+        None => {
+            faults.push(format!("{path} is not in the tar"));
+            Vec::new()
+        }
+        Some(file) => documents.json(file).unwrap_or_else(|fault| {
+            faults.push(fault);
+            Vec::new()
+        }),
+    }
+}
+
+/// The layers of an image, base first: by their parents, since their IDs are not chain IDs.
+fn chain<'l>(
+    layers: &'l HashMap<String, LayerRecord>,
+    top: Option<&'l str>,
+) -> Vec<&'l LayerRecord> {
+    let mut chain = Vec::new();
+    let mut next = top.filter(|top| !top.is_empty());
+    // A loop ends when every layer was met.
+    while let Some(layer) = next.and_then(|id| layers.get(id))
+        && chain.len() <= layers.len()
+    {
+        chain.push(layer);
+        next = layer.parent.as_deref().filter(|parent| !parent.is_empty());
+    }
+    chain.reverse();
+    chain
+}
+
+/// How a store names the file for something that belongs to an image.
+fn big_data_name(key: &str) -> String {
+    let plain = |c: char| c == '.' || c.is_ascii_digit() || c.is_ascii_lowercase();
+    if key.chars().all(plain) {
+        return key.to_owned();
+    }
+    format!("={}", STANDARD.encode(key))
+}
+
+fn place(
+    files: &RootFiles,
+    storage: FileNode,
+    driver: &str,
+    layer: Option<&LayerRecord>,
+    diff_id: Option<&DiffId>,
+) -> LayerPlace {
+    let Some(layer) = layer else {
+        return LayerPlace::lost(format!("{driver}-layers/layers.json does not list it"));
+    };
+    let wanted = diff_id.map(ToString::to_string);
+    if layer.diff_digest != wanted {
+        let found = layer.diff_digest.as_deref().unwrap_or("nothing");
+        return LayerPlace::lost(format!(
+            "{driver}-layers/layers.json has another layer in its place: {found}"
+        ));
+    }
+    let (above, below) = match driver {
+        "overlay" => ("overlay", "diff"),
+        "vfs" => ("vfs/dir", ""),
+        "btrfs" => ("btrfs/subvolumes", ""),
+        "aufs" => ("aufs/diff", ""),
+        other => {
+            return LayerPlace::lost(format!(
+                "a tar of the data directory does not hold the files of {other}"
+            ));
+        }
+    };
+    let id = layer.id.as_str();
+    let found = files.below(storage, above);
+    let found = found.and_then(|above| files.child(above, id.as_bytes()));
+    let found = match below {
+        "" => found,
+        below => found.and_then(|layer| files.child(layer, below.as_bytes())),
+    };
+    let Some(directory) = found else {
+        let slash = if below.is_empty() { "" } else { "/" };
+        return LayerPlace::lost(format!("{above}/{id}{slash}{below} is not in the tar"));
+    };
+    let split = files.below(storage, &format!("{driver}-layers"));
+    LayerPlace {
+        directory: Some(directory),
+        split: split.and_then(|all| files.child(all, format!("{id}.tar-split.gz").as_bytes())),
+        lost: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::big_data_name;
+
+    #[test]
+    fn files_are_named_as_the_store_names_them() {
+        assert_eq!(big_data_name("manifest"), "manifest");
+        assert_eq!(big_data_name("sha256:ab"), "=c2hhMjU2OmFi");
+    }
+}
