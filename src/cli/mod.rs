@@ -33,8 +33,8 @@ use clap::{CommandFactory, Parser, Subcommand};
 use args::Global;
 use commands::{
     Context, blame, cat, commit, completions, config, convert, diff, dockerfile, find, flatten,
-    history, images, import, inspect, layers, ls, man, merge, rebuild, report, rescue, select, squash, tag,
-    thin, tree, verify, waste,
+    history, images, import, inspect, layers, ls, man, merge, rebuild, report, rescue, select,
+    squash, tag, thin, tree, verify, waste,
 };
 use error::Failure;
 use exit::Exit;

@@ -264,9 +264,10 @@ impl Args {
                 } else {
                     format!("{message} and is left out")
                 };
-                let failure = reasons
-                    .into_iter()
-                    .fold(Failure::input(message), Failure::detail);
+                let mut failure = Failure::input(message);
+                for reason in reasons {
+                    failure = failure.detail(reason);
+                }
                 if is_asked {
                     return Err(failure.hint(AGAIN));
                 }
