@@ -74,7 +74,10 @@ pub use listing::{LayerListing, Listing, ListingPlace, See, TreeListing};
 pub use ls::{FileType, Ls, LsEntry};
 pub use pattern::{PathPattern, PatternError};
 pub use problem_row::ProblemRow;
-pub use rescue::{RescueHead, RescueImage, RescueLayer, RescueReport, RescueStore, RescueVerdict};
+pub use rescue::{
+    RescueContainer, RescueHead, RescueImage, RescueLayer, RescueReport, RescueStore,
+    RescueVerdict, RescueVolume,
+};
 pub use run_facts::RunFacts;
 pub use secrets::{FindSecrets, SecretPlace, SecretRow, SecretsQuery};
 pub use step::step;

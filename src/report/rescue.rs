@@ -5,7 +5,9 @@ use serde::Serialize;
 use super::images::references;
 use super::text::Text;
 use crate::image::Image;
-use crate::rescue::{DataRoots, EngineStore, LayerState, StoreEngine};
+use crate::rescue::{
+    DataRoots, EngineStore, LayerState, StoreEngine, StoredContainer, StoredVolume,
+};
 use crate::source::Compression;
 
 /// The answer of `rescue`.
@@ -18,6 +20,10 @@ pub struct RescueReport {
     pub archive: RescueHead,
     /// The stores in it, in the order of their paths.
     pub stores: Vec<RescueStore>,
+    /// The containers of all engines. They do not come back as images.
+    pub containers: Vec<RescueContainer>,
+    /// The volumes of all engines. They do not come back.
+    pub volumes: Vec<RescueVolume>,
     /// What should be known of the tar as a whole, in words.
     pub remarks: Vec<String>,
 }
@@ -80,6 +86,43 @@ pub struct RescueImage {
     pub layers: Vec<RescueLayer>,
 }
 
+/// A container.
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct RescueContainer {
+    /// Its ID.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// What it was made of: an image ID, or in a containerd store the digest of a manifest or index.
+    pub image: String,
+    /// What the image was called.
+    pub image_name: String,
+    /// When it was made.
+    pub created: Option<String>,
+    /// What it was doing when the engine stopped: `created`, `running`, `paused`, `exited (0)`, `dead`; `null` if the
+    /// engine does not note it there.
+    pub state: Option<String>,
+    /// What it runs.
+    pub command: Vec<String>,
+    /// How many bytes the files have that it added or changed; `null` if that cannot be told.
+    pub size: Option<u64>,
+    /// The volumes that it mounts.
+    pub volumes: Vec<String>,
+}
+
+/// A volume.
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct RescueVolume {
+    /// Its name.
+    pub name: String,
+    /// How many bytes its files have.
+    pub size: u64,
+    /// How many entries it has.
+    pub entries: u64,
+}
+
 /// What comes back of an image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -132,6 +175,8 @@ impl RescueReport {
                 xattrs: roots.has_xattrs(),
             },
             stores: roots.stores().iter().map(RescueStore::new).collect(),
+            containers: roots.containers().iter().map(container).collect(),
+            volumes: roots.volumes().iter().map(volume).collect(),
             remarks: roots.remarks().to_vec(),
         }
     }
@@ -139,6 +184,28 @@ impl RescueReport {
     /// All images of all stores.
     pub fn images(&self) -> impl Iterator<Item = &RescueImage> {
         self.stores.iter().flat_map(|store| &store.images)
+    }
+}
+
+fn container(of: &StoredContainer) -> RescueContainer {
+    RescueContainer {
+        id: of.id.clone(),
+        name: of.name.clone(),
+        image: of.image.clone(),
+        image_name: of.image_name.clone(),
+        created: of.created.clone(),
+        state: of.state.clone(),
+        command: of.command.clone(),
+        size: of.size,
+        volumes: of.volumes.clone(),
+    }
+}
+
+fn volume(of: &StoredVolume) -> RescueVolume {
+    RescueVolume {
+        name: of.name.clone(),
+        size: of.size,
+        entries: of.entries,
     }
 }
 

@@ -14,7 +14,7 @@ use std::hash::{BuildHasher, RandomState};
 
 use super::RescueError;
 use crate::archive::MemberName;
-use crate::base::limits::{Exceeded, Limit, Limits};
+use crate::base::limits::{Exceeded, LONGEST_PATH, Limit, Limits};
 use crate::source::{Slice, Source, Span};
 use crate::tar::{Entry, Kind, Positioned, TarError, Walker};
 
@@ -329,7 +329,11 @@ impl RootFiles {
 
     /// What has this path in the directory `root`, as a process that has it for its root would find it: symbolic
     /// links on the way are followed, never above it. The last name is not followed.
-    pub(crate) fn find_in(&self, root: FileNode, path: &[u8]) -> Option<FileNode> {
+    /// What links add to the path counts against `steps`.
+    pub(crate) fn find_in(&self, root: FileNode, path: &[u8], steps: &mut u64) -> Option<FileNode> {
+        if path.len() as u64 > LONGEST_PATH {
+            return None;
+        }
         let mut left: Vec<Vec<u8>> = parts(path).rev().map(<[u8]>::to_vec).collect();
         let (mut at, mut links) = (root, 0);
         while let Some(name) = left.pop() {
@@ -346,9 +350,10 @@ impl RootFiles {
             }
             links += 1;
             let target = self.link(next);
-            if links > LINKS || target.is_empty() {
+            if links > LINKS || target.is_empty() || target.len() as u64 > LONGEST_PATH {
                 return None;
             }
+            *steps = steps.checked_sub(parts(target).count() as u64)?;
             if target.starts_with(b"/") {
                 at = root;
             }

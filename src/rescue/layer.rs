@@ -5,6 +5,7 @@ use std::io::BufReader;
 use super::RescueError;
 use super::files::{FileNode, FileStretch, NodeKind, RootFiles};
 use crate::base::escape;
+use crate::base::limits::Limit;
 use crate::source::{MAGIC_LEN, Source, is_environment, sniff};
 use crate::split::metadata::{CRC64, SplitReader, StreamFault, StreamPiece};
 
@@ -212,6 +213,7 @@ pub(crate) fn read(
     };
     let mut reader = SplitReader::new(decoder);
     let mut looked = Looked::default();
+    let mut steps = files.source().limits().of(Limit::LinkSteps);
     loop {
         let (name, size, crc) = match reader.next_piece() {
             Ok(None) => return Ok(Ok(looked)),
@@ -230,7 +232,7 @@ pub(crate) fn read(
         looked.tar_size = looked.tar_size.saturating_add(size);
         looked.file_bytes = looked.file_bytes.saturating_add(size);
         looked.files += 1;
-        match body(files, parts.directory, &name, size) {
+        match body(files, parts.directory, (&name, size), &mut steps) {
             Ok(file) => {
                 if let Some((claimed, computed)) = take.body(files, file, crc)? {
                     looked.faults.add(LostFile::Content {
@@ -260,11 +262,11 @@ fn unusable(fault: &StreamFault) -> Unusable {
 fn body(
     files: &RootFiles,
     directory: FileNode,
-    name: &[u8],
-    size: u64,
+    (name, size): (&[u8], u64),
+    steps: &mut u64,
 ) -> Result<FileNode, LostFile> {
     let path = || name.to_vec();
-    let found = files.find_in(directory, name);
+    let found = files.find_in(directory, name, steps);
     let Some(file) = found.and_then(|file| files.linked(file)) else {
         return Err(LostFile::Missing { path: path() });
     };

@@ -19,6 +19,7 @@
 mod bolt;
 mod classic;
 mod containerd;
+mod containers;
 mod docker;
 mod documents;
 mod files;
@@ -32,6 +33,7 @@ use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
 
+pub use containers::{StoredContainer, StoredVolume};
 use documents::Documents;
 use files::{FileNode, RootFiles};
 pub use layer::{LostFile, LostFiles};
@@ -118,6 +120,8 @@ pub struct DataRoots {
     input: Input,
     has_xattrs: bool,
     stores: Vec<EngineStore>,
+    containers: Vec<StoredContainer>,
+    volumes: Vec<StoredVolume>,
     remarks: Vec<String>,
 }
 
@@ -155,10 +159,30 @@ impl DataRoots {
         for store in &mut stores {
             store.describe(options)?;
         }
+        let documents = Documents::new(&files);
+        let (mut containers, mut volumes) = (Vec::new(), Vec::new());
+        for root in &found {
+            match &root.what {
+                Recognised::Docker { .. } | Recognised::DockerWithoutImages => {
+                    containers.extend(containers::of_docker(&documents, root.at, &mut remarks));
+                }
+                Recognised::Containers { drivers } => {
+                    for driver in drivers {
+                        let more =
+                            containers::of_storage(&documents, root.at, driver, &mut remarks);
+                        containers.extend(more);
+                    }
+                }
+                _ => continue,
+            }
+            volumes.extend(containers::volumes(&files, root.at));
+        }
         Ok(Self {
             has_xattrs: files.has_xattrs(),
             input,
             stores,
+            containers,
+            volumes,
             remarks,
         })
     }
@@ -187,6 +211,16 @@ impl DataRoots {
     /// The stores, in the order of their paths.
     pub fn stores(&self) -> &[EngineStore] {
         &self.stores
+    }
+
+    /// The containers of all data roots.
+    pub fn containers(&self) -> &[StoredContainer] {
+        &self.containers
+    }
+
+    /// The volumes of all data roots.
+    pub fn volumes(&self) -> &[StoredVolume] {
+        &self.volumes
     }
 
     /// What should be known of the tar as a whole, for people.

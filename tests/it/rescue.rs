@@ -9,7 +9,9 @@ use std::path::PathBuf;
 
 use serde_json::Value;
 
-use crate::support::{Input, Work, engines, imgtar, imgtar_with, items, read, repository, text};
+use crate::support::{
+    Input, Work, engines, imgtar, imgtar_with, items, number, read, repository, text,
+};
 
 /// The roots whose layers come out of tar-split.
 const CLASSIC: [&str; 5] = [
@@ -321,6 +323,33 @@ fn damaged_roots_give_what_is_whole() {
             assert!(fs::metadata(&out).is_err(), "{name}");
         }
     }
+}
+
+#[test]
+fn containers_and_volumes_are_listed() {
+    for name in CLASSIC.into_iter().chain(["docker28-containerd"]) {
+        let listed = imgtar(&["rescue", &root(name), "--json"]).exits(0).json();
+        let containers = items(&listed["containers"]);
+        assert_eq!(containers.len(), 1, "{name}");
+        assert_eq!(text(&containers[0]["name"]), "changed", "{name}");
+        let image = text(&containers[0]["image_name"]);
+        assert!(image.contains("/app:"), "{name}: {image}");
+        if name.starts_with("docker") {
+            assert_eq!(text(&containers[0]["state"]), "created");
+            let volumes = items(&listed["volumes"]).iter();
+            let mut named = volumes.filter(|volume| text(&volume["name"]) == "imgtar-volume");
+            let volume = named.next().expect("the volume");
+            assert_eq!(
+                (number(&volume["size"]), number(&volume["entries"])),
+                (5, 2)
+            );
+        }
+    }
+    let run = imgtar(&["rescue", &root("docker26-overlay2")]).exits(0);
+    assert!(
+        run.out().contains("1 container and 3 volumes listed only"),
+        "{run}"
+    );
 }
 
 #[test]

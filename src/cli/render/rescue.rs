@@ -36,7 +36,56 @@ pub(crate) fn rescue(
         }
         writeln!(out)?;
     }
+    containers(out, report, limits)?;
+    volumes(out, report, limits)?;
     writeln!(out, "{}", summary(report))?;
+    Ok(())
+}
+
+fn containers(out: &mut dyn Write, report: &RescueReport, limits: &Limits) -> Result<(), Stop> {
+    if report.containers.is_empty() {
+        return Ok(());
+    }
+    table(out, limits, |row| {
+        row(&["CONTAINER", "STATE", "CHANGES", "NAME", "IMAGE"])?;
+        for container in &report.containers {
+            let id = container.id.get(..12).unwrap_or(&container.id);
+            let size = container.size.map_or_else(|| "N/A".to_owned(), units::size);
+            let image = match container.image_name.as_str() {
+                "" => &container.image,
+                name => name,
+            };
+            row(&[
+                &escape::text(id),
+                &escape::text(container.state.as_deref().unwrap_or("N/A")),
+                &size,
+                &escape::text(&container.name),
+                &escape::text(image),
+            ])?;
+        }
+        Ok(())
+    })?;
+    writeln!(out)?;
+    Ok(())
+}
+
+fn volumes(out: &mut dyn Write, report: &RescueReport, limits: &Limits) -> Result<(), Stop> {
+    if report.volumes.is_empty() {
+        return Ok(());
+    }
+    table(out, limits, |row| {
+        row(&["SIZE", "ENTRIES", "VOLUME"])?;
+        for volume in &report.volumes {
+            let entries = volume.entries.to_string();
+            row(&[
+                &units::size(volume.size),
+                &entries,
+                &escape::text(&volume.name),
+            ])?;
+        }
+        Ok(())
+    })?;
+    writeln!(out)?;
     Ok(())
 }
 
@@ -156,16 +205,32 @@ fn summary(report: &RescueReport) -> String {
         .filter(|image| image.verdict == RescueVerdict::Exact)
         .count();
     let images = units::count(all, "image", "images");
+    let mut rest = Vec::new();
+    if !report.containers.is_empty() {
+        rest.push(units::count(
+            report.containers.len(),
+            "container",
+            "containers",
+        ));
+    }
+    if !report.volumes.is_empty() {
+        rest.push(units::count(report.volumes.len(), "volume", "volumes"));
+    }
+    let rest = match rest[..] {
+        [] => String::new(),
+        _ => format!("; {} listed only", rest.join(" and ")),
+    };
     let how = if proven == whole && proven > 0 {
         "byte for byte"
     } else {
         "byte for byte, if their files were not changed"
     };
-    match whole {
+    let images = match whole {
         _ if all == 0 => "no images".to_owned(),
         0 => format!("{images}, none of which comes back whole"),
         whole if whole == all && all == 1 => format!("1 image, which comes back {how}"),
         whole if whole == all => format!("{images}, all of which come back {how}"),
         whole => format!("{images}, {whole} of which come back {how}"),
-    }
+    };
+    format!("{images}{rest}")
 }
