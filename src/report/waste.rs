@@ -1,4 +1,6 @@
 //! `waste`: bytes that an image stores and never shows.
+//!
+//! Long: the rows of all three lists are made here.
 
 use std::collections::HashMap;
 

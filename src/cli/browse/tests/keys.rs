@@ -60,6 +60,13 @@ fn try_key(keys: &str) {
             stage.press("l");
             assert!(stage.path().starts_with("bin/"), "{}", stage.path());
         }
+        other => try_distance(other, stage),
+    }
+}
+
+/// The keys that go far.
+fn try_distance(keys: &str, mut stage: Stage) {
+    match keys {
         "g G Home End" => {
             stage.key(KeyCode::Tab);
             stage.press("G");
@@ -148,6 +155,13 @@ fn try_letter(keys: &str, mut stage: Stage) {
             stage.press("sg");
             assert_eq!(stage.path(), "bin");
         }
+        other => try_answer(other, stage),
+    }
+}
+
+/// The keys that put something on top, and those that leave.
+fn try_answer(keys: &str, mut stage: Stage) {
+    match keys {
         "w" => {
             stage.press("w");
             stage.sees("WASTE 4.53kB of 8.77kB");
