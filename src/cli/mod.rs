@@ -15,6 +15,7 @@ mod dive_ci;
 mod error;
 mod exit;
 mod files;
+mod help;
 mod html;
 mod layer_paths;
 mod output;
@@ -47,7 +48,7 @@ use output::Output;
     name = "imgtar",
     version,
     propagate_version = true,
-    max_term_width = 100
+    max_term_width = help::WIDTH
 )]
 #[command(after_help = "Examples:
   imgtar images app.tar
@@ -144,7 +145,10 @@ const TEST_PANIC: &str = "IMGTAR_TEST_PANIC";
 
 /// Runs the program.
 pub(crate) fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return help::say(&error, &parser()),
+    };
     let output = Output::new(cli.global.color);
     signals::survive_size_limits();
     // A panic is a bug whatever the input; its message goes to stderr as usual, its exit code says

@@ -1,0 +1,137 @@
+//! What `imgtar --help` lists, in groups: clap has one list of commands only.
+
+use std::fmt::Write as _;
+use std::process::ExitCode;
+
+use super::output::Output;
+
+/// The commands by what people want to do. A test checks that every command is in one of them.
+const GROUPS: [(&str, &[&str]); 5] = [
+    (
+        "Look",
+        &[
+            "images", "inspect", "layers", "history", "tree", "browse", "ls", "cat", "report",
+        ],
+    ),
+    ("Check", &["verify"]),
+    (
+        "Compare and explain",
+        &["diff", "blame", "find", "waste", "dockerfile"],
+    ),
+    (
+        "Make",
+        &[
+            "flatten", "rebuild", "import", "commit", "squash", "convert", "select", "merge",
+            "thin", "tag", "config", "rescue",
+        ],
+    ),
+    ("Other", &["completions", "man", "help"]),
+];
+
+/// How far to the right the descriptions begin, in columns.
+const INDENT: usize = 15;
+
+/// How wide help is at most, in columns, as for the help of each command.
+pub(super) const WIDTH: usize = 100;
+
+/// What clap says instead of going on: where that is the help that lists the commands, with the commands in
+/// groups.
+pub(super) fn say(error: &clap::Error, command: &clap::Command) -> ExitCode {
+    let Some(help) = grouped(&error.render().ansi().to_string(), command) else {
+        error.exit();
+    };
+    if error.use_stderr() {
+        anstream::eprint!("{help}");
+    } else {
+        anstream::print!("{help}");
+    }
+    ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(u8::MAX))
+}
+
+/// Help with its list of commands in groups; `None` if it has no such list.
+fn grouped(help: &str, command: &clap::Command) -> Option<String> {
+    let width = Output::width().map_or(WIDTH, |width| WIDTH.min(usize::from(width)));
+    let header = *command.get_styles().get_header();
+    let literal = *command.get_styles().get_literal();
+    let (before, rest) = help.split_once(&format!("{header}Commands:{header:#}\n"))?;
+    let (_, after) = rest.split_once("\n\n")?;
+    let mut list = String::new();
+    for (group, names) in GROUPS {
+        _ = writeln!(list, "{header}{group}:{header:#}");
+        for name in names {
+            let Some(about) = about(command, name) else {
+                continue;
+            };
+            let lines = wrapped(&about, width.saturating_sub(INDENT));
+            let mut lines = lines.iter();
+            let first = lines.next().map_or("", String::as_str);
+            _ = writeln!(list, "  {literal}{name:<12}{literal:#} {first}");
+            for line in lines {
+                _ = writeln!(list, "{:INDENT$}{line}", "");
+            }
+        }
+        list.push('\n');
+    }
+    Some(format!("{before}{list}{after}"))
+}
+
+/// What a command is for, with its other names.
+fn about(command: &clap::Command, name: &str) -> Option<String> {
+    if name == "help" {
+        return Some("Print this message, or the help of a command".to_owned());
+    }
+    let found = command.find_subcommand(name)?;
+    let mut about = found.get_about()?.to_string();
+    let aliases: Vec<&str> = found.get_visible_aliases().collect();
+    if !aliases.is_empty() {
+        _ = write!(about, " [alias: {}]", aliases.join(", "));
+    }
+    Some(about)
+}
+
+/// Lines of whole words.
+fn wrapped(text: &str, width: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in text.split(' ') {
+        let line = &mut lines[0];
+        if !line.is_empty() && line.len() + 1 + word.len() > width {
+            lines.insert(0, word.to_owned());
+        } else {
+            if !line.is_empty() {
+                line.push(' ');
+            }
+            line.push_str(word);
+        }
+    }
+    lines.reverse();
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_command_is_in_one_group() {
+        let mut listed: Vec<&str> = GROUPS
+            .iter()
+            .flat_map(|(_, names)| names.iter().copied())
+            .filter(|name| *name != "help")
+            .collect();
+        let command = super::super::parser();
+        let mut known: Vec<&str> = command
+            .get_subcommands()
+            .map(clap::Command::get_name)
+            .filter(|name| *name != "help")
+            .collect();
+        listed.sort_unstable();
+        known.sort_unstable();
+        assert_eq!(listed, known);
+    }
+
+    #[test]
+    fn words_stay_whole() {
+        assert_eq!(wrapped("a bc def", 4), ["a bc", "def"]);
+        assert_eq!(wrapped("abcdef", 4), ["abcdef"]);
+    }
+}
