@@ -340,14 +340,13 @@ fn what_is_too_much_to_predict_is_unknown() {
     let run = imgtar(&args).exits(0);
     assert!(
         run.out().contains(
-            "Docker 26.1 and 29.7 (containerd store) is not predicted: the limit `lower-entries` allows 1\n"
+            "Docker 26.1 and 29.7, containerd store: not predicted: the limit `lower-entries` allows 1\n"
         ),
         "{run}"
     );
     assert!(
-        run.out().contains(
-            "; not predicted for Docker 26.1 and 29.7 (containerd store), ctr 1.7 and 2.1"
-        ),
+        run.out()
+            .contains("; not predicted for Docker (containerd store), ctr\n"),
         "{run}"
     );
     // Whoever needs it to load cannot rely on it.
