@@ -281,7 +281,9 @@ impl Seen {
 
     fn note(&mut self, path: [&[u8]; 3], bytes: u64) {
         let mut hasher = Hasher::sha256();
-        path.iter().for_each(|part| hasher.update(part));
+        for part in path {
+            hasher.update(part);
+        }
         let digest = hasher.finish();
         let word = |at| {
             let digits = digest.encoded().get(at..at + 16);

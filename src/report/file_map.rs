@@ -100,6 +100,7 @@ enum Step {
     File(FileFacts),
 }
 
+#[derive(Clone, Copy)]
 struct FileFacts {
     depth: usize,
     bytes: u64,
@@ -207,7 +208,7 @@ impl Making {
         let root = self.open.pop();
         root.map_or_else(
             || FileMapNode::new(b"", FileMapKind::Dir),
-            |root| root.node_with_rest(),
+            OpenDirectory::node_with_rest,
         )
     }
 }

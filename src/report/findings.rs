@@ -257,8 +257,8 @@ mod tests {
     use super::*;
     use crate::base::problem::Problem;
 
-    fn row(problem: Problem, image: &str) -> ProblemRow {
-        ProblemRow::of(&problem, Some(image.to_owned()))
+    fn row(problem: &Problem, image: &str) -> ProblemRow {
+        ProblemRow::of(problem, Some(image.to_owned()))
     }
 
     fn layer(code: Code, message: &str, index: usize) -> Problem {
@@ -271,10 +271,10 @@ mod tests {
     fn one_cause_is_one_finding_and_what_is_alike_is_counted() {
         let mut problems = Vec::new();
         for index in 0..3 {
-            problems.push(row(layer(Code::LayerCorrupt, "no tar", index), "a"));
-            problems.push(row(layer(Code::DiffIdMismatch, "changed", index), "a"));
+            problems.push(row(&layer(Code::LayerCorrupt, "no tar", index), "a"));
+            problems.push(row(&layer(Code::DiffIdMismatch, "changed", index), "a"));
         }
-        problems.push(row(layer(Code::DiffIdMismatch, "changed", 0), "b"));
+        problems.push(row(&layer(Code::DiffIdMismatch, "changed", 0), "b"));
         let found = findings(&problems, None);
         assert_eq!(found.len(), 2);
         assert_eq!((found[0].places.len(), found[0].count()), (3, 3));
@@ -291,7 +291,7 @@ mod tests {
     fn messages_that_name_their_members_are_alike() {
         let missing = |index: usize| {
             let message = format!("there is no `{index}/layer.tar`");
-            row(layer(Code::MemberMissing, &message, index), "a")
+            row(&layer(Code::MemberMissing, &message, index), "a")
         };
         let problems = [missing(1), missing(2)];
         let found = findings(&problems, None);

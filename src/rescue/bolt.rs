@@ -57,6 +57,9 @@ pub(crate) enum BoltItem {
 /// Why a database cannot be read, for people.
 pub(crate) type BoltFault = String;
 
+/// What is shown a key and what lies there.
+type See<'s> = dyn FnMut(&[u8], BoltItem) -> Result<(), BoltFault> + 's;
+
 /// What a meta page says.
 #[derive(Clone, Copy, Debug)]
 struct Meta {
@@ -129,14 +132,10 @@ impl Bolt {
     }
 
     /// Shows what is in a bucket, in the order of its keys.
-    pub(crate) fn each(
-        &self,
-        bucket: &Bucket,
-        see: &mut dyn FnMut(&[u8], BoltItem) -> Result<(), BoltFault>,
-    ) -> Result<(), BoltFault> {
+    pub(crate) fn each(&self, bucket: &Bucket, see: &mut See<'_>) -> Result<(), BoltFault> {
         let root = match bucket {
             Bucket::Pages(root) => *root,
-            Bucket::Inline(page) => return self.leaf(page, 0, see),
+            Bucket::Inline(page) => return Self::leaf(page, 0, see),
         };
         let mut met = HashSet::new();
         let mut open = vec![(root, 0)];
@@ -146,7 +145,7 @@ impl Bolt {
             }
             let page = self.page(number)?;
             match u16_at(&page, 8)? {
-                LEAF => self.leaf(&page, number, see)?,
+                LEAF => Self::leaf(&page, number, see)?,
                 BRANCH => {
                     let mut below = Vec::new();
                     for element in 0..usize::from(u16_at(&page, 10)?) {
@@ -161,12 +160,7 @@ impl Bolt {
         Ok(())
     }
 
-    fn leaf(
-        &self,
-        page: &[u8],
-        number: u64,
-        see: &mut dyn FnMut(&[u8], BoltItem) -> Result<(), BoltFault>,
-    ) -> Result<(), BoltFault> {
+    fn leaf(page: &[u8], number: u64, see: &mut See<'_>) -> Result<(), BoltFault> {
         if u16_at(page, 8)? != LEAF {
             return Err(format!("a bucket within page {number} is not a leaf"));
         }

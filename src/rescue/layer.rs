@@ -148,7 +148,7 @@ impl TakePiece for CheckBodies {
         let mut buf = vec![0; 64 << 10];
         for stretch in files.content(file)? {
             each_piece(files.source(), stretch, &mut buf, |bytes| {
-                digest.update(bytes)
+                digest.update(bytes);
             })?;
         }
         let computed = digest.finalize();

@@ -49,17 +49,14 @@ pub(crate) fn find(files: &RootFiles) -> Vec<FoundRoot> {
         if !files.is_directory(at) {
             continue;
         }
-        match recognised(files, at) {
-            Some(what) => {
-                open.extend(inside(files, at, &what));
-                found.push(FoundRoot { at, what });
-            }
-            None => {
-                let children = files.children(at);
-                open.extend(children.into_iter().rev().filter(|child| {
-                    !(DRIVERS.contains(&files.name(*child)) && has_ids(files, *child))
-                }));
-            }
+        if let Some(what) = recognised(files, at) {
+            open.extend(inside(files, at, &what));
+            found.push(FoundRoot { at, what });
+        } else {
+            let children = files.children(at);
+            open.extend(children.into_iter().rev().filter(|child| {
+                !(DRIVERS.contains(&files.name(*child)) && has_ids(files, *child))
+            }));
         }
     }
     for at in 0..found.len() {

@@ -8,7 +8,7 @@ use super::containerd::ContentStore;
 use super::files::{FileNode, RootFiles};
 use super::{LostFiles, RescueError};
 use crate::archive::Archive;
-use crate::base::digest::DiffId;
+use crate::base::digest::{BlobDigest, DiffId};
 use crate::base::jobs;
 use crate::base::options::Options;
 use crate::image::{Image, ImageSet, Layer};
@@ -226,7 +226,7 @@ impl EngineStore {
     }
 
     fn blob_layer(&self, hashed: &HashMap<DiffId, LayerState>, layer: &Layer) -> StoredLayer {
-        let digest = layer.digest.as_ref().map(|digest| digest.digest());
+        let digest = layer.digest.as_ref().map(BlobDigest::digest);
         let place = digest.map(|digest| {
             let root = String::from_utf8_lossy(&self.path()).into_owned();
             let slash = if root.is_empty() { "" } else { "/" };

@@ -80,12 +80,11 @@ impl Roped {
         let left = usize::try_from(end.saturating_sub(offset)).unwrap_or(usize::MAX);
         let want = left.min(buf.len());
         let buf = &mut buf[..want];
-        match self.parts.get(piece.part as usize) {
-            Some(part) => part.read_at(buf, piece.offset + (offset - piece.at)),
-            None => {
-                buf.fill(0);
-                Ok(want)
-            }
+        if let Some(part) = self.parts.get(piece.part as usize) {
+            part.read_at(buf, piece.offset + (offset - piece.at))
+        } else {
+            buf.fill(0);
+            Ok(want)
         }
     }
 }

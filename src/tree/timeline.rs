@@ -226,9 +226,9 @@ impl Timeline {
 
     /// The name at a path; `None` if no layer has one there. Symbolic links are not followed.
     pub fn find(&self, path: &[u8]) -> Option<NodeId> {
-        let names = path.split(|&b| b == b'/').filter(|name| !name.is_empty());
-        names.fold(Some(ROOT), |directory, name| {
-            let children = self.list(directory?);
+        let mut names = path.split(|&b| b == b'/').filter(|name| !name.is_empty());
+        names.try_fold(ROOT, |directory, name| {
+            let children = self.list(directory);
             let compare = |place: &u32| self.name(NodeId::from_number(*place)).cmp(name);
             let at = children.binary_search_by(compare).ok()?;
             Some(NodeId::from_number(children[at]))

@@ -192,10 +192,6 @@ impl Waste {
     }
 
     /// What is known without a look at contents, which of those have to be compared, and the visible files.
-    #[expect(
-        clippy::type_complexity,
-        reason = "names and numbers of files, for the next step alone"
-    )]
     fn of_names(fates: &Fates, layers: usize) -> (Self, Vec<Rivals>, Vec<(NodeId, InodeId)>) {
         let tree = fates.tree();
         let seen = Seen::of(fates);

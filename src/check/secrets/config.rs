@@ -302,12 +302,8 @@ fn bare(word: &str) -> &str {
 
 /// A known token, a private key, a signed token, or a password in a URL.
 fn shape(value: &str) -> Option<Suspicion<'_>> {
-    fn told<'t>(why: &str, secret: &'t str, shown: usize) -> Option<Suspicion<'t>> {
-        Some(Suspicion::new(
-            format!("it looks like a {why}"),
-            secret,
-            shown,
-        ))
+    fn told<'t>(why: &str, secret: &'t str, shown: usize) -> Suspicion<'t> {
+        Suspicion::new(format!("it looks like a {why}"), secret, shown)
     }
     let is_token = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     for (prefix, at_least, why) in SHAPES {
@@ -318,19 +314,19 @@ fn shape(value: &str) -> Option<Suspicion<'_>> {
             let rest = &value[at + prefix.len()..];
             let len = rest.find(|c| !is_token(c)).unwrap_or(rest.len());
             if len >= at_least {
-                return told(why, &value[at..at + prefix.len() + len], prefix.len());
+                return Some(told(why, &value[at..at + prefix.len() + len], prefix.len()));
             }
         }
     }
     if value.contains("PRIVATE KEY-----") {
-        return told("private key", value, 0);
+        return Some(told("private key", value, 0));
     }
     let mut parts = value.split('.');
     if let (Some(head), Some(claims), Some(_)) = (parts.next(), parts.next(), parts.next())
         && head.starts_with("eyJ")
         && claims.starts_with("eyJ")
     {
-        return told("signed token (JWT)", value, 3);
+        return Some(told("signed token (JWT)", value, 3));
     }
     // scheme://user:password@host, however short.
     value.match_indices("://").find_map(|(at, mark)| {
@@ -339,9 +335,7 @@ fn shape(value: &str) -> Option<Suspicion<'_>> {
         let authority = rest.split(is_end).next().unwrap_or(rest);
         let (login, _) = authority.rsplit_once('@')?;
         let (_, password) = login.split_once(':')?;
-        is_secret(password)
-            .then(|| told("URL with a password", password, 0))
-            .flatten()
+        is_secret(password).then(|| told("URL with a password", password, 0))
     })
 }
 

@@ -45,7 +45,7 @@ pub fn mask_arguments(arguments: &[String]) -> Vec<String> {
         found.sort_by_key(|one| one.secret.as_ptr().addr());
         let each = masked
             .iter()
-            .map(|text| without(text, &within(text, &found)));
+            .map(|text| without(text, within(text, &found)));
         masked = each.collect();
     }
     masked

@@ -83,7 +83,11 @@ impl Args {
     /// The output stands where the image is expected: a slip that would be told as an image that is not there.
     fn require_no_file_name(&self) -> Result<(), Failure> {
         let name = self.image.image.as_ref().map(ToString::to_string);
-        let is_page = |name: &&String| name.ends_with(".html") || name.ends_with(".htm");
+        let is_page = |name: &&String| {
+            let extension = Path::new(name.as_str()).extension();
+            extension
+                .is_some_and(|it| it.eq_ignore_ascii_case("html") || it.eq_ignore_ascii_case("htm"))
+        };
         match name.as_ref().filter(is_page) {
             Some(name) => Err(Failure::usage(format!(
                 "{name} stands where the name of an image is expected"

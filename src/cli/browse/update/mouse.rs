@@ -40,7 +40,6 @@ impl Browser {
             None => {}
         }
         match &mut self.screen {
-            Screen::Opening => {}
             Screen::Choosing(cursor) => cursor.scroll(lines, images, Areas::lines(areas.middle)),
             Screen::Image(image) if areas.files.contains(at) => {
                 let len = image.files.rows.as_ref().map_or(0, |rows| rows.names.len());
@@ -50,7 +49,7 @@ impl Browser {
                     .scroll(lines, len, Areas::lines(areas.files));
             }
             // Every layer on the way would be drawn, so a list of layers is moved by its cursor.
-            Screen::Image(_) => {}
+            Screen::Opening | Screen::Image(_) => {}
         }
     }
 

@@ -36,7 +36,7 @@ pub(super) fn draw(
         } else {
             "reading the layers…"
         };
-        put(buffer, area, 1, &Line::styled(text, theme.dim()));
+        put(buffer, area, 1, &Line::styled(text, Theme::dim()));
         return;
     };
     if rows.names.is_empty() {
@@ -45,7 +45,7 @@ pub(super) fn draw(
             (true, LayerView::Changes) => "the layer changes nothing; d shows everything",
             (true, LayerView::UpTo) => "there are no files",
         };
-        put(buffer, area, 1, &Line::styled(text, theme.dim()));
+        put(buffer, area, 1, &Line::styled(text, Theme::dim()));
     }
     for (line, number) in on_screen(image.files.cursor, rows.names.len(), area) {
         let next = rows.names.get(number + 1).copied();
@@ -58,7 +58,7 @@ pub(super) fn draw(
         );
         put(buffer, area, line, &text);
         if number == image.files.cursor.at {
-            mark(buffer, area, line, theme.cursor(has_keys));
+            mark(buffer, area, line, Theme::cursor(has_keys));
         }
     }
 }
@@ -116,11 +116,11 @@ fn row<'l>(
             }
             Body::File { .. } => {}
             Body::Char(..) | Body::Block(..) => {
-                target = " (device)".to_owned();
+                " (device)".clone_into(&mut target);
                 sized = String::new();
             }
             Body::Fifo => {
-                target = " (pipe)".to_owned();
+                " (pipe)".clone_into(&mut target);
                 sized = String::new();
             }
         }
@@ -138,6 +138,6 @@ fn row<'l>(
         Span::styled(format!("{below} "), style),
         Span::raw(format!("{sized:>7} {:1$}{marker} ", "", depth * STEP)),
         Span::styled(name, kind),
-        Span::styled(target, theme.dim()),
+        Span::styled(target, Theme::dim()),
     ])
 }

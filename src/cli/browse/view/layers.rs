@@ -30,7 +30,7 @@ pub(super) fn draw(
             buffer,
             area,
             1,
-            &Line::styled("the image has no layers", theme.dim()),
+            &Line::styled("the image has no layers", Theme::dim()),
         );
     }
     for (line, number) in on_screen(image.layers, len, area) {
@@ -50,7 +50,7 @@ pub(super) fn draw(
         ];
         put(buffer, area, line, &Line::from(spans));
         if number == image.layers.at {
-            mark(buffer, area, line, theme.cursor(has_keys));
+            mark(buffer, area, line, Theme::cursor(has_keys));
         }
     }
 }

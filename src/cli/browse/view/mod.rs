@@ -29,9 +29,9 @@ const LINE: usize = 2000;
 /// Draws the browser.
 pub(crate) fn draw(browser: &Browser, theme: Theme, frame: &mut Frame<'_>) {
     // The screen may have changed its size a moment before the browser hears of it.
-    let size = (frame.area().width, frame.area().height);
+    let screen = (frame.area().width, frame.area().height);
     let side = browser.image().map_or(Pane::Layers, |image| image.side);
-    let areas = areas::Areas::of(size, side);
+    let areas = areas::Areas::of(screen, side);
     let buffer = frame.buffer_mut();
     title(browser, theme, areas.title, buffer);
     match &browser.screen {
@@ -43,7 +43,7 @@ pub(crate) fn draw(browser: &Browser, theme: Theme, frame: &mut Frame<'_>) {
             files::draw(image, has_keys, theme, areas.files, buffer);
             if !areas.layers.is_empty() && !areas.files.is_empty() {
                 for y in areas.files.top()..areas.files.bottom() {
-                    buffer.set_string(areas.layers.right(), y, "│", theme.dim());
+                    buffer.set_string(areas.layers.right(), y, "│", Theme::dim());
                 }
             }
             details::draw(image, theme, areas.details, buffer);
@@ -157,7 +157,7 @@ fn choice(browser: &Browser, cursor: ListCursor, theme: Theme, area: Rect, buffe
         );
         put(buffer, area, line, &Line::raw(text));
         if number == cursor.at {
-            mark(buffer, area, line, theme.cursor(true));
+            mark(buffer, area, line, Theme::cursor(true));
         }
     }
 }
@@ -202,7 +202,7 @@ fn status(browser: &Browser, theme: Theme, area: Rect, buffer: &mut Buffer) -> O
     for hint in keys.split("  ") {
         let (key, does) = hint.split_once(' ').unwrap_or((hint, ""));
         spans.push(Span::styled(key, Style::new().add_modifier(Modifier::BOLD)));
-        spans.push(Span::styled(format!(" {does}  "), theme.dim()));
+        spans.push(Span::styled(format!(" {does}  "), Theme::dim()));
     }
     if browser.problems > 0 && browser.popup.is_none() {
         let problems = units::count(browser.problems, "problem", "problems");

@@ -72,7 +72,7 @@ fn waste(browser: &Browser, cursor: ListCursor, theme: Theme, area: Rect, buffer
             buffer,
             area,
             1,
-            &Line::styled("everything that is stored is shown", theme.dim()),
+            &Line::styled("everything that is stored is shown", Theme::dim()),
         );
     }
     for (line, number) in on_screen(cursor, report.groups.len(), area) {
@@ -83,7 +83,7 @@ fn waste(browser: &Browser, cursor: ListCursor, theme: Theme, area: Rect, buffer
             &group(&report.groups[number], area.width, theme),
         );
         if number == cursor.at {
-            mark(buffer, area, line, theme.cursor(true));
+            mark(buffer, area, line, Theme::cursor(true));
         }
     }
 }
@@ -144,11 +144,11 @@ fn blame(
         let spans = vec![
             Span::raw(format!("{:>5} {size:>8}  ", of.layer)),
             Span::styled(render::blame_action(of), style),
-            Span::styled(format!("  {}", step(image, of.layer)), theme.dim()),
+            Span::styled(format!("  {}", step(image, of.layer)), Theme::dim()),
         ];
         put(buffer, area, line, &Line::from(spans));
         if number == cursor.at {
-            mark(buffer, area, line, theme.cursor(true));
+            mark(buffer, area, line, Theme::cursor(true));
         }
     }
 }
@@ -173,7 +173,7 @@ fn file(file: &FileScreen, theme: Theme, area: Rect, buffer: &mut Buffer) {
             buffer,
             area,
             1,
-            &Line::styled("the file is empty", theme.dim()),
+            &Line::styled("the file is empty", Theme::dim()),
         );
     }
     for (line, number) in (1..area.height).zip(file.top..file.len()) {

@@ -31,7 +31,7 @@ impl Theme {
     }
 
     /// The line under the cursor.
-    pub(super) fn cursor(self, has_keys: bool) -> Style {
+    pub(super) fn cursor(has_keys: bool) -> Style {
         if has_keys {
             Style::new().add_modifier(Modifier::REVERSED)
         } else {
@@ -39,7 +39,7 @@ impl Theme {
         }
     }
 
-    pub(super) fn dim(self) -> Style {
+    pub(super) fn dim() -> Style {
         Style::new().add_modifier(Modifier::DIM)
     }
 
