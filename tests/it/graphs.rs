@@ -216,7 +216,7 @@ fn indexes_that_list_themselves_or_one_another_end() {
 
 #[test]
 fn many_descriptors_of_one_thing() {
-    let number = scaled(99_000);
+    let number = scaled(12_000);
     let work = Work::new();
     let mut blobs = Blobs::default();
     let image = blobs.image("one", "");
@@ -239,7 +239,7 @@ fn many_descriptors_of_one_thing() {
 
 #[test]
 fn many_different_descriptors() {
-    let number = scaled(60_000);
+    let number = scaled(7_500);
     let work = Work::new();
     let blobs = || {
         let mut blobs = Blobs::default();
@@ -273,7 +273,7 @@ fn many_different_descriptors() {
 fn many_images() {
     let work = Work::new();
     let mut blobs = Blobs::default();
-    let listed: Vec<Value> = (0..scaled(8_000))
+    let listed: Vec<Value> = (0..scaled(1_000))
         .map(|n| named(blobs.image("one", &n.to_string()), &format!("many:{n}")))
         .collect();
     for one in carry(&blobs.archive(&work, &listed)) {
@@ -287,7 +287,7 @@ fn many_images() {
 fn huge_manifests() {
     let work = Work::new();
     let mut blobs = Blobs::default();
-    let more = "x".repeat(scaled(15 << 20));
+    let more = "x".repeat(scaled(2 << 20));
     let listed: Vec<Value> = ["a", "b", "c", "d"]
         .iter()
         .map(|name| blobs.image(name, &more))

@@ -1,6 +1,6 @@
 //! Several graphs as one: everything once, and one thing for each name.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use super::{ArchiveGraph, GraphChange, Node, Root};
 use crate::image::Name;
@@ -38,10 +38,14 @@ impl<'s> ArchiveGraph<'s> {
             }
         }
         for (at, root) in once.iter_mut().enumerate() {
-            let mut mine = HashSet::new();
+            // The first of equal names stays, and has it from then on.
             root.names.retain(|name| {
                 let name = called(name);
-                owner.get(&name) == Some(&at) && mine.insert(name)
+                let is_its = owner.get(&name) == Some(&at);
+                if is_its {
+                    owner.remove(&name);
+                }
+                is_its
             });
         }
         let has_images = |root: &Root<'s>| {
