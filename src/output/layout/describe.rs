@@ -197,7 +197,9 @@ pub(super) fn index(
     ref_name: RefName,
     thin: Option<&Digest>,
 ) -> Result<Vec<u8>, JsonError> {
-    let mut descriptors = Vec::new();
+    // One text, written as it grows: an archive may have names by the hundred thousand.
+    let mut text = format!("{{\"schemaVersion\":2,\"mediaType\":\"{OCI_INDEX}\",\"manifests\":[");
+    let mut is_first = true;
     for item in items {
         let (tags, words) = tags_and_words(item.names);
         let tags = tags.iter().map(|tag| {
@@ -216,29 +218,29 @@ pub(super) fn index(
         // Docker's own description has no room for bare words, and the two have to agree.
         let words = words.iter().filter(|_| ref_name == RefName::Whole);
         let words = words.map(|&word| BTreeMap::from([(REF_NAME, word.to_owned())]));
-        let mut all: Vec<_> = tags.chain(words).collect();
-        if all.is_empty() {
-            all.push(BTreeMap::new());
-        }
-        for annotations in all {
-            descriptors.push(if let Some(text) = &item.descriptor {
-                annotated(text, &[IMAGE_NAME, REF_NAME], &annotations)?
+        let mut all = tags.chain(words).peekable();
+        let unnamed = all.peek().is_none().then(BTreeMap::new);
+        for annotations in all.chain(unnamed) {
+            if !is_first {
+                text.push(',');
+            }
+            is_first = false;
+            if let Some(descriptor) = &item.descriptor {
+                text += &annotated(descriptor, &[IMAGE_NAME, REF_NAME], &annotations)?;
             } else {
                 let descriptor = Descriptor {
                     annotations,
                     ..Descriptor::new(item.media_type, &item.digest, item.size)
                 };
-                String::from_utf8_lossy(&encode(&descriptor)).into_owned()
-            });
+                text += &String::from_utf8_lossy(&encode(&descriptor));
+            }
         }
     }
-    let listed = descriptors.join(",");
-    let annotations = thin.map_or_else(String::new, |digest| {
-        format!(",\"annotations\":{{\"{ANNOTATION}\":\"{digest}\"}}")
-    });
-    let text = format!(
-        "{{\"schemaVersion\":2,\"mediaType\":\"{OCI_INDEX}\",\"manifests\":[{listed}]{annotations}}}"
-    );
+    text.push(']');
+    if let Some(digest) = thin {
+        text += &format!(",\"annotations\":{{\"{ANNOTATION}\":\"{digest}\"}}");
+    }
+    text.push('}');
     Ok(text.into_bytes())
 }
 
