@@ -238,7 +238,9 @@ pub(super) fn index(
     }
     text.push(']');
     if let Some(digest) = thin {
-        text += &format!(",\"annotations\":{{\"{ANNOTATION}\":\"{digest}\"}}");
+        let annotations = BTreeMap::from([(ANNOTATION, digest.to_string())]);
+        text.push_str(",\"annotations\":");
+        text += &String::from_utf8_lossy(&encode(&annotations));
     }
     text.push('}');
     Ok(text.into_bytes())
