@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::process::ExitCode;
 
 use super::output::Output;
+use super::wrap;
 
 /// The commands by what people want to do. A test checks that every command is in one of them.
 const GROUPS: [(&str, &[&str]); 5] = [
@@ -62,13 +63,9 @@ fn grouped(help: &str, command: &clap::Command) -> Option<String> {
             let Some(about) = about(command, name) else {
                 continue;
             };
-            let lines = wrapped(&about, width.saturating_sub(INDENT));
-            let mut lines = lines.iter();
-            let first = lines.next().map_or("", String::as_str);
-            _ = writeln!(list, "  {literal}{name:<12}{literal:#} {first}");
-            for line in lines {
-                _ = writeln!(list, "{:INDENT$}{line}", "");
-            }
+            _ = write!(list, "  {literal}{name:<12}{literal:#} ");
+            let lines = wrap::lines(&about, width.saturating_sub(INDENT));
+            _ = writeln!(list, "{}", lines.join(&format!("\n{:INDENT$}", "")));
         }
         list.push('\n');
     }
@@ -87,24 +84,6 @@ fn about(command: &clap::Command, name: &str) -> Option<String> {
         _ = write!(about, " [alias: {}]", aliases.join(", "));
     }
     Some(about)
-}
-
-/// Lines of whole words.
-fn wrapped(text: &str, width: usize) -> Vec<String> {
-    let mut lines = vec![String::new()];
-    for word in text.split(' ') {
-        let line = &mut lines[0];
-        if !line.is_empty() && line.len() + 1 + word.len() > width {
-            lines.insert(0, word.to_owned());
-        } else {
-            if !line.is_empty() {
-                line.push(' ');
-            }
-            line.push_str(word);
-        }
-    }
-    lines.reverse();
-    lines
 }
 
 #[cfg(test)]
@@ -127,11 +106,5 @@ mod tests {
         listed.sort_unstable();
         known.sort_unstable();
         assert_eq!(listed, known);
-    }
-
-    #[test]
-    fn words_stay_whole() {
-        assert_eq!(wrapped("a bc def", 4), ["a bc", "def"]);
-        assert_eq!(wrapped("abcdef", 4), ["abcdef"]);
     }
 }

@@ -24,6 +24,7 @@ mod render;
 mod signals;
 mod thin_note;
 mod unfinished;
+mod wrap;
 mod xattrs;
 
 use std::panic;

@@ -33,7 +33,7 @@ const LEAVES: u32 = 12_000;
 /// How many files of one image do at most.
 const LEAVES_OF_ONE: u32 = 1_200;
 
-/// How many of the places that waste the most are told.
+/// How many of the places that waste the most are shown.
 const WASTE_ROWS: usize = 50;
 
 /// The answer of `report`.
@@ -326,7 +326,7 @@ impl Describing<'_> {
         let tars = self.examined.open(image, &self.options)?;
         let fates = Fates::of_layers(&tars)?;
         described.files = (self.leaves).map(|leaves| FileMap::of(fates.tree(), leaves));
-        let waste = WasteReport::of_fates(image, &tars, &fates, &[], &self.options)?;
+        let waste = WasteReport::of_opened(image, &tars, fates, &[], &self.options)?;
         let (waste, by_layer) = ReportWaste::new(waste);
         described.waste = Some(waste);
         for (layer, of) in described.layers.iter_mut().zip(by_layer) {

@@ -42,7 +42,7 @@ pub fn measure_layers(
     {
         let opened = |layer: &Layer| outlines.get(layer.index).map(LayerOutline::headers);
         let measures = Measures::take_opened(images.iter().copied(), opened, jobs, progress)?;
-        // What damaged layers are told with is what their own bytes say.
+        // What is said of damaged layers is what their own bytes show.
         if image
             .layers
             .iter()

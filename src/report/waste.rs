@@ -167,35 +167,31 @@ impl WasteReport {
         let layers = OpenLayers::of(image, false, options.jobs, options.progress)?;
         // What the limits refuse is refused by the merge, before dive's trees are made of it.
         let fates = Fates::of_layers(layers.tars())?;
-        if fates.len() <= AT_ONCE {
-            return Self::of_fates(image, layers.tars(), &fates, rules, options);
-        }
-        // One after the other, so that the memory for one is free when the other begins.
-        let waste = Waste::of(&fates, image.layers.len(), options)?;
-        let mut report = Self::new(image, &fates, &waste, None, &[]);
-        drop((fates, waste));
-        report.dive = DiveFigures::of(layers.tars(), &options.limits);
-        report.rules = rules.iter().map(|rule| rule.judge(&report)).collect();
-        Ok(report)
+        Self::of_opened(image, layers.tars(), fates, rules, options)
     }
 
-    /// The same of layers that were opened and applied before.
-    pub(super) fn of_fates(
+    /// The same of layers that were opened and merged before.
+    pub(super) fn of_opened(
         image: &Image,
         tars: &[LayerTar],
-        fates: &Fates,
+        fates: Fates,
         rules: &[WasteRule],
         options: &Options<'_>,
     ) -> Result<Self, TreeError> {
         let dive = || DiveFigures::of(tars, &options.limits);
-        let waste = || Waste::of(fates, image.layers.len(), options);
-        let (dive, waste) = if options.jobs.count() > 1 {
-            jobs::both(dive, waste)
+        let waste = || Waste::of(&fates, image.layers.len(), options);
+        let (mut report, dive) = if options.jobs.count() > 1 && fates.len() <= AT_ONCE {
+            let (dive, waste) = jobs::both(dive, waste);
+            (Self::new(image, &fates, &waste?), dive)
         } else {
-            (dive(), waste())
+            let report = Self::new(image, &fates, &waste()?);
+            // The memory for one is free when the other begins.
+            drop(fates);
+            (report, dive())
         };
-        let waste = waste?;
-        Ok(Self::new(image, fates, &waste, dive, rules))
+        report.dive = dive;
+        report.rules = rules.iter().map(|rule| rule.judge(&report)).collect();
+        Ok(report)
     }
 
     /// The same of layers that were merged before, without dive's figures, which need another merge.
@@ -209,17 +205,11 @@ impl WasteReport {
         options: &Options<'_>,
     ) -> Result<Self, TreeError> {
         let waste = Waste::of(fates, image.layers.len(), options)?;
-        Ok(Self::new(image, fates, &waste, None, &[]))
+        Ok(Self::new(image, fates, &waste))
     }
 
-    /// Describes what was found in an image, and judges it.
-    fn new(
-        image: &Image,
-        fates: &Fates,
-        waste: &Waste,
-        dive: Option<DiveFigures>,
-        rules: &[WasteRule],
-    ) -> Self {
+    /// Describes what was found in an image.
+    fn new(image: &Image, fates: &Fates, waste: &Waste) -> Self {
         let pairing = image.pairing();
         let of_layer = |(index, layer): (usize, &crate::tree::LayerWaste)| WasteLayer {
             layer: index,
@@ -232,7 +222,7 @@ impl WasteReport {
                 .maker_of(index)
                 .map(|entry| entry.created_by.clone()),
         };
-        let mut report = Self {
+        Self {
             schema: "imgtar/waste/1",
             image: id(image),
             references: references(image),
@@ -247,12 +237,10 @@ impl WasteReport {
             duplicated: waste.duplicated(),
             by_path: paths(fates, waste),
             by_layer: waste.layers.iter().enumerate().map(of_layer).collect(),
-            dive,
+            dive: None,
             rules: Vec::new(),
             groups: groups(fates, waste),
-        };
-        report.rules = rules.iter().map(|rule| rule.judge(&report)).collect();
-        report
+        }
     }
 
     /// Whether it obeys all rules that were asked for.

@@ -1,10 +1,11 @@
 //! Images out of the data directory of an engine that no longer runs, from a tar of that directory.
 //!
 //! A data root is a source of images like an archive. [`DataRoots::walk`] goes over the headers of the tar once and
-//! recognises what it holds, whatever the names begin with; a [`EngineStore`] has the images of one engine as an
-//! [`ImageSet`], and [`EngineStore::assemble`] gives them as an [`Archive`] that is stored nowhere: its members are
-//! stretches of the tar, with headers out of tar-split between them. So everything that reads archives reads data
-//! roots, and layers are verified against their diff IDs like those of any archive.
+//! recognises what it holds, whatever the names begin with; an [`EngineStore`] has the images of one engine as an
+//! [`ImageSet`](crate::image::ImageSet), and [`EngineStore::assemble`] gives them as an
+//! [`Archive`](crate::archive::Archive) that is stored nowhere: its members are stretches of the tar, with headers out
+//! of tar-split between them. So everything that reads archives reads data roots, and layers are verified against
+//! their diff IDs like those of any archive.
 //!
 //! Threats, and what is done about them (a data root may come from anywhere):
 //!

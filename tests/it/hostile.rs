@@ -16,7 +16,7 @@ use crate::support::{engines, read, repository, shown};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
-const COMMANDS: [&str; 16] = [
+const COMMANDS: [&str; 17] = [
     "images",
     "inspect",
     "layers",
@@ -33,6 +33,7 @@ const COMMANDS: [&str; 16] = [
     "dockerfile",
     "thin",
     "rescue",
+    "report",
 ];
 
 /// What a command exits with on a sound archive that holds no secret and is not like another one.
@@ -52,7 +53,7 @@ fn run(command: &str, archive: &str) -> Ended {
     if arguments[0] == "thin" {
         arguments.extend(["--base", archive]);
     }
-    if ["flatten", "squash", "thin"].contains(&arguments[0]) {
+    if ["flatten", "squash", "thin", "report"].contains(&arguments[0]) {
         arguments.extend(["-o", "/dev/null"]);
     }
     if arguments[0] == "find" {
@@ -204,8 +205,9 @@ fn a_layer_of_a_million_files() {
     let directory = tempfile::tempdir().expect("a directory");
     let file = |i: usize| format!("d{}/f{i}", i / 1000);
     let archive = made(directory.path(), &[many(support::scaled(1_000_000), file)]);
-    // A million rows of a difference take a debug build as long as may be: half of them have a test of their own.
-    for command in commands(0).filter(|command| *command != "diff") {
+    // A difference and a page of a million files take a debug build as long as may be: they have tests of their own.
+    let apart = ["diff", "report"];
+    for command in commands(0).filter(|command| !apart.contains(command)) {
         run(command, &archive).check().exits(finds_nothing(command));
     }
 }
@@ -216,6 +218,14 @@ fn a_difference_of_half_a_million_files() {
     let file = |i: usize| format!("d{}/f{i}", i / 1000);
     let archive = made(directory.path(), &[many(support::scaled(500_000), file)]);
     run("diff", &archive).check().exits(1);
+}
+
+#[test]
+fn a_page_about_a_quarter_of_a_million_files() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let file = |i: usize| format!("d{}/f{i}", i / 1000);
+    let archive = made(directory.path(), &[many(support::scaled(250_000), file)]);
+    run("report", &archive).check().exits(0);
 }
 
 #[test]

@@ -71,7 +71,7 @@ kinds! {
     ControlName = "control-name",
     /// Something that looks like a password, key or token.
     Secret = "secret",
-    /// Processes run as root unless they are told otherwise.
+    /// Processes run as root unless something else sets their user.
     RootUser = "root-user",
     /// The user that processes should run as is not in the image.
     MissingUser = "missing-user",

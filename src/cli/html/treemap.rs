@@ -12,6 +12,7 @@ use streemap::Rect;
 
 use super::layers;
 use super::words::{count, grouped, path, size};
+use crate::cli::render::cut;
 
 /// How many of the largest files stand below the map.
 const LARGEST: usize = 15;
@@ -161,7 +162,7 @@ fn label(node: &FileMapNode, name: &str, rect: Rect<f64>) -> Markup {
     };
     let (x, y) = (tenths(rect.x + 4.0), rect.y + 12.0);
     html! {
-        text x=(x) y=(tenths(y)) { (cut(&first, room)) }
+        text x=(x) y=(tenths(y)) { (cut(&first, room, "…")) }
         @if let Some(second) = second { text x=(x) y=(tenths(y + 13.0)) { (second) } }
     }
 }
@@ -193,14 +194,6 @@ fn shortened(path: &str) -> String {
     }
     let end: String = path.chars().skip(long - LONGEST).collect();
     format!("…{end}")
-}
-
-fn cut(text: &str, room: usize) -> String {
-    if text.chars().count() <= room {
-        return text.to_owned();
-    }
-    let beginning: String = text.chars().take(room.saturating_sub(1)).collect();
-    format!("{beginning}…")
 }
 
 /// How many characters fit.

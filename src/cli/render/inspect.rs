@@ -9,7 +9,6 @@ use imgtar::base::limits::Limits;
 use imgtar::document::{Config, Health};
 use imgtar::image::ContainerdBasis;
 use imgtar::report::{ArchiveHead, Inspect, InspectImage, findings, units};
-use unicode_width::UnicodeWidthChar;
 
 use super::layers::{Form, table};
 use super::marks::Page;
@@ -19,8 +18,6 @@ use crate::cli::output::Stop;
 const HEAD: Style = Style::new().bold();
 /// Where values begin, in cells.
 const INDENT: usize = 14;
-/// Below this much room for values, lines are left to the terminal.
-const NARROW: usize = 20;
 
 /// Writes a page about an archive and some of its images.
 pub(crate) fn inspect(
@@ -71,24 +68,8 @@ impl InspectPage<'_> {
     /// A name and its value, wrapped on a terminal at spaces.
     fn field(&mut self, name: &str, value: &str) -> io::Result<()> {
         let value = escape::text(value);
-        let room = self.table.page.width.map_or(usize::MAX, |width| {
-            usize::from(width).saturating_sub(INDENT)
-        });
-        let mut label = name;
-        let mut rest: &str = &value;
-        loop {
-            let (line, next) = if room < NARROW {
-                (rest, "")
-            } else {
-                split_line(rest, room)
-            };
-            writeln!(self.out, "{HEAD}{label:<INDENT$}{HEAD:#}{line}")?;
-            if next.is_empty() {
-                return Ok(());
-            }
-            rest = next;
-            label = "";
-        }
+        write!(self.out, "{HEAD}{name:<INDENT$}{HEAD:#}")?;
+        (self.table.page).wrapped(self.out, &value, INDENT, INDENT)
     }
 
     /// A field that is left out if there is nothing to say.
@@ -305,47 +286,4 @@ fn healthcheck(health: &Health) -> String {
         _ = write!(text, " retries {}", health.retries);
     }
     text
-}
-
-/// Splits off as many words as fit into `room` cells, one at the least: a digest that is cut in two
-/// cannot be copied, so what does not fit is left to the terminal.
-pub(super) fn split_line(text: &str, room: usize) -> (&str, &str) {
-    let mut used = 0;
-    let mut fitting = None;
-    for (i, c) in text.char_indices() {
-        if c == ' ' && i > 0 {
-            if used <= room {
-                fitting = Some(i);
-            } else {
-                let space = fitting.unwrap_or(i);
-                return (&text[..space], text[space + 1..].trim_start());
-            }
-        }
-        used += c.width().unwrap_or(0);
-        if used > room
-            && let Some(space) = fitting
-        {
-            return (&text[..space], text[space + 1..].trim_start());
-        }
-    }
-    (text, "")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::split_line;
-
-    #[test]
-    fn lines_break_at_spaces_and_words_stay_whole() {
-        assert_eq!(split_line("one two three", 8), ("one two", "three"));
-        assert_eq!(
-            split_line("sha256:0123456789", 8),
-            ("sha256:0123456789", "")
-        );
-        assert_eq!(
-            split_line("sha256:0123456789 x", 8),
-            ("sha256:0123456789", "x")
-        );
-        assert_eq!(split_line("short", 8), ("short", ""));
-    }
 }

@@ -8,7 +8,7 @@ use anstyle::{AnsiColor, Style};
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use super::columns::spaces;
-use super::inspect::split_line;
+use crate::cli::wrap::split_line;
 
 pub(super) const GOOD: Style = AnsiColor::Green.on_default();
 pub(super) const BAD: Style = AnsiColor::Red.on_default().bold();
@@ -171,7 +171,7 @@ fn is_utf8(locale: Option<&str>) -> bool {
 }
 
 /// The beginning of a text that takes at most `room` cells.
-pub(super) fn cut(text: &str, room: usize, ellipsis: &str) -> String {
+pub(crate) fn cut(text: &str, room: usize, ellipsis: &str) -> String {
     // A text may have a megabyte, and be looked at for each of many rows.
     let mut used = 0;
     let mut fits = 0;

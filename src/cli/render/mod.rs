@@ -35,7 +35,7 @@ pub(crate) use inspect::inspect;
 pub(crate) use json::{json, verbatim_json};
 pub(crate) use layers::{Form, layers};
 pub(crate) use ls::{LsLook, drawn, long, merged_names, mode, names};
-pub(crate) use marks::Page;
+pub(crate) use marks::{Page, cut};
 pub(crate) use paint::Paint;
 pub(crate) use patch::{PatchFile, patch};
 pub(crate) use rescue::{reasons as rescue_reasons, rescue};

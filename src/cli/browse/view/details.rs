@@ -7,10 +7,11 @@ use imgtar::tree::{Body, Fate, HiddenBy, LayerChange, NodeId};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::Line;
+use unicode_width::UnicodeWidthChar;
 
 use super::{Theme, line_of, name_of, put, step, tail};
 use crate::cli::browse::model::{ImageScreen, Pane};
-use crate::cli::render;
+use crate::cli::{render, wrap};
 
 pub(super) fn draw(image: &ImageScreen, theme: Theme, area: Rect, buffer: &mut Buffer) {
     if area.is_empty() {
@@ -36,38 +37,24 @@ pub(super) fn draw(image: &ImageScreen, theme: Theme, area: Rect, buffer: &mut B
     }
 }
 
-/// A text in lines of so many characters.
+/// A text in lines of so many cells; a word that is longer than a line goes on in the next.
 pub(super) fn wrapped(text: &str, width: usize) -> Vec<String> {
-    let mut lines = vec![String::new()];
-    let mut used = 0;
-    for word in text.split(' ') {
-        let len = unicode_width::UnicodeWidthStr::width(word);
-        if used > 0 && used + 1 + len > width {
-            lines.push(String::new());
-            used = 0;
-        }
-        let Some(line) = lines.last_mut() else { break };
-        if used > 0 {
-            line.push(' ');
-            used += 1;
-        }
-        line.push_str(word);
-        used += len;
-        // What is longer than a line is cut into such.
-        while used > width.max(1) {
-            let Some(line) = lines.last_mut() else { break };
+    let width = width.max(1);
+    let mut lines = Vec::new();
+    for line in wrap::lines(text, width) {
+        let mut rest = line;
+        loop {
             let mut cells = 0;
-            let cut = line.char_indices().find(|(_, letter)| {
-                cells += unicode_width::UnicodeWidthChar::width(*letter).unwrap_or(0);
-                cells > width.max(1)
+            let cut = rest.char_indices().find(|(at, letter)| {
+                cells += UnicodeWidthChar::width(*letter).unwrap_or(0);
+                cells > width && *at > 0
             });
-            let Some((cut, _)) = cut.filter(|(cut, _)| *cut > 0) else {
-                break;
-            };
-            let rest = line.split_off(cut);
-            used = unicode_width::UnicodeWidthStr::width(rest.as_str());
-            lines.push(rest);
+            let Some((cut, _)) = cut else { break };
+            let (begin, end) = rest.split_at(cut);
+            lines.push(begin.to_owned());
+            rest = end;
         }
+        lines.push(rest.to_owned());
     }
     lines
 }
