@@ -9,8 +9,8 @@ use std::path::Path;
 use serde_json::Value;
 
 use crate::support::{
-    Input, Run, answer, archives, bytes, engines, full_size, imgtar, imgtar_with, items, member,
-    read, repository, sha256, shown, text,
+    Input, Run, answer, archives, bytes, engines, full_size, imgtar, imgtar_with, in_turn, items,
+    member, read, repository, sha256, shown, text,
 };
 
 /// A line of `BROKEN.tsv`.
@@ -714,14 +714,19 @@ fn every_answer_in_json_keeps_to_its_schema() {
         .map(|name| engines(name))
         .collect();
     all.extend(rows().into_iter().map(|row| row.path));
-    for command in READING {
+    for (turn, command) in READING.into_iter().enumerate() {
         let schema = repository(&format!("docs/json/{command}.json"));
         let validator = Path::new(&schema).exists().then(|| {
             let schema: Value = serde_json::from_str(&read(&schema)).expect("a schema is JSON");
             jsonschema::validator_for(&schema).expect("a schema is a schema")
         });
-        let mut answers = 0;
-        for archive in &all {
+        let (mut answers, mut asked) = (0, 0);
+        for (number, archive) in all.iter().enumerate() {
+            // One turn on: the tests of the documents ask the same.
+            if !in_turn(number + turn + 1) {
+                continue;
+            }
+            asked += 1;
             let run = imgtar(&[command, "--json", archive]);
             if run.stdout.is_empty() {
                 assert!(run.code == 3 && !run.stderr.is_empty(), "{run}");
@@ -745,6 +750,6 @@ fn every_answer_in_json_keeps_to_its_schema() {
                 assert!(faults.is_empty(), "{archive}: {faults:?}");
             }
         }
-        assert!(answers > all.len() / 2, "{command}: {answers}");
+        assert!(answers > asked / 2, "{command}: {answers}");
     }
 }

@@ -17,8 +17,8 @@ use tempfile::TempDir;
 use crate::support::forge::{Entry, Form};
 use crate::support::listing::{Listing, Row};
 use crate::support::{
-    Docker, Input, answer, archives, bytes, engines, imgtar, imgtar_with, items, repository,
-    shared, shown, text, tool,
+    Docker, Input, answer, archives, bytes, engines, full_size, imgtar, imgtar_with, in_turn,
+    items, repository, shared, shown, text, tool,
 };
 
 /// What Docker puts into every container, and the directories that it thereby touches.
@@ -475,7 +475,7 @@ fn an_idle_container_changes_nothing() {
         names.map(move |name| format!("{directory}/{name}"))
     });
     let (mut compared, mut refused) = (0, 0);
-    for archive in all {
+    for (_, archive) in all.enumerate().filter(|(number, _)| in_turn(*number)) {
         let images = imgtar(&["images", "--json", &archive]);
         if images.code != 0 {
             continue;
@@ -497,8 +497,14 @@ fn an_idle_container_changes_nothing() {
             }
         }
     }
-    assert!(compared > 30, "only {compared}");
+    assert!(
+        compared > if full_size() { 30 } else { 10 },
+        "only {compared}"
+    );
     // Twenty images that others made have layers that cannot be flattened, each asked for twice.
+    if !full_size() {
+        return;
+    }
     if directories.len() == 3 {
         assert_eq!((compared, refused), (314, 40));
     } else {

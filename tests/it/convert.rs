@@ -5,7 +5,9 @@ use std::process;
 use serde_json::Value;
 
 use crate::support::Work;
-use crate::support::{Ctr, Docker, archives, bytes, engines, imgtar, items, repository, text};
+use crate::support::{
+    Ctr, Docker, archives, bytes, engines, imgtar, in_turn, items, repository, text,
+};
 
 pub const LAYOUTS: [&str; 3] = ["docker", "docker-legacy", "oci"];
 
@@ -114,9 +116,10 @@ fn docker_gets_one_platform() {
 #[test]
 fn every_archive_keeps_its_ids() {
     let directory = repository("testdata/engines");
-    for name in archives(&directory)
+    for (number, name) in archives(&directory)
         .iter()
         .filter(|name| !name.contains("export"))
+        .enumerate()
     {
         let archive = format!("{directory}/{name}");
         let before = imgtar(&["images", &archive, "--json"]).exits(0).json();
@@ -126,7 +129,10 @@ fn every_archive_keeps_its_ids() {
         } else {
             "amd64"
         };
-        for layout in LAYOUTS {
+        for (turn, layout) in LAYOUTS.into_iter().enumerate() {
+            if !in_turn(number + turn) {
+                continue;
+            }
             let work = Work::new();
             let to = work.path("out.tar");
             let args = [

@@ -18,7 +18,7 @@ use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
 use serde_json::{Value, json};
 
-use crate::support::{program, up_to_date};
+use crate::support::{in_turn, program, up_to_date};
 
 /// The commands that answer with `--json`.
 const READING: [&str; 14] = [
@@ -229,11 +229,15 @@ fn the_schemas_promise_the_keys_of_the_contract() {
 #[test]
 fn every_answer_fits_its_schema() {
     let archives = archives();
-    for command in READING {
+    for (turn, command) in READING.into_iter().enumerate() {
         let schema = schema_of(command);
         let validator = jsonschema::validator_for(&schema).expect("a valid schema");
-        let mut answers = 0;
-        for archive in &archives {
+        let (mut answers, mut asked) = (0, 0);
+        for (number, archive) in archives.iter().enumerate() {
+            if !in_turn(number + turn) {
+                continue;
+            }
+            asked += 1;
             let name = archive.file_name().expect("a file").to_string_lossy();
             // serde_json does not read what is nested that deep.
             if command == "tree" && name == "layers-130.tar.gz" {
@@ -287,7 +291,7 @@ fn every_answer_fits_its_schema() {
         }
         assert!(
             // Few archives have the file that `blame` is asked about.
-            answers > archives.len() / if command == "blame" { 8 } else { 2 },
+            answers > asked / if command == "blame" { 8 } else { 2 },
             "{command} answered too rarely"
         );
     }

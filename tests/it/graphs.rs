@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::support::forge::{self, Entry};
 use crate::support::measured::{self, Ended};
-use crate::support::{Work, bytes, imgtar, items, scaled, sha256, text};
+use crate::support::{Work, bytes, imgtar, in_turn, items, scaled, sha256, text};
 
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 const INDEX: &str = "application/vnd.oci.image.index.v1+json";
@@ -222,7 +222,10 @@ fn many_descriptors_of_one_thing() {
     let image = blobs.image("one", "");
     let artifact = blobs.artifact(&image, &"x".repeat(1 << 20));
     let absent = json!({"mediaType": MANIFEST, "digest": sha256(b"absent"), "size": 9});
-    for again in [&image, &artifact, &absent] {
+    for (turn, again) in [&artifact, &image, &absent].into_iter().enumerate() {
+        if !in_turn(turn) {
+            continue;
+        }
         let mut listed = vec![again.clone(); number];
         listed.push(image.clone());
         let inner = blobs.index(&listed);
