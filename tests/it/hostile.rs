@@ -108,12 +108,12 @@ fn rows() -> Vec<Row> {
 fn every_archive_comes_to_what_its_table_says() {
     let rows = rows();
     assert!(rows.len() > 60);
-    for (number, row) in rows.into_iter().enumerate() {
+    for row in rows {
         let mut said = Vec::new();
         let mut is_said = false;
         for (command, code) in row.codes {
             // Without time for all, until one says what is wrong; `verify`, which takes longest, is the last.
-            if is_said && !support::in_turn(number) {
+            if is_said && !support::full_size() {
                 continue;
             }
             let ended = run(command, &row.path);
@@ -134,7 +134,7 @@ fn every_command_ends_on_every_archive() {
         let others = COMMANDS.into_iter().filter(|command| !known(command));
         for (i, command) in others.enumerate() {
             // In turns, where all would take minutes.
-            let turn = number % (2 * (COMMANDS.len() - row.codes.len()));
+            let turn = number % (4 * (COMMANDS.len() - row.codes.len()));
             if support::full_size() || i == turn {
                 run(command, &row.path).check();
             }

@@ -268,11 +268,12 @@ fn a_million_bodies() {
 fn an_entry_that_is_lost_elsewhere() {
     let mut metadata = Metadata::new();
     metadata.lean = true;
-    let big = 200 << 20;
+    let pieces = scaled(200);
+    let big = (pieces << 20) as u64;
     let mut split = Lines::new();
     split.raw(&header("a", big));
     let piece = vec![0; 1 << 20];
-    for _ in 0..200 {
+    for _ in 0..pieces {
         split.raw(&piece);
     }
     split.raw(&header("b", 1));
@@ -284,7 +285,7 @@ fn an_entry_that_is_lost_elsewhere() {
     metadata.folder(0, split.done(), bodies.done());
     metadata.layer(0, 512 + big + 512 + 512 + 1024, &sha256(&END), "none");
     let flat = forge::layer(&[
-        Entry::file("a", &vec![0; 200 << 20]),
+        Entry::file("a", &vec![0; pieces << 20]),
         Entry::file("b", b"x"),
     ]);
     let ended = metadata.rebuild(&flat, &[]);

@@ -12,8 +12,8 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::support::{
-    Input, answer, archives, assert_step, bytes, engines, imgtar, imgtar_with, items, lines,
-    member, number, read, sha256, sorted, text,
+    Input, answer, archives, assert_step, bytes, engines, imgtar, imgtar_with, in_turn, items,
+    lines, member, number, read, sha256, sorted, text,
 };
 
 /// What an archive holds, and how the files that engines printed about it begin.
@@ -901,8 +901,11 @@ fn a_table_from_standard_input_is_that_of_the_path() {
 fn the_number_of_threads_does_not_show() {
     let mut all = all_archives();
     all.push(engines("v1.tar"));
-    for archive in all {
-        for command in COMMANDS {
+    for (number, archive) in all.into_iter().enumerate() {
+        for (turn, command) in COMMANDS.into_iter().enumerate() {
+            if !in_turn(number + turn) {
+                continue;
+            }
             let one = imgtar(&["-j", "1", command, "--json", &archive]).succeeds();
             let four = imgtar(&["-j", "4", command, "--json", &archive]).succeeds();
             assert_eq!(one.out(), four.out(), "{command} {archive}");

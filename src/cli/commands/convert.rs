@@ -42,7 +42,7 @@ pub(crate) struct Args {
     #[arg(long, value_enum, value_name = "HOW", default_value_t = CompressArg::Keep)]
     compress: CompressArg,
 
-    /// How hard --compress tries: 0 to 9 for gzip [default: 6], 1 to 22 for zstd [default: 3]; layers that have
+    /// How hard --compress tries: 0 to 9 for gzip [default: 4], 1 to 22 for zstd [default: 3]; layers that have
     /// the format already are compressed anew
     #[arg(long, value_name = "N")]
     level: Option<u32>,

@@ -37,6 +37,8 @@ pub(super) struct IndexWalk {
     met: HashMap<Digest, MetContent>,
     /// What each index lists that was read.
     inside: HashMap<Digest, Arc<[Digest]>>,
+    /// Names that were given to all that an index lists.
+    named_inside: HashSet<(Digest, Name)>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -196,16 +198,27 @@ impl Loader<'_> {
         index: &Digest,
         names: &[Name],
     ) -> Result<(), LoadError> {
-        let cost: usize = names.iter().map(Name::text_len).sum();
         // Of an index that is being read it is not known; it cannot contain itself.
-        let Some(inside) = walk.inside.get(index).cloned().filter(|_| cost > 0) else {
+        let Some(inside) = walk.inside.get(index).cloned() else {
             return Ok(());
         };
+        let mut new = Vec::new();
+        for name in names {
+            self.repeat(name.text_len())?;
+            // Once each: indexes that list indexes several times over would multiply it.
+            if walk.named_inside.insert((index.clone(), name.clone())) {
+                new.push(name.clone());
+            }
+        }
+        let cost: usize = new.iter().map(Name::text_len).sum();
+        if cost == 0 {
+            return Ok(());
+        }
         for digest in inside.iter() {
             self.repeat(cost)?;
             match walk.met.get(digest).copied() {
-                Some(MetContent::Other) => self.name_inside(walk, digest, names)?,
-                Some(met) => walk.add_names(met, None, names),
+                Some(MetContent::Other) => self.name_inside(walk, digest, &new)?,
+                Some(met) => walk.add_names(met, None, &new),
                 None => {}
             }
         }
