@@ -67,6 +67,37 @@ podman_root() {
   rm -rf "$root$data" "$root$run" "$root/tmp/rescue"
 }
 
+# A containerd of its own: name, chroot. It has two images in the namespace `default`, one as Kubernetes names it in
+# `k8s.io`, and 300 names in `many`, so that its metadata is a tree of several pages.
+containerd_root() {
+  local name=$1 root=$2 data=/var/lib/imgtar-rescue run=/run/imgtar-rescue
+  rm -rf "$root$data" "$root$run"
+  mkdir -p "$root/tmp/rescue" "$root$run"
+  cp engines/docker28c-multi.tar "$root/tmp/rescue/in.tar"
+  # Of its plugins those alone that keep images.
+  printf 'version = 3\ndisabled_plugins = ["io.containerd.cri.v1.images", "io.containerd.cri.v1.runtime", "io.containerd.grpc.v1.cri", "io.containerd.nri.v1.nri"]\n' > "$root$run/conf.toml"
+  chroot "$root" containerd -c $run/conf.toml --root $data --state $run/state --address $run/c.sock > /dev/null 2>&1 &
+  local pid=$! ctr=(chroot "$root" ctr -a $run/c.sock)
+  for _ in $(seq 60); do "${ctr[@]}" version > /dev/null 2>&1 && break; sleep 0.5; done
+  "${ctr[@]}" -n default images import --no-unpack /tmp/rescue/in.tar
+  "${ctr[@]}" -n default images ls | awk -v n="$name" 'NR > 1 { print n "\t" $1 "\t" $3 }' | sort >> rescue/ROOTS.tsv
+  "${ctr[@]}" -n k8s.io images import --no-unpack /tmp/rescue/in.tar > /dev/null
+  local app digest
+  app=$("${ctr[@]}" -n k8s.io images ls -q | grep /app:1)
+  digest=$("${ctr[@]}" -n k8s.io images ls | awk -v app="$app" '$1 == app { print $3 }')
+  for other in $("${ctr[@]}" -n k8s.io images ls -q); do
+    [ "$other" = "$app" ] || "${ctr[@]}" -n k8s.io images rm "$other" > /dev/null
+  done
+  "${ctr[@]}" -n k8s.io images tag "$app" "${app%:*}@$digest" "sha256:$(printf '%064d' 1)" > /dev/null
+  "${ctr[@]}" -n many images import --no-unpack /tmp/rescue/in.tar > /dev/null
+  app=$("${ctr[@]}" -n many images ls -q | grep /app:1)
+  "${ctr[@]}" -n many images tag "$app" $(seq -f 'docker.io/imgtar-testdata/many:%03g' 300) > /dev/null
+  kill -TERM $pid
+  wait $pid || true
+  pack "$root$data" "$name"
+  rm -rf "$root$data" "$root$run" "$root/tmp/rescue"
+}
+
 mkdir -p rescue
 : > rescue/ROOTS.tsv
 docker_root docker26-overlay2 "$IMGTAR_ROOT26" overlay2
@@ -76,3 +107,4 @@ docker_root docker26-containerd "$IMGTAR_ROOT26" containerd
 docker_root docker28-containerd "$IMGTAR_ROOT28" containerd
 podman_root podman-overlay "$IMGTAR_ROOT26" overlay
 podman_root podman-vfs "$IMGTAR_ROOT26" vfs
+containerd_root containerd2 "$IMGTAR_ROOT28"

@@ -46,8 +46,8 @@ pub struct RescueHead {
 #[derive(Clone, Debug, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct RescueStore {
-    /// `docker` (its own store), `docker-containerd` (Docker with the containerd store), `containerd`
-    /// or `containers-storage` (podman, buildah, CRI-O).
+    /// `docker` (its own store), `docker-graph` (Docker before 1.10), `docker-containerd` (Docker with the containerd
+    /// store), `containerd` or `containers-storage` (podman, buildah, CRI-O).
     pub engine: &'static str,
     /// The storage driver: `overlay2`, `vfs`, `overlay`, `aufs`, `btrfs`, `fuse-overlayfs`; of containerd the
     /// namespace.
@@ -65,7 +65,7 @@ pub struct RescueStore {
 #[derive(Clone, Debug, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct RescueImage {
-    /// The image ID.
+    /// The image ID. Of an image of Docker before 1.10 it is the one that Docker drew at random.
     pub id: Option<String>,
     /// Its names with tags, in familiar form.
     pub references: Vec<String>,
@@ -228,6 +228,7 @@ impl RescueStore {
 fn word(engine: StoreEngine) -> &'static str {
     match engine {
         StoreEngine::Docker => "docker",
+        StoreEngine::DockerGraph => "docker-graph",
         StoreEngine::DockerContainerd => "docker-containerd",
         StoreEngine::Containerd => "containerd",
         StoreEngine::Containers => "containers-storage",

@@ -7,12 +7,13 @@ use serde::Serialize;
 
 use super::documents::Documents;
 use super::files::{FileNode, RootFiles};
-use super::layer::{self, CheckBodies, LookOnly, LostFiles, SplitParts};
+use super::layer::{self, CheckBodies, LostFiles, LostMarkers, SplitParts};
+use super::look::look_for;
 use super::rope_archive::RopeArchive;
 use super::{LayerState, RescueError};
 use crate::archive::Archive;
 use crate::base::digest::{DiffId, Digest};
-use crate::base::jobs::{self, Jobs};
+use crate::base::jobs::Jobs;
 use crate::base::limits::Limit;
 use crate::document::Config;
 
@@ -22,6 +23,10 @@ pub(crate) struct Classic {
     pub(crate) images: Vec<ClassicImage>,
     /// Each diff ID once, wherever it is stored.
     pub(crate) layers: HashMap<DiffId, ClassicLayer>,
+    /// Whether files are hidden as an overlay file system hides them.
+    overlay: bool,
+    /// What of that the tar has lost.
+    lost: LostMarkers,
     /// How many layers all images have together.
     count: usize,
 }
@@ -51,7 +56,7 @@ pub(crate) struct ClassicLayer {
     /// What is known of the best of them.
     pub(crate) state: LayerState,
     /// Which of them that is.
-    best: usize,
+    pub(crate) best: usize,
     /// How long its tar is, if that is known.
     pub(crate) tar_size: Option<u64>,
     /// How many bytes its files have.
@@ -70,6 +75,14 @@ pub(crate) struct LayerPlace {
 }
 
 impl Classic {
+    /// A store without images. `overlay` says whether files are hidden as an overlay file system hides them.
+    pub(crate) fn new(overlay: bool) -> Self {
+        Self {
+            overlay,
+            ..Self::default()
+        }
+    }
+
     /// Adds an image whose config is in a file that may be there. `place` says where a layer is: its index and the
     /// diff IDs up to it.
     pub(crate) fn add(
@@ -113,22 +126,14 @@ impl Classic {
     ///
     /// [`RescueError`] if the system fails.
     pub(crate) fn look(&mut self, files: &RootFiles, jobs: Jobs) -> Result<(), RescueError> {
-        let mut layers: Vec<&mut ClassicLayer> = self.layers.values_mut().collect();
-        let places: Vec<Vec<LayerPlace>> =
-            layers.iter().map(|layer| layer.places.clone()).collect();
-        let cost = |places: &Vec<LayerPlace>| {
-            let splits = places.iter().filter_map(|place| place.split);
-            splits.map(|split| files.size(split)).sum::<u64>()
-        };
-        let looked = jobs::map(jobs, &places, cost, |places| look_at(files, places));
-        for (layer, looked) in layers.iter_mut().zip(looked) {
-            let looked = looked?;
-            layer.state = looked.state;
-            layer.best = looked.best;
-            layer.tar_size = looked.sizes.map(|(tar, _)| tar);
-            layer.file_bytes = looked.sizes.map(|(_, files)| files);
-        }
+        let layers = self.layers.values_mut().collect();
+        self.lost = look_for(layers, files, self.overlay, jobs)?;
         Ok(())
+    }
+
+    /// What the tar has lost although its layers do not need it, for people.
+    pub(crate) fn remarks(&self) -> Vec<String> {
+        self.lost.remarks()
     }
 
     /// Names the files of a layer that were changed, for which all of them are read.
@@ -217,13 +222,21 @@ impl ClassicLayer {
         }
     }
 
+    /// One that is in one place at the most.
+    pub(crate) fn at(place: LayerPlace) -> Self {
+        Self {
+            places: vec![place],
+            ..Self::new()
+        }
+    }
+
     /// The best of its places.
     pub(crate) fn place(&self) -> Option<&LayerPlace> {
         self.places.get(self.best)
     }
 
     /// Its parts, if all its files are there.
-    fn parts(&self) -> Option<SplitParts> {
+    pub(crate) fn parts(&self) -> Option<SplitParts> {
         match self.state {
             LayerState::Expected | LayerState::Exact => self.place()?.parts(),
             LayerState::Damaged(_) | LayerState::Lost(_) => None,
@@ -241,7 +254,7 @@ impl LayerPlace {
         }
     }
 
-    fn parts(&self) -> Option<SplitParts> {
+    pub(crate) fn parts(&self) -> Option<SplitParts> {
         Some(SplitParts {
             directory: self.directory?,
             split: self.split?,
@@ -262,69 +275,4 @@ fn read_config(documents: &Documents<'_>, image: &ClassicImage) -> Result<Config
         ));
     }
     Config::read(&bytes).map_err(|error| format!("its config cannot be read: {error}"))
-}
-
-/// What was found of a layer.
-struct Found {
-    best: usize,
-    state: LayerState,
-    /// Of its tar and of its files.
-    sizes: Option<(u64, u64)>,
-}
-
-/// The best of the places of a layer.
-fn look_at(files: &RootFiles, places: &[LayerPlace]) -> Result<Found, RescueError> {
-    let mut best: Option<Found> = None;
-    for (at, place) in places.iter().enumerate() {
-        let found = match (place.parts(), &place.lost) {
-            (_, Some(why)) => Found {
-                best: at,
-                state: LayerState::Lost(why.clone()),
-                sizes: None,
-            },
-            (Some(parts), None) => match layer::read(files, parts, &mut LookOnly)? {
-                Ok(looked) => Found {
-                    best: at,
-                    sizes: Some((looked.tar_size, looked.file_bytes)),
-                    state: if looked.faults.count == 0 {
-                        LayerState::Expected
-                    } else {
-                        LayerState::Damaged(looked.faults)
-                    },
-                },
-                Err(why) => Found {
-                    best: at,
-                    state: LayerState::Lost(why),
-                    sizes: None,
-                },
-            },
-            (None, None) => Found {
-                best: at,
-                state: LayerState::Lost(missing(place)),
-                sizes: None,
-            },
-        };
-        let rank = |found: &Found| match found.state {
-            LayerState::Exact | LayerState::Expected => 2,
-            LayerState::Damaged(_) => 1,
-            LayerState::Lost(_) => 0,
-        };
-        if best.as_ref().is_none_or(|best| rank(best) < rank(&found)) {
-            best = Some(found);
-        }
-    }
-    Ok(best.unwrap_or(Found {
-        best: 0,
-        state: LayerState::Lost("nothing says where it is".to_owned()),
-        sizes: None,
-    }))
-}
-
-fn missing(place: &LayerPlace) -> String {
-    match (place.directory, place.split) {
-        (None, _) => "the directory with its files is not in the tar".to_owned(),
-        (_, None) => "its tar-split is not in the tar, and without it nothing says how its tar was"
-            .to_owned(),
-        _ => "it is not in the tar".to_owned(),
-    }
 }

@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use super::classic::{Classic, ClassicImage, LayerPlace};
 use super::documents::Documents;
-use super::files::FileNode;
+use super::files::{FileNode, RootFiles};
 use crate::base::digest::{ChainId, DiffId, Digest};
 
 /// `repositories.json`: names by repository, and what each leads to.
@@ -63,7 +63,7 @@ pub(crate) fn read(
     for id in names.keys() {
         ids.entry(id.clone()).or_insert(None);
     }
-    let mut classic = Classic::default();
+    let mut classic = Classic::new(driver == "overlay2");
     for (id, config) in ids {
         let Ok(digest) = Digest::from_str(&id) else {
             continue;
@@ -147,11 +147,16 @@ pub(crate) fn directory(
         "vfs" => ("vfs/dir".to_owned(), ""),
         "aufs" => ("aufs/diff".to_owned(), ""),
         "btrfs" => ("btrfs/subvolumes".to_owned(), ""),
+        // Both are mount points: a tar has their files if they were mounted and tar went into them.
+        "zfs" if has_mounted(files, docker, "zfs/graph", cache_id) => ("zfs/graph".to_owned(), ""),
+        "devicemapper" if has_mounted(files, docker, "devicemapper/mnt", cache_id) => {
+            ("devicemapper/mnt".to_owned(), "rootfs")
+        }
         "zfs" => {
-            return Err("zfs keeps its files in data sets that no tar of the data root holds: send them, or export the images where the pool can be imported".to_owned());
+            return Err("zfs keeps its files in data sets of their own, which this tar does not hold: import the pool, mount the data set of each layer on its directory below zfs/graph (mount -t zfs) and pack the data root again, without --one-file-system".to_owned());
         }
         "devicemapper" => {
-            return Err("devicemapper keeps its files in a thin pool of block devices, which no tar of the data root holds: start a Docker older than 25 on this disk and save the images there".to_owned());
+            return Err("devicemapper keeps its files in a thin pool of block devices, which a tar of the data root does not hold: start a Docker older than 25 on this disk and save the images there".to_owned());
         }
         other => return Err(format!("the storage driver {other} is not known")),
     };
@@ -174,4 +179,11 @@ pub(crate) fn directory(
             "{above}/{cache_id}{slash}{below} is not in the tar"
         )),
     }
+}
+
+/// Whether what a driver mounts for a layer has files.
+fn has_mounted(files: &RootFiles, docker: FileNode, above: &str, cache_id: &str) -> bool {
+    let mounted = files.below(docker, above);
+    let mounted = mounted.and_then(|above| files.child(above, cache_id.as_bytes()));
+    mounted.is_some_and(|mounted| !files.children(mounted).is_empty())
 }

@@ -88,6 +88,8 @@ pub(crate) struct RootFiles {
     hasher: RandomState,
     /// Why the walk ended before the end of the tar.
     fault: Option<TarError>,
+    /// Where the tar ended without the blocks that mark its end.
+    cut: Option<u64>,
     /// Whether an entry has extended attributes of any kind.
     has_xattrs: bool,
 }
@@ -106,6 +108,7 @@ impl RootFiles {
             by_hash: HashMap::new(),
             hasher: RandomState::new(),
             fault: None,
+            cut: None,
             has_xattrs: false,
         };
         files
@@ -125,7 +128,10 @@ impl RootFiles {
                         exceeded,
                     })?;
                 }
-                Ok(None) => return Ok(files),
+                Ok(None) => {
+                    files.cut = (!walker.end_is_marked()).then(|| walker.position());
+                    return Ok(files);
+                }
                 Err(source) if source.is_environment() => {
                     return Err(RescueError::Walk { path, source });
                 }
@@ -237,6 +243,11 @@ impl RootFiles {
     /// Why the walk ended before the end of the tar, if it did.
     pub(crate) fn fault(&self) -> Option<&TarError> {
         self.fault.as_ref()
+    }
+
+    /// Where the tar ended without a mark, if it did: it was cut there, or its writer wrote none.
+    pub(crate) fn cut(&self) -> Option<u64> {
+        self.cut
     }
 
     /// Whether any entry has an extended attribute.

@@ -4,6 +4,8 @@ use std::io::BufReader;
 
 use super::RescueError;
 use super::files::{FileNode, FileStretch, NodeKind, RootFiles};
+use crate::archive::MemberName;
+use crate::base::constants::{OPAQUE, WHITEOUT};
 use crate::base::escape;
 use crate::base::limits::Limit;
 use crate::source::{MAGIC_LEN, Source, is_environment, sniff};
@@ -30,6 +32,18 @@ pub enum LostFile {
     Missing {
         /// Its path in the layer.
         path: Vec<u8>,
+    },
+    /// It is another name of a file that is not there.
+    #[error(
+        "`{}` is a hard link to {}, which is not in the tar",
+        escape::name(.path),
+        escape::name(.target)
+    )]
+    Link {
+        /// Its path in the layer.
+        path: Vec<u8>,
+        /// What it is a link to, as a path in the tar.
+        target: Vec<u8>,
     },
     /// Something else stands in its place.
     #[error("`{}` is {found} now, it was a file of {size} bytes", escape::name(.path))]
@@ -107,13 +121,86 @@ pub(crate) trait TakePiece {
         file: FileNode,
         crc: Option<u64>,
     ) -> Result<Option<(u64, u64)>, RescueError>;
+    /// An entry that hides a name (`.wh.x`), or with an opaque directory all that lies below (`.wh..wh..opq`).
+    fn marker(
+        &mut self,
+        _files: &RootFiles,
+        _directory: FileNode,
+        _name: &[u8],
+    ) -> Result<(), RescueError> {
+        Ok(())
+    }
 }
 
 /// Looks whether everything is there.
 #[derive(Debug)]
-pub(crate) struct LookOnly;
+pub(crate) struct LookOnly {
+    /// Whether the files are those of an overlay file system, which has marks of its own for what is hidden.
+    pub(crate) overlay: bool,
+    pub(crate) lost: LostMarkers,
+}
+
+/// Marks by which an overlay file system hides files, and which are not in the tar. tar-split has them in another form.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct LostMarkers {
+    /// How many whiteouts, which are devices.
+    pub(crate) whiteouts: u64,
+    /// How many opaque directories, which have an extended attribute.
+    pub(crate) opaque: u64,
+    /// The path of the first whiteout, and of the first directory.
+    pub(crate) first: (Option<Vec<u8>>, Option<Vec<u8>>),
+}
+
+impl LostMarkers {
+    /// Adds those of another layer.
+    pub(crate) fn add(&mut self, other: Self) {
+        self.whiteouts += other.whiteouts;
+        self.opaque += other.opaque;
+        let (whiteout, opaque) = other.first;
+        self.first.0 = self.first.0.take().or(whiteout);
+        self.first.1 = self.first.1.take().or(opaque);
+    }
+}
 
 impl TakePiece for LookOnly {
+    fn marker(
+        &mut self,
+        files: &RootFiles,
+        directory: FileNode,
+        name: &[u8],
+    ) -> Result<(), RescueError> {
+        let name = MemberName::new(name);
+        if !self.overlay {
+            return Ok(());
+        }
+        let parent = name.parent();
+        let mut steps = files.source().limits().of(Limit::LinkSteps);
+        if name.base() == OPAQUE {
+            let found = files.find_in(directory, parent.as_bytes(), &mut steps);
+            let entry = found.map_or(Ok(None), |found| files.entry(found))?;
+            let is_opaque = |(key, value): &(Vec<u8>, Vec<u8>)| {
+                key.ends_with(b"overlay.opaque") && value.starts_with(b"y")
+            };
+            if !entry.is_some_and(|entry| entry.xattrs.iter().any(is_opaque)) {
+                self.lost.opaque += 1;
+                let path = parent.as_bytes().to_vec();
+                self.lost.first.1.get_or_insert(path);
+            }
+        } else if let Some(hidden) = name.base().strip_prefix(WHITEOUT)
+            && !hidden.starts_with(WHITEOUT)
+        {
+            let path = parent.join(hidden);
+            if files
+                .find_in(directory, path.as_bytes(), &mut steps)
+                .is_none()
+            {
+                self.lost.whiteouts += 1;
+                self.lost.first.0.get_or_insert(path.as_bytes().to_vec());
+            }
+        }
+        Ok(())
+    }
+
     fn raw(&mut self, _: &[u8]) -> Result<(), RescueError> {
         Ok(())
     }
@@ -222,7 +309,13 @@ pub(crate) fn read(
                 take.raw(&bytes)?;
                 continue;
             }
-            Ok(Some((_, StreamPiece::File { size: 0, .. }))) => continue,
+            Ok(Some((_, StreamPiece::File { name, size: 0, .. }))) => {
+                let base = name.rsplit(|byte| *byte == b'/').next();
+                if base.is_some_and(|base| base.starts_with(WHITEOUT)) {
+                    take.marker(files, parts.directory, &name)?;
+                }
+                continue;
+            }
             Ok(Some((_, StreamPiece::File { name, size, crc }))) => (name, size, crc),
             Err(StreamFault::Read(error)) if is_environment(&error) => {
                 return Err(RescueError::Spool(error));
@@ -266,9 +359,15 @@ fn body(
     steps: &mut u64,
 ) -> Result<FileNode, LostFile> {
     let path = || name.to_vec();
-    let found = files.find_in(directory, name, steps);
-    let Some(file) = found.and_then(|file| files.linked(file)) else {
+    let Some(found) = files.find_in(directory, name, steps) else {
         return Err(LostFile::Missing { path: path() });
+    };
+    let Some(file) = files.linked(found) else {
+        let target = files.link(found).to_vec();
+        return Err(LostFile::Link {
+            path: path(),
+            target,
+        });
     };
     let found = match files.kind(file) {
         NodeKind::File => files.size(file),

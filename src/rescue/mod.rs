@@ -24,7 +24,10 @@ mod containers;
 mod docker;
 mod documents;
 mod files;
+mod graph;
 mod layer;
+mod look;
+mod proof;
 mod roots;
 mod rope_archive;
 mod storage;
@@ -110,6 +113,9 @@ pub enum NoRoot {
     /// A symbolic link, which the data root is.
     #[error("it holds a symbolic link to {0} and nothing else")]
     Link(String),
+    /// One directory, and nothing in it.
+    #[error("it holds a directory and nothing in it, as when whoever packed it may not read it")]
+    Empty,
     /// Something else.
     #[error("nothing in it is named as an engine names its files")]
     Nothing,
@@ -144,6 +150,11 @@ impl DataRoots {
                 fault.offset
             ));
         }
+        if let Some(at) = files.cut() {
+            remarks.push(format!(
+                "the tar ends at byte {at} without the mark of an end: it was cut, and what followed is lost"
+            ));
+        }
         let found = roots::find(&files);
         if found.is_empty() {
             let path = input.source().label();
@@ -152,10 +163,14 @@ impl DataRoots {
         }
         let mut stores = Vec::new();
         for root in &found {
-            match stores_of(&files, root, &found)? {
-                Ok(more) => stores.extend(more),
-                Err(remark) => remarks.push(remark),
+            if roots::is_mounted(&files, root.at) {
+                remarks.push(format!(
+                    "{} was packed while containers ran on it: files that changed meanwhile are found when layers are hashed, and what was mounted is passed over",
+                    shown(&files.path(root.at))
+                ));
             }
+            stores.extend(stores_of(&files, root)?);
+            remarks.extend(without_store(&files, root, &found));
         }
         for store in &mut stores {
             store.describe(options)?;
@@ -256,41 +271,45 @@ fn no_root(files: &RootFiles) -> NoRoot {
     }
     match roots::lone_link(files) {
         Some(link) => NoRoot::Link(String::from_utf8_lossy(files.link(link)).into_owned()),
+        None if roots::is_bare(files) => NoRoot::Empty,
         None => NoRoot::Nothing,
     }
 }
 
-/// The stores of one data root, or what is to be said of one that has none.
-fn stores_of(
-    files: &Arc<RootFiles>,
-    root: &FoundRoot,
-    all: &[FoundRoot],
-) -> Result<Result<Vec<EngineStore>, String>, RescueError> {
+/// The stores of one data root.
+fn stores_of(files: &Arc<RootFiles>, root: &FoundRoot) -> Result<Vec<EngineStore>, RescueError> {
     let documents = Documents::new(files);
-    let path = shown(&files.path(root.at));
     let mut stores = Vec::new();
+    let mut add = |engine, driver: &str, kept, faults: &mut Vec<String>| {
+        let faults = std::mem::take(faults);
+        let whose = (engine, driver);
+        stores.push(EngineStore::new(files, root.at, whose, kept, faults));
+    };
     let mut faults = Vec::new();
     match &root.what {
         Recognised::Docker { drivers } => {
             for driver in drivers {
                 let kept = Kept::Classic(docker::read(&documents, root.at, driver, &mut faults));
-                let faults = std::mem::take(&mut faults);
-                let whose = (StoreEngine::Docker, driver.as_str());
-                stores.push(EngineStore::new(files, root.at, whose, kept, faults));
+                add(StoreEngine::Docker, driver, kept, &mut faults);
+            }
+        }
+        Recognised::Graph { drivers } => {
+            for driver in drivers {
+                let whose = (driver.as_str(), drivers.len() == 1);
+                let kept = Kept::Graph(graph::read(&documents, root.at, whose, &mut faults));
+                add(StoreEngine::DockerGraph, driver, kept, &mut faults);
             }
         }
         Recognised::Containers { drivers } => {
             for driver in drivers {
                 let kept = Kept::Classic(storage::read(&documents, root.at, driver, &mut faults));
-                let faults = std::mem::take(&mut faults);
-                let whose = (StoreEngine::Containers, driver.as_str());
-                stores.push(EngineStore::new(files, root.at, whose, kept, faults));
+                add(StoreEngine::Containers, driver, kept, &mut faults);
             }
         }
         Recognised::Containerd { of_docker } => {
             let engine = match of_docker {
                 // Docker starts its own containerd even where it keeps no images there.
-                Some(_) if !containerd::has_blobs(files, root.at) => return Ok(Ok(stores)),
+                Some(_) if !containerd::has_blobs(files, root.at) => return Ok(stores),
                 Some(_) => StoreEngine::DockerContainerd,
                 None => StoreEngine::Containerd,
             };
@@ -298,42 +317,43 @@ fn stores_of(
                 let namespace = content.namespace.clone();
                 let hashed = HashMap::new();
                 let kept = Kept::Content { content, hashed };
-                let faults = std::mem::take(&mut faults);
-                stores.push(EngineStore::new(
-                    files,
-                    root.at,
-                    (engine, &namespace),
-                    kept,
-                    faults,
-                ));
+                add(engine, &namespace, kept, &mut faults);
             }
         }
+        Recognised::DockerWithoutImages
+        | Recognised::FilesAlone { .. }
+        | Recognised::Empty { .. } => {}
+    }
+    Ok(stores)
+}
+
+/// What is to be said of a data root that has no store.
+fn without_store(files: &RootFiles, root: &FoundRoot, all: &[FoundRoot]) -> Option<String> {
+    let path = shown(&files.path(root.at));
+    match &root.what {
         Recognised::DockerWithoutImages => {
             let has_own = all.iter().any(|other| {
                 let of_docker = Some(root.at);
                 other.what == Recognised::Containerd { of_docker }
                     && containerd::has_blobs(files, other.at)
             });
-            return Ok(if has_own {
-                Ok(stores)
-            } else {
-                Err(format!(
+            (!has_own).then(|| {
+                format!(
                     "{path} is the data directory of a Docker that has its images in a containerd of the system: they are in /var/lib/containerd, pack that directory too"
-                ))
-            });
+                )
+            })
         }
-        Recognised::Graph => {
-            return Ok(Err(format!(
-                "{path} is the data directory of a Docker older than 1.10, which is not read: let Docker 1.10 to 19.03 start on a copy of it, which upgrades it"
-            )));
-        }
-        Recognised::FilesAlone { driver } => {
-            return Ok(Err(format!(
-                "{path} has the files of {driver} layers, and nothing that says which images they belong to: pack the whole data directory, with image/ in it"
-            )));
-        }
+        Recognised::FilesAlone { driver } => Some(format!(
+            "{path} has the files of {driver} layers, and nothing that says which images they belong to: pack the whole data directory, with all that lies beside them"
+        )),
+        Recognised::Empty { engine } => Some(format!(
+            "{path} has the directories of {engine}, and nothing in them: whoever packed it may not read them; pack it again as root"
+        )),
+        Recognised::Docker { .. }
+        | Recognised::Graph { .. }
+        | Recognised::Containers { .. }
+        | Recognised::Containerd { .. } => None,
     }
-    Ok(Ok(stores))
 }
 
 /// A path in the tar, for people.

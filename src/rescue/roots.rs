@@ -21,10 +21,12 @@ pub(crate) enum Recognised {
     Containerd { of_docker: Option<FileNode> },
     /// podman, buildah, CRI-O, with these drivers.
     Containers { drivers: Vec<String> },
-    /// Docker before 1.10.
-    Graph,
+    /// Docker before 1.10, with these drivers.
+    Graph { drivers: Vec<String> },
     /// Files of layers, and nothing that says which image they belong to.
     FilesAlone { driver: String },
+    /// Directories of an engine with nothing in them, as they are packed by a user who may not read them.
+    Empty { engine: &'static str },
 }
 
 /// Directories of storage drivers: what lies in them are root file systems, in which nothing is looked for.
@@ -92,7 +94,7 @@ fn recognised(files: &RootFiles, at: FileNode) -> Option<Recognised> {
     if has("io.containerd.metadata.v1.bolt") || has("io.containerd.content.v1.content") {
         return Some(Recognised::Containerd { of_docker: None });
     }
-    let drivers: Vec<String> = ["overlay", "vfs", "btrfs", "zfs", "aufs"]
+    let drivers: Vec<String> = ["overlay", "vfs", "btrfs", "zfs", "aufs", "devicemapper"]
         .into_iter()
         .filter(|driver| {
             has(&format!("{driver}-images/images.json"))
@@ -103,8 +105,9 @@ fn recognised(files: &RootFiles, at: FileNode) -> Option<Recognised> {
     if !drivers.is_empty() {
         return Some(Recognised::Containers { drivers });
     }
-    if is_graph(files, at) {
-        return Some(Recognised::Graph);
+    let drivers = graph_drivers(files, at);
+    if !drivers.is_empty() {
+        return Some(Recognised::Graph { drivers });
     }
     if let Some(containers) = files.below(at, "containers")
         && files.children(containers).iter().any(|container| {
@@ -117,9 +120,55 @@ fn recognised(files: &RootFiles, at: FileNode) -> Option<Recognised> {
         let directory = files.child(at, driver);
         directory.is_some_and(|directory| has_ids(files, directory))
     });
-    alone.map(|driver| Recognised::FilesAlone {
-        driver: String::from_utf8_lossy(driver).into_owned(),
-    })
+    if let Some(driver) = alone {
+        return Some(Recognised::FilesAlone {
+            driver: String::from_utf8_lossy(driver).into_owned(),
+        });
+    }
+    if has("io.containerd.snapshotter.v1.overlayfs/snapshots") {
+        return Some(Recognised::FilesAlone {
+            driver: "containerd's overlayfs".to_owned(),
+        });
+    }
+    let is_empty = |name: &&str| {
+        let directory = files.child(at, name.as_bytes());
+        directory.is_some_and(|at| files.is_directory(at) && files.children(at).is_empty())
+    };
+    let count = |names: &[&str]| names.iter().filter(|name| is_empty(name)).count();
+    if count(&["image", "containers", "overlay2", "volumes", "buildkit"]) >= 3 {
+        return Some(Recognised::Empty { engine: "Docker" });
+    }
+    if count(&[
+        "overlay-images",
+        "overlay-layers",
+        "vfs-images",
+        "vfs-layers",
+    ]) >= 2
+    {
+        return Some(Recognised::Empty { engine: "podman" });
+    }
+    None
+}
+
+/// Whether a driver shows the whole of a root file system somewhere, which it does while a container runs.
+pub(crate) fn is_mounted(files: &RootFiles, at: FileNode) -> bool {
+    let has_files = |node: Option<FileNode>| node.is_some_and(|at| !files.children(at).is_empty());
+    let of = |path: &str| {
+        let found = files.below(at, path);
+        found.map(|found| files.children(found)).unwrap_or_default()
+    };
+    let merged = ["overlay2", "overlay", "fuse-overlayfs"]
+        .iter()
+        .any(|driver| {
+            let layers = of(driver).into_iter();
+            layers
+                .into_iter()
+                .any(|layer| has_files(files.child(layer, b"merged")))
+        });
+    merged
+        || ["rootfs/overlayfs", "aufs/mnt"]
+            .iter()
+            .any(|path| of(path).into_iter().any(|mounted| has_files(Some(mounted))))
 }
 
 /// The storage drivers for which a Docker has a store here.
@@ -135,14 +184,35 @@ fn docker_drivers(files: &RootFiles, at: FileNode) -> Vec<String> {
     names.map(str::to_owned).collect()
 }
 
-fn is_graph(files: &RootFiles, at: FileNode) -> bool {
-    let Some(graph) = files.child(at, b"graph") else {
-        return false;
-    };
-    files
-        .children(graph)
+/// The storage drivers for which a Docker before 1.10 has images here: those that it has names for, else those that
+/// have files.
+fn graph_drivers(files: &RootFiles, at: FileNode) -> Vec<String> {
+    let graph = files.child(at, b"graph").map(|graph| files.children(graph));
+    let is_graph = graph
+        .unwrap_or_default()
         .iter()
-        .any(|image| is_id(files.name(*image)) && files.child(*image, b"json").is_some())
+        .any(|image| is_id(files.name(*image)) && files.child(*image, b"json").is_some());
+    let names = files.children(at).into_iter().filter_map(|file| {
+        let driver = files.name(file).strip_prefix(b"repositories-")?;
+        let is_known = DRIVERS.contains(&driver) && !files.is_directory(file);
+        is_known.then(|| String::from_utf8_lossy(driver).into_owned())
+    });
+    let named: Vec<String> = names.collect();
+    if !is_graph || !named.is_empty() {
+        return named;
+    }
+    let has_files = |driver: &&&[u8]| {
+        let directory = files.child(at, driver);
+        directory.is_some_and(|directory| has_ids(files, directory))
+    };
+    let found = DRIVERS.iter().filter(has_files);
+    let found: Vec<String> = found
+        .map(|driver| String::from_utf8_lossy(driver).into_owned())
+        .collect();
+    if found.is_empty() {
+        return vec!["aufs".to_owned()];
+    }
+    found
 }
 
 /// Where further roots may be inside one: the volumes, and Docker's own containerd.
@@ -194,6 +264,18 @@ pub(crate) fn lone_link(files: &RootFiles) -> Option<FileNode> {
             NodeKind::Symlink => return Some(only),
             NodeKind::Directory | NodeKind::Implied => at = only,
             _ => return None,
+        }
+    }
+}
+
+/// Whether a tar holds directories in each other and nothing else.
+pub(crate) fn is_bare(files: &RootFiles) -> bool {
+    let mut at = FileNode::ROOT;
+    loop {
+        match files.children(at)[..] {
+            [] => return files.is_directory(at),
+            [only] => at = only,
+            _ => return false,
         }
     }
 }

@@ -67,9 +67,14 @@ impl<'f> RopeArchive<'f> {
 
     /// Adds a file of the data root as a blob.
     pub(crate) fn file(&mut self, digest: &Digest, file: FileNode) -> Result<(), RescueError> {
+        self.file_as(digest.blob_path().as_bytes(), file)
+    }
+
+    /// Adds a file of the data root under a name.
+    pub(crate) fn file_as(&mut self, name: &[u8], file: FileNode) -> Result<(), RescueError> {
         let from = self.rope.len();
         self.content(file)?;
-        self.member(digest.blob_path().as_bytes(), from);
+        self.member(name, from);
         Ok(())
     }
 
@@ -81,17 +86,23 @@ impl<'f> RopeArchive<'f> {
         Ok(())
     }
 
-    /// Adds a layer, if all its files are there.
+    /// Adds a layer as a blob, if all its files are there.
     pub(crate) fn layer(&mut self, digest: &Digest, parts: SplitParts) -> Result<(), RescueError> {
+        self.layer_as(digest.blob_path().as_bytes(), parts)?;
+        Ok(())
+    }
+
+    /// Adds a layer under a name, if all its files are there. Returns whether they are.
+    pub(crate) fn layer_as(&mut self, name: &[u8], parts: SplitParts) -> Result<bool, RescueError> {
         let from = self.rope.len();
         let files = self.files;
         // Its files were looked for already.
-        if let Ok(looked) = layer::read(files, parts, self)?
-            && looked.faults.count == 0
-        {
-            self.member(digest.blob_path().as_bytes(), from);
+        let looked = layer::read(files, parts, self)?;
+        let is_whole = looked.is_ok_and(|looked| looked.faults.count == 0);
+        if is_whole {
+            self.member(name, from);
         }
-        Ok(())
+        Ok(is_whole)
     }
 
     fn member(&mut self, name: &[u8], from: u64) {

@@ -47,7 +47,10 @@ pub(crate) fn read(
             layers.insert(layer.id.clone(), layer);
         }
     }
-    let mut classic = Classic::default();
+    // A program in between, fuse-overlayfs, hides files by names as in a layer.
+    let program = files.below(storage, "overlay/.has-mount-program");
+    let program = program.and_then(|file| documents.value(file));
+    let mut classic = Classic::new(driver == "overlay" && program.as_deref() != Some("true"));
     let images = format!("{driver}-images");
     for record in
         records::<ImageRecord>(documents, storage, &format!("{images}/images.json"), faults)
@@ -150,6 +153,12 @@ fn place(
         "vfs" => ("vfs/dir", ""),
         "btrfs" => ("btrfs/subvolumes", ""),
         "aufs" => ("aufs/diff", ""),
+        "zfs" => ("zfs/graph", ""),
+        "devicemapper" => {
+            return LayerPlace::lost(
+                "devicemapper keeps its files in a thin pool of block devices, which a tar of the data root does not hold: start the engine on this disk and save the images there",
+            );
+        }
         other => {
             return LayerPlace::lost(format!(
                 "a tar of the data directory does not hold the files of {other}"

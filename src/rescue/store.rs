@@ -3,17 +3,15 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::classic::Classic;
+use super::classic::{Classic, ClassicLayer};
 use super::containerd::ContentStore;
 use super::files::{FileNode, RootFiles};
+use super::graph::GraphStore;
 use super::{LostFiles, RescueError};
 use crate::archive::Archive;
 use crate::base::digest::{BlobDigest, DiffId};
-use crate::base::jobs;
 use crate::base::options::Options;
-use crate::image::{Image, ImageSet, Layer};
-use crate::layer::digest::{Nothing, Request, Wanted};
-use crate::source::Slice;
+use crate::image::{Identity, Image, ImageSet, Layer};
 
 /// What is known of a layer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,6 +31,8 @@ pub enum LayerState {
 pub enum StoreEngine {
     /// Docker with its own store, 1.10 and later.
     Docker,
+    /// Docker before 1.10.
+    DockerGraph,
     /// Docker with the containerd store.
     DockerContainerd,
     /// containerd.
@@ -44,11 +44,11 @@ pub enum StoreEngine {
 /// The images of one engine and storage driver, or of one namespace.
 #[derive(Debug)]
 pub struct EngineStore {
-    files: Arc<RootFiles>,
+    pub(super) files: Arc<RootFiles>,
     at: FileNode,
     engine: StoreEngine,
     driver: String,
-    kept: Kept,
+    pub(super) kept: Kept,
     /// Its images, without layers that have to be put together; `None` if there are none.
     described: Option<(Archive, ImageSet)>,
     remarks: Vec<String>,
@@ -59,6 +59,8 @@ pub struct EngineStore {
 pub(crate) enum Kept {
     /// Layers as files and tar-split.
     Classic(Classic),
+    /// The same, and images as one layer each.
+    Graph(GraphStore),
     /// Everything as blobs.
     Content {
         content: ContentStore,
@@ -115,12 +117,20 @@ impl EngineStore {
         let archive = match &mut self.kept {
             Kept::Classic(classic) => {
                 classic.look(&self.files, options.jobs)?;
+                self.remarks.extend(classic.remarks());
                 let all: Vec<usize> = (0..classic.images.len()).collect();
                 if classic.images.iter().all(|image| image.config.is_none()) {
                     self.no_config();
                     return Ok(());
                 }
                 classic.assemble(&self.files, &all, false)?
+            }
+            Kept::Graph(graph) => {
+                if graph.is_empty() {
+                    return Ok(());
+                }
+                graph.look(&self.files, options.jobs)?;
+                graph.assemble(&self.files, false)?
             }
             Kept::Content { content, .. } => content.assemble(&self.files)?,
         };
@@ -175,6 +185,10 @@ impl EngineStore {
                 let image = classic.images.get(image.position);
                 image.map_or_else(Vec::new, |image| image.digests.clone())
             }
+            Kept::Graph(graph) => match &image.identity {
+                Identity::Legacy(id) => graph.digests_of(id),
+                Identity::Config(_) | Identity::Unknown => Vec::new(),
+            },
             Kept::Content { content, .. } => {
                 let manifest = image.manifest.as_ref();
                 content.digests_of(|digest| {
@@ -191,6 +205,7 @@ impl EngineStore {
     pub fn config_fault(&self, image: &Image) -> Option<&str> {
         match &self.kept {
             Kept::Classic(classic) => classic.images.get(image.position)?.fault.as_deref(),
+            Kept::Graph(_) => None,
             Kept::Content { .. } => {
                 let lacks = image.config.is_none();
                 lacks.then_some("its config is not in the tar, or is not what its digest says")
@@ -201,14 +216,29 @@ impl EngineStore {
     /// What is known of a layer of one of its images.
     pub fn layer(&self, layer: &Layer) -> StoredLayer {
         match &self.kept {
-            Kept::Classic(classic) => self.classic_layer(classic, layer),
+            Kept::Classic(classic) => {
+                let known = layer.diff_id.as_ref();
+                self.stored_layer(known.and_then(|diff_id| classic.layers.get(diff_id)))
+            }
+            Kept::Graph(graph) => {
+                let stored = self.stored_layer(graph.layer(layer));
+                let parent = layer.v1_json.as_ref().filter(|json| json.has_parent);
+                match parent.filter(|_| layer.index == 0) {
+                    None => stored,
+                    Some(_) => StoredLayer {
+                        state: LayerState::Lost(
+                            "the image that it was built on is not in the tar".to_owned(),
+                        ),
+                        ..stored
+                    },
+                }
+            }
             Kept::Content { hashed, .. } => self.blob_layer(hashed, layer),
         }
     }
 
-    fn classic_layer(&self, classic: &Classic, layer: &Layer) -> StoredLayer {
-        let known = layer.diff_id.as_ref();
-        let Some(known) = known.and_then(|diff_id| classic.layers.get(diff_id)) else {
+    fn stored_layer(&self, known: Option<&ClassicLayer>) -> StoredLayer {
+        let Some(known) = known else {
             return StoredLayer {
                 state: LayerState::Lost("nothing says where it is".to_owned()),
                 place: None,
@@ -280,6 +310,7 @@ impl EngineStore {
                 let archive = classic.assemble(&self.files, &positions, true)?;
                 (archive, (0..positions.len()).collect())
             }
+            Kept::Graph(graph) => (graph.assemble(&self.files, true)?, positions),
             Kept::Content { content, .. } => (content.assemble(&self.files)?, positions),
         };
         let images = archive.images()?;
@@ -289,112 +320,4 @@ impl EngineStore {
             wanted,
         })
     }
-
-    /// Hashes the layers of the images at these positions and notes what came of it: a layer whose bytes are not
-    /// those of its digests does not come back from then on. Returns the images that are whole.
-    pub(super) fn prove(
-        &mut self,
-        wanted: &[usize],
-        options: &Options<'_>,
-    ) -> Result<Vec<usize>, RescueError> {
-        let Some(set) = self.images() else {
-            return Ok(Vec::new());
-        };
-        let images = wanted.iter().filter_map(|at| set.images.get(*at));
-        let images: Vec<&Image> = images.filter(|image| self.is_whole(image)).collect();
-        if images.is_empty() {
-            return Ok(Vec::new());
-        }
-        let rescued = self.assemble(&images)?;
-        let states = self.states(&rescued, options)?;
-        match &mut self.kept {
-            Kept::Classic(classic) => {
-                for (diff_id, state) in states {
-                    if let Some(layer) = classic.layers.get_mut(&diff_id) {
-                        layer.state = state;
-                    }
-                }
-            }
-            Kept::Content { hashed, .. } => hashed.extend(states),
-        }
-        let set = self.images();
-        let image = |at: &usize| set.and_then(|set| set.images.get(*at));
-        let whole = |at: &&usize| image(at).is_some_and(|image| self.is_whole(image));
-        Ok(wanted.iter().filter(whole).copied().collect())
-    }
-
-    /// Hashes each layer of the wanted images once.
-    fn states(
-        &self,
-        rescued: &RescuedArchive,
-        options: &Options<'_>,
-    ) -> Result<Vec<(DiffId, LayerState)>, RescueError> {
-        let mut layers: HashMap<DiffId, &Layer> = HashMap::new();
-        let images = rescued.wanted.iter();
-        let images = images.filter_map(|at| rescued.images.images.get(*at));
-        for layer in images.flat_map(|image| &image.layers) {
-            if let (Some(diff_id), Some(_)) = (&layer.diff_id, layer.present()) {
-                layers.entry(diff_id.clone()).or_insert(layer);
-            }
-        }
-        let mut layers: Vec<(DiffId, &Layer)> = layers.into_iter().collect();
-        layers.sort_by_key(|(diff_id, _)| diff_id.to_string());
-        let cost = |(_, layer): &(DiffId, &Layer)| stored(layer).map_or(0, Slice::len);
-        let states = jobs::map(options.jobs, &layers, cost, |(diff_id, layer)| {
-            self.state(diff_id, layer, options)
-        });
-        let states = layers.into_iter().zip(states);
-        states
-            .map(|((diff_id, _), state)| Ok((diff_id, state?)))
-            .collect()
-    }
-
-    /// What hashing a layer says of it.
-    fn state(
-        &self,
-        diff_id: &DiffId,
-        layer: &Layer,
-        options: &Options<'_>,
-    ) -> Result<LayerState, RescueError> {
-        let Some((bytes, compression)) = layer.present() else {
-            return Ok(LayerState::Lost("it is not there".to_owned()));
-        };
-        let request = Request {
-            bytes,
-            compression,
-            wanted: Wanted::both(),
-            task: Some("hashing layers".to_owned()),
-            alongside: Nothing,
-        };
-        let proof = match request.answer(options.progress) {
-            Ok((proof, ())) => proof,
-            Err(error) => return Ok(LayerState::Lost(format!("it cannot be read: {error}"))),
-        };
-        // A layer that was put together has no blob of its own.
-        let is_blob = matches!(self.kept, Kept::Content { .. });
-        let claimed = layer.digest.as_ref().filter(|_| is_blob);
-        let claimed = claimed.zip(proof.stored());
-        if let Some((claimed, computed)) = claimed.filter(|(claimed, found)| claimed != found) {
-            return Ok(LayerState::Lost(format!(
-                "its blob was changed: claimed {claimed}, computed {computed}"
-            )));
-        }
-        if proof.diff_id() == diff_id {
-            return Ok(LayerState::Exact);
-        }
-        if let Kept::Classic(classic) = &self.kept {
-            let lost = classic.changed(&self.files, diff_id)?;
-            if lost.count > 0 {
-                return Ok(LayerState::Damaged(lost));
-            }
-        }
-        Ok(LayerState::Lost(format!(
-            "its bytes are not those of its diff ID: claimed {diff_id}, computed {}",
-            proof.diff_id()
-        )))
-    }
-}
-
-fn stored(layer: &Layer) -> Option<&Slice> {
-    layer.present().map(|(slice, _)| slice)
 }

@@ -56,6 +56,8 @@ mod rebuild;
 mod recompress;
 mod report;
 mod rescue;
+mod rescue_damage;
+mod rescue_stores;
 mod secrets;
 mod select;
 mod squash;

@@ -22,12 +22,12 @@ const CLASSIC: [&str; 5] = [
     "podman-vfs",
 ];
 
-fn root(name: &str) -> String {
+pub(crate) fn root(name: &str) -> String {
     repository(&format!("testdata/rescue/{name}.tar.zst"))
 }
 
 /// The names that the engine printed, each with its ID.
-fn printed(name: &str) -> BTreeMap<String, String> {
+pub(crate) fn printed(name: &str) -> BTreeMap<String, String> {
     let table = read(&repository("testdata/rescue/ROOTS.tsv"));
     let rows = table.lines().filter_map(|line| {
         let mut cells = line.split('\t');
@@ -40,7 +40,7 @@ fn printed(name: &str) -> BTreeMap<String, String> {
 }
 
 /// Names and IDs of a list of images in JSON.
-fn named(images: &Value) -> BTreeMap<String, String> {
+pub(crate) fn named(images: &Value) -> BTreeMap<String, String> {
     let mut all = BTreeMap::new();
     for image in items(images) {
         for name in items(&image["references"]) {
@@ -51,7 +51,7 @@ fn named(images: &Value) -> BTreeMap<String, String> {
 }
 
 /// The tar of a root, to be packed anew.
-fn unpacked(name: &str) -> Vec<u8> {
+pub(crate) fn unpacked(name: &str) -> Vec<u8> {
     let file = fs::File::open(root(name)).expect("test data");
     let mut bytes = Vec::new();
     let mut decoder = zstd::Decoder::new(file).expect("zstd");
@@ -70,7 +70,7 @@ fn path_of(letters: &str) -> PathBuf {
 }
 
 /// The entries of a tar, each as `edit` leaves it: other name, other content, or not at all.
-fn edit_into(
+pub(crate) fn edit_into(
     out: &mut tar::Builder<Vec<u8>>,
     tar: &[u8],
     mut edit: impl FnMut(&str, &mut Vec<u8>) -> Option<String>,
@@ -78,11 +78,15 @@ fn edit_into(
     let mut archive = tar::Archive::new(tar);
     for entry in archive.entries().expect("a tar") {
         let mut entry = entry.expect("an entry");
-        let path = letters(&entry.path_bytes());
+        let mut path = letters(&entry.path_bytes());
+        let sparse_name = sparse_name(&mut entry);
         let link = entry.link_name_bytes().map(|link| letters(&link));
         let mut header = entry.header().clone();
         let mut body = Vec::new();
         entry.read_to_end(&mut body).expect("a body");
+        if let Some((name, size)) = sparse_name {
+            (path, body) = (name, expanded(&body, size));
+        }
         let Some(name) = edit(&path, &mut body) else {
             continue;
         };
@@ -106,15 +110,50 @@ fn edit_into(
     }
 }
 
+/// The name and the size of a file whose holes were left out in the way of PAX, which the crate does not know.
+fn sparse_name(entry: &mut tar::Entry<'_, impl std::io::Read>) -> Option<(String, usize)> {
+    let mut found = BTreeMap::new();
+    for record in entry.pax_extensions().ok()??.flatten() {
+        found.insert(record.key_bytes().to_vec(), letters(record.value_bytes()));
+    }
+    let size = found.remove(&b"GNU.sparse.realsize"[..])?;
+    let name = found.remove(&b"GNU.sparse.name"[..])?;
+    Some((name, size.parse().expect("a number")))
+}
+
+/// Its content: numbers, one a line, say where the stored bytes belong, which begin after whole blocks of them.
+fn expanded(stored: &[u8], size: usize) -> Vec<u8> {
+    let mut at = 0;
+    let mut next = || {
+        let len = stored[at..].iter().position(|byte| *byte == b'\n');
+        let end = at + len.expect("a line");
+        let number = letters(&stored[at..end]).parse().expect("a number");
+        at = end + 1;
+        number
+    };
+    let count: usize = next();
+    let spans: Vec<(usize, usize)> = (0..count).map(|_| (next(), next())).collect();
+    let mut from = at.next_multiple_of(512);
+    let mut body = vec![0; size];
+    for (to, len) in spans {
+        body[to..to + len].copy_from_slice(&stored[from..from + len]);
+        from += len;
+    }
+    body
+}
+
 /// The tar again, edited.
-fn edited(tar: &[u8], edit: impl FnMut(&str, &mut Vec<u8>) -> Option<String>) -> Vec<u8> {
+pub(crate) fn edited(
+    tar: &[u8],
+    edit: impl FnMut(&str, &mut Vec<u8>) -> Option<String>,
+) -> Vec<u8> {
     let mut out = tar::Builder::new(Vec::new());
     edit_into(&mut out, tar, edit);
     out.into_inner().expect("memory")
 }
 
 /// A name with something before it; nothing for the root.
-fn below(prefix: &str, path: &str) -> Option<String> {
+pub(crate) fn below(prefix: &str, path: &str) -> Option<String> {
     let name = path.trim_start_matches("./");
     (!name.is_empty()).then(|| format!("{prefix}{name}"))
 }

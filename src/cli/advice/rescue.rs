@@ -30,6 +30,7 @@ fn no_root(path: &str, why: &NoRoot) -> Advice {
     Advice::hint(match why {
         NoRoot::Archive => format!("nothing has to be rescued: imgtar images {}", word(path)),
         NoRoot::Link(target) => format!("pack what the link leads to: {}", pack(target)),
+        NoRoot::Empty => format!("pack it as root: {}", pack("/var/lib/docker")),
         _nothing => format!(
             "pack the whole data directory, with the engine stopped: {}; podman has it in /var/lib/containers/storage or ~/.local/share/containers/storage, containerd in /var/lib/containerd",
             pack("/var/lib/docker")

@@ -25,8 +25,8 @@ use crate::cli::render;
 /// loads anywhere, with their names and IDs, every layer byte for byte as it was: engines keep what is needed for
 /// that, and every layer is verified against its diff ID.
 ///
-/// Read are Docker 1.10 and later with its own store and with the containerd store, containerd alone (also that of
-/// k3s and kind), and podman, buildah and CRI-O.
+/// Read are Docker with its own store (also from before 1.10) and with the containerd store, containerd alone (also
+/// that of k3s and kind), and podman, buildah and CRI-O.
 ///
 /// Pack the directory with the engine stopped, as root, so that nothing is lost:
 ///
@@ -124,6 +124,12 @@ impl Args {
                 ),
             ),
         }
+        if whole < report.images().count() {
+            note(
+                context.output,
+                &format!("what is missing may still be on the disk: {AGAIN}"),
+            );
+        }
         Ok(Exit::Done)
     }
 
@@ -201,6 +207,7 @@ impl Args {
             }
         }
         if assembled.is_empty() {
+            say_remarks(&report, context);
             return Err(nothing_whole(&report, roots.path()));
         }
         let mut graphs = Vec::with_capacity(assembled.len());
@@ -279,7 +286,7 @@ impl Args {
 }
 
 /// What may still help.
-const AGAIN: &str = "pack the data directory again, as root and with the engine stopped, if the disk is still there";
+const AGAIN: &str = "pack the whole data directory again, as root and with the engine stopped, as in imgtar help rescue";
 
 /// Prints what should be known beside the list.
 fn say_remarks(report: &RescueReport, context: &Context) {

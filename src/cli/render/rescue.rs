@@ -93,6 +93,7 @@ fn volumes(out: &mut dyn Write, report: &RescueReport, limits: &Limits) -> Resul
 fn heading(store: &RescueStore) -> String {
     let whose = match store.engine {
         "docker" => "Docker, its own store",
+        "docker-graph" => "Docker before 1.10",
         "docker-containerd" => "Docker, containerd store",
         "containerd" => "containerd",
         "containers-storage" => "podman, buildah or CRI-O",
