@@ -197,9 +197,9 @@ fn graph_drivers(files: &RootFiles, at: FileNode) -> Vec<String> {
         let is_known = DRIVERS.contains(&driver) && !files.is_directory(file);
         is_known.then(|| String::from_utf8_lossy(driver).into_owned())
     });
-    let named: Vec<String> = names.collect();
-    if !is_graph || !named.is_empty() {
-        return named;
+    let with_names: Vec<String> = names.collect();
+    if !is_graph || !with_names.is_empty() {
+        return with_names;
     }
     let has_files = |driver: &&&[u8]| {
         let directory = files.child(at, driver);
