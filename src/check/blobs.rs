@@ -9,9 +9,8 @@ use super::secrets::{ContentScan, LayerSecrets};
 use super::{Extent, VerifyError};
 use crate::archive::{Contents, MemberKind};
 use crate::base::digest::{Algorithm, BlobDigest, Digest, Hasher};
-use crate::base::escape;
 use crate::base::jobs::{Cost, Jobs};
-use crate::base::progress::{Progress, Silent};
+use crate::base::progress::{Progress, Silent, Stage};
 use crate::image::{ImageSet, Layer};
 use crate::layer::digest::{
     Alongside, LayerReading, Nothing, Outcome, Proof, Request, Wanted, Work, run,
@@ -128,6 +127,9 @@ impl ReadBlob {
     }
 }
 
+/// What progress calls the reading.
+const VERIFYING: &str = "verifying blobs";
+
 /// What is to be done with a blob.
 #[derive(Debug)]
 struct Plan {
@@ -140,10 +142,6 @@ struct Plan {
 }
 
 impl Plan {
-    fn task(&self) -> String {
-        escape::name(&self.member).to_string()
-    }
-
     /// How it is read.
     fn work<'p>(&'p self, needs: &'p LayerNeeds) -> Work<'p, Looking<'p>, &'p Self> {
         // The entries of what is compressed are seen while it is decoded.
@@ -154,7 +152,7 @@ impl Plan {
             bytes: &self.slice,
             compression: Compression::None,
             wanted: self.wanted.clone(),
-            task: Some(self.task()),
+            task: Some(VERIFYING.to_owned()),
             alongside: Looking::Blob(self, needs),
         })
     }
@@ -259,7 +257,7 @@ fn of_file(file: &Slice) -> Request<'_, Looking<'_>> {
         bytes: file,
         compression: Compression::None,
         wanted: Wanted::diff_id(),
-        task: Some("the whole file".to_owned()),
+        task: Some(VERIFYING.to_owned()),
         alongside: Looking::File,
     }
 }
@@ -268,6 +266,22 @@ fn of_file(file: &Slice) -> Request<'_, Looking<'_>> {
 pub(super) fn file_digest(file: &Slice, progress: &dyn Progress) -> Result<Digest, VerifyError> {
     let (proof, _) = of_file(file).answer(progress)?;
     Ok(proof.diff_id().digest().clone())
+}
+
+/// The reading of the blobs, and of the whole file if that is asked for, for progress.
+fn stage<'p>(
+    plans: &[Plan],
+    file: Option<&Slice>,
+    progress: &'p dyn Progress,
+) -> Box<dyn Progress + 'p> {
+    let lens = plans.iter().map(|plan| plan.slice.len());
+    let lens = lens.chain(file.map(Slice::len));
+    progress.stage(Stage {
+        what: VERIFYING,
+        unit: "blob",
+        parts: plans.len() + usize::from(file.is_some()),
+        total: lens.fold(0, u64::saturating_add),
+    })
 }
 
 impl Blobs {
@@ -323,6 +337,8 @@ impl Blobs {
             },
             Work::Other(plan) => of_blob(&plan.slice),
         };
+        let stage = stage(plans.all(), file.then_some(&whole), progress);
+        let progress = &*stage;
         let decode = |plan: &&Plan| decode(plan, &needs, progress);
         let mut digest = None;
         let mut bytes = Vec::with_capacity(plans.all().len());
@@ -463,7 +479,7 @@ fn decode(
     needs: &LayerNeeds,
     progress: &dyn Progress,
 ) -> Result<BlobRead, VerifyError> {
-    let task = progress.begin(&plan.task(), Some(plan.slice.len()));
+    let task = progress.begin(VERIFYING, Some(plan.slice.len()));
     let (compression, wanted) = (plan.compression, &plan.wanted);
     let mut scan = needs
         .keeps_one_more()

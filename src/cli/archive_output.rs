@@ -8,14 +8,15 @@ use imgtar::output::{
     ArchiveGraph, ArchiveLayout, ArchiveOptions, LayerCompression, OutputImage, WriteError,
     WrittenArchive, write_graph, write_graph_to_file,
 };
+use imgtar::report::units;
 use jiff::Timestamp;
 
 use super::commands::Context;
 use super::compress::CompressArchiveArg;
-use super::compress::Size;
 use super::destination::{Destination, OutputArg};
 use super::error::{Failure, note, warn};
 use super::exit::Exit;
+use super::finished::{self, FinishedOutput, QuietArg};
 use crate::cli::output::is_closed;
 
 /// Where an archive goes and how it is laid out.
@@ -166,11 +167,9 @@ impl CarryOutputArg {
             )
             .hint("name a file for the archive with -o FILE"));
         }
-        Ok(ArchiveDestination {
-            destination: self.output.open(self.compress.wish(), context)?,
-            layout,
-            layers: LayerCompression::Keep,
-        })
+        let destination = self.output.open(self.compress.wish(), context)?;
+        let quiet = self.output.quiet();
+        Ok(ArchiveDestination::new(destination, layout, quiet))
     }
 
     /// The path of the output, for people.
@@ -186,26 +185,31 @@ pub(crate) struct ArchiveDestination {
     layout: ArchiveLayout,
     /// How layers are compressed.
     layers: LayerCompression,
+    /// Whether the closing line is wanted.
+    quiet: QuietArg,
 }
 
 impl ArchiveOutputArg {
     /// Opens the destination, before any work is done that it could make useless.
     pub(crate) fn open(&self, context: &Context) -> Result<ArchiveDestination, Failure> {
-        Ok(ArchiveDestination {
-            destination: self.output.open(self.compress.wish(), context)?,
-            layout: self.layout.into(),
-            layers: LayerCompression::Keep,
-        })
+        let destination = self.output.open(self.compress.wish(), context)?;
+        let quiet = self.output.quiet();
+        Ok(ArchiveDestination::new(destination, self.layout, quiet))
     }
 }
 
 impl ArchiveDestination {
     /// A destination that is open already.
-    pub(crate) fn new(destination: Destination, layout: LayoutArg) -> Self {
+    pub(crate) fn new(
+        destination: Destination,
+        layout: impl Into<ArchiveLayout>,
+        quiet: QuietArg,
+    ) -> Self {
         Self {
             destination,
             layout: layout.into(),
             layers: LayerCompression::Keep,
+            quiet,
         }
     }
 
@@ -241,10 +245,13 @@ impl ArchiveDestination {
             warn(context.output, &warning.to_string());
         }
         let to_stdout = self.destination.is_stdout();
-        Ok(Some(Put {
+        let placed = self.destination.finish()?;
+        Ok(placed.map(|placed| Put {
             written,
             to_stdout,
-            size: self.destination.finish()?,
+            placed,
+            verified: verify,
+            quiet: self.quiet,
         }))
     }
 
@@ -271,7 +278,7 @@ impl ArchiveDestination {
             let message = format!("the image ID in a containerd store is {id}");
             note(context.output, &message);
         }
-        put.say_size(context);
+        put.say(context);
         Ok(Exit::Done)
     }
 }
@@ -281,16 +288,21 @@ pub(crate) struct Put {
     pub(crate) written: WrittenArchive,
     /// Whether it went to standard output.
     pub(crate) to_stdout: bool,
-    /// What compressing it has saved, if it is compressed as a whole.
-    size: Option<Size>,
+    placed: FinishedOutput,
+    /// Whether its layers were verified on the way.
+    verified: bool,
+    quiet: QuietArg,
 }
 
 impl Put {
-    /// Says how much it was compressed: the last line of a command.
-    pub(crate) fn say_size(&self, context: &Context) {
-        if let Some(size) = &self.size {
-            size.say(context.output);
-        }
+    /// Says what was written: the last line of a command.
+    pub(crate) fn say(&self, context: &Context) {
+        let written = &self.written;
+        let facts = [
+            units::count(written.images.len(), "image", "images"),
+            finished::layers(written.layers, self.verified),
+        ];
+        self.placed.say(&facts, self.quiet, context.output);
     }
 }
 

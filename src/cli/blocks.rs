@@ -12,6 +12,8 @@ const BLOCK: usize = 32 * 10_240;
 pub(crate) struct Blocks<W> {
     inner: W,
     gathered: Vec<u8>,
+    /// How many bytes were passed on.
+    passed: u64,
 }
 
 impl<W: Write> Blocks<W> {
@@ -19,7 +21,13 @@ impl<W: Write> Blocks<W> {
         Self {
             inner,
             gathered: Vec::with_capacity(BLOCK),
+            passed: 0,
         }
+    }
+
+    /// How many bytes were passed on.
+    pub(crate) fn passed(&self) -> u64 {
+        self.passed
     }
 }
 
@@ -29,6 +37,7 @@ impl<W: Write> Write for Blocks<W> {
         self.gathered.extend_from_slice(now);
         if self.gathered.len() == BLOCK {
             self.inner.write_all(&self.gathered)?;
+            self.passed += self.gathered.len() as u64;
             self.gathered.clear();
         }
         Ok(now.len())
@@ -36,6 +45,7 @@ impl<W: Write> Write for Blocks<W> {
 
     fn flush(&mut self) -> io::Result<()> {
         self.inner.write_all(&self.gathered)?;
+        self.passed += self.gathered.len() as u64;
         self.gathered.clear();
         self.inner.flush()
     }

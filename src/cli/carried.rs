@@ -105,7 +105,10 @@ impl<'c> Carried<'c> {
             to_stdout: put.to_stdout,
         };
         self.print(output, &answer, context)?;
-        put.say_size(context);
+        // The JSON document has the same.
+        if !output.json() {
+            put.say(context);
+        }
         Ok(Exit::Done)
     }
 

@@ -4,12 +4,11 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use clap::{Args, ValueEnum};
-use imgtar::report::units;
 use imgtar::source::{Compression, Encoder, Method};
 use imgtar::{Jobs, base::escape};
 
 use super::destination::Destination;
-use super::error::{Failure, note, warn};
+use super::error::{Failure, warn};
 use super::output::Output;
 
 /// A format that outputs can have.
@@ -165,30 +164,11 @@ impl Promise {
 /// An output that is compressed on its way to another one.
 #[derive(Debug)]
 pub(crate) struct CompressedOutput {
-    encoder: Encoder<Counted>,
+    encoder: Encoder<Destination>,
     compression: Compression,
     name: String,
     /// How many bytes there were before compression.
     given: u64,
-}
-
-/// An output and how many bytes it was given.
-#[derive(Debug)]
-struct Counted {
-    destination: Destination,
-    bytes: u64,
-}
-
-impl Write for Counted {
-    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
-        let n = self.destination.write(buf)?;
-        self.bytes += n as u64;
-        Ok(n)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.destination.flush()
-    }
 }
 
 impl CompressedOutput {
@@ -198,12 +178,8 @@ impl CompressedOutput {
         } else {
             escape::text(&path.display().to_string()).into_owned()
         };
-        let counted = Counted {
-            destination,
-            bytes: 0,
-        };
         Self {
-            encoder: Encoder::new(method, jobs, counted),
+            encoder: Encoder::new(method, jobs, destination),
             compression: method.compression(),
             name,
             given: 0,
@@ -212,19 +188,13 @@ impl CompressedOutput {
 
     /// Where the compressed bytes go.
     pub(crate) fn destination(&self) -> &Destination {
-        &self.encoder.get_ref().destination
+        self.encoder.get_ref()
     }
 
-    /// Compresses what is left and gives back where it went.
-    pub(crate) fn finish(self) -> io::Result<(Destination, Size)> {
-        let counted = self.encoder.finish()?;
-        let size = Size {
-            name: self.name,
-            compression: self.compression,
-            before: self.given,
-            after: counted.bytes,
-        };
-        Ok((counted.destination, size))
+    /// Compresses what is left; where it went, how it was compressed, and how many bytes there were before.
+    pub(crate) fn finish(self) -> io::Result<(Destination, (Compression, u64))> {
+        let destination = self.encoder.finish()?;
+        Ok((destination, (self.compression, self.given)))
     }
 
     /// Its name, for people.
@@ -242,30 +212,6 @@ impl Write for CompressedOutput {
 
     fn flush(&mut self) -> io::Result<()> {
         self.encoder.flush()
-    }
-}
-
-/// What compression made of an output, in bytes.
-#[derive(Debug)]
-pub(crate) struct Size {
-    name: String,
-    compression: Compression,
-    before: u64,
-    after: u64,
-}
-
-impl Size {
-    /// Says so; the last line of a command.
-    pub(crate) fn say(&self, output: Output) {
-        let (before, after) = (
-            units::size_spaced(self.before),
-            units::size_spaced(self.after),
-        );
-        let (name, compression) = (&self.name, self.compression);
-        note(
-            output,
-            &format!("{name} is compressed with {compression}: {after} instead of {before}"),
-        );
     }
 }
 

@@ -8,15 +8,21 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use imgtar::Jobs;
+use imgtar::base::escape;
 use imgtar::source::{Compression, Method};
 
 use super::blocks::{self, Blocks, RawStdout};
 use super::commands::Context;
-use super::compress::{CompressedOutput, Size, Wish};
+use super::compress::{CompressedOutput, Wish};
 use super::error::Failure;
 use super::files::{Files, directory_of};
+use super::finished::{FinishedOutput, QuietArg};
+use super::interrupted;
 use super::unfinished::Unfinished;
 use crate::cli::output::is_closed;
+
+/// What people call standard output.
+const STDOUT: &str = "standard output";
 
 /// Where the output goes.
 #[derive(Debug, Args)]
@@ -32,6 +38,9 @@ pub(crate) struct OutputArg {
     /// not the file it points to.
     #[arg(short, long)]
     force: bool,
+
+    #[command(flatten)]
+    quiet: QuietArg,
 }
 
 /// An open destination.
@@ -44,7 +53,7 @@ pub(crate) enum Destination {
         force: bool,
     },
     /// Something that exists and is not a regular file, such as `/dev/null` or a named pipe.
-    Special(Blocks<File>),
+    Special(Blocks<File>, String),
     /// Standard output.
     Stdout(Blocks<RawStdout>),
     /// One of these, compressed.
@@ -68,6 +77,11 @@ impl OutputArg {
     /// Whether an existing file may be replaced.
     pub(crate) fn force(&self) -> bool {
         self.force
+    }
+
+    /// Whether the closing line is wanted.
+    pub(crate) fn quiet(&self) -> QuietArg {
+        self.quiet
     }
 
     /// The output's path, `-` for standard output.
@@ -111,7 +125,9 @@ impl Destination {
         let failed = |e| Failure::environment(format!("cannot write to {}", path.display()), &e);
         if path.as_os_str() == "-" {
             files.writes_stdout()?;
-            return blocks::stdout().map(Self::Stdout).map_err(failed);
+            let stdout = blocks::stdout().map_err(failed)?;
+            interrupted::streams(STDOUT);
+            return Ok(Self::Stdout(stdout));
         }
         let metadata = path.metadata();
         if metadata.as_ref().is_ok_and(std::fs::Metadata::is_dir) {
@@ -122,7 +138,9 @@ impl Destination {
         match metadata {
             Ok(metadata) if !metadata.is_file() => {
                 let file = File::options().write(true).open(path).map_err(failed)?;
-                return Ok(Self::Special(Blocks::new(file)));
+                let name = path.display().to_string();
+                interrupted::streams(&name);
+                return Ok(Self::Special(Blocks::new(file), name));
             }
             Ok(_) if !force => {
                 return Err(Failure::usage(format!("{} already exists", path.display()))
@@ -146,6 +164,7 @@ impl Destination {
             }
             Failure::environment(format!("cannot write to {shown}"), &e)
         })?;
+        interrupted::writes(path);
         Ok(Self::New {
             file,
             path: path.to_owned(),
@@ -158,7 +177,7 @@ impl Destination {
         match self {
             Self::Stdout(_) => true,
             Self::Compressed(output) => output.destination().is_stdout(),
-            Self::New { .. } | Self::Special(_) => false,
+            Self::New { .. } | Self::Special(..) => false,
         }
     }
 
@@ -172,37 +191,66 @@ impl Destination {
     pub(crate) fn file(&self) -> Option<&File> {
         match self {
             Self::New { file, .. } => Some(file.file()),
-            Self::Special(_) | Self::Stdout(_) | Self::Compressed(_) => None,
+            Self::Special(..) | Self::Stdout(_) | Self::Compressed(_) => None,
         }
     }
 
-    /// Puts the finished output in its place; what compression made of it, if it is compressed.
-    pub(crate) fn finish(self) -> Result<Option<Size>, Failure> {
+    /// Puts the finished output in its place and says what it is; `None` if the reader of a pipe has closed it.
+    pub(crate) fn finish(self) -> Result<Option<FinishedOutput>, Failure> {
         let Self::Compressed(output) = self else {
-            return self.finish_plain().map(|()| None);
+            return self.finish_plain();
         };
         let message = format!("cannot write {}", output.name());
         match output.finish() {
-            Ok((destination, size)) => destination.finish_plain().map(|()| Some(size)),
+            Ok((destination, compressed)) => {
+                let placed = destination.finish_plain()?;
+                Ok(placed.map(|placed| FinishedOutput {
+                    compressed: Some(compressed),
+                    ..placed
+                }))
+            }
             // The reader has closed the pipe.
             Err(error) if is_closed(&error) => Ok(None),
             Err(error) => Err(Failure::environment(message, &error)),
         }
     }
 
-    fn finish_plain(mut self) -> Result<(), Failure> {
+    fn finish_plain(mut self) -> Result<Option<FinishedOutput>, Failure> {
         let flushed = self.flush();
-        match self {
+        let is_stdout = self.is_stdout();
+        let (name, bytes) = match self {
             // One is never compressed again.
-            Self::Compressed(_) => Ok(()),
-            Self::New { file, path, force } => flushed
-                .and_then(|()| file.place(&path, force))
-                .map_err(|e| Failure::environment(format!("cannot write {}", path.display()), &e)),
-            Self::Special(_) | Self::Stdout(_) => match flushed {
-                // The reader has closed the pipe.
-                Err(error) if is_closed(&error) => Ok(()),
-                flushed => flushed.map_err(|e| Failure::environment("cannot write the output", &e)),
-            },
+            Self::Compressed(_) => return Ok(None),
+            Self::New { file, path, force } => {
+                let placed = flushed.and_then(|()| {
+                    let bytes = file.file().metadata()?.len();
+                    file.place(&path, force)?;
+                    Ok(bytes)
+                });
+                let bytes = placed.map_err(|e| {
+                    Failure::environment(format!("cannot write {}", path.display()), &e)
+                })?;
+                interrupted::wrote(&path);
+                return Ok(Some(FinishedOutput {
+                    name: escape::path(&path),
+                    is_stdout: false,
+                    bytes,
+                    compressed: None,
+                }));
+            }
+            Self::Special(blocks, name) => (name, blocks.passed()),
+            Self::Stdout(blocks) => (STDOUT.to_owned(), blocks.passed()),
+        };
+        match flushed {
+            // The reader has closed the pipe.
+            Err(error) if is_closed(&error) => Ok(None),
+            Err(error) => Err(Failure::environment("cannot write the output", &error)),
+            Ok(()) => Ok(Some(FinishedOutput {
+                name: escape::text(&name).into_owned(),
+                is_stdout,
+                bytes,
+                compressed: None,
+            })),
         }
     }
 }
@@ -211,7 +259,7 @@ impl Write for Destination {
     fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
         match self {
             Self::New { file, .. } => file.file().write(buf),
-            Self::Special(file) => file.write(buf),
+            Self::Special(file, _) => file.write(buf),
             Self::Stdout(stdout) => stdout.write(buf),
             Self::Compressed(output) => output.write(buf),
         }
@@ -221,7 +269,7 @@ impl Write for Destination {
         match self {
             // Nothing is buffered.
             Self::New { .. } => Ok(()),
-            Self::Special(file) => file.flush(),
+            Self::Special(file, _) => file.flush(),
             Self::Stdout(stdout) => stdout.flush(),
             Self::Compressed(output) => output.flush(),
         }

@@ -15,8 +15,10 @@ mod dive_ci;
 mod error;
 mod exit;
 mod files;
+mod finished;
 mod help;
 mod html;
+mod interrupted;
 mod layer_paths;
 mod output;
 mod progress;
@@ -31,6 +33,7 @@ use std::panic;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
+use imgtar::base::progress::steps;
 
 use args::Global;
 use commands::{
@@ -106,6 +109,25 @@ enum Command {
 }
 
 impl Command {
+    /// Whether it writes something else than its answer, whatever its options are.
+    fn writes(&self) -> bool {
+        matches!(
+            self,
+            Self::Report(_)
+                | Self::Flatten(_)
+                | Self::Rebuild(_)
+                | Self::Import(_)
+                | Self::Commit(_)
+                | Self::Squash(_)
+                | Self::Convert(_)
+                | Self::Select(_)
+                | Self::Merge(_)
+                | Self::Thin(_)
+                | Self::Tag(_)
+                | Self::Config(_)
+        )
+    }
+
     fn run(&self, context: &Context) -> Result<Exit, Failure> {
         match self {
             Self::Images(args) => args.run(context),
@@ -152,15 +174,24 @@ pub(crate) fn main() -> ExitCode {
     };
     let output = Output::new(cli.global.color);
     signals::survive_size_limits();
+    if cli.command.writes() {
+        interrupted::will_write();
+    }
     // A panic is a bug whatever the input; its message goes to stderr as usual, its exit code says
     // what it is.
     let exit = panic::catch_unwind(|| {
         let is_test = cfg!(debug_assertions) && std::env::var_os(TEST_PANIC).is_some();
         assert!(!is_test, "{TEST_PANIC} is set");
         let context = Context::new(&cli.global, output);
+        if cli.command.writes() {
+            context.progress.plan(&[steps::WRITING]);
+        }
         match cli.command.run(&context) {
             Ok(exit) => exit,
-            Err(failure) => failure.report(output),
+            Err(failure) => {
+                signals::wait_for_the_end();
+                failure.report(output)
+            }
         }
     });
     exit.unwrap_or_else(|_| {

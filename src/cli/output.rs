@@ -6,6 +6,7 @@ use anstream::{AutoStream, ColorChoice};
 
 use super::args::Color;
 use super::error::Failure;
+use super::progress;
 
 /// How much of an answer is written at once, in bytes.
 const BLOCK: usize = 64 << 10;
@@ -97,8 +98,10 @@ impl Output {
 
     /// Prints something other than the answer. If that fails it cannot be reported.
     pub(crate) fn complain(self, text: &str) {
-        let mut stderr = AutoStream::new(io::stderr().lock(), self.color);
-        drop(stderr.write_all(text.as_bytes()));
+        progress::without_bar(|| {
+            let mut stderr = AutoStream::new(io::stderr().lock(), self.color);
+            drop(stderr.write_all(text.as_bytes()));
+        });
     }
 
     /// How wide the terminal is, in cells; `None` if the answer goes elsewhere, where nothing is
@@ -113,6 +116,10 @@ impl Output {
 
 pub(crate) fn stdout_is_terminal() -> bool {
     io::stdout().is_terminal()
+}
+
+pub(crate) fn stderr_is_terminal() -> bool {
+    io::stderr().is_terminal()
 }
 
 pub(crate) fn stdin_is_terminal() -> bool {

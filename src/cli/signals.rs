@@ -5,6 +5,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, Once, PoisonError};
 
+use super::progress;
+
 /// The temporary files that a signal must not leave behind.
 static UNFINISHED: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
 
@@ -12,9 +14,17 @@ static UNFINISHED: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
 static LAST: Mutex<Option<fn()>> = Mutex::new(None);
 
 /// The signals that end the process are caught from now on.
-fn catch() {
+pub(crate) fn catch() {
     static CAUGHT: Once = Once::new();
     CAUGHT.call_once(system::clean_up_on_signals);
+}
+
+/// Does not come back if a signal is about to end the process. What then goes wrong may go wrong because of it: the
+/// other end of a pipe has ended, too.
+pub(crate) fn wait_for_the_end() {
+    while system::is_ending() {
+        std::thread::park();
+    }
 }
 
 /// Has something done before a signal ends the process: whoever has the terminal gives it back.
@@ -67,7 +77,9 @@ pub(crate) fn survive_size_limits() {
     reason = "temporary files are removed before the process ends"
 )]
 mod system {
-    use std::sync::mpsc;
+    use std::io::{self, Write};
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::sync::{Arc, OnceLock, mpsc};
     use std::thread;
 
     use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGTSTP, SIGXFSZ};
@@ -75,11 +87,20 @@ mod system {
     use signal_hook::low_level::emulate_default_handler;
 
     use super::UNFINISHED;
+    use crate::cli::interrupted;
+
+    /// Whether a signal is about to end the process: known as soon as it arrives.
+    static ENDING: OnceLock<Arc<AtomicBool>> = OnceLock::new();
+
+    pub(super) fn is_ending() -> bool {
+        let ending = ENDING.get();
+        ending.is_some_and(|ending| ending.load(Ordering::Relaxed))
+    }
 
     pub(super) fn survive_size_limits() {
         // Any handler will do: the write then returns `EFBIG` (setrlimit(2), `RLIMIT_FSIZE`). Without
         // one the process ends as it did before.
-        _ = signal_hook::flag::register(SIGXFSZ, std::sync::Arc::default());
+        _ = signal_hook::flag::register(SIGXFSZ, Arc::default());
     }
 
     pub(super) fn stop() {
@@ -101,6 +122,10 @@ mod system {
             let Ok(mut signals) = Signals::new(&caught) else {
                 return;
             };
+            let ending = ENDING.get_or_init(Arc::default);
+            for signal in &caught {
+                _ = signal_hook::flag::register(*signal, Arc::clone(ending));
+            }
             drop(ready);
             let Some(signal) = signals.forever().next() else {
                 return;
@@ -110,7 +135,11 @@ mod system {
             for path in unfinished.iter().flat_map(|paths| paths.iter()) {
                 _ = std::fs::remove_file(path);
             }
+            super::progress::clear();
             super::do_the_last();
+            if signal == SIGINT {
+                _ = writeln!(io::stderr(), "{}", interrupted::message());
+            }
             // The parent process sees which signal has ended it.
             _ = emulate_default_handler(signal);
             std::process::exit(128 + signal);
@@ -160,6 +189,11 @@ mod system {
 
     /// Other systems have no such signal.
     pub(super) fn survive_size_limits() {}
+
+    /// The handler of the only signal ends the process at once.
+    pub(super) fn is_ending() -> bool {
+        false
+    }
 
     /// Other systems stop no process.
     pub(super) fn stop() {}

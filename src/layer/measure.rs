@@ -200,7 +200,7 @@ impl Measures {
             (slice, _) => slice.len(),
         };
         let total: u64 = blobs.all().iter().map(decoded).sum();
-        let task = progress.begin("reading compressed layers", Some(total));
+        let task = progress.begin("reading layers", Some(total));
         let measured = jobs::map(jobs, blobs.all(), cost, |(slice, compression)| {
             measure(slice, *compression, &*task)
         });

@@ -13,13 +13,10 @@ use super::spool::Spool;
 use crate::base::constants::BUFFER;
 use crate::base::jobs::{self, Jobs};
 use crate::base::options::Options;
-use crate::base::progress::Progress;
+use crate::base::progress::{Progress, Stage, steps};
 use crate::image::{Image, Layer, LayerSource};
 use crate::source::{ByPlace, Compression, Slice, SliceReader, SourceError, Span};
 use crate::tar::{Entry, Kind, Positioned, Walker};
-
-/// What progress calls the decoding.
-pub(super) const OPENING: &str = "decompressing layers";
 
 /// The uncompressed tar of a layer. Clones share its bytes.
 ///
@@ -162,7 +159,7 @@ fn decode(
     compression: Compression,
     progress: &dyn Progress,
 ) -> Result<LayerTar, LayerError> {
-    let told = Told::Own(progress.begin(OPENING, Some(bytes.len())));
+    let told = Told::Own(progress.begin(steps::DECOMPRESSING, Some(bytes.len())));
     let mut decoded = Decoded::new(bytes, compression, None, told)?;
     let mut spool = Spool::new().map_err(LayerError::Spool)?;
     let mut buf = vec![0; BUFFER];
@@ -230,11 +227,12 @@ fn blobs_of(image: &Image) -> Result<BlobsOf<'_>, UnreadLayer> {
 }
 
 /// Does `open` with each stored blob of an image, on several threads, and gives each layer what came of
-/// its blob.
+/// its blob. Compressed ones are decoded, which `open` reports to the progress that it is given.
 pub(super) fn each_blob<T: Clone + Send>(
     image: &Image,
     jobs: Jobs,
-    open: impl Fn(&Slice, Compression) -> Result<T, LayerError> + Sync,
+    progress: &dyn Progress,
+    open: impl Fn(&Slice, Compression, &dyn Progress) -> Result<T, LayerError> + Sync,
 ) -> Result<Vec<T>, UnreadLayer> {
     let (blobs, blob_of) = blobs_of(image)?;
     // Only what has to be decoded takes time.
@@ -242,8 +240,15 @@ pub(super) fn each_blob<T: Clone + Send>(
         Compression::None => 0,
         _ => bytes.len(),
     };
+    let decoded = blobs.all().iter().filter(|blob| cost(blob) > 0);
+    let stage = progress.stage(Stage {
+        what: steps::DECOMPRESSING,
+        unit: "layer",
+        parts: decoded.clone().count(),
+        total: decoded.map(cost).fold(0, u64::saturating_add),
+    });
     let opened = jobs::map(jobs, blobs.all(), cost, |&(layer, bytes, compression)| {
-        open(bytes, compression).map_err(|source| UnreadLayer { layer, source })
+        open(bytes, compression, &*stage).map_err(|source| UnreadLayer { layer, source })
     });
     let opened = opened.into_iter().collect::<Result<Vec<T>, _>>()?;
     Ok(blob_of.iter().map(|&blob| opened[blob].clone()).collect())
@@ -271,10 +276,16 @@ impl OpenLayers {
         progress: &dyn Progress,
     ) -> Result<Self, UnreadLayer> {
         if !digests {
-            let tars = each_blob(image, jobs, |bytes, compression| match compression {
-                Compression::None => Ok(LayerTar(bytes.clone())),
-                _ => decode(bytes, compression, progress),
-            })?;
+            let tars =
+                each_blob(
+                    image,
+                    jobs,
+                    progress,
+                    |bytes, compression, progress| match compression {
+                        Compression::None => Ok(LayerTar(bytes.clone())),
+                        _ => decode(bytes, compression, progress),
+                    },
+                )?;
             let proofs = vec![None; tars.len()];
             return Ok(Self { tars, proofs });
         }
@@ -287,7 +298,7 @@ impl OpenLayers {
                 bytes,
                 compression,
                 wanted: Wanted::diff_id(),
-                task: Some(OPENING.to_owned()),
+                task: Some(steps::DECOMPRESSING.to_owned()),
                 alongside: ToSpool(bytes),
             })
         });

@@ -11,11 +11,11 @@ use std::sync::Arc;
 
 use super::bodies::{Bodies, Unseen, body_len};
 use super::decoded::{Decoded, Told};
-use super::open::{OPENING, each_blob};
+use super::open::each_blob;
 use super::{LayerError, LayerTar, UnreadLayer};
 use crate::base::jobs::Jobs;
 use crate::base::limits::Limits;
-use crate::base::progress::Progress;
+use crate::base::progress::{Progress, steps};
 use crate::image::Image;
 use crate::source::{Compression, Slice, write_at};
 use crate::tar::{Cursor, Entry, Streamed, TarFault, Walker};
@@ -100,7 +100,7 @@ impl LayerOutline {
         progress: &dyn Progress,
         begin: impl Fn() -> B + Sync,
     ) -> Result<Vec<(Self, Option<Arc<B>>)>, UnreadLayer> {
-        each_blob(image, jobs, |bytes, compression| {
+        each_blob(image, jobs, progress, |bytes, compression, progress| {
             if compression == Compression::None {
                 Ok((Self::plain(bytes.clone()), None))
             } else {
@@ -119,7 +119,7 @@ fn decode(
     bodies: &mut dyn Bodies,
     progress: &dyn Progress,
 ) -> Result<LayerOutline, LayerError> {
-    let told = Told::Own(progress.begin(OPENING, Some(bytes.len())));
+    let told = Told::Own(progress.begin(steps::DECOMPRESSING, Some(bytes.len())));
     let decoded = Decoded::new(bytes, compression, None, told)?;
     let mut keeping = Outlining::new(Streamed::new(decoded, bytes.source().limits()), bodies)?;
     let mut walker = Walker::new(&mut keeping);

@@ -15,7 +15,7 @@ use super::header::HeaderFields;
 use super::layout::OutputLayer;
 use super::tar::TarWriter;
 use crate::base::constants::WHITEOUT;
-use crate::base::progress::Progress;
+use crate::base::progress::{Progress, steps};
 use crate::layer::LayerTar;
 use crate::layer::digest::Prover;
 use crate::tar::Mtime;
@@ -58,7 +58,7 @@ impl DeltaLayer {
             shared,
             len: 0,
         };
-        let task = progress.begin("hashing the new layer", None);
+        let task = progress.begin(steps::MAKING_LAYER, None);
         let mut writer = TarWriter::new(Proving(Prover::sha256()));
         layer.write(&mut writer, |n| task.advance(n))?;
         let (Proving(prover), len) = writer.close()?;

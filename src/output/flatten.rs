@@ -9,7 +9,7 @@ use super::parallel_tar;
 use super::tar::TarWriter;
 use crate::base::digest::{DiffId, Digest, Hasher};
 use crate::base::jobs::Jobs;
-use crate::base::progress::Progress;
+use crate::base::progress::{Progress, steps};
 use crate::image::Image;
 use crate::layer::OpenLayers;
 use crate::layer::digest::{Claim, Claims, LayerName, Wanted};
@@ -117,6 +117,7 @@ impl<'i> MergedImage<'i> {
             require_claims(image)?;
         }
         let layers = OpenLayers::of(image, digests, options.jobs, progress)?;
+        let _merging = progress.begin(steps::MERGING, None);
         let mut tree = Tree::of_layers(layers.tars())?;
         tree.check_expansion()?;
         if let Some(time) = options.as_container {
@@ -292,7 +293,12 @@ fn write_stream<W: Write>(
     out: W,
     progress: &dyn Progress,
 ) -> Result<(u64, u64), WriteError> {
-    let task = progress.begin("writing", None);
+    let mut total: u64 = 0;
+    entries.each(|_, content| {
+        total = total.saturating_add(content.map_or(0, |content| content.body.size));
+        Ok(())
+    })?;
+    let task = progress.begin(steps::WRITING, Some(total));
     let mut writer = TarWriter::new(out);
     let count = entries.each(|fields, content| {
         writer.header(fields)?;

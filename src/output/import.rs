@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use super::WriteError;
 use super::layout::{OutputImage, OutputLayer};
 use crate::base::jobs;
-use crate::base::progress::Progress;
+use crate::base::progress::{Progress, steps};
 use crate::document::{ConfigChanges, ConfigDraft, Created, HistoryEntry, Platform};
 use crate::image::Name;
 use crate::layer::digest::{Digests, LayerReading, Nothing, Proof, Request, TarState, Wanted};
@@ -105,7 +105,7 @@ fn prove(rootfs: &Slice, progress: &dyn Progress) -> Result<(Proof, Option<u64>)
         bytes: rootfs,
         compression: Compression::None,
         wanted: Wanted::diff_id(),
-        task: Some("reading the rootfs tar".to_owned()),
+        task: Some(steps::READING_ROOTFS.to_owned()),
         alongside: Nothing,
     };
     let (proof, ()) = request.answer(progress).map_err(unreadable)?;

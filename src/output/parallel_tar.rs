@@ -12,7 +12,7 @@ use super::entries::Entries;
 use super::parallel::{Placing, Proofs, Stored, copy_all, write_small};
 use super::tar::TarWriter;
 use crate::base::jobs::Jobs;
-use crate::base::progress::Progress;
+use crate::base::progress::{Progress, steps};
 use crate::layer::LayerTar;
 use crate::layer::digest::Wanted;
 use crate::source::Compression;
@@ -42,7 +42,7 @@ pub(super) fn write(
     })?;
     let (moves, rest) = placing.finish();
     let large = moves.iter().flatten().map(|m| m.from.len);
-    let task = progress.begin("writing", Some(large.sum()));
+    let task = progress.begin(steps::WRITING, Some(large.sum()));
     let mut wanted_of = vec![None; layers.len()];
     for (number, (layer, wanted)) in wanted.iter().enumerate() {
         if let Some(of_layer) = wanted_of.get_mut(*layer) {

@@ -12,6 +12,7 @@ use super::text::Text;
 use super::waste_rules::{WasteRule, WasteVerdict};
 use crate::base::jobs;
 use crate::base::options::Options;
+use crate::base::progress::steps;
 use crate::image::Image;
 use crate::layer::{LayerTar, OpenLayers};
 use crate::tree::{Fates, HiddenFile, NodeId, TreeError, Waste, WasteCause};
@@ -165,8 +166,10 @@ impl WasteReport {
         options: &Options<'_>,
     ) -> Result<Self, TreeError> {
         let layers = OpenLayers::of(image, false, options.jobs, options.progress)?;
+        let merging = options.progress.begin(steps::MERGING, None);
         // What the limits refuse is refused by the merge, before dive's trees are made of it.
         let fates = Fates::of_layers(layers.tars())?;
+        drop(merging);
         Self::of_opened(image, layers.tars(), fates, rules, options)
     }
 

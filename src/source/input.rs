@@ -11,7 +11,7 @@ use crate::base::constants::BUFFER;
 use crate::base::escape;
 use crate::base::limits::Exceeded;
 use crate::base::options::Options;
-use crate::base::progress::{Progress, Task};
+use crate::base::progress::{Progress, Task, steps};
 
 /// An opened archive file: its plain bytes, and the compression around them.
 #[derive(Clone, Debug)]
@@ -96,7 +96,7 @@ impl Input {
     /// [`SourceError`], as its variants say.
     #[cfg(not(unix))]
     pub fn stdin(options: &Options<'_>) -> Result<Self, SourceError> {
-        let task = options.progress.begin("reading standard input", None);
+        let task = options.progress.begin(steps::READING_PIPE, None);
         let spooled = spool(io::stdin().lock(), "-", &*task)?;
         Self::from_file(spooled, "-".into(), options)
     }
@@ -121,7 +121,7 @@ impl Input {
             // Another process may have read a part of a shared standard input; the rest is ours.
             base = file.stream_position().map_err(open)?;
         } else {
-            let task = progress.begin("reading the pipe", None);
+            let task = progress.begin(steps::READING_PIPE, None);
             file = spool(file, &path, &*task)?;
             metadata = file.metadata().map_err(open)?;
         }
@@ -144,7 +144,7 @@ impl Input {
                 trailing: false,
             });
         }
-        let task = progress.begin("decompressing the archive", Some(stored_size));
+        let task = progress.begin(steps::DECOMPRESSING_ARCHIVE, Some(stored_size));
         let (source, trailing) = decompress(&stored, compression, &*task)?;
         let inner = sniff_source(&source)?;
         if inner != Compression::None {

@@ -11,7 +11,7 @@ use super::path::{LayerPath, is_reserved};
 use crate::base::jobs::Jobs;
 use crate::base::limits::Limits;
 use crate::base::options::Options;
-use crate::base::progress::Progress;
+use crate::base::progress::{Progress, steps};
 use crate::image::Image;
 use crate::layer::{LayerError, LayerOutline, LayerTar, OpenLayers};
 use crate::source::{Place, Slice};
@@ -57,6 +57,7 @@ impl Tree {
         progress: &dyn Progress,
     ) -> Result<Self, TreeError> {
         let layers = OpenLayers::of(image, false, jobs, progress)?;
+        let _merging = progress.begin(steps::MERGING, None);
         Self::of_layers(layers.tars())
     }
 
@@ -80,6 +81,7 @@ impl Tree {
     /// As [`Self::merge`].
     pub fn merge_names(image: &Image, options: &Options<'_>) -> Result<Self, TreeError> {
         let layers = LayerOutline::of_all(image, options.jobs, options.progress)?;
+        let _merging = options.progress.begin(steps::MERGING, None);
         let limits = layers
             .first()
             .map(|layer| limits_of(&[layer.headers().clone()]));

@@ -12,7 +12,7 @@ use super::inode::{Body, Inode};
 use super::nodes::Tree;
 use crate::base::jobs::{self, Jobs};
 use crate::base::limits::Limit;
-use crate::base::progress::{Progress, Task};
+use crate::base::progress::{Progress, Task, steps};
 use crate::source::{Slice, SourceError, Span};
 use crate::tar::SparseMap;
 
@@ -294,7 +294,7 @@ pub(super) fn in_batches<T: Sync, R: Send>(
             (begin, cost) = (i + 1, 0);
         }
     }
-    let task = progress.begin("comparing files", Some(total));
+    let task = progress.begin(steps::COMPARING, Some(total));
     let results = jobs::map(
         jobs,
         &batches,

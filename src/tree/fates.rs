@@ -10,6 +10,7 @@ use super::inode::InodeId;
 use super::nodes::{NodeId, Tree};
 use super::path::LayerPath;
 use crate::base::options::Options;
+use crate::base::progress::steps;
 use crate::image::Image;
 use crate::layer::{LayerOutline, LayerTar, OpenLayers};
 
@@ -187,6 +188,7 @@ impl Fates {
     /// As [`Tree::merge`].
     pub fn merge(image: &Image, options: &Options<'_>) -> Result<Self, TreeError> {
         let layers = OpenLayers::of(image, false, options.jobs, options.progress)?;
+        let _merging = options.progress.begin(steps::MERGING, None);
         Self::of_layers(layers.tars())
     }
 
@@ -210,6 +212,7 @@ impl Fates {
     /// As [`Tree::merge`].
     pub fn merge_names(image: &Image, options: &Options<'_>) -> Result<Self, TreeError> {
         let layers = LayerOutline::of_all(image, options.jobs, options.progress)?;
+        let _merging = options.progress.begin(steps::MERGING, None);
         let mut fates = Self::of_outlines(&layers)?;
         fates.tree.layers = Vec::new();
         Ok(fates)

@@ -339,6 +339,7 @@ fn threads_are_started_in_one_place() {
                 "base/jobs/mod.rs",
                 "base/jobs/pool.rs",
                 "cli/browse/background.rs",
+                "cli/progress/mod.rs",
                 "cli/signals.rs",
             ];
             assert!(

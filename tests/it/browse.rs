@@ -18,13 +18,13 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const STEP: Duration = Duration::from_millis(30);
 
 /// A terminal of its own, with a server of its own.
-struct Tmux {
-    directory: TempDir,
+pub(crate) struct Tmux {
+    pub(crate) directory: TempDir,
 }
 
 impl Tmux {
     /// A terminal in which a shell runs `script`; `$imgtar` is the program. `None` where there is no tmux.
-    fn start(what: &str, (width, height): (u16, u16), script: &str) -> Option<Self> {
+    pub(crate) fn start(what: &str, (width, height): (u16, u16), script: &str) -> Option<Self> {
         if Command::new("tmux").arg("-V").output().is_err() {
             support::skip_engine(what, "there is no tmux");
             return None;
@@ -69,18 +69,18 @@ impl Tmux {
     }
 
     /// Types keys, as tmux calls them.
-    fn keys(&self, keys: &[&str]) {
+    pub(crate) fn keys(&self, keys: &[&str]) {
         for key in keys {
             self.run(&["send-keys", key]);
         }
     }
 
-    fn screen(&self) -> String {
+    pub(crate) fn screen(&self) -> String {
         self.run(&["capture-pane", "-p"])
     }
 
     /// Waits until the screen is as it should be, and stays like that.
-    fn until(&self, what: &str, is_there: impl Fn(&str) -> bool) -> String {
+    pub(crate) fn until(&self, what: &str, is_there: impl Fn(&str) -> bool) -> String {
         let begun = Instant::now();
         loop {
             let screen = self.screen();
@@ -95,7 +95,7 @@ impl Tmux {
         }
     }
 
-    fn sees(&self, text: &str) -> String {
+    pub(crate) fn sees(&self, text: &str) -> String {
         self.until(text, |screen| screen.contains(text))
     }
 

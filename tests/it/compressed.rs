@@ -31,7 +31,7 @@ fn with_output<'a>(args: &[&'a str], output: &'a str) -> Vec<&'a str> {
 
 fn is_said(run: &Run, format: &str) -> bool {
     let last = run.err().lines().last().unwrap_or_default();
-    last.contains(&format!(" is compressed with {format}: "))
+    last.contains(&format!(", compressed with {format}, "))
 }
 
 /// Every command that writes a tar gives the same tar under every name, and says what it wrote in its last

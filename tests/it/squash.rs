@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use crate::support::{
     Input, answer, archives, bytes, cases, engines, flattened, full_size, imgtar, imgtar_with,
-    in_turn, items, program, repository, shared, shown, text,
+    in_turn, items, program, repository, shared, shown, text, without_closing_lines,
 };
 
 const TIME: &str = "2026-01-02T03:04:05Z";
@@ -259,7 +259,8 @@ fn the_image_id_is_printed() {
         Input::Pipe(&archive),
     )
     .exits(0);
-    assert_eq!(piped.err(), [filed.out(), filed.err()].concat());
+    let told = without_closing_lines(filed.err());
+    assert_eq!(piped.err(), [filed.out(), told].concat());
     let written = inspected(&to);
     assert_eq!(filed.containerd_id(), written["containerd_id"].as_str());
     assert!(piped.stdout == bytes(&to));

@@ -19,6 +19,7 @@ use crate::cli::commands::{Context, Loaded};
 use crate::cli::compress::Wish;
 use crate::cli::destination::Destination;
 use crate::cli::error::Failure;
+use crate::cli::finished::FinishedOutput;
 
 /// How much of a file is held to be looked at, in bytes.
 pub(crate) const VIEWED: u64 = 4 << 20;
@@ -262,7 +263,6 @@ pub(super) fn extract(
     if to.as_os_str().is_empty() || to.as_os_str() == "-" {
         return Err(Failure::usage("no file was named").hint("type the name of a file to write"));
     }
-    let shown = to.display();
     let record = match &what.record {
         Some(record) if !what.is_directory => record,
         _ => {
@@ -272,18 +272,22 @@ pub(super) fn extract(
             let mut tree = Tree::of_layers(&layers[..upto])?;
             tree.keep_only(&[LayerPath::new(&what.path).components().join(&b'/')]);
             let entries = write_tree(&tree, &mut destination, meter)?;
-            destination.finish()?;
+            let placed = destination.finish()?;
             let entries = usize::try_from(entries).unwrap_or(usize::MAX);
             let entries = units::count(entries, "entry", "entries");
-            return Ok(format!("{shown}: {entries} written"));
+            return Ok(written(placed, &[entries]));
         }
     };
     let inode = timeline.inode(record);
     let mut destination = Destination::open(to, false, &context.files)?;
     write_file(timeline.fates().tree(), inode, &mut destination)?;
-    destination.finish()?;
-    Ok(format!(
-        "{shown}: {} written",
-        units::size_spaced(inode.size())
-    ))
+    Ok(written(destination.finish()?, &[]))
+}
+
+/// What was written, as commands say it.
+fn written(placed: Option<FinishedOutput>, facts: &[String]) -> String {
+    match placed {
+        Some(placed) => format!("{} written", placed.line(facts)),
+        None => "the reader has closed the output".to_owned(),
+    }
 }

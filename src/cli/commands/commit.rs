@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use imgtar::base::escape;
+use imgtar::base::progress::steps;
 use imgtar::document::{ConfigChanges, WantedPlatform};
 use imgtar::image::Selector;
 use imgtar::output::{CommitOptions, commit};
@@ -110,6 +111,8 @@ impl Args {
             jobs: context.jobs,
         };
         let rootfs = rootfs.source().whole();
+        let then = [steps::COMPARING, steps::MAKING_LAYER, steps::WRITING];
+        context.plan(image, &then);
         let committed = commit(image, rootfs, options, &context.progress)?;
         context.warn_of_image(&loaded, image);
         for warning in &committed.warnings {

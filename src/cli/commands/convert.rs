@@ -1,6 +1,7 @@
 //! `convert`: the same images in another layout.
 
 use clap::ValueEnum;
+use imgtar::base::progress::steps;
 use imgtar::document::WantedPlatform;
 use imgtar::output::{ArchiveGraph, ArchiveLayout, KeepWish, LayerCompression};
 use imgtar::source::{Compression, Method};
@@ -71,6 +72,12 @@ impl Args {
         let loaded = context.load(&self.archive)?;
         loaded.require_images()?;
         loaded.require_one_description()?;
+        let first = match self.compress {
+            CompressArg::Keep => steps::HASHING,
+            CompressArg::None => steps::DECOMPRESSING,
+            CompressArg::Gzip | CompressArg::Zstd => steps::COMPRESSING,
+        };
+        context.progress.plan(&[first, steps::WRITING]);
         let destination = self.output.open(layout, context)?.with_layers(layers);
         let (graph, mut changes) = ArchiveGraph::of(&loaded.archive, &loaded.set)?;
         let flat = layout != ArchiveLayout::Oci;

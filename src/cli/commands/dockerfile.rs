@@ -14,7 +14,8 @@ use super::{Context, Exit, Failure, Loaded};
 use crate::cli::args::{ArchiveArg, JsonArg, OneImageArg};
 use crate::cli::compress::Wish;
 use crate::cli::destination::Destination;
-use crate::cli::error::note;
+use crate::cli::error::{hint, note};
+use crate::cli::finished::{FinishedOutput, QuietArg};
 use crate::cli::output::{is_closed, stdout_is_terminal};
 use crate::cli::render;
 
@@ -62,6 +63,9 @@ pub(crate) struct Args {
     /// Replace the files if they exist
     #[arg(short, long)]
     force: bool,
+
+    #[command(flatten)]
+    quiet: QuietArg,
 }
 
 impl Args {
@@ -114,13 +118,9 @@ impl Args {
             }
         }
         self.print(&report, text.as_mut(), context)?;
-        if let Some(text) = text {
-            text.finish()?;
-        }
-        if let Some(size) = tar.map(Destination::finish).transpose()?.flatten() {
-            size.say(context.output);
-        }
-        self.say(&report, context);
+        let text = text.map(Destination::finish).transpose()?.flatten();
+        let tar = tar.map(Destination::finish).transpose()?.flatten();
+        self.say(&report, text, tar, context);
         Ok(Exit::Done)
     }
 
@@ -227,7 +227,13 @@ impl Args {
     }
 
     /// What was done, and what to know about it.
-    fn say(&self, report: &DockerfileReport, context: &Context) {
+    fn say(
+        &self,
+        report: &DockerfileReport,
+        text: Option<FinishedOutput>,
+        tar: Option<FinishedOutput>,
+        context: &Context,
+    ) {
         if report.inexact > 0 {
             let count = units::count(report.inexact, "instruction is", "instructions are");
             note(
@@ -237,12 +243,20 @@ impl Args {
                 ),
             );
         }
-        if let Some(path) = self.context.as_ref().filter(|path| path.as_os_str() != "-") {
-            let path = escape::path(path);
+        let is_stdout = |path: &Option<PathBuf>| path.as_deref() == Some(Path::new("-"));
+        if let Some(text) = text.filter(|_| !is_stdout(&self.output)) {
+            let steps = units::count(report.instructions.len(), "instruction", "instructions");
+            text.say(&[steps], self.quiet, context.output);
+        }
+        if let Some(tar) = tar {
+            if !is_stdout(&self.context) {
+                let path = &tar.name;
+                let how = format!("build it with `docker build - < {path}`");
+                hint(context.output, &how);
+            }
             let tars = units::count(report.tars.len(), "tar of a layer", "tars of layers");
-            context.output.complain(&format!(
-                "{path}: a Dockerfile and {tars}; build it with `docker build - < {path}`\n"
-            ));
+            let facts = [format!("a Dockerfile and {tars}")];
+            tar.say(&facts, self.quiet, context.output);
         }
     }
 }

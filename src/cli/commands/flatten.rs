@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use imgtar::base::progress::steps;
 use imgtar::image::Image;
 use imgtar::output::{FlattenOptions, MergedImage, WriteError};
 use imgtar::report::units;
@@ -16,6 +17,7 @@ use crate::cli::archive_output::asked_time;
 use crate::cli::args::{ArchiveArg, OneImageArg};
 use crate::cli::compress::{CompressArg, Wish};
 use crate::cli::destination::{Destination, OutputArg};
+use crate::cli::finished::{self, FinishedOutput};
 use crate::cli::output::is_closed;
 use crate::cli::xattrs::{DropXattrArg, warn_of_xattrs};
 
@@ -173,6 +175,33 @@ impl Args {
         Ok(())
     }
 
+    /// Says what was written.
+    fn say(
+        &self,
+        image: &Image,
+        entries: u64,
+        metadata: Option<FinishedOutput>,
+        written: Option<FinishedOutput>,
+        context: &Context,
+    ) {
+        let quiet = self.output.quiet();
+        if let Some(metadata) = metadata {
+            metadata.say(
+                &["metadata for `rebuild`".to_owned()],
+                quiet,
+                context.output,
+            );
+        }
+        if let Some(written) = written {
+            let entries = usize::try_from(entries).unwrap_or(usize::MAX);
+            let facts = [
+                units::count(entries, "entry", "entries"),
+                finished::layers(image.layers.len(), !self.no_verify),
+            ];
+            written.say(&facts, quiet, context.output);
+        }
+    }
+
     pub(crate) fn run(&self, context: &Context) -> Result<Exit, Failure> {
         self.require_all_for_metadata()?;
         let loaded = context.load(&self.archive)?;
@@ -192,6 +221,7 @@ impl Args {
             verify: !self.no_verify,
             jobs: context.jobs,
         };
+        context.plan(image, &[steps::WRITING]);
         let progress = &context.progress;
         let mut merged = match destination.file() {
             Some(_) => MergedImage::for_file(image, options, progress)?,
@@ -237,11 +267,9 @@ impl Args {
                 units::size_spaced(collected.foreign)
             ));
         }
-        let metadata = metadata.map(Destination::finish).transpose()?;
-        let size = destination.finish()?;
-        for size in metadata.flatten().iter().chain(&size) {
-            size.say(context.output);
-        }
+        let metadata = metadata.map(Destination::finish).transpose()?.flatten();
+        let written = destination.finish()?;
+        self.say(image, flattened.entries, metadata, written, context);
         Ok(Exit::Done)
     }
 }

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use imgtar::archive::{ArchiveError, Contents};
 use imgtar::base::escape;
+use imgtar::base::progress::steps;
 use imgtar::document::{ConfigChanges, Platform};
 use imgtar::image::{ImageSet, LoadError};
 use imgtar::output::{IMPORT_MESSAGE, ImportOptions, WriteError, import};
@@ -95,6 +96,9 @@ impl Args {
         let input = context.open_rootfs(&self.rootfs, "a rootfs tar")?;
         refuse_images(&input, &self.rootfs, context)?;
         let rootfs = input.source().whole();
+        context
+            .progress
+            .plan(&[steps::READING_ROOTFS, steps::WRITING]);
         let imported = import(&rootfs, options, &context.progress)?;
         if imported.files == 0 {
             warn(context.output, "the rootfs tar holds no files");

@@ -35,10 +35,11 @@ pub(super) mod waste;
 use std::path::Path;
 
 use imgtar::base::escape;
-use imgtar::image::Unasked;
+use imgtar::base::progress::steps;
+use imgtar::image::{Layer, Unasked};
 use imgtar::layer::{Measures, hash_members};
 use imgtar::report::units;
-use imgtar::source::Input;
+use imgtar::source::{Compression, Input};
 use imgtar::tree::Warning;
 use imgtar::{
     Archive, Code, Contents, Image, ImageSet, Jobs, Limits, Options, Platform, Problem, Selector,
@@ -95,6 +96,19 @@ impl Context {
             jobs: self.jobs,
             progress: &self.progress,
         }
+    }
+
+    /// Tells progress which steps are to come, after decoding the layers of an image if any are compressed.
+    pub(super) fn plan(&self, image: &Image, then: &[&'static str]) {
+        let mut all = Vec::from(then);
+        let is_compressed = |layer: &Layer| {
+            let stored = layer.present();
+            stored.is_some_and(|(_, compression)| compression != Compression::None)
+        };
+        if image.layers.iter().any(is_compressed) {
+            all.insert(0, steps::DECOMPRESSING);
+        }
+        self.progress.plan(&all);
     }
 
     /// Opens an archive that must be whole, or standard input for `-`.
@@ -221,7 +235,7 @@ impl Context {
     pub(super) fn warn_of_faults<'f>(
         &self,
         images: &[&Image],
-        fault_of: impl Fn(&imgtar::image::Layer) -> Option<&'f imgtar::layer::LayerError>,
+        fault_of: impl Fn(&Layer) -> Option<&'f imgtar::layer::LayerError>,
     ) {
         let layers = images
             .iter()

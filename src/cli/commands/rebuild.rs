@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use imgtar::base::constants::BUFFER;
 use imgtar::base::digest::DiffId;
 use imgtar::base::escape;
+use imgtar::base::progress::steps;
 use imgtar::image::Reference;
 use imgtar::report::units;
 use imgtar::source::{Compression, Input, Slice};
@@ -19,10 +20,11 @@ use jiff::Timestamp;
 
 use super::{Context, Exit, Failure};
 use crate::cli::archive_output::{ArchiveDestination, LayoutArg, asked_time, names, tag};
-use crate::cli::compress::{CompressArchiveArg, Size};
+use crate::cli::compress::CompressArchiveArg;
 use crate::cli::destination::{Destination, OutputArg};
 use crate::cli::error::warn;
 use crate::cli::files::both_from_stdin;
+use crate::cli::finished::{self, FinishedOutput};
 use crate::cli::output::is_closed;
 
 /// Rebuild a layered archive from a flat tar and its metadata
@@ -113,8 +115,10 @@ impl Args {
         let metadata = Container::open(metadata)?;
         let flat = context.open_rootfs(&self.flat, "the flat tar")?;
         let destination = self.output.open(self.compress.wish(), context)?;
+        let to_come = [steps::CHECKING_FILES, steps::REBUILDING, steps::WRITING];
+        context.progress.plan(&to_come);
         if !self.accept_changes {
-            return exact(&metadata, &flat, destination, context);
+            return self.exact(&metadata, &flat, destination, context);
         }
         let names = names(&self.accepted.tags);
         let options = AcceptOptions {
@@ -131,18 +135,18 @@ impl Args {
             );
         }
         match accepted {
-            Accepted::Unchanged => exact(&metadata, &flat, destination, context),
+            Accepted::Unchanged => self.exact(&metadata, &flat, destination, context),
             Accepted::Equal(archive, rebuilt) => {
                 let is_compressed = destination.is_compressed();
-                let size = copy(&archive, destination)?;
+                let placed = copy(&archive, destination)?;
                 report(context, &metadata, &rebuilt, is_compressed);
-                say(size.as_ref(), context);
+                self.say(placed.as_ref(), &rebuilt, context);
                 Ok(Exit::Done)
             }
             Accepted::Extended(extended) => {
                 let layout = self.accepted.layout.unwrap_or(LayoutArg::Docker);
                 let is_compressed = destination.is_compressed();
-                let destination = ArchiveDestination::new(destination, layout);
+                let destination = ArchiveDestination::new(destination, layout, self.output.quiet());
                 report_layers(context, &metadata, &extended.rebuilt, is_compressed);
                 report_extended(context, &extended);
                 destination.write(&[extended.committed.image], true, context)
@@ -151,40 +155,47 @@ impl Args {
     }
 }
 
-/// Writes the archive as it was, or reports why it cannot be restored.
-fn exact(
-    metadata: &Container,
-    flat: &Input,
-    mut destination: Destination,
-    context: &Context,
-) -> Result<Exit, Failure> {
-    let target = match &mut destination {
-        Destination::New { file, .. } => Target::File(file.file()),
-        other => Target::Stream(other),
-    };
-    let rebuilt = match rebuild(metadata, flat, target, context.jobs, &context.progress) {
-        Ok(rebuilt) => rebuilt,
-        Err(RebuildError::Write(error)) if is_closed(&error) => {
-            return Ok(Exit::Done);
-        }
-        Err(error) => return Err(error.into()),
-    };
-    let is_compressed = destination.is_compressed();
-    let size = destination.finish()?;
-    report(context, metadata, &rebuilt, is_compressed);
-    say(size.as_ref(), context);
-    Ok(Exit::Done)
-}
+impl Args {
+    /// Writes the archive as it was, or reports why it cannot be restored.
+    fn exact(
+        &self,
+        metadata: &Container,
+        flat: &Input,
+        mut destination: Destination,
+        context: &Context,
+    ) -> Result<Exit, Failure> {
+        let target = match &mut destination {
+            Destination::New { file, .. } => Target::File(file.file()),
+            other => Target::Stream(other),
+        };
+        let rebuilt = match rebuild(metadata, flat, target, context.jobs, &context.progress) {
+            Ok(rebuilt) => rebuilt,
+            Err(RebuildError::Write(error)) if is_closed(&error) => {
+                return Ok(Exit::Done);
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let is_compressed = destination.is_compressed();
+        let placed = destination.finish()?;
+        report(context, metadata, &rebuilt, is_compressed);
+        self.say(placed.as_ref(), &rebuilt, context);
+        Ok(Exit::Done)
+    }
 
-/// Says what compression made of the archive, if it is compressed.
-fn say(size: Option<&Size>, context: &Context) {
-    if let Some(size) = size {
-        size.say(context.output);
+    /// Says what was written; every layer was verified on the way.
+    fn say(&self, placed: Option<&FinishedOutput>, rebuilt: &Rebuilt, context: &Context) {
+        if let Some(placed) = placed {
+            let mut facts = vec![finished::layers(rebuilt.layers.len(), true)];
+            if rebuilt.exact {
+                facts.push("as it was".to_owned());
+            }
+            placed.say(&facts, self.output.quiet(), context.output);
+        }
     }
 }
 
 /// Writes an archive that is complete.
-fn copy(archive: &Slice, mut destination: Destination) -> Result<Option<Size>, Failure> {
+fn copy(archive: &Slice, mut destination: Destination) -> Result<Option<FinishedOutput>, Failure> {
     let mut reader = io::BufReader::with_capacity(BUFFER, archive.reader());
     match io::copy(&mut reader, &mut destination) {
         Err(error) if is_closed(&error) => Ok(None),

@@ -1,12 +1,12 @@
 //! `report`: all that is known of an archive, as one page.
 
-use std::io::{self, BufWriter, Write};
+use std::io::{BufWriter, Write};
 use std::path::Path;
 
 use imgtar::base::escape;
 use imgtar::check::{examine, verify_damaged};
 use imgtar::layer::Measures;
-use imgtar::report::{ArchiveReport, VerifyArchive, units};
+use imgtar::report::{ArchiveReport, VerifyArchive};
 use imgtar::{Image, ImageSet};
 
 use super::{Context, Exit, Failure, say_platform};
@@ -14,6 +14,7 @@ use crate::cli::args::{ArchiveArg, ImageArg, JsonArg};
 use crate::cli::compress::Wish;
 use crate::cli::destination::{Destination, OutputArg};
 use crate::cli::error::hint;
+use crate::cli::finished::FinishedOutput;
 use crate::cli::output::{Stop, is_closed};
 use crate::cli::{html, render};
 
@@ -127,14 +128,13 @@ impl Args {
         mut destination: Destination,
         context: &Context,
     ) -> Result<Exit, Failure> {
-        let mut out = BufWriter::with_capacity(BUFFER, Counting::new(&mut destination));
+        let mut out = BufWriter::with_capacity(BUFFER, &mut destination);
         let written = if self.json.json {
             render::json(&mut out, report)
         } else {
             html::page(&mut out, report)
         };
         let written = written.and_then(|()| Ok(out.flush()?));
-        let bytes = out.get_ref().bytes;
         drop(out.into_parts());
         match written {
             Ok(()) => {}
@@ -145,58 +145,26 @@ impl Args {
         if let Some(error) = report.take_failure() {
             return Err(error.into());
         }
-        let size = destination.finish()?;
-        if let Some(size) = size {
-            size.say(context.output);
-        }
-        if !self.json.json {
-            self.say(report, bytes, context);
+        let placed = destination.finish()?;
+        if let Some(placed) = placed.filter(|_| !self.json.json) {
+            self.say(report, &placed, context);
         }
         Ok(Exit::Done)
     }
 
     /// What was written, and how to look at it.
-    fn say(&self, report: &ArchiveReport<'_>, bytes: u64, context: &Context) {
-        let path = if self.output.is_stdout() {
-            "page".to_owned()
-        } else {
-            self.output.shown()
-        };
-        let path = escape::text(&path);
-        let (of, size) = (escape::text(&report.verify.path), units::size_spaced(bytes));
+    fn say(&self, report: &ArchiveReport<'_>, placed: &FinishedOutput, context: &Context) {
         if !self.output.is_stdout() {
             hint(
                 context.output,
                 "open the page in a browser; it needs no network",
             );
         }
-        let summary = escape::text(&report.verify.summary);
-        context
-            .output
-            .complain(&format!("{path}: {size} about {of}: {summary}\n"));
-    }
-}
-
-/// Counts what is written.
-struct Counting<W> {
-    inner: W,
-    bytes: u64,
-}
-
-impl<W: Write> Counting<W> {
-    fn new(inner: W) -> Self {
-        Self { inner, bytes: 0 }
-    }
-}
-
-impl<W: Write> Write for Counting<W> {
-    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
-        let n = self.inner.write(buf)?;
-        self.bytes += n as u64;
-        Ok(n)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.inner.flush()
+        let facts = [format!(
+            "about {}: {}",
+            escape::text(&report.verify.path),
+            escape::text(&report.verify.summary)
+        )];
+        placed.say(&facts, self.output.quiet(), context.output);
     }
 }

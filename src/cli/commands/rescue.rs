@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use imgtar::base::escape;
 use imgtar::image::{SelectError, Selector};
 use imgtar::output::{ArchiveGraph, KeepWish};
-use imgtar::report::{RescueReport, units};
+use imgtar::report::RescueReport;
 use imgtar::rescue::{DataRoots, RescuedArchive};
 use jiff::Timestamp;
 
@@ -16,6 +16,7 @@ use crate::cli::args::JsonArg;
 use crate::cli::compress::CompressArchiveArg;
 use crate::cli::destination::Destination;
 use crate::cli::error::{note, warn};
+use crate::cli::finished::QuietArg;
 use crate::cli::render;
 
 /// Get images out of the data directory of a dead engine
@@ -57,6 +58,9 @@ pub(crate) struct Args {
     force: bool,
 
     #[command(flatten)]
+    quiet: QuietArg,
+
+    #[command(flatten)]
     compress: CompressArchiveArg,
 
     /// How the archive is laid out
@@ -91,7 +95,7 @@ impl Args {
         let wanted = self.wanted(&roots)?;
         let wish = self.compress.wish();
         let destination = Destination::open_tar(output, self.force, wish, context)?;
-        let destination = ArchiveDestination::new(destination, self.layout);
+        let destination = ArchiveDestination::new(destination, self.layout, self.quiet);
         self.write(&mut roots, &wanted, destination, context)
     }
 
@@ -239,15 +243,8 @@ impl Args {
         } else {
             print_ids(&put.written, put.to_stdout, context)?;
         }
-        put.say_size(context);
-        let written = put.written.images.len();
-        note(
-            context.output,
-            &format!(
-                "{} written, every layer byte for byte",
-                units::count(written, "image", "images")
-            ),
-        );
+        // The JSON document does not say what was written.
+        put.say(context);
         Ok(Exit::Done)
     }
 

@@ -1,5 +1,6 @@
 //! `squash`: layers of an image merged into one.
 
+use imgtar::base::progress::steps;
 use imgtar::output::{SquashOptions, squash};
 
 use super::{Context, Exit, Failure};
@@ -65,6 +66,7 @@ impl Args {
             drop_xattrs: &self.xattrs.patterns(),
             jobs: context.jobs,
         };
+        context.plan(image, &[steps::MAKING_LAYER, steps::WRITING]);
         let squashed = squash(image, options, &context.progress)?;
         context.warn_of_image(&loaded, image);
         context.warn_of_tree(&squashed.warnings);

@@ -42,6 +42,11 @@ impl Page {
         }
     }
 
+    /// Whether only ASCII can be shown for certain.
+    pub(crate) fn is_ascii(self) -> bool {
+        self.ascii
+    }
+
     /// The same where nothing is shortened.
     pub(super) fn is_cut(self) -> bool {
         !self.whole && self.width.is_some()

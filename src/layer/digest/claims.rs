@@ -82,7 +82,7 @@ impl From<Box<Mismatch>> for ClaimError {
 }
 
 /// What reading bytes for their claims is called while it is under way.
-pub(crate) const VERIFYING: &str = "verifying layers";
+pub(crate) use crate::base::progress::steps::VERIFYING;
 
 /// Bytes that are to be read for the claims about them.
 #[derive(Debug)]

@@ -7,7 +7,7 @@ use super::lanes::{self, Begun, Pass};
 use super::proof::{Proof, Wanted};
 use crate::base::digest::{Digest, Hasher};
 use crate::base::jobs::{Cost, Jobs};
-use crate::base::progress::Progress;
+use crate::base::progress::{Progress, Stage};
 use crate::layer::LayerError;
 use crate::layer::decoded::{Decoded, Told};
 use crate::source::{Compression, Slice, SourceError};
@@ -149,10 +149,24 @@ where
     D: Send,
     C: Into<Cost>,
 {
+    // Only what is reported is part of it.
+    let read = work.iter().filter_map(|work| match work {
+        Work::Read(request) => Some((request.task.as_deref()?, request.bytes.len())),
+        Work::Other(_) => None,
+    });
+    let first = read.clone().next();
+    let stage = first.map(|(what, _)| {
+        progress.stage(Stage {
+            what,
+            unit: "layer",
+            parts: read.clone().count(),
+            total: read.fold(0, |total, (_, len)| total.saturating_add(len)),
+        })
+    });
     let queue = Queue {
         byte,
         other,
-        progress,
+        progress: stage.as_deref().unwrap_or(progress),
     };
     lanes::map(jobs, work, cost, &queue)
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::base::digest::{Algorithm, BlobDigest, DiffId, Digest, ImageId};
 use crate::base::jobs::Jobs;
-use crate::base::progress::Progress;
+use crate::base::progress::{Progress, steps};
 use crate::document::Config;
 use crate::image::{Image, Layer, Name};
 use crate::layer::LayerTar;
@@ -343,7 +343,7 @@ fn computed_layers(
         bytes,
         compression,
         wanted: Wanted::both(),
-        task: Some("hashing layers".to_owned()),
+        task: Some(steps::HASHING.to_owned()),
         alongside: Nothing,
     });
     let answers = prove(jobs, requests, progress);

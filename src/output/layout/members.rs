@@ -9,6 +9,7 @@ use super::image::{LayerBlob, absent};
 use crate::base::digest::Digest;
 use crate::base::jobs::Jobs;
 use crate::base::progress::Progress;
+use crate::base::progress::steps::WRITING;
 use crate::layer::digest::Claims;
 use crate::output::WriteError;
 use crate::output::copying::{Afterwards, Move, SharedFile, WriteFrom};
@@ -18,9 +19,6 @@ use crate::output::parallel::{Placing, Stored, copy_all, write_small};
 use crate::output::tar::TarWriter;
 use crate::source::{ByPlace, Compression, Slice, Span};
 use crate::tar::Mtime;
-
-/// What writing an archive is called while it is under way.
-const WRITING: &str = "writing the archive";
 
 /// What a member holds.
 #[derive(Debug)]

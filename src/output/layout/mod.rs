@@ -29,6 +29,7 @@ mod recode;
 mod thin;
 mod v1;
 
+use std::collections::HashSet;
 use std::fs::File;
 use std::io::Write;
 use std::sync::Arc;
@@ -84,6 +85,8 @@ pub struct WrittenArchive {
     pub images: Vec<WrittenImage>,
     /// How many bytes the archive has.
     pub bytes: u64,
+    /// How many layers it has, each counted once.
+    pub layers: usize,
     /// What became of the layers that were not copied as they are stored.
     pub recoded: RecodedLayers,
     /// What is about a manifest that has another digest now.
@@ -307,9 +310,12 @@ fn lay_out(
         names: chosen.names[number].to_vec(),
         platform: image.view.platform.clone(),
     });
+    let written_layers = layers.iter().flatten().filter(|layer| !layer.left_out);
+    let written_layers: HashSet<&BlobDigest> = written_layers.map(|layer| &layer.digest).collect();
     Ok(WrittenArchive {
         images: written.collect(),
         bytes,
+        layers: written_layers.len(),
         recoded: RecodedLayers::of(&layers),
         detached,
         warnings,

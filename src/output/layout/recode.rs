@@ -15,7 +15,7 @@ use super::blobs::NamedLayer;
 use super::{ArchiveLayout, ArchiveOptions};
 use crate::base::digest::{BlobDigest, Hasher};
 use crate::base::jobs::Jobs;
-use crate::base::progress::Progress;
+use crate::base::progress::{Progress, steps};
 use crate::layer::digest::{Alongside, Proof, Request, Wanted, prove};
 use crate::layer::{LayerError, LayerTar, Spool, ToSpool};
 use crate::source::{Compression, Encoder, Encoders, Method, Slice};
@@ -124,9 +124,9 @@ pub(super) fn recode_all(
     let request = |i: usize| {
         let (bytes, compression, method) = layers[i];
         let (wanted, task) = match method.map(Method::compression) {
-            None => (Wanted::both(), "hashing layers"),
-            Some(Compression::None) => (Wanted::diff_id(), "decompressing layers"),
-            Some(_) => (Wanted::diff_id(), "compressing layers"),
+            None => (Wanted::both(), steps::HASHING),
+            Some(Compression::None) => (Wanted::diff_id(), steps::DECOMPRESSING),
+            Some(_) => (Wanted::diff_id(), steps::COMPRESSING),
         };
         Request {
             bytes,

@@ -14,7 +14,7 @@ use super::sink::{Out, Sink};
 use crate::base::constants::BUFFER;
 use crate::base::digest::{BlobDigest, DiffId, Digest, Hasher, HashingReader};
 use crate::base::jobs::{self, Jobs};
-use crate::base::progress::Progress;
+use crate::base::progress::{Progress, Stage, steps};
 use crate::source::{Compression, Scratch, Slice, Source, Span};
 use crate::split::metadata::LayerDescription;
 
@@ -78,7 +78,12 @@ pub(super) fn blobs<'l>(
     }
     let mut indices: Vec<usize> = first.into_values().collect();
     indices.sort_unstable();
-    let task = progress.begin("rebuilding layers", None);
+    let stage = progress.stage(Stage {
+        what: steps::REBUILDING,
+        unit: "layer",
+        parts: indices.len(),
+        total: indices.iter().map(|&index| layers[index].size).sum(),
+    });
     let shared = Shared {
         file: Scratch::new().map_err(RebuildError::Spool)?,
         len: AtomicU64::new(0),
@@ -88,6 +93,7 @@ pub(super) fn blobs<'l>(
         &indices,
         |&index| layers[index].size,
         |&index| {
+            let task = stage.begin(steps::REBUILDING, Some(layers[index].size));
             let blob = blob(parts, index, &layers[index], &lost[index], &shared);
             task.advance(layers[index].size);
             blob

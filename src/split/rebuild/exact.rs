@@ -8,7 +8,7 @@ use super::mismatch;
 use super::places::Places;
 use super::sink::{Out, Sink, Target};
 use crate::base::jobs::Jobs;
-use crate::base::progress::Progress;
+use crate::base::progress::{Progress, steps};
 use crate::split::metadata::{BodyRecord, StreamFault, Where, names};
 
 /// Writes the archive and says how many bytes it has.
@@ -19,7 +19,7 @@ pub(super) fn write(
     progress: &dyn Progress,
 ) -> Result<u64, RebuildError> {
     let archive = &parts.container.description().archive;
-    let task = progress.begin("rebuilding", Some(archive.size));
+    let task = progress.begin(steps::WRITING, Some(archive.size));
     let wrong = |why: String| RebuildError::from(StreamFault::Wrong(why).of(names::ARCHIVE_SPLIT));
     let mut outside = Sha256::new();
     let put = |body: &BodyRecord, out: Out<'_>| {

@@ -8,7 +8,7 @@ use super::error::{FlatChange, FlatChangeKind, RebuildError};
 use crate::base::constants::BUFFER;
 use crate::base::jobs::{self, Jobs};
 use crate::base::limits::{Exceeded, Limit};
-use crate::base::progress::Progress;
+use crate::base::progress::{Progress, steps};
 use crate::source::{Input, Slice, Source, SourceError, Span};
 use crate::tar::{Entry, Kind, Positioned, TarError, Walker};
 use crate::tree::{Body, Inode, LayerPath, Tree};
@@ -252,7 +252,7 @@ pub(super) fn digests(
         .iter()
         .map(|share| share.1)
         .fold(0, u64::saturating_add);
-    let task = progress.begin("checking files", Some(total));
+    let task = progress.begin(steps::CHECKING_FILES, Some(total));
     let digested = jobs::map(
         jobs,
         &shares,

@@ -15,7 +15,7 @@ use crate::base::digest::{Digest, ImageId};
 use crate::base::escape;
 use crate::base::jobs::Jobs;
 use crate::base::limits::Limit;
-use crate::base::progress::Progress;
+use crate::base::progress::{Progress, steps};
 use crate::output::{HeaderFields, encode_header};
 use crate::split::metadata::{BodyRecord, MetadataError, StreamFault, Where, names};
 use crate::tar::{Entry, Kind, Walker};
@@ -168,8 +168,9 @@ impl<'n> New<'n> {
         jobs: Jobs,
         progress: &dyn Progress,
     ) -> Result<u64, RebuildError> {
-        let task = progress.begin("writing", None);
         let parts = self.parts;
+        let expected = parts.container.description().archive.size;
+        let task = progress.begin(steps::WRITING, Some(expected));
         let put = |content: &Content<'_>, out: Out<'_>| {
             self.put(content, out)?;
             task.advance(content.len());
