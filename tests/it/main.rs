@@ -49,6 +49,7 @@ mod model;
 mod only;
 mod oracle;
 mod outputs;
+mod own_image;
 mod pictures;
 mod platforms;
 mod properties;
