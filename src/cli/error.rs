@@ -12,6 +12,7 @@ use imgtar::base::escape;
 
 use super::advice::{Advice, size_limit};
 use super::exit::Exit;
+use super::locale::ellipsis;
 use super::output::Output;
 
 /// How many details are printed below a message, candidates among them; an archive may have ten thousand.
@@ -135,7 +136,7 @@ impl Failure {
             _ = writeln!(text, "  {}", escape::text(&cut(detail)));
         }
         if let Some(more) = self.details.len().checked_sub(DETAILS_SHOWN + 1) {
-            _ = writeln!(text, "  … and {} more", more + 1);
+            _ = writeln!(text, "  {} and {} more", ellipsis(), more + 1);
         }
         for hint in &self.hints {
             line(&mut text, HINT, "hint", hint);
@@ -192,7 +193,9 @@ fn cut(message: &str) -> Cow<'_, str> {
     let beginning = message.chars().take(WHOLE - END);
     let mut end: Vec<char> = message.chars().rev().take(END).collect();
     end.reverse();
-    Cow::Owned(beginning.chain([' ', '…', ' ']).chain(end).collect())
+    let gap = [" ", ellipsis(), " "].concat();
+    let gap: Vec<char> = gap.chars().collect();
+    Cow::Owned(beginning.chain(gap).chain(end).collect())
 }
 
 /// An error's causes, the nearest first. No error repeats its cause in its own words.

@@ -20,6 +20,7 @@ mod help;
 mod html;
 mod interrupted;
 mod layer_paths;
+mod locale;
 mod output;
 mod progress;
 mod render;

@@ -6,6 +6,7 @@ use imgtar::base::escape;
 use imgtar::tree::{RefusedXattrs, XattrPattern};
 
 use super::error::warn;
+use super::locale::ellipsis;
 use super::output::Output;
 
 /// How to get rid of extended attributes in an archive that was written.
@@ -72,7 +73,7 @@ fn shortened(name: &[u8]) -> String {
     const MOST: usize = 80;
     let name = escape::name(name).to_string();
     match name.char_indices().nth(MOST) {
-        Some((end, _)) => format!("{}…", &name[..end]),
+        Some((end, _)) => [&name[..end], ellipsis()].concat(),
         None => name,
     }
 }

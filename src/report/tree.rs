@@ -37,6 +37,8 @@ pub struct TreeNode {
     pub images: Vec<String>,
     /// What a containerd store calls the images that end here, as `containerd_id` in `images`.
     pub containerd_ids: Vec<String>,
+    /// The platforms of the images that end here, each once; those that name none are left out.
+    pub platforms: Vec<String>,
     /// The stacks with one layer more.
     pub children: Vec<Self>,
 }
@@ -58,6 +60,7 @@ struct Entry {
     references: Vec<String>,
     images: Vec<String>,
     containerd_ids: Vec<String>,
+    platforms: Vec<String>,
     children: Vec<usize>,
     /// What the lists hold.
     known: HashSet<String>,
@@ -105,6 +108,12 @@ impl TreeBuilder {
         {
             entry.containerd_ids.push(id);
         }
+        if !image.platform.is_unknown() {
+            let platform = image.platform.to_string();
+            if entry.known.insert(format!("platform {platform}")) {
+                entry.platforms.push(platform);
+            }
+        }
     }
 
     fn node(&mut self, parent: Option<usize>, key: Key, size: Option<u64>) -> usize {
@@ -123,6 +132,7 @@ impl TreeBuilder {
             references: Vec::new(),
             images: Vec::new(),
             containerd_ids: Vec::new(),
+            platforms: Vec::new(),
             children: Vec::new(),
             known: HashSet::new(),
         });
@@ -158,6 +168,7 @@ impl TreeBuilder {
                 references: entry.references,
                 images: entry.images,
                 containerd_ids: entry.containerd_ids,
+                platforms: entry.platforms,
                 children,
             });
         }

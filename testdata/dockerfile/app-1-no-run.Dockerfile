@@ -3,7 +3,7 @@
 
 FROM scratch
 
-# layer 0: 37 files: etc/os-release, etc/passwd, etc/app/app.conf, etc/app/conf.d/10-first.conf, …
+# layer 0: 37 files: etc/os-release, etc/passwd, etc/app/app.conf, etc/app/conf.d/10-first.conf, ...
 # the history has no instruction; its comment: base of the test images
 # --context writes layers/0.tar
 ADD layers/0.tar /
@@ -16,8 +16,8 @@ LABEL org.opencontainers.image.title="imgtar test image" \
       note="<a> & \"b\""
 SHELL ["/mnt/busybox", "sh", "-ec"]
 
-# layer 1: 6 files: bin/one, etc/app/conf.d/30-third.conf, opt/file/now/a-directory, srv/epoch, …
-# was: RUN |1 EDITION=first /mnt/busybox sh -ec b=/mnt/busybox; $b rm /opt/deleted; $b rm -r /opt/gone;     $b rm -r /etc/app/conf.d; $b mkdir /etc/app/conf.d; echo th…
+# layer 1: 6 files: bin/one, etc/app/conf.d/30-third.conf, opt/file/now/a-directory, srv/epoch, ...
+# was: RUN |1 EDITION=first /mnt/busybox sh -ec b=/mnt/busybox; $b rm /opt/deleted; $b rm -r /opt/gone;     $b rm -r /etc/app/conf.d; $b mkdir /etc/app/conf.d; echo th...
 # --context writes layers/1.tar
 ADD layers/1.tar /
 
@@ -42,7 +42,7 @@ WORKDIR /srv/app
 COPY same.txt other.txt ./
 
 # layer 7: 2 files: lib/libx.so.1, lib/libx.so.1.1
-# was: RUN |1 EDITION=first /mnt/busybox sh -ec b=/mnt/busybox; $b rm /srv/app/same.txt /same.txt;     $b mv /lib/libx.so.1.0 /lib/libx.so.1.1; $b ln -sf libx.so.1.1 /…
+# was: RUN |1 EDITION=first /mnt/busybox sh -ec b=/mnt/busybox; $b rm /srv/app/same.txt /same.txt;     $b mv /lib/libx.so.1.0 /lib/libx.so.1.1; $b ln -sf libx.so.1.1 /...
 # --context writes layers/7.tar
 ADD layers/7.tar /
 

@@ -3,7 +3,7 @@
 
 FROM scratch
 
-# layer 0: 37 files: etc/os-release, etc/passwd, etc/app/app.conf, etc/app/conf.d/10-first.conf, …
+# layer 0: 37 files: etc/os-release, etc/passwd, etc/app/app.conf, etc/app/conf.d/10-first.conf, ...
 # the history has no instruction; its comment: base of the test images
 # --context writes layers/0.tar
 ADD layers/0.tar /
@@ -16,7 +16,7 @@ LABEL org.opencontainers.image.title="imgtar test image" \
       note="<a> & \"b\""
 SHELL ["/mnt/busybox", "sh", "-ec"]
 
-# layer 1: 6 files: bin/one, etc/app/conf.d/30-third.conf, opt/file/now/a-directory, srv/epoch, …
+# layer 1: 6 files: bin/one, etc/app/conf.d/30-third.conf, opt/file/now/a-directory, srv/epoch, ...
 RUN b=/mnt/busybox; $b rm /opt/deleted; $b rm -r /opt/gone; \
     $b rm -r /etc/app/conf.d; $b mkdir /etc/app/conf.d; echo third > /etc/app/conf.d/30-third.conf; \
     $b rm /opt/file; $b mkdir -p /opt/file/now; echo in > /opt/file/now/a-directory; \

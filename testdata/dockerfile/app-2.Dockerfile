@@ -3,7 +3,7 @@
 
 FROM scratch
 
-# layer 0: 37 files: etc/os-release, etc/passwd, etc/app/app.conf, etc/app/conf.d/10-first.conf, …
+# layer 0: 37 files: etc/os-release, etc/passwd, etc/app/app.conf, etc/app/conf.d/10-first.conf, ...
 # the history has no instruction; its comment: base of the test images
 # --context writes layers/0.tar
 ADD layers/0.tar /
@@ -18,7 +18,7 @@ LABEL org.opencontainers.image.title="imgtar test image" \
 # was: SHELL [/mnt/busybox sh -ec]
 # the config does not have it (any more)
 
-# layer 1: 6 files: bin/one, etc/app/conf.d/30-third.conf, opt/file/now/a-directory, srv/epoch, …
+# layer 1: 6 files: bin/one, etc/app/conf.d/30-third.conf, opt/file/now/a-directory, srv/epoch, ...
 RUN ["/mnt/busybox", "sh", "-ec", "b=/mnt/busybox; $b rm /opt/deleted; $b rm -r /opt/gone;     $b rm -r /etc/app/conf.d; $b mkdir /etc/app/conf.d; echo third > /etc/app/conf.d/30-third.conf;     $b rm /opt/file; $b mkdir -p /opt/file/now; echo in > /opt/file/now/a-directory;     $b chmod 0600 /srv/epoch; $b ln /bin/one /srv/four; echo more >> /var/lib/data"]
 
 # layer 2: 2 files: srv/lines, srv/リンク

@@ -3,7 +3,7 @@
 
 FROM scratch
 
-# layer 0: 37 files: etc/os-release, etc/passwd, etc/app/app.conf, etc/app/conf.d/10-first.conf, …
+# layer 0: 37 files: etc/os-release, etc/passwd, etc/app/app.conf, etc/app/conf.d/10-first.conf, ...
 # the history has no instruction; its comment: base of the test images
 # --context writes layers/0.tar
 ADD layers/0.tar /

@@ -3,12 +3,12 @@
 
 FROM scratch
 
-# layer 0: 37 files: etc/os-release, etc/passwd, etc/app/app.conf, etc/app/conf.d/10-first.conf, …
+# layer 0: 37 files: etc/os-release, etc/passwd, etc/app/app.conf, etc/app/conf.d/10-first.conf, ...
 # the history has no instruction
 # --context writes layers/0.tar
 ADD layers/0.tar /
 
-# layer 1: 6 files: bin/one, etc/app/conf.d/30-third.conf, opt/file/now/a-directory, srv/epoch, …
+# layer 1: 6 files: bin/one, etc/app/conf.d/30-third.conf, opt/file/now/a-directory, srv/epoch, ...
 # the history has no instruction
 # --context writes layers/1.tar
 # lossy: the layer also deletes 7 names, which ADD cannot; with --context --no-run nothing is lost

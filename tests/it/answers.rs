@@ -9,7 +9,7 @@ use std::path::Path;
 use std::process::Output;
 
 use crate::support::forge::{Entry, Form, layer};
-use crate::support::{bytes, imgtar, items, program, sha256, shown, text};
+use crate::support::{bytes, imgtar, items, program, repository, sha256, shown, text};
 use base64::Engine as _;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -33,6 +33,51 @@ fn file(name: &[u8]) -> Entry {
     let mut entry = Entry::new(b'0', name);
     entry.body = name.to_vec();
     entry
+}
+
+// --- signs ------------------------------------------------------------------------------------------------
+
+/// Names and texts of an archive are printed as they are, whatever the locale; so are the tables of Docker 29 and of
+/// `history`, which print what Docker prints.
+#[test]
+fn our_own_signs_are_ascii_where_the_locale_has_no_others() {
+    let engines = |name: &str| repository(&format!("testdata/engines/{name}.tar"));
+    let archives = [
+        engines("docker26-multi"),
+        engines("docker28c-platforms"),
+        engines("v1"),
+        repository("testdata/broken/layer-bit-flipped.tar"),
+    ];
+    for archive in &archives {
+        for command in [
+            "images",
+            "inspect",
+            "layers",
+            "tree",
+            "ls -l",
+            "ls --tree",
+            "verify --audit",
+            "waste",
+            "dockerfile",
+            "blame",
+            "diff",
+        ] {
+            let mut arguments: Vec<&str> = command.split(' ').collect();
+            arguments.insert(1, archive);
+            match command {
+                "blame" => arguments.push("etc/passwd"),
+                "diff" => arguments.push(&archives[0]),
+                _ => {}
+            }
+            let output = program().args(&arguments).env("LC_ALL", "C").output();
+            let output = output.expect("imgtar starts");
+            let printed = [output.stdout, output.stderr].concat();
+            let printed = String::from_utf8(printed).expect("UTF-8");
+            let is_sign = |c: char| !c.is_ascii() && !c.is_alphanumeric();
+            let line = printed.lines().find(|line| line.contains(is_sign));
+            assert_eq!(line, None, "{arguments:?}");
+        }
+    }
 }
 
 // --- names ------------------------------------------------------------------------------------------------

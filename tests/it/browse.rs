@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
+use crate::hostile::{made, many};
+use crate::support::measured;
 use crate::support::{self, engines, imgtar, repository, shown, up_to_date};
 
 /// How long a screen is waited for: a debug build on a busy machine is slow.
@@ -269,6 +271,99 @@ fn the_terminal_is_given_back_on_signals_and_after_a_stop() {
         assert!(kill.expect("kill runs").success());
         tmux.sees("same");
         assert!(!tmux.is_taken(), "{signal}");
+    }
+}
+
+#[test]
+fn the_program_stops_and_goes_on_as_shells_have_it() {
+    if Command::new("bash").arg("--version").output().is_err() {
+        support::skip_engine("Ctrl-Z in browse", "there is no bash");
+        return;
+    }
+    let archive = engines("docker26-one.tar");
+    let script =
+        format!("bash -mc '\"$imgtar\" browse {archive}; echo \"it stops\"; sleep 1; fg; exit $?'");
+    let Some(tmux) = Tmux::start("browse", (80, 24), &script) else {
+        return;
+    };
+    tmux.sees("diff ID");
+    tmux.keys(&["Tab", "G", "C-z"]);
+    tmux.until("shell", |screen| screen.contains("it stops"));
+    assert!(!tmux.is_taken());
+    tmux.until("browser", |screen| {
+        screen.contains("LAYER") && !screen.contains("it stops")
+    });
+    assert!(tmux.is_taken());
+    tmux.keys(&["g", "q"]);
+    tmux.sees("exit 0");
+    assert!(!tmux.is_taken());
+}
+
+/// How much memory a browser may take for so many entries, in kilobytes.
+fn may_take(entries: usize) -> u64 {
+    (60 << 10) + (200 * entries as u64).div_ceil(1024)
+}
+
+/// The memory that a process has taken at most, in kilobytes.
+fn peak(tmux: &Tmux) -> u64 {
+    let pid = fs::read_to_string(tmux.directory.path().join("pid")).expect("written first");
+    let status = fs::read_to_string(format!("/proc/{}/status", pid.trim())).expect("it runs");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let number = line.and_then(|line| line.trim().strip_suffix("kB"));
+    number.expect("a number").trim().parse().expect("a number")
+}
+
+#[test]
+fn a_million_entries_take_little_memory() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let entries = support::scaled(1_000_000);
+    let layer = many(entries, |i| format!("d{}/f{i}", i / 1000));
+    let archive = made(directory.path(), &[layer]);
+    let script = format!("sh -c 'echo $$ > pid; exec $imgtar browse {archive}'");
+    let Some(tmux) = Tmux::start("browse", (100, 30), &script) else {
+        return;
+    };
+    tmux.sees("d0/");
+    // Everything is opened, filtered, sorted; the end of the list is looked at.
+    tmux.keys(&["Tab", "*", "G", "s", "g", "/", "f", "9", "9", "Enter"]);
+    tmux.sees(" found");
+    tmux.keys(&["Escape", "w"]);
+    tmux.sees("WASTE");
+    let (peak, most) = (peak(&tmux), may_take(entries));
+    assert!(peak <= most, "{peak} kB of {most} kB");
+    tmux.keys(&["q", "q"]);
+    tmux.sees("exit 0");
+}
+
+#[test]
+fn archives_made_to_hurt_stay_within_the_memory_of_other_commands() {
+    // Of those that can be browsed at all; the others are refused as by every command.
+    let names = [
+        "hard-links-many",
+        "opaque-many",
+        "paths-deep",
+        "whiteouts-many",
+        "xattrs-growing",
+        "links-deepen",
+    ];
+    for (number, name) in names.into_iter().enumerate() {
+        if !support::in_turn(number) {
+            continue;
+        }
+        let archive = repository(&format!("testdata/hostile/{name}.tar.zst"));
+        let script = format!("sh -c 'echo $$ > pid; exec $imgtar browse {archive}'");
+        let Some(tmux) = Tmux::start("browse", (100, 30), &script) else {
+            return;
+        };
+        tmux.until(name, |screen| {
+            screen.contains("LAYER") && !screen.contains("reading") && !screen.contains(" …")
+        });
+        tmux.keys(&["Tab", "*", "G", "w"]);
+        tmux.sees("WASTE");
+        let peak = peak(&tmux);
+        assert!(peak <= measured::MEMORY, "{name}: {peak} kB");
+        tmux.keys(&["q", "q"]);
+        tmux.sees("exit ");
     }
 }
 

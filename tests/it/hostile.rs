@@ -171,7 +171,7 @@ fn the_stored_archives_are_small_and_in_the_table() {
 // --- what is made -------------------------------------------------------------------------------------------
 
 /// Writes an archive of one image to a file.
-fn made(directory: &Path, layers: &[Vec<u8>]) -> String {
+pub fn made(directory: &Path, layers: &[Vec<u8>]) -> String {
     let path = directory.join("made.tar");
     let bytes = forge::archive(layers, forge::Form::Hybrid);
     fs::write(&path, bytes).expect("room for the archive");
@@ -179,7 +179,7 @@ fn made(directory: &Path, layers: &[Vec<u8>]) -> String {
 }
 
 /// Empty files, or whatever the typeflag says, called by number.
-fn many(count: usize, name: impl Fn(usize) -> String) -> Vec<u8> {
+pub fn many(count: usize, name: impl Fn(usize) -> String) -> Vec<u8> {
     let mut layer = Vec::with_capacity((count + 2) * 512);
     let mut header = tar::Header::new_ustar();
     header.set_mode(0o644);

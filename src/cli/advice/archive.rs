@@ -10,7 +10,7 @@ use super::{Advice, READ_FAILED, no_room_for};
 
 /// For a file that ends too early.
 const JOIN: &str =
-    "or join the parts in order if it is the first of several: cat PART1 PART2 … > whole";
+    "or join the parts in order if it is the first of several: cat PART1 PART2 PART3 > whole";
 
 pub(super) fn on_source(error: &SourceError, wanted: WantedFile) -> Advice {
     match error {

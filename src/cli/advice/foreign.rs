@@ -61,7 +61,7 @@ impl File<'_> {
         };
         let from = |first: &str| {
             if self.is_stdin() {
-                format!("… | {first}")
+                format!("COMMAND | {first}")
             } else {
                 format!("{first} < {}", word(self.path))
             }
@@ -150,7 +150,7 @@ pub(super) fn on_foreign(
         Foreign::Format(format) => known(&file, format),
         Foreign::Middle { .. } => format!(
             "it seems to be one part of a file that was split, or its parts in the wrong order; join all of them in order: {}",
-            file.tar("cat PART1 PART2 …")
+            file.tar("cat PART1 PART2 PART3")
         ),
         Foreign::Zeros { .. } => format!("copy or download it again, or save it again: {}", file.anew()),
         Foreign::Short { .. } => format!("it may be cut short; copy it again, or save it again: {}", file.anew()),

@@ -6,6 +6,7 @@ use imgtar::image::{LoadError, SelectError, Unreadable};
 
 use super::foreign::WantedFile;
 use super::{Advice, VERIFY, allow, archive};
+use crate::cli::locale::ellipsis;
 
 pub(super) fn on_load(error: &LoadError) -> Advice {
     match error {
@@ -62,9 +63,9 @@ pub(super) fn on_select(error: &SelectError) -> Advice {
         SelectError::OutOfRange { .. } => {
             Advice::hint("`imgtar images ARCHIVE` lists the images with their positions")
         }
-        SelectError::Position(_) => {
-            Advice::hint("write @0, @1, … for a position, or a reference or an ID without the @")
-        }
+        SelectError::Position(_) => Advice::hint(
+            "write @0, @1 and so on for a position, or a reference or an ID without the @",
+        ),
     }
 }
 
@@ -73,6 +74,10 @@ fn add_one_of(platforms: &[Platform]) -> String {
     const SHOWN: usize = 8;
     let options = platforms.iter().take(SHOWN);
     let options: Vec<String> = options.map(|one| format!("--platform {one}")).collect();
-    let more = if platforms.len() > SHOWN { ", …" } else { "" };
+    let more = if platforms.len() > SHOWN {
+        format!(", {}", ellipsis())
+    } else {
+        String::new()
+    };
     format!("add one of: {}{more}", options.join(", "))
 }

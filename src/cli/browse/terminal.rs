@@ -33,6 +33,7 @@ use super::work::{self, Meter, News};
 use crate::cli::commands::Context;
 use crate::cli::error::Failure;
 use crate::cli::exit::Exit;
+use crate::cli::locale;
 use crate::cli::signals;
 
 /// How long a key is waited for while the background works: as often its news are looked at.
@@ -167,7 +168,10 @@ pub(crate) fn run(
     let size = terminal::size().map_err(failed)?;
     let mut session = Session {
         browser: Browser::new(escape::path(&wanted.path), size),
-        theme: Theme { is_coloured },
+        theme: Theme {
+            is_coloured,
+            is_ascii: locale::is_ascii(),
+        },
         background: Background::new(sender),
         news,
         meter: Meter::default(),

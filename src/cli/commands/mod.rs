@@ -50,6 +50,7 @@ use super::args::{self, ArchiveArg, Global, ImageArg, OneImageArg};
 use super::error::{Failure, causes, note, warn};
 use super::exit::Exit;
 use super::files::Files;
+use super::locale::ellipsis;
 use super::output::Output;
 use super::progress::Bars;
 use super::thin_note::say_thin;
@@ -420,7 +421,11 @@ fn say_platform(output: Output, image: &Image, from: &[Platform]) {
         return;
     }
     let all: Vec<String> = from.iter().take(SHOWN).map(ToString::to_string).collect();
-    let more = if from.len() > SHOWN { ", …" } else { "" };
+    let more = if from.len() > SHOWN {
+        format!(", {}", ellipsis())
+    } else {
+        String::new()
+    };
     let message = format!(
         "this is the image for {}, the platform of this machine; --platform chooses another of {}{more}",
         image.platform,

@@ -12,7 +12,8 @@ use crate::cli::render;
 /// Draw the layers of all images of one or more archives as one tree
 ///
 /// Shows what `docker images --tree` showed before Docker 1.10 made images flat: shared layers once, and a
-/// name where an image ends. Nodes are named by their chain IDs; sizes add up along the branches.
+/// name where an image ends. Nodes are named by their chain IDs; sizes add up along the branches. Platforms are
+/// shown where they differ.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   imgtar tree app.tar

@@ -10,6 +10,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::terminal::{NarrowTerminal, room};
 use super::{ENDS, PATIENCE, SHOWN, locked};
+use crate::cli::locale::ellipsis;
 use crate::cli::render::{Page, cut};
 use crate::cli::signals;
 
@@ -157,7 +158,8 @@ impl ShownStep {
         }
         let numbers = cut(&self.numbers(done, true), room, "");
         let left = room.saturating_sub(numbers.chars().count() + 1);
-        let ellipsis = if left == 0 { "" } else { "…" };
+        let ellipsis = Some(ellipsis()).filter(|ellipsis| ellipsis.chars().count() <= left);
+        let ellipsis = ellipsis.unwrap_or_default();
         (cut(&name, left, ellipsis), numbers, false)
     }
 

@@ -7,6 +7,7 @@ use imgtar::base::limits::Limits;
 use imgtar::report::{Blame, BlameAction, BlamePath, BlameStep, HowHidden, units};
 
 use super::columns::table;
+use crate::cli::locale::ellipsis;
 use crate::cli::output::Stop;
 
 /// How many characters of a build step are shown, as `docker history` cuts it.
@@ -105,6 +106,6 @@ pub(super) fn cut(step: &str) -> String {
         return line;
     }
     let mut short: String = line.chars().take(STEP - 1).collect();
-    short.push('…');
+    short.push_str(ellipsis());
     short
 }

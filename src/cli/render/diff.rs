@@ -12,6 +12,7 @@ use super::diff_files::{details, shown};
 use super::diff_layers::layers;
 use super::diff_stat::{changes, stat};
 use super::layers::short;
+use crate::cli::locale::ellipsis;
 use crate::cli::output::Stop;
 
 const HEADING: Style = Style::new().bold();
@@ -175,7 +176,7 @@ fn value(text: &str, whole: bool) -> Cow<'_, str> {
         return escaped;
     }
     let mut short: String = escaped.chars().take(VALUE - 1).collect();
-    short.push('…');
+    short.push_str(ellipsis());
     Cow::Owned(short)
 }
 
@@ -291,7 +292,7 @@ pub(super) fn cut(text: &str, most: usize) -> String {
         return line.into_owned();
     }
     let mut short: String = line.chars().take(most - 1).collect();
-    short.push('…');
+    short.push_str(ellipsis());
     short
 }
 

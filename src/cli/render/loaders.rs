@@ -30,7 +30,8 @@ pub(super) fn loaders(
         let bad = if counts { page.bad() } else { page.other() };
         let reason = loader.reason.as_deref().map(escape::text);
         let reason = reason.as_deref().unwrap_or_default();
-        let reason = page.short(reason);
+        let reason = page.cut_already(reason);
+        let reason = page.short(&reason);
         // Quotation marks enclose what the engine itself says, and nothing else.
         let (open, close) = if loader.quoted {
             page.quotes()
@@ -72,6 +73,7 @@ fn left_out(out: &mut dyn Write, loader: &VerifyLoader, page: Page) -> io::Resul
         let reason = escape::text(fate.reason.as_deref().unwrap_or_default());
         let begun = 5 + page.mark_width();
         write!(out, "{:begun$}", "")?;
+        let reason = page.cut_already(&reason);
         let text = format!("leaves out {id}: {}", page.short(&reason));
         page.wrapped(out, &text, begun, begun + 2)?;
     }

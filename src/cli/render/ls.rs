@@ -6,6 +6,7 @@ use std::ops::ControlFlow;
 use imgtar::base::escape;
 use imgtar::report::{FileType, Listing, ListingPlace, LsEntry, TreeListing, units};
 
+use super::marks::Page;
 use super::paint::Paint;
 use crate::cli::error::Failure;
 use crate::cli::output::Stop;
@@ -110,6 +111,7 @@ pub(crate) fn long(out: &mut dyn Write, files: &dyn Listing, look: &LsLook) -> R
 /// A drawing of the tree, sizes to the left of it.
 pub(crate) fn drawn(out: &mut dyn Write, files: &dyn Listing, look: &LsLook) -> Result<(), Stop> {
     let sizes = look.widest_size(files)?;
+    let page = Page::new(None, true);
     // What stands before a branch, and where the part for each depth ends.
     let mut above = String::new();
     let mut ends: Vec<usize> = vec![0];
@@ -119,8 +121,8 @@ pub(crate) fn drawn(out: &mut dyn Write, files: &dyn Listing, look: &LsLook) -> 
         ends.truncate(depth + 1);
         above.truncate(ends.last().copied().unwrap_or(0));
         out.write_all(above.as_bytes())?;
-        out.write_all(if last { "└─" } else { "├─" }.as_bytes())?;
-        above.push_str(if last { "  " } else { "│ " });
+        out.write_all(page.branch(last).as_bytes())?;
+        above.push_str(page.stem(last));
         ends.push(above.len());
         let path = &entry.path.0;
         let base = path.iter().rposition(|&b| b == b'/').map_or(0, |at| at + 1);

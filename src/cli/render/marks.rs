@@ -1,13 +1,13 @@
 //! Marks that say good or bad, in the characters that a terminal has.
 
 use std::borrow::Cow;
-use std::env;
 use std::io::{self, Write};
 
 use anstyle::{AnsiColor, Style};
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use super::columns::spaces;
+use crate::cli::locale;
 use crate::cli::wrap::split_line;
 
 pub(super) const GOOD: Style = AnsiColor::Green.on_default();
@@ -31,14 +31,10 @@ pub(crate) struct Page {
 impl Page {
     /// The page of this terminal, `width` cells wide if that matters.
     pub(crate) fn new(width: Option<u16>, whole: bool) -> Self {
-        let locale = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter();
-        let locale = locale
-            .filter_map(env::var_os)
-            .find(|value| !value.is_empty());
         Self {
             width,
             whole,
-            ascii: !is_utf8(locale.as_ref().and_then(|value| value.to_str())),
+            ascii: locale::is_ascii(),
         }
     }
 
@@ -81,6 +77,30 @@ impl Page {
     /// What stands for text that is left out.
     pub(super) fn ellipsis(self) -> &'static str {
         if self.ascii { "..." } else { "…" }
+    }
+
+    /// What stands before a node of a tree that is drawn: a branch, the last one of its siblings or not.
+    pub(super) fn branch(self, is_last: bool) -> &'static str {
+        match (self.ascii, is_last) {
+            (false, true) => "└─",
+            (false, false) => "├─",
+            (true, true) => "`-",
+            (true, false) => "|-",
+        }
+    }
+
+    /// What stands below that, before the branches of the node's children.
+    pub(super) fn stem(self, is_last: bool) -> &'static str {
+        match (self.ascii, is_last) {
+            (_, true) => "  ",
+            (false, false) => "│ ",
+            (true, false) => "| ",
+        }
+    }
+
+    /// A text that is cut already, with the ellipsis of this page.
+    pub(super) fn cut_already(self, text: &str) -> Cow<'_, str> {
+        Cow::Owned(text.replace('…', self.ellipsis()))
     }
 
     /// What stands before and behind what somebody else says.
@@ -164,17 +184,6 @@ impl Page {
     }
 }
 
-/// Whether a locale has all characters. Where none is set, systems without locales have them.
-fn is_utf8(locale: Option<&str>) -> bool {
-    match locale {
-        Some(locale) => {
-            let locale = locale.to_ascii_lowercase();
-            locale.contains("utf-8") || locale.contains("utf8")
-        }
-        None => cfg!(any(windows, target_os = "macos")),
-    }
-}
-
 /// The beginning of a text that takes at most `room` cells.
 pub(crate) fn cut(text: &str, room: usize, ellipsis: &str) -> String {
     // A text may have a megabyte, and be looked at for each of many rows.
@@ -222,14 +231,6 @@ fn short_digests(text: &str, ellipsis: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn locales_say_which_characters_there_are() {
-        assert!(is_utf8(Some("de_DE.UTF-8")));
-        assert!(is_utf8(Some("C.utf8")));
-        assert!(!is_utf8(Some("C")));
-        assert!(!is_utf8(Some("de_DE@euro")));
-    }
 
     #[test]
     fn digests_are_shortened_and_other_hex_is_not() {

@@ -9,6 +9,7 @@ use imgtar::report::{TreeNode, units};
 
 use super::columns::too_wide;
 use super::layers::short;
+use super::marks::Page;
 use crate::cli::output::Stop;
 
 /// Draws the roots one below the other. Without recursion: a stack may be thousands of layers high.
@@ -29,14 +30,16 @@ pub(crate) fn tree(
     limits
         .check(Limit::RepeatedText, indents)
         .map_err(|exceeded| too_wide(indents, exceeded))?;
+    let page = Page::new(None, whole);
+    let differ = platforms_differ(roots)?;
     let mut above = String::new();
     let mut ends = vec![0];
     each(roots, &mut |depth, node, last| {
         ends.truncate(depth + 1);
         above.truncate(ends.last().copied().unwrap_or(0));
-        let branch = if last { "└─" } else { "├─" };
-        writeln!(out, "{above}{branch}{}", label(node, whole))?;
-        above.push_str(if last { "  " } else { "│ " });
+        let branch = page.branch(last);
+        writeln!(out, "{above}{branch}{}", label(node, whole, differ))?;
+        above.push_str(page.stem(last));
         ends.push(above.len());
         Ok(())
     })
@@ -62,7 +65,20 @@ fn each<'n>(
     Ok(())
 }
 
-fn label(node: &TreeNode, whole: bool) -> String {
+/// Whether the images are not all for the same platform.
+fn platforms_differ(roots: &[TreeNode]) -> Result<bool, Stop> {
+    let mut first: Option<&str> = None;
+    let mut differ = false;
+    each(roots, &mut |_, node, _| {
+        for platform in &node.platforms {
+            differ |= *first.get_or_insert(platform) != platform;
+        }
+        Ok(())
+    })?;
+    Ok(differ)
+}
+
+fn label(node: &TreeNode, whole: bool, platforms_differ: bool) -> String {
     let size = |size: Option<u64>| size.map_or_else(|| "unknown".to_owned(), units::size_spaced);
     let id = match node.chain_id.as_deref().or(node.legacy_id.as_deref()) {
         Some(id) if whole => id,
@@ -81,6 +97,10 @@ fn label(node: &TreeNode, whole: bool) -> String {
         // An image without a name ends here; its ID is all there is to call it by.
         let image = if whole { image } else { short(image) };
         _ = write!(text, " Image: {}", escape::text(image));
+    }
+    if platforms_differ && !node.platforms.is_empty() {
+        let platforms = node.platforms.join(", ");
+        _ = write!(text, " Platform: {}", escape::text(&platforms));
     }
     text
 }

@@ -249,7 +249,8 @@ fn layer_line(
             end.push_str(text);
         }
     };
-    put(&page.short(&escape::text(layer.step.as_deref().unwrap_or_default())));
+    let step = page.cut_already(layer.step.as_deref().unwrap_or_default());
+    put(&page.short(&escape::text(&step)));
     if page.whole {
         put(&escape::name(&layer.member.0).to_string());
     }

@@ -93,6 +93,6 @@ pub(super) fn list(out: &mut String, count: u64, files: &[Text]) {
         _ = write!(out, "{comma}{}", escape::name(&name.0));
     }
     if count > SHOWN as u64 {
-        out.push_str(", …");
+        out.push_str(", ...");
     }
 }

@@ -230,7 +230,7 @@ fn cut(text: &str, length: usize) -> String {
     let text = text.trim();
     let mut cut: String = text.chars().take(length).collect();
     if cut.len() < text.len() {
-        cut.push('…');
+        cut.push_str("...");
     }
     escape::text(&cut).into_owned()
 }

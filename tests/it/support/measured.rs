@@ -10,7 +10,7 @@ use super::program;
 const SECONDS: f64 = if cfg!(debug_assertions) { 50.0 } else { 5.0 };
 
 /// How much memory it may take, in kilobytes.
-const MEMORY: u64 = 256 * 1024;
+pub const MEMORY: u64 = 256 * 1024;
 
 /// When a run is given up: the machine may be busy with other things.
 const GIVEN_UP: Duration = Duration::from_secs(300);

@@ -1,5 +1,6 @@
 //! The browser without a terminal: every key of the help, on an archive that Docker wrote.
 
+mod hostile;
 mod keys;
 
 use std::collections::HashSet;
@@ -131,7 +132,10 @@ impl Stage {
     }
 
     fn screen(&mut self) -> String {
-        let theme = Theme { is_coloured: true };
+        let theme = Theme {
+            is_coloured: true,
+            is_ascii: false,
+        };
         let browser = &self.browser;
         self.terminal
             .draw(|frame| view::draw(browser, theme, frame))
@@ -250,7 +254,10 @@ fn changes_have_letters_and_colours_and_without_colour_letters_alone() {
     stage.press("]d");
     let buffer = |stage: &mut Stage, is_coloured| {
         let browser = &stage.browser;
-        let theme = Theme { is_coloured };
+        let theme = Theme {
+            is_coloured,
+            is_ascii: false,
+        };
         let drawn = stage
             .terminal
             .draw(|frame| view::draw(browser, theme, frame));
@@ -268,6 +275,30 @@ fn changes_have_letters_and_colours_and_without_colour_letters_alone() {
         .expect("deleted");
     assert_eq!(red.symbol(), "D");
     assert_eq!(colours(&buffer(&mut stage, false)), 1);
+}
+
+#[test]
+fn our_own_signs_have_others_in_ascii() {
+    let mut stage = Stage::one();
+    stage.press("\t?");
+    stage.key(KeyCode::Esc);
+    for keys in ["", "d", "?", "qw", "qG", "v", "qb"] {
+        stage.press(keys);
+        let browser = &stage.browser;
+        let theme = Theme {
+            is_coloured: true,
+            is_ascii: true,
+        };
+        let drawn = stage
+            .terminal
+            .draw(|frame| view::draw(browser, theme, frame));
+        let buffer = drawn.expect("in memory").buffer.clone();
+        // Names of the archive may have letters of any kind.
+        let is_strange = |c: char| !c.is_ascii() && !c.is_alphabetic();
+        let mut cells = buffer.content.iter();
+        let strange = cells.find(|cell| cell.symbol().contains(is_strange));
+        assert!(strange.is_none(), "{keys}: {strange:?}");
+    }
 }
 
 #[test]

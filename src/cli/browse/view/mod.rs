@@ -53,8 +53,30 @@ pub(crate) fn draw(browser: &Browser, theme: Theme, frame: &mut Frame<'_>) {
         popup::draw(browser, popup, theme, areas.middle, buffer);
     }
     let cursor = status(browser, theme, areas.status, buffer);
+    if theme.is_ascii {
+        in_ascii(buffer);
+    }
     if let Some(cursor) = cursor {
         frame.set_cursor_position(cursor);
+    }
+}
+
+/// Draws our own signs in ASCII. Names that hold the same ones could not be shown there either.
+fn in_ascii(buffer: &mut Buffer) {
+    for cell in &mut buffer.content {
+        let plain = match cell.symbol() {
+            "│" => "|",
+            "▾" => "-",
+            "▸" => "+",
+            "→" | "›" => ">",
+            "←" => "<",
+            "↑" => "^",
+            "↓" => "v",
+            "·" => ".",
+            "…" => "~",
+            _ => continue,
+        };
+        cell.set_symbol(plain);
     }
 }
 

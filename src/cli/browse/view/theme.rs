@@ -7,6 +7,8 @@ use ratatui::style::{Color, Modifier, Style};
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Theme {
     pub(crate) is_coloured: bool,
+    /// Our own signs are drawn in ASCII.
+    pub(crate) is_ascii: bool,
 }
 
 impl Theme {
