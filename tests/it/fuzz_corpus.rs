@@ -15,6 +15,8 @@ use std::time::{Duration, Instant};
 mod change;
 #[path = "../../fuzz/harness/compression.rs"]
 mod compression;
+#[path = "../../fuzz/harness/data_root.rs"]
+mod data_root;
 #[path = "../../fuzz/harness/json.rs"]
 mod json;
 #[path = "../../fuzz/harness/layer.rs"]
@@ -103,6 +105,27 @@ fn outer() {
 #[test]
 fn program() {
     try_all("program", program::run);
+}
+
+#[test]
+fn rescue_bolt() {
+    try_all("rescue_bolt", |bytes| {
+        data_root::As::named("bolt").run(bytes)
+    });
+}
+
+#[test]
+fn rescue_root() {
+    try_all("rescue_root", |bytes| {
+        data_root::As::named("root").run(bytes)
+    });
+}
+
+#[test]
+fn rescue_split() {
+    try_all("rescue_split", |bytes| {
+        data_root::As::named("split").run(bytes)
+    });
 }
 
 #[test]
