@@ -52,6 +52,7 @@ mod outputs;
 mod own_image;
 mod pictures;
 mod platforms;
+mod progress;
 mod properties;
 mod rebuild;
 mod recompress;
