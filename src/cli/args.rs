@@ -156,12 +156,23 @@ pub(crate) struct ImageArg {
     /// Which image: a reference, an image ID of either kind or a prefix of one, or @N for the Nth from 0
     /// [default: all]
     #[arg(value_name = "IMAGE", value_parser = clap::value_parser!(Selector))]
-    pub(crate) image: Option<Selector>,
+    place: Option<Selector>,
+
+    /// The same as IMAGE
+    #[arg(short, long, value_name = "IMAGE", value_parser = clap::value_parser!(Selector), conflicts_with = "place")]
+    image: Option<Selector>,
 
     /// Which platform: os/architecture or architecture, such as linux/arm64, arm64 or arm/v7
     /// [default: this machine's, if IMAGE is for several]
     #[arg(long, value_name = "PLATFORM")]
     pub(crate) platform: Option<WantedPlatform>,
+}
+
+impl ImageArg {
+    /// The image that was asked for, in its place or as an option.
+    pub(crate) fn image(&self) -> Option<&Selector> {
+        self.image.as_ref().or(self.place.as_ref())
+    }
 }
 
 /// The engine whose wording is used.
@@ -189,12 +200,56 @@ pub(crate) struct OneImageArg {
     /// Which image: a reference, an image ID of either kind or a prefix of one, or @N for the Nth from 0
     /// [default: the only one]
     #[arg(value_name = "IMAGE", value_parser = clap::value_parser!(Selector))]
-    pub(crate) image: Option<Selector>,
+    place: Option<Selector>,
+
+    /// The same as IMAGE
+    #[arg(short, long, value_name = "IMAGE", value_parser = clap::value_parser!(Selector), conflicts_with = "place")]
+    image: Option<Selector>,
 
     /// Which platform: os/architecture or architecture, such as linux/arm64, arm64 or arm/v7; needed
     /// if the image is for several
     #[arg(long, value_name = "PLATFORM")]
     pub(crate) platform: Option<WantedPlatform>,
+}
+
+impl OneImageArg {
+    /// Asks for an image as if it stood on the command line.
+    pub(crate) fn new(image: Option<Selector>, platform: Option<WantedPlatform>) -> Self {
+        Self {
+            place: image,
+            image: None,
+            platform,
+        }
+    }
+
+    /// The image that was asked for, in its place or as an option.
+    pub(crate) fn image(&self) -> Option<&Selector> {
+        self.image.as_ref().or(self.place.as_ref())
+    }
+}
+
+/// Some images of an archive.
+#[derive(Debug, Args)]
+pub(crate) struct ImagesArg {
+    /// Which images: references, image IDs of either kind or prefixes of them, or @N for the Nth from 0
+    /// [default: all]
+    #[arg(value_name = "IMAGE", value_parser = clap::value_parser!(Selector))]
+    places: Vec<Selector>,
+
+    /// The same as IMAGE; can be given several times
+    #[arg(short, long = "image", value_name = "IMAGE", value_parser = clap::value_parser!(Selector), conflicts_with = "places")]
+    images: Vec<Selector>,
+}
+
+impl ImagesArg {
+    /// The images that were asked for, in their places or as options.
+    pub(crate) fn images(&self) -> &[Selector] {
+        if self.images.is_empty() {
+            &self.places
+        } else {
+            &self.images
+        }
+    }
 }
 
 /// One image to read, for commands whose arguments are something else.
@@ -213,10 +268,7 @@ pub(crate) struct ImageOptionArg {
 impl ImageOptionArg {
     /// As it is asked for elsewhere.
     pub(crate) fn one(&self) -> OneImageArg {
-        OneImageArg {
-            image: self.image.clone(),
-            platform: self.platform.clone(),
-        }
+        OneImageArg::new(self.image.clone(), self.platform.clone())
     }
 }
 

@@ -197,7 +197,7 @@ pub(crate) fn pick<'l>(
 ) -> Result<&'l Image, Failure> {
     let is_open = image.is_none() && loaded.set.images.len() > 1;
     let image = image.cloned();
-    let picked = loaded.pick_to_read(&OneImageArg { image, platform }, context);
+    let picked = loaded.pick_to_read(&OneImageArg::new(image, platform), context);
     picked.map_err(|failure| {
         let path = loaded.archive.path();
         let failure = failure.detail(format!("in {path}"));

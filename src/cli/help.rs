@@ -3,7 +3,12 @@
 use std::fmt::Write as _;
 use std::process::ExitCode;
 
-use super::output::Output;
+use clap::error::ContextKind;
+
+use super::args::Color;
+use super::error::hint;
+use super::output::{Output, stdin_has_input};
+use super::slips::{self, Surroundings};
 use super::wrap;
 
 /// The commands by what people want to do. A test checks that every command is in one of them.
@@ -37,16 +42,48 @@ pub(super) const WIDTH: usize = 100;
 
 /// What clap says instead of going on: where that is the help that lists the commands, with the commands in
 /// groups.
-pub(super) fn say(error: &clap::Error, command: &clap::Command) -> ExitCode {
+pub(super) fn say(mut error: clap::Error, command: &clap::Command) -> ExitCode {
     let Some(help) = grouped(&error.render().ansi().to_string(), command) else {
-        error.exit();
+        let slips = slips(&error, command);
+        if !slips.is_empty() {
+            // What only looks alike is not what was meant.
+            error.remove(ContextKind::Suggested);
+            error.remove(ContextKind::SuggestedSubcommand);
+        }
+        // A program that is printed to may have ended.
+        _ = error.print();
+        for meant in slips {
+            hint(Output::new(Color::Auto), &meant);
+        }
+        return code_of(&error);
     };
     if error.use_stderr() {
         anstream::eprint!("{help}");
     } else {
         anstream::print!("{help}");
     }
+    code_of(&error)
+}
+
+fn code_of(error: &clap::Error) -> ExitCode {
     ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(u8::MAX))
+}
+
+/// What was meant, if that can be told.
+fn slips(error: &clap::Error, command: &clap::Command) -> Vec<String> {
+    if !error.use_stderr() {
+        return Vec::new();
+    }
+    let mut command = command.clone();
+    command.build();
+    let arguments = std::env::args_os().skip(1);
+    let arguments: Vec<String> = arguments
+        .map(|argument| argument.to_string_lossy().into_owned())
+        .collect();
+    let around = Surroundings {
+        has_input: stdin_has_input(),
+    };
+    slips::hints(error, &command, &arguments, around)
 }
 
 /// Help with its list of commands in groups; `None` if it has no such list.

@@ -25,6 +25,7 @@ mod output;
 mod progress;
 mod render;
 mod signals;
+mod slips;
 mod thin_note;
 mod unfinished;
 mod wrap;
@@ -171,7 +172,7 @@ const TEST_PANIC: &str = "IMGTAR_TEST_PANIC";
 pub(crate) fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(error) => return help::say(&error, &parser()),
+        Err(error) => return help::say(error, &parser()),
     };
     let output = Output::new(cli.global.color);
     signals::survive_size_limits();

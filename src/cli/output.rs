@@ -126,6 +126,22 @@ pub(crate) fn stdin_is_terminal() -> bool {
     io::stdin().is_terminal()
 }
 
+/// Whether standard input is a pipe or a file, and not the terminal or nothing.
+#[cfg(unix)]
+pub(crate) fn stdin_has_input() -> bool {
+    use std::os::fd::AsFd;
+    use std::os::unix::fs::FileTypeExt;
+    let file = io::stdin().as_fd().try_clone_to_owned();
+    let metadata = file.and_then(|file| std::fs::File::from(file).metadata());
+    metadata.is_ok_and(|metadata| metadata.is_file() || metadata.file_type().is_fifo())
+}
+
+/// Whether standard input is a pipe or a file, and not the terminal or nothing: not known here.
+#[cfg(not(unix))]
+pub(crate) fn stdin_has_input() -> bool {
+    false
+}
+
 /// Whether the reader of an output has closed it: that is not a failure.
 pub(crate) fn is_closed(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::BrokenPipe

@@ -41,6 +41,8 @@ pub enum SelectError {
         wanted: String,
         /// What the archive holds, for people.
         candidates: Vec<String>,
+        /// The names that the archive holds of the same repository: other tags.
+        tags: Vec<String>,
     },
     /// The archive holds no image: only artifacts, or names what is not in it.
     #[error("the archive holds no image")]
@@ -347,9 +349,12 @@ impl ImageSet {
             Some(Selector::Called(text)) => called(self, text),
         };
         if let (Some(selector), true) = (selector, fitting.is_empty()) {
+            let wanted = selector.to_string();
+            let tags = other_tags(&self.images, &wanted);
             return Err(SelectError::Unknown {
-                wanted: selector.to_string(),
+                wanted,
                 candidates: candidates(&self.images),
+                tags,
             });
         }
         let Some(wanted) = platform else {
@@ -372,6 +377,25 @@ impl ImageSet {
         }
         Ok(found)
     }
+}
+
+/// The names of images that differ from what is wanted in their tag alone, each once.
+fn other_tags(images: &[Image], wanted: &str) -> Vec<String> {
+    let Ok(wanted) = wanted.parse::<Reference>() else {
+        return Vec::new();
+    };
+    let repository = wanted.familiar_repository();
+    let mut tags = Vec::new();
+    for name in images.iter().flat_map(|image| &image.names) {
+        if let Name::Reference(reference) = name
+            && reference.familiar_repository() == repository
+        {
+            tags.push(name.to_string());
+        }
+    }
+    tags.sort_unstable();
+    tags.dedup();
+    tags
 }
 
 /// One of several images, if they are one image for several platforms.

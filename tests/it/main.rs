@@ -16,6 +16,7 @@ mod carry_loads;
 mod change;
 mod cli;
 mod commit;
+mod completions;
 mod compressed;
 mod containerd;
 mod convert;

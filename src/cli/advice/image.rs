@@ -1,9 +1,12 @@
 //! On images that cannot be read or picked.
 
+use std::path::Path;
+
 use imgtar::archive::LookupError;
 use imgtar::document::{JsonError, Platform};
 use imgtar::image::{LoadError, SelectError, Unreadable};
 
+use super::super::slips::is_archive_name;
 use super::foreign::WantedFile;
 use super::{Advice, VERIFY, allow, archive};
 use crate::cli::locale::ellipsis;
@@ -40,12 +43,12 @@ fn on_unreadable(error: &Unreadable) -> Advice {
 
 pub(super) fn on_select(error: &SelectError) -> Advice {
     match error {
-        SelectError::Unknown { candidates, .. } | SelectError::Several { candidates } => {
-            Advice::below(
-                candidates.iter().cloned(),
-                "name one of these, by reference, ID or position",
-            )
-        }
+        SelectError::Unknown {
+            wanted,
+            candidates,
+            tags,
+        } => Advice::below(candidates.iter().cloned(), meant_by(wanted, tags)),
+        SelectError::Several { candidates } => Advice::below(candidates.iter().cloned(), NAME_ONE),
         SelectError::Ambiguous { candidates, .. } => Advice::below(
             candidates.iter().cloned(),
             "write more of the ID, or pick one with --platform or by position",
@@ -66,6 +69,43 @@ pub(super) fn on_select(error: &SelectError) -> Advice {
         SelectError::Position(_) => Advice::hint(
             "write @0, @1 and so on for a position, or a reference or an ID without the @",
         ),
+    }
+}
+
+/// For images that can be named.
+const NAME_ONE: &str = "name one of these, by reference, ID or position";
+
+/// What was meant by the name of an image that is not there.
+fn meant_by(wanted: &str, tags: &[String]) -> String {
+    const SHOWN: usize = 8;
+    let is_bare = !wanted
+        .rsplit('/')
+        .next()
+        .unwrap_or_default()
+        .contains([':', '@']);
+    let latest = if is_bare {
+        format!("{wanted} means {wanted}:latest; ")
+    } else {
+        String::new()
+    };
+    match tags {
+        [] if Path::new(wanted).is_file() => format!(
+            "{wanted} is a file, and an image was expected: a command takes one archive; `imgtar diff OLD NEW` compares two, `imgtar merge` makes one of several, -o names an output"
+        ),
+        [] if is_archive_name(wanted) => {
+            format!("an image was expected here; an output is named with -o {wanted}")
+        }
+        [] => NAME_ONE.to_owned(),
+        [one] => format!("{latest}the archive holds {one}"),
+        tags => {
+            let shown = tags.iter().take(SHOWN).map(String::as_str);
+            let shown: Vec<&str> = shown.collect();
+            let more = if tags.len() > SHOWN { ", …" } else { "" };
+            format!(
+                "{latest}the archive holds {}{more}: name one",
+                shown.join(", ")
+            )
+        }
     }
 }
 

@@ -41,7 +41,7 @@ impl Args {
         }
         let wanted = BrowseWish {
             path: self.archive.path().to_owned(),
-            image: self.image.image.clone(),
+            image: self.image.image().cloned(),
             platform: self.image.platform.clone(),
         };
         browse::run(wanted, context.silent(), context.output.is_coloured())

@@ -91,10 +91,7 @@ impl Args {
         let created = self.created.time()?;
         let names = self.tags.names(&[]);
         let loaded = Context::read(context.open(&self.base)?)?;
-        let arg = OneImageArg {
-            image: self.image.clone(),
-            platform: self.platform.clone(),
-        };
+        let arg = OneImageArg::new(self.image.clone(), self.platform.clone());
         let image = loaded.pick_to_write(&arg, context)?;
         loaded.require_one_description()?;
         context.files.reads(&self.rootfs)?;

@@ -102,7 +102,7 @@ impl Args {
 /// Refuses an image for several platforms before a platform is asked for: that would be refused, too.
 fn refuse_several_platforms(arg: &OneImageArg, loaded: &Loaded) -> Result<(), Failure> {
     // A platform that was asked for is refused when its image is looked at.
-    let Ok(images) = loaded.set.pick_all(arg.image.as_ref(), None) else {
+    let Ok(images) = loaded.set.pick_all(arg.image(), None) else {
         return Ok(());
     };
     if arg.platform.is_some() {

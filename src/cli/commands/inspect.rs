@@ -29,7 +29,7 @@ pub(crate) struct Args {
 impl Args {
     pub(crate) fn run(&self, context: &Context) -> Result<Exit, Failure> {
         let loaded = context.load(&self.archive)?;
-        let nothing_picked = self.image.image.is_none() && self.image.platform.is_none();
+        let nothing_picked = self.image.image().is_none() && self.image.platform.is_none();
         // An archive of artifacts alone is worth a page too.
         let picked = if nothing_picked && loaded.set.images.is_empty() {
             Vec::new()

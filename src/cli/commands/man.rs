@@ -1,6 +1,9 @@
 //! `man`: manual pages.
 
+use std::io;
 use std::path::PathBuf;
+
+use clap_mangen::Man;
 
 use super::{Context, Exit, Failure};
 
@@ -24,7 +27,64 @@ impl Args {
             )
         };
         std::fs::create_dir_all(&self.directory).map_err(failed)?;
-        clap_mangen::generate_to(crate::cli::parser(), &self.directory).map_err(failed)?;
+        // `help` is an option of each command, too.
+        let mut program = crate::cli::parser().disable_help_subcommand(true);
+        program.build();
+        let commands = program.get_subcommands().cloned();
+        for command in commands.chain([program.clone()]) {
+            let (name, text) = page(command).map_err(failed)?;
+            std::fs::write(self.directory.join(name), text).map_err(failed)?;
+        }
         Ok(Exit::Done)
+    }
+}
+
+/// The name of a manual page and its text.
+fn page(mut command: clap::Command) -> io::Result<(String, String)> {
+    // With every option in it a synopsis says nothing.
+    let usage = command.render_usage().to_string();
+    let usage = usage.strip_prefix("Usage: ").unwrap_or(&usage).to_owned();
+    let version = format!("imgtar {}", command.get_version().unwrap_or_default());
+    let man = Man::new(command.override_usage(usage));
+    let man = man.source(version).manual("imgtar manual");
+    let mut text = Vec::new();
+    man.render(&mut text)?;
+    let text = String::from_utf8_lossy(&text);
+    // The generator knows no better name for what stands at the end.
+    let text = text.replace(".SH EXTRA\nExamples:\n", ".SH EXAMPLES\n");
+    let text = text.replace(".SH EXTRA\nExample:\n", ".SH EXAMPLES\n");
+    Ok((man.get_filename(), text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pages_name_the_program_and_what_options_can_be() {
+        let mut program = crate::cli::parser().disable_help_subcommand(true);
+        program.build();
+        let flatten = program.find_subcommand("flatten").expect("a command");
+        let (name, text) = page(flatten.clone()).expect("a page");
+        assert_eq!(name, "imgtar-flatten.1");
+        let title = text.lines().find(|line| line.starts_with(".TH"));
+        let title = title.expect("a title");
+        assert!(title.contains("imgtar-flatten 1"), "{title}");
+        assert!(
+            title.contains("imgtar 0.") && !title.contains("flatten 0."),
+            "{title}"
+        );
+        assert!(
+            text.contains("imgtar flatten\\fR [OPTIONS] <ARCHIVE> [IMAGE]"),
+            "{text}"
+        );
+        assert!(text.contains("zstd: As zstd compresses"), "{text}");
+        assert!(
+            text.contains(".SH EXAMPLES\n") && !text.contains("EXTRA"),
+            "{text}"
+        );
+        let (name, text) = page(program).expect("a page");
+        assert_eq!(name, "imgtar.1");
+        assert!(text.contains("imgtar\\-flatten(1)"), "{text}");
     }
 }

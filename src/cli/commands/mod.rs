@@ -281,8 +281,8 @@ impl Loaded {
         context: &Context,
     ) -> Result<Vec<&Image>, Failure> {
         self.require_images()?;
-        self.know_ids(arg.image.as_ref(), context)?;
-        let picked = self.set.pick(arg.image.as_ref(), arg.platform.as_ref())?;
+        self.know_ids(arg.image(), context)?;
+        let picked = self.set.pick(arg.image(), arg.platform.as_ref())?;
         if let (Some(output), [image]) = (output, &picked.images[..]) {
             say_platform(output, image, &picked.by_host_from);
         }
@@ -310,10 +310,10 @@ impl Loaded {
         context: &Context,
     ) -> Result<&Image, Failure> {
         self.require_images()?;
-        self.know_ids(arg.image.as_ref(), context)?;
+        self.know_ids(arg.image(), context)?;
         let (image, platforms) =
             self.set
-                .pick_one(arg.image.as_ref(), arg.platform.as_ref(), Unasked::Host)?;
+                .pick_one(arg.image(), arg.platform.as_ref(), Unasked::Host)?;
         say_platform(context.output, image, &platforms);
         Ok(image)
     }
@@ -326,10 +326,10 @@ impl Loaded {
         context: &Context,
     ) -> Result<&Image, Failure> {
         self.require_images()?;
-        self.know_ids(arg.image.as_ref(), context)?;
-        let (image, _) =
-            self.set
-                .pick_one(arg.image.as_ref(), arg.platform.as_ref(), Unasked::Refuse)?;
+        self.know_ids(arg.image(), context)?;
+        let (image, _) = self
+            .set
+            .pick_one(arg.image(), arg.platform.as_ref(), Unasked::Refuse)?;
         Ok(image)
     }
 

@@ -83,7 +83,7 @@ impl Args {
 
     /// The output stands where the image is expected: a slip that would be told as an image that is not there.
     fn require_no_file_name(&self) -> Result<(), Failure> {
-        let name = self.image.image.as_ref().map(ToString::to_string);
+        let name = self.image.image().map(ToString::to_string);
         let is_page = |name: &&String| {
             let extension = Path::new(name.as_str()).extension();
             extension
@@ -107,7 +107,7 @@ impl Args {
 
     /// The images that were asked for, all of them if none was: a page of an archive without images says so.
     fn pick<'s>(&self, set: &'s ImageSet, context: &Context) -> Result<Vec<&'s Image>, Failure> {
-        let (selector, platform) = (self.image.image.as_ref(), self.image.platform.as_ref());
+        let (selector, platform) = (self.image.image(), self.image.platform.as_ref());
         if selector.is_none() && platform.is_none() {
             return Ok(set.images.iter().collect());
         }

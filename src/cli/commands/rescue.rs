@@ -47,6 +47,10 @@ pub(crate) struct Args {
     /// Which images to write: references, image IDs or prefixes of them, or @N for the Nth from 0
     /// [default: all that come back whole]
     #[arg(value_name = "IMAGE", value_parser = clap::value_parser!(Selector), requires = "output")]
+    places: Vec<Selector>,
+
+    /// The same as IMAGE; can be given several times
+    #[arg(short, long = "image", value_name = "IMAGE", value_parser = clap::value_parser!(Selector), requires = "output", conflicts_with = "places")]
     images: Vec<Selector>,
 
     /// Write the images as an archive to this file, - for standard output [default: list them]
@@ -99,6 +103,15 @@ impl Args {
         self.write(&mut roots, &wanted, destination, context)
     }
 
+    /// The images that were asked for, in their places or as options.
+    fn images(&self) -> &[Selector] {
+        if self.images.is_empty() {
+            &self.places
+        } else {
+            &self.images
+        }
+    }
+
     fn list(&self, roots: &DataRoots, context: &Context) -> Result<Exit, Failure> {
         let report = RescueReport::new(roots);
         if self.json.json {
@@ -141,7 +154,7 @@ impl Args {
     fn wanted(&self, roots: &DataRoots) -> Result<Vec<Vec<usize>>, Failure> {
         let stores = roots.stores();
         let mut wanted: Vec<Vec<usize>> = vec![Vec::new(); stores.len()];
-        if self.images.is_empty() {
+        if self.images().is_empty() {
             for (store, wanted) in stores.iter().zip(&mut wanted) {
                 let images = store.images().map_or(&[][..], |set| &set.images);
                 let whole = images.iter().filter(|image| store.is_whole(image));
@@ -149,7 +162,7 @@ impl Args {
             }
             return Ok(wanted);
         }
-        for selector in &self.images {
+        for selector in self.images() {
             let mut before = 0;
             let mut unknown = None;
             let mut found = false;
@@ -257,7 +270,7 @@ impl Args {
     ) -> Result<(), Failure> {
         for (store, wanted) in report.stores.iter().zip(wanted) {
             for (position, image) in store.images.iter().enumerate() {
-                let is_asked = !self.images.is_empty();
+                let is_asked = !self.images().is_empty();
                 if image.is_whole() || is_asked && !wanted.contains(&position) {
                     continue;
                 }

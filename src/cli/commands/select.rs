@@ -8,7 +8,7 @@ use imgtar::output::{ArchiveGraph, ArchiveLayout, KeepWish};
 
 use super::{Context, Exit, Failure};
 use crate::cli::archive_output::CarryOutputArg;
-use crate::cli::args::ArchiveArg;
+use crate::cli::args::{ArchiveArg, ImagesArg};
 use crate::cli::carried::Carried;
 
 /// Write some images of an archive
@@ -32,10 +32,8 @@ pub(crate) struct Args {
     #[command(flatten)]
     archive: ArchiveArg,
 
-    /// Which images: references, image IDs of either kind or prefixes of them, or @N for the Nth from 0
-    /// [default: all]
-    #[arg(value_name = "IMAGE", value_parser = clap::value_parser!(Selector))]
-    images: Vec<Selector>,
+    #[command(flatten)]
+    images: ImagesArg,
 
     /// Which platforms: os/architecture or architecture, such as linux/arm64, arm64 or arm/v7; can be given
     /// several times [default: all]
@@ -57,7 +55,7 @@ impl Args {
         loaded.require_one_description()?;
         let layout = layout_of(loaded.set.layout);
         let mut images: Vec<&Image> = Vec::new();
-        let selectors: Vec<Option<&Selector>> = match &self.images[..] {
+        let selectors: Vec<Option<&Selector>> = match self.images.images() {
             [] => vec![None],
             named => named.iter().map(Some).collect(),
         };

@@ -32,6 +32,10 @@ pub(crate) struct Args {
     #[arg(value_name = "REF", required_unless_present = "remove")]
     names: Vec<String>,
 
+    /// Which image gets the names; then all that follows ARCHIVE are names
+    #[arg(short, long, value_name = "IMAGE", value_parser = clap::value_parser!(Selector))]
+    image: Option<Selector>,
+
     /// Take this name from whatever has it; can be given several times
     #[arg(long, value_name = "REF", value_parser = archive_output::tag)]
     remove: Vec<Reference>,
@@ -50,6 +54,12 @@ impl Args {
         loaded.require_images()?;
         loaded.require_one_description()?;
         let (image, names) = match &self.names[..] {
+            names if self.image.is_some() => {
+                loaded.know_ids(self.image.as_ref(), context)?;
+                let images = loaded.set.pick_all(self.image.as_ref(), None)?;
+                let image = one_root(&images, self.image.clone(), &loaded, context)?;
+                (Some(image), names)
+            }
             [first, rest @ ..] if !rest.is_empty() => match first.parse::<Selector>() {
                 Ok(selector) => {
                     loaded.know_ids(Some(&selector), context)?;
@@ -123,10 +133,7 @@ fn one_root<'l>(
     if first.is_some() && images.iter().all(|image| index(image) == first) {
         return Ok(images[0]);
     }
-    let arg = OneImageArg {
-        image: selector,
-        platform: None,
-    };
+    let arg = OneImageArg::new(selector, None);
     loaded.pick_to_write(&arg, context)
 }
 

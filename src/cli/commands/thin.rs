@@ -3,14 +3,13 @@
 use std::path::PathBuf;
 
 use imgtar::Image;
-use imgtar::image::Selector;
 use imgtar::output::{ArchiveGraph, ArchiveLayout, KeepWish, ThinError, ThinPlan};
 use imgtar::report::units;
 
 use super::select::layout_of;
 use super::{Context, Exit, Failure, Loaded};
 use crate::cli::archive_output::{CarryOutputArg, LayoutArg};
-use crate::cli::args::ArchiveArg;
+use crate::cli::args::{ArchiveArg, ImagesArg};
 use crate::cli::carried::{Carried, ThinInput};
 use crate::cli::error::{note, warn};
 use crate::cli::files::both_from_stdin;
@@ -34,10 +33,8 @@ pub(crate) struct Args {
     #[command(flatten)]
     archive: ArchiveArg,
 
-    /// Which images: references, image IDs of either kind or prefixes of them, or @N for the Nth from 0
-    /// [default: all]
-    #[arg(value_name = "IMAGE", value_parser = clap::value_parser!(Selector))]
-    images: Vec<Selector>,
+    #[command(flatten)]
+    images: ImagesArg,
 
     /// An archive that the receiver has loaded, or - for standard input; can be given several times
     #[arg(long = "base", value_name = "ARCHIVE", required = true)]
@@ -114,7 +111,7 @@ impl Args {
     ) -> Result<(ArchiveGraph<'l>, Vec<imgtar::output::GraphChange>), Failure> {
         let (mut graph, mut changes) = ArchiveGraph::of(&loaded.archive, &loaded.set)?;
         let mut images: Vec<&Image> = Vec::new();
-        for selector in &self.images {
+        for selector in self.images.images() {
             loaded.know_ids(Some(selector), context)?;
             images.extend(loaded.set.pick_all(Some(selector), None)?);
         }

@@ -1,0 +1,384 @@
+//! What was meant, where the command line makes no sense: clap says what is wrong, this says what to type.
+
+use std::path::Path;
+
+use clap::Command;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+
+/// Commands of other programs, and what does here what is expected of them.
+const COMMANDS: [(&str, &str); 35] = [
+    ("analyze", BROWSE),
+    (
+        "build",
+        "imgtar builds nothing; `imgtar import` makes an image of a root file system, `imgtar commit` adds a layer",
+    ),
+    ("check", "`imgtar verify ARCHIVE` checks an archive"),
+    ("compare", "`imgtar diff OLD NEW` compares two images"),
+    (
+        "copy",
+        "`imgtar convert ARCHIVE -o FILE` writes the images in another layout, `imgtar select` some of them",
+    ),
+    (
+        "cp",
+        "`imgtar cat ARCHIVE PATH` prints a file of an image, `imgtar flatten ARCHIVE --only PATH -o FILE` writes a directory as a tar",
+    ),
+    (
+        "delete",
+        "`imgtar select ARCHIVE IMAGE… -o FILE` writes the images that are to stay",
+    ),
+    ("dive", BROWSE),
+    (
+        "du",
+        "`imgtar layers ARCHIVE` shows sizes, `imgtar waste ARCHIVE` what is stored and never shown",
+    ),
+    (
+        "edit",
+        "`imgtar config ARCHIVE -c 'ENV A=b' -o FILE` changes the config of an image, `imgtar commit` its files",
+    ),
+    ("extract", EXTRACT),
+    ("get", EXTRACT),
+    (
+        "grep",
+        "`imgtar find ARCHIVE PATTERN` finds names in all layers, `imgtar find ARCHIVE --secrets` secrets in files",
+    ),
+    (
+        "hash",
+        "`imgtar verify ARCHIVE` recomputes every digest, `imgtar inspect` shows them",
+    ),
+    ("info", "`imgtar inspect ARCHIVE` shows what an image is"),
+    (
+        "list",
+        "`imgtar images ARCHIVE` lists images, `imgtar ls ARCHIVE` the files of one",
+    ),
+    (
+        "load",
+        "imgtar reads archives where they are; `docker load -i ARCHIVE` loads one, `imgtar verify ARCHIVE` says whether an engine will",
+    ),
+    ("log", "`imgtar history ARCHIVE` shows the steps of a build"),
+    (
+        "manifest",
+        "`imgtar inspect ARCHIVE` shows what an image is",
+    ),
+    (
+        "mount",
+        "`imgtar browse ARCHIVE` shows the files, `imgtar flatten ARCHIVE | tar -x -C DIR` unpacks them",
+    ),
+    ("pull", REGISTRY),
+    ("push", REGISTRY),
+    (
+        "remove",
+        "`imgtar select ARCHIVE IMAGE… -o FILE` writes the images that are to stay",
+    ),
+    (
+        "rename",
+        "`imgtar tag ARCHIVE NAME --only -o FILE` gives an image another name",
+    ),
+    (
+        "rm",
+        "`imgtar select ARCHIVE IMAGE… -o FILE` writes the images that are to stay",
+    ),
+    (
+        "run",
+        "imgtar runs nothing; `imgtar flatten ARCHIVE -o rootfs.tar` gives the root file system",
+    ),
+    (
+        "save",
+        "`imgtar select ARCHIVE IMAGE -o FILE` writes one image of an archive, `imgtar merge` several archives as one; an engine writes archives with docker save -o FILE IMAGE",
+    ),
+    (
+        "scan",
+        "`imgtar verify --audit ARCHIVE` looks for what to know before running an image, `imgtar find ARCHIVE --secrets` for secrets",
+    ),
+    (
+        "search",
+        "`imgtar find ARCHIVE PATTERN` finds names in all layers",
+    ),
+    (
+        "show",
+        "`imgtar inspect ARCHIVE` shows what an image is, `imgtar browse ARCHIVE` what is in it",
+    ),
+    (
+        "split",
+        "`imgtar select ARCHIVE IMAGE -o FILE` writes one image of an archive",
+    ),
+    ("unpack", EXTRACT),
+    ("untar", EXTRACT),
+    ("validate", "`imgtar verify ARCHIVE` checks an archive"),
+    ("version", "`imgtar --version` prints the version"),
+];
+
+const BROWSE: &str = "`imgtar browse ARCHIVE` shows layers and files, `imgtar waste ARCHIVE` what is stored and never shown";
+const EXTRACT: &str = "`imgtar flatten ARCHIVE -o rootfs.tar` writes all files as a tar (--only PATH: some of them), `imgtar cat ARCHIVE PATH` prints one file";
+const REGISTRY: &str = "imgtar talks to no registry; skopeo copies between registries and archives: skopeo copy docker://IMAGE docker-archive:FILE";
+
+/// Options of other programs, and what does here what is expected of them.
+const OPTIONS: [(&str, &str); 13] = [
+    (
+        "--all",
+        "nothing is hidden: all images are shown unless one is named",
+    ),
+    (
+        "--digests",
+        "`imgtar images --no-trunc` shows whole IDs, `imgtar inspect` all digests",
+    ),
+    (
+        "--file",
+        "the file stands without an option: imgtar COMMAND FILE",
+    ),
+    (
+        "--filter",
+        "name the image instead, or choose from --json with jq",
+    ),
+    (
+        "--format",
+        "--json prints everything as one JSON document, and jq picks from it: imgtar COMMAND ARCHIVE --json | jq …",
+    ),
+    (
+        "--input",
+        "the archive stands without an option: imgtar COMMAND ARCHIVE",
+    ),
+    (
+        "--no-color",
+        "--color never leaves colours out, and so does NO_COLOR=1",
+    ),
+    ("--out", "the output is named with -o FILE"),
+    ("--overwrite", "--force replaces a file that exists"),
+    (
+        "--tag",
+        "`imgtar tag ARCHIVE NAME -o FILE` gives an image a name",
+    ),
+    ("--threads", "--jobs N sets the number of threads"),
+    (
+        "--verbose",
+        "every answer is whole; --json has all details, --no-trunc leaves nothing out",
+    ),
+    (
+        "--yes",
+        "imgtar asks no questions; --force replaces a file that exists",
+    ),
+];
+
+/// What can be told of the process beside its arguments.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Surroundings {
+    /// Whether standard input holds something: a pipe or a file.
+    pub(super) has_input: bool,
+}
+
+/// The hints on what was meant; none if clap's message says enough.
+pub(super) fn hints(
+    error: &clap::Error,
+    program: &Command,
+    arguments: &[String],
+    around: Surroundings,
+) -> Vec<String> {
+    let command = arguments
+        .iter()
+        .find_map(|word| program.find_subcommand(word));
+    let invalid = |kind| match error.get(kind) {
+        Some(ContextValue::String(word)) => word.clone(),
+        Some(ContextValue::Strings(words)) => words.join(" "),
+        _ => String::new(),
+    };
+    match error.kind() {
+        ErrorKind::InvalidSubcommand => {
+            let word = invalid(ContextKind::InvalidSubcommand);
+            of_command(&word, around).into_iter().collect()
+        }
+        ErrorKind::UnknownArgument => {
+            let word = invalid(ContextKind::InvalidArg);
+            if word.starts_with('-') && word != "-" {
+                of_option(&word, program, command).into_iter().collect()
+            } else {
+                of_argument(&word, command).into_iter().collect()
+            }
+        }
+        ErrorKind::MissingRequiredArgument => {
+            let missing = match error.get(ContextKind::InvalidArg) {
+                Some(ContextValue::Strings(words)) => &words[..],
+                _ => &[],
+            };
+            let takes_archive = ["<ARCHIVE>", "<DATA-ROOT>", "<ROOTFS.tar>"];
+            let takes_archive = |word: &String| takes_archive.iter().any(|it| word.starts_with(it));
+            let takes_archive = missing.iter().any(takes_archive);
+            match command {
+                Some(command) if takes_archive && around.has_input => {
+                    let name = command.get_name();
+                    vec![format!(
+                        "standard input is read where - stands for it: imgtar {name} -"
+                    )]
+                }
+                _ => Vec::new(),
+            }
+        }
+        ErrorKind::ArgumentConflict => {
+            let both = invalid(ContextKind::InvalidArg) + &invalid(ContextKind::PriorArg);
+            if both.contains("--image") && both.contains("[IMAGE]") {
+                vec!["name the image once: after the archive, or with -i".to_owned()]
+            } else {
+                Vec::new()
+            }
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// A word where a command is expected.
+fn of_command(word: &str, around: Surroundings) -> Option<String> {
+    let known = COMMANDS.iter().find(|(name, _)| *name == word);
+    if let Some((_, hint)) = known {
+        return Some((*hint).to_owned());
+    }
+    if word == "-" || around.has_input && is_archive_name(word) {
+        return Some(format!(
+            "a command comes first, as in: imgtar images {word}"
+        ));
+    }
+    (is_archive_name(word) || Path::new(word).is_file())
+        .then(|| format!("a command comes before the archive, as in: imgtar images {word}"))
+}
+
+/// An option that the command does not have.
+fn of_option(word: &str, program: &Command, command: Option<&Command>) -> Option<String> {
+    let name = word.split('=').next().unwrap_or(word);
+    let long = name.strip_prefix("--");
+    let has = |command: &Command| {
+        command.get_arguments().any(|argument| match long {
+            Some(long) => argument.get_long() == Some(long),
+            None => {
+                let short = argument.get_short();
+                short.is_some_and(|short| name.strip_prefix('-') == Some(&short.to_string()))
+            }
+        })
+    };
+    let with: Vec<&str> = program
+        .get_subcommands()
+        .filter(|other| has(other))
+        .map(Command::get_name)
+        .collect();
+    // What the option means elsewhere may be something else, so what is meant goes first.
+    let meant = OPTIONS.iter().find(|(option, _)| *option == name);
+    let here = command.map_or("the program", Command::get_name);
+    if let Some((_, hint)) = meant {
+        let json = |command: &Command| {
+            let mut arguments = command.get_arguments();
+            arguments.any(|argument| argument.get_long() == Some("json"))
+        };
+        let is_given = !hint.contains("--json") || command.is_some_and(json);
+        return is_given.then(|| hint.replace("COMMAND", here));
+    }
+    // A short option means too many things.
+    long?;
+    match &with[..] {
+        [] => None,
+        [one] => Some(format!(
+            "{name} is an option of `imgtar {one}`, not of {here}"
+        )),
+        many if many.len() <= 6 => Some(format!(
+            "{name} is an option of {}, not of {here}",
+            many.join(", ")
+        )),
+        _ => Some(format!(
+            "{here} has no {name}, which other commands have: `imgtar {here} --help` lists its options"
+        )),
+    }
+}
+
+/// One argument too many.
+fn of_argument(word: &str, command: Option<&Command>) -> Option<String> {
+    let command = command?;
+    let is_there = Path::new(word).is_file();
+    if !is_there && !is_archive_name(word) {
+        return None;
+    }
+    let writes = command
+        .get_arguments()
+        .any(|argument| argument.get_long() == Some("output"));
+    let name = command.get_name();
+    Some(match (writes, is_there) {
+        (true, false) => format!("the output is named with -o {word}"),
+        (true, true) => format!(
+            "the output is named with -o {word}; `imgtar merge` makes one archive of several"
+        ),
+        (false, _) => format!(
+            "{name} takes one archive: `imgtar diff OLD NEW` compares two, `imgtar verify` checks several, `imgtar merge` makes one of several"
+        ),
+    })
+}
+
+/// Whether a word is called like an archive.
+pub(super) fn is_archive_name(word: &str) -> bool {
+    const ENDINGS: [&str; 9] = [
+        ".tar", ".tar.gz", ".tgz", ".tar.zst", ".tar.xz", ".tar.bz2", ".tzst", ".txz", ".imgtar",
+    ];
+    let word = word.to_ascii_lowercase();
+    ENDINGS.iter().any(|ending| word.ends_with(ending))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(line: &str, has_input: bool) -> String {
+        let mut program = crate::cli::parser();
+        program.build();
+        let arguments: Vec<String> = line.split(' ').map(str::to_owned).collect();
+        let all = std::iter::once("imgtar".to_owned()).chain(arguments.iter().cloned());
+        let error = program
+            .clone()
+            .try_get_matches_from(all)
+            .expect_err("a slip");
+        let around = Surroundings { has_input };
+        hints(&error, &program, &arguments, around).join("\n")
+    }
+
+    #[test]
+    fn slips_are_told_what_was_meant() {
+        for (line, has_input, meant) in [
+            ("extract a.tar", false, "imgtar flatten ARCHIVE -o"),
+            ("edit a.tar", false, "imgtar config"),
+            ("version", false, "imgtar --version"),
+            ("load -i a.tar", false, "docker load"),
+            ("save app", false, "imgtar select"),
+            ("list a.tar", false, "imgtar images"),
+            ("app.tar", false, "imgtar images app.tar"),
+            ("images a.tar --format json", false, "--json"),
+            ("images a.tar --only x", false, "option of flatten, tag"),
+            ("images", true, "imgtar images -"),
+            ("import -o x.tar", true, "imgtar import -"),
+            ("flatten a.tar app:1 out.tar", false, "-o out.tar"),
+            ("layers a.tar app:1 b.tar", false, "imgtar diff"),
+            ("flatten a.tar app:1 -i app:2", false, "with -i"),
+            ("squash a.tar --no-color", false, "--color never"),
+        ] {
+            let told = told(line, has_input);
+            assert!(told.contains(meant), "{line}: {told}");
+        }
+        assert_eq!(told("images", false), "");
+    }
+
+    #[test]
+    fn what_is_a_command_needs_no_hint() {
+        let mut program = crate::cli::parser();
+        program.build();
+        for (name, hint) in COMMANDS {
+            assert!(program.find_subcommand(name).is_none(), "{name}");
+            // Whatever a hint names is there.
+            for (_, after) in hint
+                .match_indices("`imgtar ")
+                .map(|(at, _)| hint.split_at(at))
+            {
+                let word = after["`imgtar ".len()..].split([' ', '`']).next();
+                let word = word.expect("a word");
+                let is_option = word.starts_with("--");
+                assert!(
+                    is_option || program.find_subcommand(word).is_some(),
+                    "{word}"
+                );
+            }
+        }
+        let mut names: Vec<&str> = COMMANDS.iter().map(|(name, _)| *name).collect();
+        names.sort_unstable();
+        assert_eq!(names, COMMANDS.map(|(name, _)| name));
+    }
+}
