@@ -183,7 +183,7 @@ pub(super) fn hints(
     match error.kind() {
         ErrorKind::InvalidSubcommand => {
             let word = invalid(ContextKind::InvalidSubcommand);
-            of_command(&word, around).into_iter().collect()
+            of_command(&word).into_iter().collect()
         }
         ErrorKind::UnknownArgument => {
             let word = invalid(ContextKind::InvalidArg);
@@ -224,38 +224,18 @@ pub(super) fn hints(
 }
 
 /// A word where a command is expected.
-fn of_command(word: &str, around: Surroundings) -> Option<String> {
+fn of_command(word: &str) -> Option<String> {
     let known = COMMANDS.iter().find(|(name, _)| *name == word);
     if let Some((_, hint)) = known {
         return Some((*hint).to_owned());
     }
-    if word == "-" || around.has_input && is_archive_name(word) {
-        return Some(format!(
-            "a command comes first, as in: imgtar images {word}"
-        ));
-    }
-    (is_archive_name(word) || Path::new(word).is_file())
+    (word == "-" || is_archive_name(word) || Path::new(word).is_file())
         .then(|| format!("a command comes before the archive, as in: imgtar images {word}"))
 }
 
 /// An option that the command does not have.
 fn of_option(word: &str, program: &Command, command: Option<&Command>) -> Option<String> {
     let name = word.split('=').next().unwrap_or(word);
-    let long = name.strip_prefix("--");
-    let has = |command: &Command| {
-        command.get_arguments().any(|argument| match long {
-            Some(long) => argument.get_long() == Some(long),
-            None => {
-                let short = argument.get_short();
-                short.is_some_and(|short| name.strip_prefix('-') == Some(&short.to_string()))
-            }
-        })
-    };
-    let with: Vec<&str> = program
-        .get_subcommands()
-        .filter(|other| has(other))
-        .map(Command::get_name)
-        .collect();
     // What the option means elsewhere may be something else, so what is meant goes first.
     let meant = OPTIONS.iter().find(|(option, _)| *option == name);
     let here = command.map_or("the program", Command::get_name);
@@ -268,7 +248,13 @@ fn of_option(word: &str, program: &Command, command: Option<&Command>) -> Option
         return is_given.then(|| hint.replace("COMMAND", here));
     }
     // A short option means too many things.
-    long?;
+    let long = name.strip_prefix("--")?;
+    let has = |command: &&Command| {
+        let mut arguments = command.get_arguments();
+        arguments.any(|argument| argument.get_long() == Some(long))
+    };
+    let with = program.get_subcommands().filter(has);
+    let with: Vec<&str> = with.map(Command::get_name).collect();
     match &with[..] {
         [] => None,
         [one] => Some(format!(

@@ -35,6 +35,8 @@ impl Args {
 /// and spaces are quoted. Words that are one of a list stay so.
 fn with_files(script: &str) -> String {
     const CASE: &str = "        imgtar__subcmd__";
+    // Options for the first word of a command.
+    const OPTIONS_FIRST: &str = "if [[ ${cur} == -* || ${COMP_CWORD}";
     let mut has_files = false;
     let mut lines = Vec::new();
     for line in script.lines() {
@@ -47,7 +49,7 @@ fn with_files(script: &str) -> String {
             line.to_owned()
         } else if words == r#"COMPREPLY=($(compgen -f "${cur}"))"# {
             format!("{indent}COMPREPLY=()")
-        } else if words.starts_with("if [[ ${cur} == -* || ${COMP_CWORD}") {
+        } else if words.starts_with(OPTIONS_FIRST) {
             format!("{indent}if [[ ${{cur}} == -* ]] ; then")
         } else if words == r#"COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )"#
             && indent.len() == CASE_BODY

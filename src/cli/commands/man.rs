@@ -1,11 +1,12 @@
 //! `man`: manual pages.
 
-use std::io;
+use std::io::{self, Write};
 use std::path::PathBuf;
 
 use clap_mangen::Man;
 
 use super::{Context, Exit, Failure};
+use crate::cli::destination::Destination;
 
 /// Write manual pages into a directory
 ///
@@ -19,7 +20,7 @@ pub(crate) struct Args {
 }
 
 impl Args {
-    pub(crate) fn run(&self, _: &Context) -> Result<Exit, Failure> {
+    pub(crate) fn run(&self, context: &Context) -> Result<Exit, Failure> {
         let failed = |e| {
             Failure::environment(
                 format!("cannot write manual pages to {}", self.directory.display()),
@@ -33,7 +34,10 @@ impl Args {
         let commands = program.get_subcommands().cloned();
         for command in commands.chain([program.clone()]) {
             let (name, text) = page(command).map_err(failed)?;
-            std::fs::write(self.directory.join(name), text).map_err(failed)?;
+            let path = self.directory.join(name);
+            let mut page = Destination::open(&path, true, &context.files)?;
+            page.write_all(text.as_bytes()).map_err(failed)?;
+            page.finish()?;
         }
         Ok(Exit::Done)
     }
