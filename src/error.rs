@@ -116,6 +116,7 @@ impl Error {
                 RescueError::Load(error) => of_load(error),
                 RescueError::TooMany { .. }
                 | RescueError::TooMuch { .. }
+                | RescueError::Unmade { .. }
                 | RescueError::NoRoot { .. } => Class::Input,
                 RescueError::Spool(_) => Class::Environment,
             },

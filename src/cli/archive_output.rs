@@ -297,11 +297,17 @@ pub(crate) struct Put {
 impl Put {
     /// Says what was written: the last line of a command.
     pub(crate) fn say(&self, context: &Context) {
+        self.say_with(Vec::new(), context);
+    }
+
+    /// The same with more to say.
+    pub(crate) fn say_with(&self, more: Vec<String>, context: &Context) {
         let written = &self.written;
-        let facts = [
+        let mut facts = vec![
             units::count(written.images.len(), "image", "images"),
             finished::layers(written.layers, self.verified),
         ];
+        facts.extend(more);
         self.placed.say(&facts, self.quiet, context.output);
     }
 }

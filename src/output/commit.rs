@@ -137,6 +137,13 @@ pub fn commit(
     })
 }
 
+/// Takes out of a config what holds only for the image that it was made for.
+pub(crate) fn forget_origin(draft: &mut ConfigDraft) {
+    for field in BASE_ONLY {
+        draft.remove(field);
+    }
+}
+
 fn write_config(
     draft: &mut ConfigDraft,
     run: RunConfig,
@@ -149,9 +156,7 @@ fn write_config(
         Some(by) => by.to_owned(),
         None => draft.run().cmd.clone().unwrap_or_default().join(" "),
     };
-    for field in BASE_ONLY {
-        draft.remove(field);
-    }
+    forget_origin(draft);
     if let Some(layer) = layer {
         let ids: Vec<DiffId> = draft.diff_ids().to_vec();
         draft.set_diff_ids(&[ids, vec![layer.diff_id().clone()]].concat());

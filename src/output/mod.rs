@@ -20,6 +20,7 @@ mod reconfigure;
 mod squash;
 mod tar;
 
+pub(crate) use commit::forget_origin;
 pub use commit::{CommitOptions, Committed, commit};
 pub use context::{BuildContext, ContextTar, LayerParts, deletes_of_base, write_context};
 pub use delta::DeltaLayer;

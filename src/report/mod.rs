@@ -75,8 +75,8 @@ pub use ls::{FileType, Ls, LsEntry};
 pub use pattern::{PathPattern, PatternError};
 pub use problem_row::ProblemRow;
 pub use rescue::{
-    RescueContainer, RescueHead, RescueImage, RescueLayer, RescueReport, RescueStore,
-    RescueVerdict, RescueVolume,
+    RescueHead, RescueImage, RescueLayer, RescueMade, RescueMadeLayer, RescueReport, RescueStore,
+    RescueVerdict,
 };
 pub use run_facts::RunFacts;
 pub use secrets::{FindSecrets, SecretPlace, SecretRow, SecretsQuery};

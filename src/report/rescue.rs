@@ -6,7 +6,8 @@ use super::images::references;
 use super::text::Text;
 use crate::image::Image;
 use crate::rescue::{
-    DataRoots, EngineStore, LayerState, StoreEngine, StoredContainer, StoredVolume,
+    DataRoots, EngineStore, LayerState, RemadeImage, RemadeLayer, RescuedArchive, StoreEngine,
+    StoredContainer, StoredVolume,
 };
 use crate::source::Compression;
 
@@ -20,12 +21,68 @@ pub struct RescueReport {
     pub archive: RescueHead,
     /// The stores in it, in the order of their paths.
     pub stores: Vec<RescueStore>,
-    /// The containers of all engines. They do not come back as images.
-    pub containers: Vec<RescueContainer>,
-    /// The volumes of all engines. They do not come back.
-    pub volumes: Vec<RescueVolume>,
+    /// The containers of all engines.
+    pub containers: Vec<StoredContainer>,
+    /// The volumes of all engines.
+    pub volumes: Vec<StoredVolume>,
+    /// Images that were written and that the engine did not have: of containers, and with layers made of files.
+    pub made: Vec<RescueMade>,
     /// What should be known of the tar as a whole, in words.
     pub remarks: Vec<String>,
+}
+
+/// An image that the engine did not have.
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct RescueMade {
+    /// The ID of the container that it is of; `null` if it is an image with other layers.
+    pub container: Option<String>,
+    /// The image ID as it was; `null` if it is of a container.
+    pub was: Option<String>,
+    /// Its image ID.
+    pub id: String,
+    /// The layers that are made of files and had another diff ID.
+    pub layers: Vec<RescueMadeLayer>,
+}
+
+/// A layer that was made of files.
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct RescueMadeLayer {
+    /// Its index, base first.
+    pub index: usize,
+    /// Its diff ID as it was.
+    pub was: String,
+    /// Its diff ID.
+    pub diff_id: String,
+}
+
+impl RescueMade {
+    /// An image with layers that were made of files.
+    pub fn of_image(image: &RemadeImage) -> Self {
+        let layer = |layer: &RemadeLayer| RescueMadeLayer {
+            index: layer.index,
+            was: layer.was.to_string(),
+            diff_id: layer.now.to_string(),
+        };
+        Self {
+            container: None,
+            was: Some(image.was.clone()),
+            id: image.now.to_string(),
+            layers: image.layers.iter().map(layer).collect(),
+        }
+    }
+
+    /// The image of a container.
+    pub fn of_container(container: &StoredContainer, archive: &RescuedArchive) -> Self {
+        let image = archive.images.images.first();
+        Self {
+            container: Some(container.id.clone()),
+            was: None,
+            id: image.map_or_else(String::new, |image| image.identity.to_string()),
+            layers: Vec::new(),
+        }
+    }
 }
 
 /// The tar itself.
@@ -86,43 +143,6 @@ pub struct RescueImage {
     pub layers: Vec<RescueLayer>,
 }
 
-/// A container.
-#[derive(Clone, Debug, Serialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub struct RescueContainer {
-    /// Its ID.
-    pub id: String,
-    /// Its name.
-    pub name: String,
-    /// What it was made of: an image ID, or in a containerd store the digest of a manifest or index.
-    pub image: String,
-    /// What the image was called.
-    pub image_name: String,
-    /// When it was made.
-    pub created: Option<String>,
-    /// What it was doing when the engine stopped: `created`, `running`, `paused`, `exited (0)`, `dead`; `null` if the
-    /// engine does not note it there.
-    pub state: Option<String>,
-    /// What it runs.
-    pub command: Vec<String>,
-    /// How many bytes the files have that it added or changed; `null` if that cannot be told.
-    pub size: Option<u64>,
-    /// The volumes that it mounts.
-    pub volumes: Vec<String>,
-}
-
-/// A volume.
-#[derive(Clone, Debug, Serialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub struct RescueVolume {
-    /// Its name.
-    pub name: String,
-    /// How many bytes its files have.
-    pub size: u64,
-    /// How many entries it has.
-    pub entries: u64,
-}
-
 /// What comes back of an image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -175,8 +195,9 @@ impl RescueReport {
                 xattrs: roots.has_xattrs(),
             },
             stores: roots.stores().iter().map(RescueStore::new).collect(),
-            containers: roots.containers().iter().map(container).collect(),
-            volumes: roots.volumes().iter().map(volume).collect(),
+            containers: roots.containers().to_vec(),
+            volumes: roots.volumes().to_vec(),
+            made: Vec::new(),
             remarks: roots.remarks().to_vec(),
         }
     }
@@ -184,28 +205,6 @@ impl RescueReport {
     /// All images of all stores.
     pub fn images(&self) -> impl Iterator<Item = &RescueImage> {
         self.stores.iter().flat_map(|store| &store.images)
-    }
-}
-
-fn container(of: &StoredContainer) -> RescueContainer {
-    RescueContainer {
-        id: of.id.clone(),
-        name: of.name.clone(),
-        image: of.image.clone(),
-        image_name: of.image_name.clone(),
-        created: of.created.clone(),
-        state: of.state.clone(),
-        command: of.command.clone(),
-        size: of.size,
-        volumes: of.volumes.clone(),
-    }
-}
-
-fn volume(of: &StoredVolume) -> RescueVolume {
-    RescueVolume {
-        name: of.name.clone(),
-        size: of.size,
-        entries: of.entries,
     }
 }
 

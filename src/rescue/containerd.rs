@@ -21,9 +21,9 @@ use crate::document::media_type::{OCI_INDEX, OCI_MANIFEST};
 use crate::source::{Rope, Slice};
 
 /// Where the metadata is.
-const METADATA: &str = "io.containerd.metadata.v1.bolt/meta.db";
+pub(crate) const METADATA: &str = "io.containerd.metadata.v1.bolt/meta.db";
 /// Where the blobs are.
-const BLOBS: &str = "io.containerd.content.v1.content/blobs/sha256";
+pub(crate) const BLOBS: &str = "io.containerd.content.v1.content/blobs/sha256";
 /// How long a key or a value of the metadata is kept at the most: no name or digest is as long.
 const LONGEST: usize = 4096;
 
@@ -110,7 +110,7 @@ pub(crate) fn has_blobs(files: &RootFiles, containerd: FileNode) -> bool {
 }
 
 /// The content of a file as one stretch, also where the tar has left out its holes.
-fn slice_of(files: &RootFiles, file: FileNode) -> Result<Slice, RescueError> {
+pub(crate) fn slice_of(files: &RootFiles, file: FileNode) -> Result<Slice, RescueError> {
     let file = files.linked(file).unwrap_or(file);
     let source = files.source();
     let mut rope = Rope::default();
@@ -307,6 +307,12 @@ impl ContentStore {
         assembly.text(b"index.json", &index)?;
         assembly.text(b"oci-layout", br#"{"imageLayoutVersion":"1.0.0"}"#)?;
         assembly.finish()
+    }
+
+    /// The file of a blob.
+    pub(crate) fn blob(&self, files: &RootFiles, digest: &Digest) -> Option<FileNode> {
+        let blob = files.child(self.blobs?, digest.encoded().as_bytes())?;
+        files.linked(blob)
     }
 
     /// The names by digest of what has one of these digests.

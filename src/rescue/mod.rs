@@ -19,6 +19,7 @@
 
 mod bolt;
 mod classic;
+mod container_image;
 mod containerd;
 mod containers;
 mod docker;
@@ -27,9 +28,11 @@ mod files;
 mod graph;
 mod layer;
 mod look;
+mod made_layer;
 mod proof;
 mod roots;
 mod rope_archive;
+mod snapshots;
 mod storage;
 mod store;
 
@@ -37,10 +40,12 @@ use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
 
+pub use container_image::{ContainerShape, RemadeImage, RemadeLayer, VolumeTar};
 pub use containers::{StoredContainer, StoredVolume};
 use documents::Documents;
 use files::{FileNode, RootFiles};
 pub use layer::{LostFile, LostFiles};
+pub use made_layer::UnmadeLayer;
 use roots::{FoundRoot, Recognised};
 use store::Kept;
 pub use store::{EngineStore, LayerState, RescuedArchive, StoreEngine, StoredLayer};
@@ -98,6 +103,15 @@ pub enum RescueError {
     /// The images of a store cannot be read.
     #[error(transparent)]
     Load(#[from] LoadError),
+    /// A layer cannot be made of files.
+    #[error("{what} does not come back")]
+    Unmade {
+        /// What it belongs to: a container, a volume.
+        what: String,
+        /// Why not.
+        #[source]
+        why: UnmadeLayer,
+    },
     /// The temporary file for what is between the files of layers cannot be written or read.
     #[error("what is between the files of layers cannot be kept in {}", std::env::temp_dir().display())]
     Spool(#[source] io::Error),
@@ -125,6 +139,7 @@ pub enum NoRoot {
 #[derive(Debug)]
 pub struct DataRoots {
     input: Input,
+    files: Arc<RootFiles>,
     has_xattrs: bool,
     stores: Vec<EngineStore>,
     containers: Vec<StoredContainer>,
@@ -180,7 +195,12 @@ impl DataRoots {
         for root in &found {
             match &root.what {
                 Recognised::Docker { .. } | Recognised::DockerWithoutImages => {
-                    containers.extend(containers::of_docker(&documents, root.at, &mut remarks));
+                    containers.extend(containers::of_docker(
+                        &documents,
+                        root.at,
+                        &found,
+                        &mut remarks,
+                    )?);
                 }
                 Recognised::Containers { drivers } => {
                     for driver in drivers {
@@ -195,6 +215,7 @@ impl DataRoots {
         }
         Ok(Self {
             has_xattrs: files.has_xattrs(),
+            files,
             input,
             stores,
             containers,

@@ -7,10 +7,11 @@ use std::io::{BufWriter, Write};
 use super::RescueError;
 use super::files::{FileNode, FileStretch, RootFiles};
 use super::layer::{self, SplitParts, TakePiece};
+use super::made_layer::{self, FileSet, Made};
 use crate::archive::{Archive, MemberName};
 use crate::base::digest::Digest;
 use crate::base::limits::Limit;
-use crate::source::{Input, Rope, Source, Span, since};
+use crate::source::{Input, Rope, Slice, Source, Span, since};
 
 /// The tar of the data root, among the parts of the rope.
 const OUTER: u32 = 0;
@@ -40,14 +41,25 @@ impl<'f> RopeArchive<'f> {
         })
     }
 
-    fn made(&mut self, bytes: &[u8]) -> Result<(), RescueError> {
+    /// Adds bytes that no file of the data root has.
+    pub(crate) fn made(&mut self, bytes: &[u8]) -> Result<(), RescueError> {
         self.made.write_all(bytes).map_err(RescueError::Spool)?;
         self.rope.push(MADE, self.made_len, bytes.len() as u64);
         self.made_len += bytes.len() as u64;
         Ok(())
     }
 
-    fn content(&mut self, file: FileNode) -> Result<(), RescueError> {
+    /// Adds so many zeros.
+    pub(crate) fn zeros(&mut self, len: u64) {
+        self.rope.push_zeros(len);
+    }
+
+    /// Adds what a file has.
+    ///
+    /// # Errors
+    ///
+    /// [`RescueError`] if that is more than a limit allows.
+    pub(crate) fn content(&mut self, file: FileNode) -> Result<(), RescueError> {
         for stretch in self.files.content(file)? {
             match stretch {
                 FileStretch::Stored(span) => self.rope.push(OUTER, span.offset, span.len),
@@ -105,6 +117,17 @@ impl<'f> RopeArchive<'f> {
         Ok(is_whole)
     }
 
+    /// Adds a layer that is made of files, if it can be.
+    pub(crate) fn files(&mut self, name: &[u8], set: FileSet) -> Result<Made, RescueError> {
+        let from = self.rope.len();
+        let files = self.files;
+        let made = made_layer::append(self, files, set)?;
+        if made.is_ok() {
+            self.member(name, from);
+        }
+        Ok(made)
+    }
+
     fn member(&mut self, name: &[u8], from: u64) {
         self.members
             .push((MemberName::new(name), since(&self.rope, from)));
@@ -112,13 +135,23 @@ impl<'f> RopeArchive<'f> {
 
     /// The archive.
     pub(crate) fn finish(self) -> Result<Archive, RescueError> {
+        let (source, members) = self.source()?;
+        Ok(Archive::assembled(Input::temporary(source), members))
+    }
+
+    /// All bytes that were added.
+    pub(crate) fn finish_bytes(self) -> Result<Slice, RescueError> {
+        Ok(self.source()?.0.whole())
+    }
+
+    fn source(self) -> Result<(Source, Vec<(MemberName, Span)>), RescueError> {
         let file = self.made.into_inner();
         let file = file.map_err(|error| RescueError::Spool(error.into_error()))?;
         let outer = self.files.source().clone();
         let made = outer.derived(file, self.made_len);
         let parts: Vec<Source> = vec![outer.clone(), made];
         let source = self.rope.into_source(parts).unwrap_or(outer);
-        Ok(Archive::assembled(Input::temporary(source), self.members))
+        Ok((source, self.members))
     }
 }
 

@@ -10,6 +10,7 @@ use serde::Deserialize;
 use super::classic::{Classic, ClassicImage, LayerPlace};
 use super::documents::Documents;
 use super::files::{FileNode, RootFiles};
+use super::made_layer::FileForm;
 use crate::base::digest::{DiffId, Digest};
 
 /// An image of `images.json`.
@@ -148,33 +149,10 @@ fn place(
             "{driver}-layers/layers.json has another layer in its place: {found}"
         ));
     }
-    let (above, below) = match driver {
-        "overlay" => ("overlay", "diff"),
-        "vfs" => ("vfs/dir", ""),
-        "btrfs" => ("btrfs/subvolumes", ""),
-        "aufs" => ("aufs/diff", ""),
-        "zfs" => ("zfs/graph", ""),
-        "devicemapper" => {
-            return LayerPlace::lost(
-                "devicemapper keeps its files in a thin pool of block devices, which a tar of the data root does not hold: start the engine on this disk and save the images there",
-            );
-        }
-        other => {
-            return LayerPlace::lost(format!(
-                "a tar of the data directory does not hold the files of {other}"
-            ));
-        }
-    };
     let id = layer.id.as_str();
-    let found = files.below(storage, above);
-    let found = found.and_then(|above| files.child(above, id.as_bytes()));
-    let found = match below {
-        "" => found,
-        below => found.and_then(|layer| files.child(layer, below.as_bytes())),
-    };
-    let Some(directory) = found else {
-        let slash = if below.is_empty() { "" } else { "/" };
-        return LayerPlace::lost(format!("{above}/{id}{slash}{below} is not in the tar"));
+    let directory = match directory(files, storage, driver, id) {
+        Ok(directory) => directory,
+        Err(why) => return LayerPlace::lost(why),
     };
     let split = files.below(storage, &format!("{driver}-layers"));
     LayerPlace {
@@ -182,6 +160,69 @@ fn place(
         split: split.and_then(|all| files.child(all, format!("{id}.tar-split.gz").as_bytes())),
         lost: None,
     }
+}
+
+/// Where a driver has the files of a layer (containers/storage `drivers/`), or why they are not there.
+pub(crate) fn directory(
+    files: &RootFiles,
+    storage: FileNode,
+    driver: &str,
+    id: &str,
+) -> Result<FileNode, String> {
+    let (above, below) = match driver {
+        "overlay" => ("overlay", "diff"),
+        "vfs" => ("vfs/dir", ""),
+        "btrfs" => ("btrfs/subvolumes", ""),
+        "aufs" => ("aufs/diff", ""),
+        "zfs" => ("zfs/graph", ""),
+        "devicemapper" => {
+            return Err("devicemapper keeps its files in a thin pool of block devices, which a tar of the data root does not hold: start the engine on this disk and save the images there".to_owned());
+        }
+        other => {
+            return Err(format!(
+                "a tar of the data directory does not hold the files of {other}"
+            ));
+        }
+    };
+    let found = files.below(storage, above);
+    let found = found.and_then(|above| files.child(above, id.as_bytes()));
+    let found = match below {
+        "" => found,
+        below => found.and_then(|layer| files.child(layer, below.as_bytes())),
+    };
+    let slash = if below.is_empty() { "" } else { "/" };
+    found.ok_or_else(|| format!("{above}/{id}{slash}{below} is not in the tar"))
+}
+
+/// How a driver keeps the files of a layer.
+pub(crate) fn form(documents: &Documents<'_>, storage: FileNode, driver: &str) -> FileForm {
+    // What mounts overlay file systems instead of the kernel, fuse-overlayfs, has whiteouts in files.
+    let mounts = documents.files.below(storage, "overlay/.has-mount-program");
+    let is_fuse = mounts.and_then(|file| documents.value(file));
+    match driver {
+        "overlay" if is_fuse.as_deref() == Some("true") => FileForm::Whiteouts,
+        "overlay" => FileForm::Overlay,
+        "aufs" => FileForm::Whiteouts,
+        _ => FileForm::Plain,
+    }
+}
+
+/// What each layer lies on. What cannot be read was said before.
+pub(crate) fn parents(
+    documents: &Documents<'_>,
+    storage: FileNode,
+    driver: &str,
+) -> HashMap<String, String> {
+    let mut parents = HashMap::new();
+    for name in ["layers.json", "volatile-layers.json"] {
+        let path = format!("{driver}-layers/{name}");
+        for layer in records::<LayerRecord>(documents, storage, &path, &mut Vec::new()) {
+            if let Some(parent) = layer.parent.filter(|parent| !parent.is_empty()) {
+                parents.insert(layer.id, parent);
+            }
+        }
+    }
+    parents
 }
 
 #[cfg(test)]

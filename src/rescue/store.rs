@@ -45,7 +45,7 @@ pub enum StoreEngine {
 #[derive(Debug)]
 pub struct EngineStore {
     pub(super) files: Arc<RootFiles>,
-    at: FileNode,
+    pub(super) at: FileNode,
     engine: StoreEngine,
     driver: String,
     pub(super) kept: Kept,

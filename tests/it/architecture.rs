@@ -34,7 +34,7 @@ const FLOW: [(&str, &[&str]); 14] = [
     (
         "rescue",
         &[
-            "base", "source", "tar", "archive", "document", "image", "layer", "split",
+            "base", "source", "tar", "archive", "document", "image", "layer", "output", "split",
         ],
     ),
     (

@@ -59,6 +59,7 @@ mod rebuild;
 mod recompress;
 mod report;
 mod rescue;
+mod rescue_containers;
 mod rescue_damage;
 mod rescue_stores;
 mod secrets;

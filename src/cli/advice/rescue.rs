@@ -20,6 +20,9 @@ pub(super) fn on_rescue(error: &RescueError) -> Advice {
         RescueError::Walk { .. } => Advice::hint(READ_FAILED),
         // The limit's own hint follows.
         RescueError::TooMany { .. } | RescueError::TooMuch { .. } => Advice::none(),
+        RescueError::Unmade { .. } => Advice::hint(
+            "pack the whole data directory again, as root and with the engine stopped, as in imgtar help rescue",
+        ),
         RescueError::NoRoot { path, why } => no_root(path, why),
         RescueError::Load(error) => image::on_load(error),
         RescueError::Spool(_) => no_room_for("the headers of all layers"),

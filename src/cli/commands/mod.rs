@@ -24,6 +24,7 @@ pub(super) mod merge;
 pub(super) mod rebuild;
 pub(super) mod report;
 pub(super) mod rescue;
+mod rescue_files;
 pub(super) mod select;
 pub(super) mod squash;
 pub(super) mod tag;

@@ -6,10 +6,13 @@ use std::path::PathBuf;
 use imgtar::base::escape;
 use imgtar::image::{SelectError, Selector};
 use imgtar::output::{ArchiveGraph, KeepWish};
-use imgtar::report::RescueReport;
-use imgtar::rescue::{DataRoots, RescuedArchive};
+use imgtar::report::{RescueMade, RescueReport};
+use imgtar::rescue::{DataRoots, RescueError, RescuedArchive, StoredContainer};
 use jiff::Timestamp;
 
+use super::rescue_files::{
+    self, FilesArg, RemadeImages, find_container, find_volume, made_facts, others, say_rebuilt,
+};
 use super::{Context, Exit, Failure};
 use crate::cli::archive_output::{ArchiveDestination, LayoutArg, print_ids};
 use crate::cli::args::JsonArg;
@@ -29,6 +32,9 @@ use crate::cli::render;
 /// Read are Docker with its own store (also from before 1.10) and with the containerd store, containerd alone (also
 /// that of k3s and kind), and podman, buildah and CRI-O.
 ///
+/// What is no image comes back too: a container as an image, with what it changed as one more layer, or as the file
+/// system that it saw; a volume as a tar.
+///
 /// Pack the directory with the engine stopped, as root, so that nothing is lost:
 ///
 ///   tar --xattrs --xattrs-include='*' --numeric-owner --sparse --one-file-system -C /var/lib/docker -cf root.tar .
@@ -38,6 +44,9 @@ use crate::cli::render;
   imgtar rescue root.tar
   imgtar rescue root.tar -o images.tar
   imgtar rescue root.tar.zst app:1.2 -o app.tar
+  imgtar rescue root.tar --containers -o all.tar
+  imgtar rescue root.tar --container web --flatten -o rootfs.tar
+  imgtar rescue root.tar --volume data -o data.tar
   ssh host sudo tar -C /var/lib/docker -cf - . | imgtar rescue - --json")]
 pub(crate) struct Args {
     /// The tar of a data directory: a path, or - for standard input
@@ -56,6 +65,16 @@ pub(crate) struct Args {
     /// Write the images as an archive to this file, - for standard output [default: list them]
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
+
+    #[command(flatten)]
+    files: FilesArg,
+
+    /// Make layers of the files that are there where they cannot come back byte for byte
+    ///
+    /// Such a layer is written as the engine would write it today. It has another diff ID, so the image has another ID,
+    /// which is said. Files that are missing stay missing.
+    #[arg(long, requires = "output", conflicts_with_all = ["container", "volume"])]
+    accept_changes: bool,
 
     /// Replace the file if it exists
     #[arg(short, long)]
@@ -91,16 +110,48 @@ impl Args {
         let input = context
             .files
             .input(&self.root, "a tar of a data directory", &options)?
-            .map_err(imgtar::rescue::RescueError::from)?;
+            .map_err(RescueError::from)?;
         let mut roots = DataRoots::walk(input, &options)?;
         let Some(output) = &self.output else {
             return self.list(&roots, context);
         };
-        let wanted = self.wanted(&roots)?;
+        // Before anything is written to.
+        let volume = self.files.volume.as_deref();
+        let volume = volume
+            .map(|name| find_volume(&roots, name).cloned())
+            .transpose()?;
+        let container = self.files.container.as_deref();
+        let container = container
+            .map(|name| find_container(&roots, name).cloned())
+            .transpose()?;
+        let wanted = if container.is_some() || volume.is_some() {
+            vec![Vec::new(); roots.stores().len()]
+        } else {
+            self.wanted(&roots)?
+        };
         let wish = self.compress.wish();
         let destination = Destination::open_tar(output, self.force, wish, context)?;
+        match (&volume, &container) {
+            (Some(volume), _) => {
+                return rescue_files::volume(&roots, volume, (destination, self.quiet), context);
+            }
+            (None, Some(container)) if self.files.flatten => {
+                return rescue_files::flatten(
+                    &roots,
+                    container,
+                    (destination, self.quiet),
+                    context,
+                );
+            }
+            _ => {}
+        }
         let destination = ArchiveDestination::new(destination, self.layout, self.quiet);
-        self.write(&mut roots, &wanted, destination, context)
+        self.write(
+            &mut roots,
+            (&wanted, container.as_ref()),
+            destination,
+            context,
+        )
     }
 
     /// The images that were asked for, in their places or as options.
@@ -127,6 +178,10 @@ impl Args {
             "-" => "ROOT.tar",
             path => path,
         };
+        let others = others(&report, path);
+        if !others.is_empty() {
+            note(context.output, &others);
+        }
         let whole = report.images().filter(|image| image.is_whole()).count();
         match whole {
             0 => {}
@@ -208,19 +263,41 @@ impl Args {
     fn write(
         &self,
         roots: &mut DataRoots,
-        wanted: &[Vec<usize>],
+        (wanted, container): (&[Vec<usize>], Option<&StoredContainer>),
         destination: ArchiveDestination,
         context: &Context,
     ) -> Result<Exit, Failure> {
         let proven = roots.prove(wanted, &context.options())?;
-        let report = RescueReport::new(roots);
-        self.require_whole(&report, wanted, context)?;
+        let mut report = RescueReport::new(roots);
+        let is_asked = !self.images().is_empty();
+        let rebuilt = if self.accept_changes {
+            RemadeImages::of(roots, (wanted, &proven), is_asked, context)?
+        } else {
+            RemadeImages::default()
+        };
+        if container.is_none() {
+            self.require_whole(&report, (wanted, &rebuilt), context)?;
+        }
         let mut assembled: Vec<RescuedArchive> = Vec::new();
         for (store, positions) in roots.stores().iter().zip(&proven) {
             let Some(set) = store.images() else { continue };
             let images: Vec<_> = positions.iter().map(|at| &set.images[*at]).collect();
             if !images.is_empty() {
                 assembled.push(store.assemble(&images)?);
+            }
+        }
+        for image in rebuilt.images {
+            say_rebuilt(&image, context);
+            report.made.push(RescueMade::of_image(&image));
+            assembled.push(image.archive);
+        }
+        let from_files = report.made.iter().map(|made| made.layers.len()).sum();
+        let mut containers = 0;
+        if self.files.containers || container.is_some() {
+            for (of, archive) in rescue_files::committed(roots, container, context)? {
+                report.made.push(RescueMade::of_container(of, &archive));
+                assembled.push(archive);
+                containers += 1;
             }
         }
         if assembled.is_empty() {
@@ -257,7 +334,7 @@ impl Args {
             print_ids(&put.written, put.to_stdout, context)?;
         }
         // The JSON document does not say what was written.
-        put.say(context);
+        put.say_with(made_facts(containers, from_files), context);
         Ok(Exit::Done)
     }
 
@@ -265,13 +342,14 @@ impl Args {
     fn require_whole(
         &self,
         report: &RescueReport,
-        wanted: &[Vec<usize>],
+        (wanted, rebuilt): (&[Vec<usize>], &RemadeImages),
         context: &Context,
     ) -> Result<(), Failure> {
-        for (store, wanted) in report.stores.iter().zip(wanted) {
+        for (at, (store, wanted)) in report.stores.iter().zip(wanted).enumerate() {
             for (position, image) in store.images.iter().enumerate() {
                 let is_asked = !self.images().is_empty();
-                if image.is_whole() || is_asked && !wanted.contains(&position) {
+                let is_not_asked = is_asked && !wanted.contains(&position);
+                if image.is_whole() || is_not_asked || rebuilt.places.contains(&(at, position)) {
                     continue;
                 }
                 let (name, reasons) = render::rescue_reasons(image);
@@ -286,7 +364,8 @@ impl Args {
                     failure = failure.detail(reason);
                 }
                 if is_asked {
-                    return Err(failure.hint(AGAIN));
+                    let accept = "--accept-changes makes layers of the files that are there, which gives the image another ID";
+                    return Err(failure.hint(accept).hint(AGAIN));
                 }
                 failure.warn(context.output);
             }

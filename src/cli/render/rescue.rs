@@ -65,6 +65,12 @@ fn containers(out: &mut dyn Write, report: &RescueReport, limits: &Limits) -> Re
         }
         Ok(())
     })?;
+    for container in &report.containers {
+        if let Some(fault) = &container.fault {
+            let name = escape::text(&container.name);
+            writeln!(out, "{name}: {}", escape::text(fault))?;
+        }
+    }
     writeln!(out)?;
     Ok(())
 }
@@ -219,7 +225,7 @@ fn summary(report: &RescueReport) -> String {
     }
     let rest = match rest[..] {
         [] => String::new(),
-        _ => format!("; {} listed only", rest.join(" and ")),
+        _ => format!("; {}", rest.join(" and ")),
     };
     let how = if proven == whole && proven > 0 {
         "byte for byte"

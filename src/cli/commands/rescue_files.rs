@@ -1,0 +1,358 @@
+//! `rescue`: what is no image. Containers as images, one container as the file system that it saw, a volume.
+
+use std::collections::HashSet;
+use std::io::{self, Write};
+
+use imgtar::base::escape;
+use imgtar::output::{FlattenOptions, MergedImage, WriteError};
+use imgtar::report::{RescueReport, units};
+use imgtar::rescue::{
+    ContainerShape, DataRoots, RemadeImage, RescueError, RescuedArchive, StoredContainer,
+    StoredVolume,
+};
+
+use super::{Context, Exit, Failure};
+use crate::cli::destination::Destination;
+use crate::cli::error::{note, warn};
+use crate::cli::finished::{self, QuietArg};
+use crate::cli::output::is_closed;
+use crate::cli::xattrs::{WITHOUT_XATTRS, warn_of_xattrs};
+
+/// How many names an error lists.
+const NAMES: usize = 8;
+
+/// What else is written.
+#[derive(Debug, clap::Args)]
+pub(super) struct FilesArg {
+    /// Write containers too, each as its image with one more layer, as docker commit makes it
+    #[arg(long, requires = "output", conflicts_with_all = ["container", "volume"])]
+    pub(super) containers: bool,
+
+    /// Write this container alone, as such an image: its name, its ID or a prefix of it
+    #[arg(long, value_name = "NAME", requires = "output", conflicts_with_all = ["images", "places", "volume"])]
+    pub(super) container: Option<String>,
+
+    /// Write the files of the container as one rootfs tar, as docker export does
+    #[arg(long, requires = "container", conflicts_with = "json")]
+    pub(super) flatten: bool,
+
+    /// Write the files of this volume as a tar: its name or the beginning of it
+    #[arg(long, value_name = "NAME", requires = "output", conflicts_with_all = ["images", "places", "json"])]
+    pub(super) volume: Option<String>,
+}
+
+/// The container that is called so, by its name, its ID or a prefix of it.
+pub(super) fn find_container<'r>(
+    roots: &'r DataRoots,
+    wanted: &str,
+) -> Result<&'r StoredContainer, Failure> {
+    let all = roots.containers().iter();
+    let called = |container: &&StoredContainer| {
+        let mut names = container.name.split(", ");
+        names.any(|name| name == wanted) || container.id == wanted
+    };
+    let mut found: Vec<&StoredContainer> = all.clone().filter(called).collect();
+    if found.is_empty() && !wanted.is_empty() {
+        let begins = |container: &&StoredContainer| container.id.starts_with(wanted);
+        found = all.clone().filter(begins).collect();
+    }
+    match found[..] {
+        [one] => Ok(one),
+        [] => Err(none("container", wanted, all.map(shown).collect())),
+        _ => {
+            let mut failure = Failure::usage(format!("several containers are called {wanted}"));
+            for container in found.iter().take(NAMES) {
+                failure = failure.detail(container.id.clone());
+            }
+            Err(failure.hint("give the ID of one"))
+        }
+    }
+}
+
+/// The volume that is called so, or whose name alone begins so.
+pub(super) fn find_volume<'r>(
+    roots: &'r DataRoots,
+    wanted: &str,
+) -> Result<&'r StoredVolume, Failure> {
+    let all = roots.volumes().iter();
+    let called = |volume: &&StoredVolume| volume.name == wanted;
+    let mut found: Vec<&StoredVolume> = all.clone().filter(called).collect();
+    if found.is_empty() && !wanted.is_empty() {
+        let begins = |volume: &&StoredVolume| volume.name.starts_with(wanted);
+        found = all.clone().filter(begins).collect();
+    }
+    match found[..] {
+        [one] => Ok(one),
+        [] => Err(none(
+            "volume",
+            wanted,
+            all.map(|volume| volume.name.clone()).collect(),
+        )),
+        [first, second, ..] if first.name == second.name => Err(Failure::usage(format!(
+            "the tar has several volumes called {wanted}, in several data directories"
+        ))
+        .hint("pack one data directory alone")),
+        _ => {
+            let mut failure = Failure::usage(format!(
+                "several volumes have names that begin with {wanted}"
+            ));
+            for volume in found.iter().take(NAMES) {
+                failure = failure.detail(escape::text(&volume.name).into_owned());
+            }
+            Err(failure.hint("give more of the name"))
+        }
+    }
+}
+
+fn none(kind: &str, wanted: &str, names: Vec<String>) -> Failure {
+    let failure = Failure::input(format!("there is no {kind} {wanted} in the tar"));
+    if names.is_empty() {
+        return failure.hint(format!("the tar has no {kind}s at all"));
+    }
+    let more = names.len().saturating_sub(NAMES);
+    let shown: Vec<String> = names.into_iter().take(NAMES).collect();
+    let more = if more > 0 {
+        format!(" and {more} more")
+    } else {
+        String::new()
+    };
+    failure.hint(format!("it has {}{more}", escape::text(&shown.join(", "))))
+}
+
+/// What a container is called, for people.
+pub(super) fn shown(container: &StoredContainer) -> String {
+    let name = match container.name.as_str() {
+        "" => container.id.get(..12).unwrap_or(&container.id),
+        name => name,
+    };
+    escape::text(name).into_owned()
+}
+
+/// Containers as images, each with the container that it is of. Those that do not come back are warned of, or an error
+/// if they were asked for.
+pub(super) fn committed<'r>(
+    roots: &'r DataRoots,
+    wanted: Option<&'r StoredContainer>,
+    context: &Context,
+) -> Result<Vec<(&'r StoredContainer, RescuedArchive)>, Failure> {
+    let all = match wanted {
+        Some(container) => vec![container],
+        None => roots.containers().iter().collect(),
+    };
+    let mut made = Vec::new();
+    for container in all {
+        match roots.container(container, ContainerShape::Image, &context.options()) {
+            Ok(archive) => {
+                say_doubts(roots, container, context);
+                made.push((container, archive));
+            }
+            Err(error @ RescueError::Unmade { .. }) if wanted.is_none() => {
+                let failure = Failure::from(error);
+                failure.warn(context.output);
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(made)
+}
+
+/// Says what of a container may not be as it was.
+fn say_doubts(roots: &DataRoots, container: &StoredContainer, context: &Context) {
+    let name = shown(container);
+    if !container.has_config() {
+        warn(
+            context.output,
+            &format!(
+                "{name}: its command and environment are in a database of the engine that is not read; the image has those of its own image"
+            ),
+        );
+    }
+    say_lost(roots, &name, context);
+}
+
+fn say_lost(roots: &DataRoots, name: &str, context: &Context) {
+    if !roots.has_xattrs() {
+        warn(
+            context.output,
+            &format!(
+                "{name}: the tar was made without extended attributes, so capabilities of files are lost, and directories that were removed and made again show what was in them before"
+            ),
+        );
+    }
+}
+
+/// Writes what a container saw as one rootfs tar.
+pub(super) fn flatten(
+    roots: &DataRoots,
+    container: &StoredContainer,
+    (mut destination, quiet): (Destination, QuietArg),
+    context: &Context,
+) -> Result<Exit, Failure> {
+    let rescued = roots.container(container, ContainerShape::Tree, &context.options())?;
+    let Some(image) = rescued.images.images.first() else {
+        return Err(
+            Failure::input(format!("the layers of {} cannot be read", shown(container)))
+                .hint("pack the whole data directory again, as root and with the engine stopped"),
+        );
+    };
+    let options = FlattenOptions {
+        as_container: None,
+        verify: true,
+        jobs: context.jobs,
+    };
+    let progress = &context.progress;
+    let flattened = match destination.file() {
+        Some(file) => {
+            MergedImage::for_file(image, options, progress)?.write_to_file(file, progress)
+        }
+        None => {
+            MergedImage::for_stream(image, options, progress)?.write(&mut destination, progress)
+        }
+    };
+    let flattened = match flattened {
+        Ok(flattened) => flattened,
+        Err(WriteError::Write(error)) if is_closed(&error) => return Ok(Exit::Done),
+        Err(error) => return Err(error.into()),
+    };
+    let name = shown(container);
+    context.warn_of_tree(&flattened.warnings);
+    warn_of_xattrs(&flattened.refused_xattrs, WITHOUT_XATTRS, context.output);
+    say_lost(roots, &name, context);
+    if !container.volumes.is_empty() {
+        let volumes = units::count(container.volumes.len(), "volume", "volumes");
+        note(
+            context.output,
+            &format!("{volumes} of the container are not part of it: --volume NAME writes one"),
+        );
+    }
+    if let Some(written) = destination.finish()? {
+        let entries = usize::try_from(flattened.entries).unwrap_or(usize::MAX);
+        let facts = [
+            units::count(entries, "entry", "entries"),
+            format!("the container {name}"),
+            finished::layers(image.layers.len(), true),
+        ];
+        written.say(&facts, quiet, context.output);
+    }
+    Ok(Exit::Done)
+}
+
+/// Writes a volume as a tar.
+pub(super) fn volume(
+    roots: &DataRoots,
+    volume: &StoredVolume,
+    (mut destination, quiet): (Destination, QuietArg),
+    context: &Context,
+) -> Result<Exit, Failure> {
+    let tar = roots.volume(volume)?;
+    if let Err(error) =
+        io::copy(&mut tar.reader(), &mut destination).and_then(|_| destination.flush())
+    {
+        if is_closed(&error) {
+            return Ok(Exit::Done);
+        }
+        return Err(Failure::environment("cannot write the volume", &error));
+    }
+    if let Some(written) = destination.finish()? {
+        // The volume itself has an entry too.
+        let entries = usize::try_from(volume.entries).unwrap_or(usize::MAX);
+        let facts = [
+            units::count(entries.saturating_add(1), "entry", "entries"),
+            format!("the volume {}", escape::text(&volume.name)),
+        ];
+        written.say(&facts, quiet, context.output);
+    }
+    Ok(Exit::Done)
+}
+
+/// Images of which layers were made of files.
+#[derive(Default)]
+pub(super) struct RemadeImages {
+    pub(super) images: Vec<RemadeImage>,
+    /// The store of each, and its position there.
+    pub(super) places: HashSet<(usize, usize)>,
+}
+
+impl RemadeImages {
+    /// The wanted images that are not proven, with layers made of files.
+    /// Those that cannot be made are an error if `is_asked`.
+    pub(super) fn of(
+        roots: &DataRoots,
+        (wanted, proven): (&[Vec<usize>], &[Vec<usize>]),
+        is_asked: bool,
+        context: &Context,
+    ) -> Result<Self, Failure> {
+        let mut rebuilt = Self::default();
+        let of_stores = wanted.iter().zip(proven).enumerate();
+        for (at, (wanted, proven)) in of_stores {
+            let store = &roots.stores()[at];
+            let Some(set) = store.images() else { continue };
+            for position in wanted.iter().filter(|position| !proven.contains(position)) {
+                match roots.remade(store, &set.images[*position], &context.options()) {
+                    Ok(image) => {
+                        rebuilt.places.insert((at, *position));
+                        rebuilt.images.push(image);
+                    }
+                    Err(error @ RescueError::Unmade { .. }) if !is_asked => {
+                        Failure::from(error).warn(context.output);
+                    }
+                    Err(error) => return Err(error.into()),
+                }
+            }
+        }
+        Ok(rebuilt)
+    }
+}
+
+/// Says that an image has other IDs.
+pub(super) fn say_rebuilt(image: &RemadeImage, context: &Context) {
+    let mut failure = Failure::input(format!(
+        "layers were made of files: the image ID {} is {} now",
+        image.was, image.now
+    ))
+    .hint("what names the image by its old ID has to name it by the new one");
+    for layer in &image.layers {
+        failure = failure.detail(format!(
+            "layer {}: its diff ID {} is {} now",
+            layer.index, layer.was, layer.now
+        ));
+    }
+    failure.warn(context.output);
+}
+
+/// How what is no image is written.
+pub(super) fn others(report: &RescueReport, path: &str) -> String {
+    let mut ways = Vec::new();
+    let comes_back = |container: &&StoredContainer| container.fault.is_none();
+    if let Some(container) = report.containers.iter().find(comes_back) {
+        ways.push("--containers -o images.tar writes containers too".to_owned());
+        ways.push(format!(
+            "--container {} --flatten -o rootfs.tar the files of one",
+            shown(container)
+        ));
+    }
+    if let Some(volume) = report.volumes.first() {
+        ways.push(format!(
+            "--volume {} -o volume.tar those of a volume",
+            escape::text(&volume.name)
+        ));
+    }
+    if ways.is_empty() {
+        return String::new();
+    }
+    format!("imgtar rescue {path} {}", ways.join(", "))
+}
+
+/// What the closing line says of what the engine did not have as an image.
+pub(super) fn made_facts(containers: usize, from_files: usize) -> Vec<String> {
+    let mut facts = Vec::new();
+    if containers > 0 {
+        let containers = units::count(containers, "container", "containers");
+        facts.push(format!("{containers} among them"));
+    }
+    if from_files > 0 {
+        let layers = units::count(from_files, "layer", "layers");
+        facts.push(format!("{layers} made of files"));
+    }
+    facts
+}

@@ -1,0 +1,334 @@
+//! `rescue`: containers as images and as file systems, volumes, and images with layers that are made of files.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::Read as _;
+
+use crate::rescue::{edited, printed, root, unpacked};
+use crate::support::{Work, imgtar, items, text};
+
+/// Roots with a container that was changed, and an image that the engine committed of it.
+const WITH_COMMIT: [&str; 7] = [
+    "docker26-overlay2",
+    "docker26-vfs",
+    "docker20-overlay",
+    "docker26-containerd",
+    "docker28-containerd",
+    "podman-overlay",
+    "podman-vfs",
+];
+
+/// What the engine called the image that it committed.
+fn committed(name: &str) -> String {
+    let printed = printed(name);
+    let mut names = printed.keys();
+    let found = names.find(|name| name.ends_with("/committed:1"));
+    found.expect("a commit").clone()
+}
+
+#[test]
+fn a_container_as_an_image_is_what_its_engine_committed() {
+    for name in WITH_COMMIT {
+        let work = Work::new();
+        let (image, all) = (work.path("image.tar"), work.path("all.tar"));
+        let run = imgtar(&[
+            "rescue",
+            &root(name),
+            "--container",
+            "changed",
+            "-o",
+            &image,
+        ]);
+        let run = run.exits(0);
+        assert!(
+            run.err().contains("1 container among them"),
+            "{name}: {run}"
+        );
+        imgtar(&["verify", "-q", &image]).exits(0);
+        imgtar(&["rescue", &root(name), "-o", &all]).exits(0);
+        let of_engine = committed(name);
+        let flat = |args: &[&str]| {
+            let args = [&["flatten"], args, &["-o", "-"]].concat();
+            imgtar(&args).exits(0).stdout
+        };
+        assert!(flat(&[&image]) == flat(&[&all, &of_engine]), "{name}");
+        let layers = |archive: &str, image: &[&str]| {
+            let args = [&["inspect", archive], image, &["--json"]].concat();
+            let read = imgtar(&args).exits(0).json();
+            let image = read["images"][0].clone();
+            let count = items(&image["layers"]).len();
+            (count, image["config"]["config"].clone())
+        };
+        let (count, config) = layers(&image, &[]);
+        let (wanted_count, wanted) = layers(&all, &[&of_engine]);
+        assert_eq!(count, wanted_count, "{name}");
+        for key in [
+            "Env",
+            "Cmd",
+            "Entrypoint",
+            "User",
+            "WorkingDir",
+            "Labels",
+            "ExposedPorts",
+        ] {
+            // podman's own is in its database.
+            if name.starts_with("docker") {
+                assert_eq!(config[key], wanted[key], "{name} {key}");
+            }
+        }
+    }
+}
+
+/// Roots with a container that ran and changed its files in every way, what its engine exported of it, and what it
+/// committed (`testdata/make-changed.sh`).
+const CHANGED: [&str; 8] = [
+    "docker20-overlay2",
+    "docker20-overlay",
+    "docker26-overlay2",
+    "docker26-vfs",
+    "docker26-containerd",
+    "docker28-containerd",
+    "podman-overlay",
+    "podman-vfs",
+];
+
+/// Everything that a tar says of each entry. Of a file with several names the first in the tar has the bytes.
+fn said(tar: &[u8]) -> BTreeMap<Vec<u8>, String> {
+    let mut archive = tar::Archive::new(tar);
+    let mut bodies: BTreeMap<Vec<u8>, Vec<u8>> = BTreeMap::new();
+    let mut said = BTreeMap::new();
+    for entry in archive.entries().expect("a tar") {
+        let mut entry = entry.expect("an entry");
+        let path = entry.path_bytes().into_owned();
+        let mut link = entry.link_name_bytes().unwrap_or_default().into_owned();
+        let mut kind = entry.header().entry_type();
+        let mut body = Vec::new();
+        entry.read_to_end(&mut body).expect("a body");
+        if kind == tar::EntryType::Link {
+            body.clone_from(&bodies[&link]);
+            kind = tar::EntryType::Regular;
+            link.clear();
+        }
+        bodies.insert(path.clone(), body.clone());
+        let pax = entry.pax_extensions().expect("records");
+        let pax = pax.into_iter().flatten().flatten();
+        let xattrs: BTreeMap<Vec<u8>, Vec<u8>> = pax
+            .filter(|record| record.key_bytes().starts_with(b"SCHILY.xattr."))
+            .map(|record| (record.key_bytes().into(), record.value_bytes().into()))
+            .collect();
+        let header = entry.header();
+        let facts = format!(
+            "{kind:?} {:o} {:?} {:?} {:?} {:?} {:?} {link:?} {body:?} {xattrs:?}",
+            header.mode().expect("a mode") & 0o7777,
+            header.uid(),
+            header.gid(),
+            header.mtime(),
+            header.device_major(),
+            header.device_minor(),
+        );
+        said.insert(path, facts);
+    }
+    said
+}
+
+/// The files of a changed container are those that its engine exported, with all their attributes; and as an
+/// image those that it committed.
+#[test]
+fn a_container_that_ran_is_what_its_engine_exported_and_committed() {
+    for name in CHANGED {
+        let work = Work::new();
+        let root = root(&format!("changed/{name}"));
+        let (flat, image) = (work.path("flat.tar"), work.path("image.tar"));
+        imgtar(&[
+            "rescue",
+            &root,
+            "--container",
+            "changed",
+            "--flatten",
+            "-o",
+            &flat,
+        ])
+        .exits(0);
+        let exported = said(&unpacked(&format!("changed/{name}.export")));
+        let found = said(&fs::read(&flat).expect("a tar"));
+        assert_eq!(found, exported, "{name}");
+        imgtar(&["rescue", &root, "--container", "changed", "-o", &image]).exits(0);
+        let saved = work.put("saved.tar", &unpacked(&format!("changed/{name}.commit")));
+        let flat = |archive: &str| said(&imgtar(&["flatten", archive, "-o", "-"]).exits(0).stdout);
+        assert_eq!(flat(&image), flat(&saved), "{name}");
+        imgtar(&["verify", "-q", &image]).exits(0);
+        let listed = imgtar(&["rescue", &root, "--json"]).exits(0).json();
+        let state = &listed["containers"][0]["state"];
+        assert!(state.is_null() || text(state) == "exited (0)", "{name}");
+        // The volume has what the container wrote there.
+        let volume = items(&listed["volumes"])
+            .iter()
+            .find(|volume| volume["size"] == 7);
+        if let Some(volume) = volume {
+            let run = imgtar(&[
+                "rescue",
+                &root,
+                "--volume",
+                text(&volume["name"]),
+                "-o",
+                "-",
+            ]);
+            assert_eq!(names(&run.exits(0).stdout)["kept"], b"volume\n", "{name}");
+        }
+    }
+}
+
+#[test]
+fn containers_go_into_the_archive_with_the_images() {
+    let name = "docker26-overlay2";
+    let work = Work::new();
+    let out = work.path("out.tar");
+    let run = imgtar(&["rescue", &root(name), "--containers", "-o", &out, "--json"]).exits(0);
+    let report = run.json();
+    let made = items(&report["made"]);
+    assert_eq!(made.len(), 1, "{run}");
+    assert_eq!(made[0]["container"], report["containers"][0]["id"]);
+    assert!(run.err().contains("1 container among them"), "{run}");
+    imgtar(&["verify", "-q", &out]).exits(0);
+    let ids = imgtar(&["images", "-q", "--no-trunc", &out]).exits(0);
+    assert!(ids.out().contains(text(&made[0]["id"])), "{ids}");
+    let again = work.path("again.tar");
+    let args = [
+        "rescue",
+        &root(name),
+        "--containers",
+        "-o",
+        &again,
+        "-j",
+        "1",
+    ];
+    imgtar(&args).exits(0);
+    assert!(fs::read(&out).expect("a file") == fs::read(&again).expect("a file"));
+}
+
+#[test]
+fn a_container_is_flattened_with_what_its_engine_put_there() {
+    for name in WITH_COMMIT {
+        let work = Work::new();
+        let out = work.path("rootfs.tar");
+        let run = imgtar(&[
+            "rescue",
+            &root(name),
+            "--container",
+            "changed",
+            "--flatten",
+            "-o",
+            &out,
+        ]);
+        run.exits(0);
+        let tar = fs::read(&out).expect("a tar");
+        let names = names(&tar);
+        assert!(names.contains_key("added"), "{name}");
+        assert!(names.contains_key("bin/tool"), "{name}");
+        let is_docker = name.starts_with("docker");
+        assert_eq!(names.contains_key(".dockerenv"), is_docker, "{name}");
+        assert_eq!(names.contains_key("dev/console"), is_docker, "{name}");
+    }
+}
+
+/// The entries of a tar with their bodies.
+fn names(tar: &[u8]) -> BTreeMap<String, Vec<u8>> {
+    let mut archive = tar::Archive::new(tar);
+    let entries = archive.entries().expect("a tar").map(|entry| {
+        let mut entry = entry.expect("an entry");
+        let path = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
+        let mut body = Vec::new();
+        entry.read_to_end(&mut body).expect("a body");
+        (path, body)
+    });
+    entries.collect()
+}
+
+#[test]
+fn a_volume_is_given_as_a_tar() {
+    let work = Work::new();
+    let out = work.path("volume.tar");
+    let root = root("docker26-overlay2");
+    let run = imgtar(&["rescue", &root, "--volume", "imgtar-volume", "-o", &out]).exits(0);
+    assert!(
+        run.err().contains("3 entries, the volume imgtar-volume"),
+        "{run}"
+    );
+    let found = names(&fs::read(&out).expect("a tar"));
+    let paths: Vec<&str> = found.keys().map(String::as_str).collect();
+    assert_eq!(paths, ["./", "sub/", "sub/file"]);
+    assert_eq!(found["sub/file"], b"data\n");
+    // Compressed by its name, and to a pipe.
+    let zst = work.path("volume.tar.zst");
+    imgtar(&["rescue", &root, "--volume", "imgtar-volume", "-o", &zst]).exits(0);
+    let piped = imgtar(&["rescue", &root, "--volume", "imgtar-volume", "-o", "-"]).exits(0);
+    assert!(piped.stdout == fs::read(&out).expect("a tar"));
+}
+
+#[test]
+fn what_is_not_there_is_named() {
+    let work = Work::new();
+    let out = work.path("out.tar");
+    let root = root("docker26-overlay2");
+    let run = imgtar(&["rescue", &root, "--container", "web", "-o", &out]).exits(3);
+    assert!(run.err().contains("there is no container web"), "{run}");
+    assert!(run.err().contains("it has changed"), "{run}");
+    let run = imgtar(&["rescue", &root, "--volume", "web", "-o", &out]).exits(3);
+    assert!(run.err().contains("there is no volume web"), "{run}");
+    assert!(fs::metadata(&out).is_err());
+    for args in [
+        &["--container", "changed"][..],
+        &["--volume", "imgtar-volume"],
+        &["--flatten", "-o", &out],
+        &["--containers"],
+        &["--accept-changes"],
+        &["--containers", "--container", "changed", "-o", &out],
+    ] {
+        imgtar(&[&["rescue", &root], args].concat()).exits(2);
+    }
+}
+
+/// Layers without what they were: refused, and with `--accept-changes` made of the files that are there.
+#[test]
+fn layers_are_made_of_files_if_that_is_accepted() {
+    for name in [
+        "docker26-overlay2",
+        "docker26-vfs",
+        "docker20-overlay",
+        "podman-overlay",
+        "podman-vfs",
+    ] {
+        let work = Work::new();
+        let tar = edited(&unpacked(name), |path, _| {
+            (!path.ends_with("tar-split.json.gz") && !path.ends_with(".tar-split.gz"))
+                .then(|| path.to_owned())
+        });
+        let (without, out) = (work.put("root.tar", &tar), work.path("out.tar"));
+        let printed = printed(name);
+        let app = printed
+            .keys()
+            .find(|name| name.ends_with("app:2"))
+            .expect("app:2");
+        let run = imgtar(&["rescue", &without, app, "-o", &out]).exits(3);
+        assert!(run.err().contains("--accept-changes"), "{name}: {run}");
+        let run = imgtar(&[
+            "rescue",
+            &without,
+            app,
+            "-o",
+            &out,
+            "--accept-changes",
+            "--json",
+        ]);
+        let run = run.exits(0);
+        imgtar(&["verify", "-q", &out]).exits(0);
+        let report = run.json();
+        let made = &report["made"][0];
+        assert_eq!(text(&made["was"]), printed[app], "{name}");
+        assert!(run.err().contains("layer 0: its diff ID"), "{name}: {run}");
+        let listed = imgtar(&["images", &out, "--json"]).exits(0).json();
+        assert_eq!(listed["images"][0]["id"], made["id"], "{name}");
+        let references = items(&listed["images"][0]["references"]);
+        assert!(references.iter().any(|name| text(name) == app), "{name}");
+    }
+}
