@@ -86,11 +86,11 @@ missing() { # commands
 }
 
 install_here() {
-    missing dockerd docker skopeo umoci busybox debootstrap python3 gzip bzip2 xz zstd bsdtar tar-split tmux || return 0
-    say 'installing Docker 20.10, skopeo and umoci'
+    missing dockerd docker skopeo umoci busybox debootstrap python3 gzip bzip2 xz zstd bsdtar tar-split tmux tidy || return 0
+    say 'installing Docker 20.10, skopeo, umoci and what tests use beside them'
     apt-get update -qq >&2
     apt-get install -y -qq --no-install-recommends ca-certificates docker.io skopeo umoci busybox-static \
-        debootstrap python3 gzip bzip2 xz-utils zstd libarchive-tools tar-split tmux >"$work/apt.log" 2>&1 ||
+        debootstrap python3 gzip bzip2 xz-utils zstd libarchive-tools tar-split tmux tidy >"$work/apt.log" 2>&1 ||
         die "apt-get install failed: $(tail -n 1 "$work/apt.log")"
 }
 

@@ -188,9 +188,9 @@ pub(crate) struct EngineArg {
 pub(crate) enum Engine {
     /// Docker 28 and older with its own store
     Docker26,
-    /// Docker 29 with the containerd store, the default of a fresh one; sizes on a disk are estimates
+    /// Docker 29 with the containerd store, the default of a new installation; sizes on disk are estimates
     Docker29,
-    /// Docker 29 with its own store, which an upgraded one keeps
+    /// Docker 29 with its own store, which an upgraded installation keeps
     Docker29Classic,
 }
 

@@ -20,7 +20,7 @@ pub(crate) struct IgnoreArg {
     #[arg(long, value_name = "WHAT", value_enum, value_delimiter = ',')]
     ignore: Vec<Ignored>,
 
-    /// Ignore what a rebuild changes by itself: times, the order of entries, and what builders note of themselves
+    /// Ignore what a rebuild changes by itself: times, the order of entries, and what builders record about themselves
     #[arg(long)]
     semantic: bool,
 }
@@ -47,7 +47,7 @@ enum Ignored {
     Links,
     /// The order and the form of entries in layers
     Order,
-    /// Times in configs and histories, and what builders note of themselves
+    /// Times in configs and histories, and what builders record about themselves
     Created,
     /// Which layers there are
     Layers,

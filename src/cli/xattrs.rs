@@ -17,9 +17,9 @@ pub(crate) const WITHOUT_XATTRS: &str = "`imgtar squash --drop-xattr` makes an i
 pub(crate) struct DropXattrArg {
     /// Leave out extended attributes of this name, such as com.apple.provenance or 'com.apple.*'
     ///
-    /// `*` stands for any characters. A kernel that does not know an attribute refuses to set it, and some
-    /// engines then refuse the layer; a warning names such attributes. `flatten` cannot do it together with
-    /// --metadata, which has to fit the tar. Can be given several times.
+    /// `*` stands for any characters. A kernel that does not know an attribute refuses to set it, and some engines then
+    /// refuse the layer; a warning names such attributes. `flatten` cannot combine it with --metadata, which has to fit
+    /// the tar. Can be given several times.
     #[arg(long = "drop-xattr", value_name = "PATTERN")]
     drop_xattrs: Vec<String>,
 }

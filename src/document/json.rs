@@ -51,7 +51,7 @@ pub enum JsonError {
         exceeded: Exceeded,
     },
     /// A value has another type than its format requires.
-    #[error("`{at}` should be {wanted}, it is {found}")]
+    #[error("`{at}` should be {wanted}, but is {found}")]
     Type {
         /// Which value, as a path through the document.
         at: String,
@@ -61,7 +61,7 @@ pub enum JsonError {
         found: String,
     },
     /// A document is `null`: Go reads nothing from it, and each engine treats that differently.
-    #[error("`{at}`: it is null, not {wanted}")]
+    #[error("`{at}` is null, not {wanted}")]
     Null {
         /// Which value, as a path through the document.
         at: String,

@@ -124,11 +124,11 @@ pub enum UnsetError {
     #[error("`{0}` needs a name, as in {0}=NAME")]
     Nameless(String),
     /// The kind has no name.
-    #[error("`{0}` is taken out as a whole: leave out what follows `{0}`")]
+    #[error("`{0}` is removed as a whole: leave out what follows `{0}`")]
     Named(String),
     /// There is no such kind.
     #[error(
-        "`{kind}` cannot be taken out of a config{}; env=NAME, label=KEY, port=PORT, volume=PATH, entrypoint, cmd, user, workdir and healthcheck can",
+        "`{kind}` cannot be removed from a config{}; env=NAME, label=KEY, port=PORT, volume=PATH, entrypoint, cmd, user, workdir and healthcheck can",
         .near.map_or_else(String::new, |near| format!(" (did you mean {near}?)"))
     )]
     Unknown {

@@ -115,7 +115,7 @@ fn place(
     if claimed.as_deref() != Some(&diff_id.to_string()) {
         let claimed = claimed.unwrap_or_else(|| "nothing".to_owned());
         return LayerPlace::lost(format!(
-            "image/{driver}/layerdb/sha256/{hex}/diff should be {diff_id}, it is {claimed}"
+            "image/{driver}/layerdb/sha256/{hex}/diff should be {diff_id}, but is {claimed}"
         ));
     }
     let Some(cache_id) = documents.value_in(layer, "cache-id") else {

@@ -46,7 +46,7 @@ pub enum LostFile {
         target: Vec<u8>,
     },
     /// Something else stands in its place.
-    #[error("`{}` is {found} now, it was a file of {size} bytes", escape::name(.path))]
+    #[error("`{}` is now {found}; it was a file of {size} bytes", escape::name(.path))]
     NotAFile {
         /// Its path in the layer.
         path: Vec<u8>,
@@ -56,7 +56,7 @@ pub enum LostFile {
         size: u64,
     },
     /// It has another length.
-    #[error("`{}` has {found} bytes, it had {size}", escape::name(.path))]
+    #[error("`{}` has {found} bytes; it had {size}", escape::name(.path))]
     Size {
         /// Its path in the layer.
         path: Vec<u8>,
@@ -66,7 +66,7 @@ pub enum LostFile {
         size: u64,
     },
     /// It has other bytes.
-    #[error("`{}` was changed: its CRC-64 was {claimed:016x}, it is {computed:016x}", escape::name(.path))]
+    #[error("`{}` was changed: its CRC-64 was {claimed:016x} and is now {computed:016x}", escape::name(.path))]
     Content {
         /// Its path in the layer.
         path: Vec<u8>,

@@ -83,8 +83,8 @@ pub enum RescueError {
         #[source]
         exceeded: Exceeded,
     },
-    /// Its layers have more bytes together than a limit allows.
-    #[error("the layers in {path} have more bytes together than a limit allows")]
+    /// Its layers together have more bytes than a limit allows.
+    #[error("the layers in {path} together have more bytes than a limit allows")]
     TooMuch {
         /// The file.
         path: String,
@@ -128,7 +128,7 @@ pub enum NoRoot {
     #[error("it holds a symbolic link to {0} and nothing else")]
     Link(String),
     /// One directory, and nothing in it.
-    #[error("it holds a directory and nothing in it, as when whoever packed it may not read it")]
+    #[error("it holds only an empty directory, as if packed by a user who may not read it")]
     Empty,
     /// Something else.
     #[error("nothing in it is named as an engine names its files")]

@@ -60,7 +60,7 @@ pub enum TarFault {
         computed: u32,
     },
     /// One block of zeros with something else behind it: neither the end nor a header.
-    #[error("a single block of zeros is between headers")]
+    #[error("there is a single block of zeros between headers")]
     StrayZeroBlock,
     /// A numeric field does not hold a number, or one that is too large.
     #[error("the {field} field is not a usable number")]

@@ -179,7 +179,7 @@ fn what_went_through_a_pipe_for_text_is_named() {
 /// The name of a case, its text, what it is called in the error, and the hint.
 type Row = (&'static str, String, &'static str, &'static str);
 
-const AGAIN: &str = "a download may end in a sign-in or an error page: look at FILE with a browser or an editor, and download again with what it asks for";
+const AGAIN: &str = "a download may end in a sign-in or an error page: open FILE in a browser or an editor, and download again with what it asks for";
 const WRITERS: &str =
     "an image archive is what `docker save`, `podman save` or `skopeo copy` writes";
 
@@ -331,7 +331,7 @@ fn other_text_is_named() {
             "script",
             "#!/bin/sh\necho no\n".into(),
             "a script for /bin/sh",
-            "if it carries an archive, its text says how to take that out",
+            "if it contains an archive, its text says how to extract it",
         ),
         (
             "http",

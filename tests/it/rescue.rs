@@ -321,7 +321,7 @@ fn damaged_roots_give_what_is_whole() {
                 }
                 true
             },
-            "`added` has 5 bytes, it had 6",
+            "`added` has 5 bytes; it had 6",
             4,
         ),
         (

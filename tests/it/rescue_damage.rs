@@ -99,7 +99,7 @@ fn a_tar_of_a_user_without_root_says_so() {
     };
     put("var/lib/docker");
     let tar = alone.get_ref().clone();
-    let run = gives("nothing", &tar, 0, "it holds a directory and nothing in it");
+    let run = gives("nothing", &tar, 0, "it holds only an empty directory");
     assert!(run.err().contains("as root"), "{run}");
     for below in ["image", "containers", "overlay2", "volumes"] {
         alone

@@ -44,7 +44,7 @@ impl Algorithm {
 #[non_exhaustive]
 pub enum DigestError {
     /// There is no colon between algorithm and encoded part, or a part is empty.
-    #[error("a digest is `algorithm:encoded`, this is `{0}`")]
+    #[error("`{0}` is not a digest: digests have the form `algorithm:encoded`")]
     Form(String),
     /// The algorithm part breaks the grammar of image-spec `descriptor.md#digests`.
     #[error("`{0}` is not the name of a digest algorithm")]

@@ -119,7 +119,7 @@ pub(super) fn on_foreign(
         ),
         Foreign::Encoded { form, content } => encoded(&file, *form, *content),
         Foreign::Page { .. } | Foreign::Json(JsonText::Error { .. }) => format!(
-            "a download may end in a sign-in or an error page: look at {} with a browser or an editor, and download again with what it asks for",
+            "a download may end in a sign-in or an error page: open {} in a browser or an editor, and download again with what it asks for",
             file.name()
         ),
         Foreign::Http { .. } => {
@@ -144,7 +144,7 @@ pub(super) fn on_foreign(
             format!("fetch the file itself, in the repository: git annex get {}", file.name())
         }
         Foreign::Script { .. } => {
-            "if it carries an archive, its text says how to take that out".to_owned()
+            "if it contains an archive, its text says how to extract it".to_owned()
         }
         Foreign::Json(JsonText::Other) | Foreign::Text { .. } => wanted.written_by().to_owned(),
         Foreign::Format(format) => known(&file, format),

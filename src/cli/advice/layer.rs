@@ -54,9 +54,9 @@ pub(super) fn on_rootfs(error: &TreeError) -> Advice {
         | TreeError::TooManyEntries { .. } => Advice::none(),
         TreeError::Compare { source, .. } => archive::on_source(source, WantedFile::Images),
         TreeError::File { .. } => Advice::hint("`imgtar ls` lists what the image holds"),
-        TreeError::WorkingDirectory { .. } => Advice::hint(
-            "no engine can start this image; one with a shorter WORKDIR can be started",
-        ),
+        TreeError::WorkingDirectory { .. } => {
+            Advice::hint("no engine can start this image; give it a shorter WORKDIR")
+        }
     }
 }
 

@@ -106,7 +106,7 @@ const EXPORTS: &str =
     "`docker export` writes the tar of a container's files, `imgtar flatten` that of an image's";
 
 /// For a file that was taken for the tar of a data directory and is something else.
-const PACKS: &str = "the tar of an engine's data directory is wanted, packed as root with the engine stopped: tar --xattrs --xattrs-include='*' --numeric-owner --sparse --one-file-system -C /var/lib/docker -cf root.tar .";
+const PACKS: &str = "`rescue` needs the tar of an engine's data directory, packed as root with the engine stopped: tar --xattrs --xattrs-include='*' --numeric-owner --sparse --one-file-system -C /var/lib/docker -cf root.tar .";
 
 /// For a file that could be opened but not read.
 const READ_FAILED: &str =

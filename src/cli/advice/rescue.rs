@@ -31,7 +31,7 @@ pub(super) fn on_rescue(error: &RescueError) -> Advice {
 
 fn no_root(path: &str, why: &NoRoot) -> Advice {
     Advice::hint(match why {
-        NoRoot::Archive => format!("nothing has to be rescued: imgtar images {}", word(path)),
+        NoRoot::Archive => format!("nothing needs to be rescued: imgtar images {}", word(path)),
         NoRoot::Link(target) => format!("pack what the link leads to: {}", pack(target)),
         NoRoot::Empty => format!("pack it as root: {}", pack("/var/lib/docker")),
         _nothing => format!(

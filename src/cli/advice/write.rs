@@ -23,10 +23,10 @@ pub(super) fn on_write(error: &WriteError) -> Advice {
             "the layer was changed or damaged; `imgtar verify` reports what else is wrong, --no-verify flattens it anyway",
         ),
         WriteError::Mismatch(mismatch) if mismatch.name.part == StoredPart::Blob => Advice::hint(
-            "it was changed or damaged, and the new archive would claim that it was not; `imgtar verify` reports what else is wrong",
+            "it was changed or damaged, and the new archive would not show that; `imgtar verify` reports what else is wrong",
         ),
         WriteError::Mismatch(_) => Advice::hint(
-            "the layer was changed or damaged, and the new archive would claim that it was not; `imgtar verify` reports what else is wrong",
+            "the layer was changed or damaged, and the new archive would not show that; `imgtar verify` reports what else is wrong",
         ),
         WriteError::NoLayer { .. } => Advice::hint("`imgtar layers` lists the layers"),
         // The limit's own hint follows.

@@ -17,7 +17,7 @@ const fn key(keys: &'static str, does: &'static str) -> KeyHelp {
 pub(crate) const KEYS: [KeyHelp; 21] = [
     key("Tab", "go to the other side: layers or files"),
     key("↑ ↓ j k", "go up and down"),
-    key("← h", "close the directory, or go to the one above"),
+    key("← h", "close the directory, or go to its parent"),
     key("→ l", "open the directory"),
     key("g G Home End", "go to the first or the last line"),
     key(
@@ -25,12 +25,12 @@ pub(crate) const KEYS: [KeyHelp; 21] = [
         "go by a screen; Ctrl-U and Ctrl-D by half of one",
     ),
     key("[ ]", "go to the layer below or above"),
-    key("Enter", "open or close the directory, look into the file"),
+    key("Enter", "open or close the directory, view the file"),
     key("Space", "open or close the directory"),
     key("*", "open everything below, or close it"),
     key(
         "/",
-        "show only names that have this text, or fit this pattern",
+        "show only names that contain this text, or match this pattern",
     ),
     key(
         "d",
@@ -39,13 +39,13 @@ pub(crate) const KEYS: [KeyHelp; 21] = [
     key("s", "sort by size, or by name"),
     key(
         "w",
-        "what is stored and never shown; Enter goes to its layer",
+        "what is stored but never shown; Enter goes to its layer",
     ),
     key("b", "what each layer did to the path"),
-    key("v", "look into the file, as text or in hex"),
+    key("v", "view the file, as text or in hex"),
     key("x", "write the file, or the directory as a tar"),
     key("y", "copy the path"),
     key("i", "choose another image"),
     key("?", "this help"),
-    key("q", "leave; Esc and q leave what lies on top first"),
+    key("q", "quit; Esc and q first close what is on top"),
 ];

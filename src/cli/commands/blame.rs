@@ -13,9 +13,9 @@ use crate::cli::render;
 
 /// Show what each layer did to a path
 ///
-/// Prints one row for each layer that added, changed, linked or deleted the path, base first, with the
-/// build step that made the layer. Contents are compared byte for byte, so a file that was written again
-/// without a change is shown as that.
+/// Prints one row for each layer that added, changed, linked or deleted the path, base first, with the build step that
+/// made the layer. Contents are compared byte for byte, so a file that was written again without a change is shown as
+/// such.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   imgtar blame app.tar etc/passwd
@@ -24,7 +24,7 @@ pub(crate) struct Args {
     #[command(flatten)]
     archive: ArchiveArg,
 
-    /// The paths, also of files that are not in the image any more
+    /// The paths, including those of files that are no longer in the image
     ///
     /// Paths may also be given as `ls` prints them, with escapes such as \xe4.
     #[arg(value_name = "PATH", required = true)]

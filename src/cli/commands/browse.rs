@@ -9,10 +9,10 @@ use crate::cli::output::{stdin_is_terminal, stdout_is_terminal};
 
 /// Browse the layers and files of an image on the screen
 ///
-/// Shows the layers at the left, with their sizes, what later layers hide of them and the build step; at the
-/// right the files as a tree, with what the layer adds (A), changes (C) and deletes (D). `?` lists the keys:
-/// filter, sort, waste, blame, look into files, extract them. Layers are read in the background. Of several
-/// images one is chosen first.
+/// Shows the layers on the left, with their sizes, what later layers hide of them and the build step; on the right the
+/// files as a tree, with what the layer adds (A), changes (C) and deletes (D). `?` lists the keys: filter, sort, waste,
+/// blame, view files, extract them. Layers are read in the background. If there are several images, you choose one
+/// first.
 ///
 /// Does not check the layers against their diff IDs; `verify` does that.
 #[derive(Debug, clap::Args)]
@@ -50,6 +50,6 @@ impl Args {
 
 fn refuse(what: &str) -> Failure {
     Failure::usage(format!("{what} is not a terminal, and `browse` needs one")).hint(
-        "`imgtar ls --tree` prints the files, `imgtar layers` the layers, `imgtar waste` what is hidden",
+        "`imgtar ls --tree` prints the files, `imgtar layers` the layers, `imgtar waste` what is hidden; `imgtar report` writes all of it as one page",
     )
 }

@@ -34,8 +34,7 @@ pub(crate) struct Args {
     #[command(flatten)]
     image: ImageOptionArg,
 
-    /// Print the files as this layer has them, also if later layers replaced or deleted them; 0 is the base
-    /// layer
+    /// Print the files as this layer has them, even if later layers replaced or deleted them; 0 is the base layer
     ///
     /// Symbolic links are not followed then, because they lead into the merged image.
     #[arg(long, value_name = "N")]

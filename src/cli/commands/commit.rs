@@ -32,7 +32,7 @@ use crate::cli::xattrs::{WITHOUT_XATTRS, warn_of_xattrs};
   imgtar commit app.tar rootfs.tar.gz -o new.tar -c 'CMD [\"app\", \"--debug\"]'
   imgtar commit all.tar -i app:1.2 rootfs.tar -o new.tar --layout oci")]
 pub(crate) struct Args {
-    /// The archive of the image that the container was made of: a path, or - for standard input
+    /// The archive of the image that the container was made from: a path, or - for standard input
     #[arg(value_name = "BASE")]
     base: PathBuf,
 

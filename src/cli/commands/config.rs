@@ -71,14 +71,17 @@ impl Args {
         for what in absent {
             warn(
                 context.output,
-                &format!("the config has no {what}, so nothing was taken out"),
+                &format!("the config has no {what}, so nothing was removed"),
             );
         }
         let (graph, mut changes) = ArchiveGraph::of(&loaded.archive, &loaded.set)?;
         let before = image.identity.to_string();
         let now = made.id();
         if now.to_string() == before {
-            note(context.output, "the config is as it was: nothing changes");
+            note(
+                context.output,
+                "nothing changes: the config is the same as before",
+            );
         }
         let reconfigured = (now.to_string() != before).then_some((before, now));
         let graph = if reconfigured.is_some() {

@@ -17,9 +17,8 @@ use crate::cli::carried::Carried;
 /// never change. An OCI image layout keeps all platforms of an index, attestations, signatures and other artifacts.
 /// Docker's layouts get one platform of each image. Every layer is verified against its digests on the way.
 ///
-/// The image IDs are printed, and what becomes of the digests by which a containerd store and signatures know
-/// the images. --compress stores layers in another compression; that changes the digests of manifests, never an
-/// image ID.
+/// Prints the image IDs, and whether the digests change by which containerd stores and signatures know the images.
+/// --compress stores layers in another compression; that changes the digests of manifests, never an image ID.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   imgtar convert app.tar --layout oci -o app-oci.tar
@@ -43,8 +42,8 @@ pub(crate) struct Args {
     #[arg(long, value_enum, value_name = "HOW", default_value_t = CompressArg::Keep)]
     compress: CompressArg,
 
-    /// How hard --compress tries: 0 to 9 for gzip [default: 4], 1 to 22 for zstd [default: 3]; layers that have
-    /// the format already are compressed anew
+    /// How hard --compress tries: 0 to 9 for gzip [default: 4], 1 to 22 for zstd [default: 3]; layers that already have
+    /// the format are then compressed again
     #[arg(long, value_name = "N")]
     level: Option<u32>,
 
@@ -59,9 +58,9 @@ enum CompressArg {
     Keep,
     /// Not at all
     None,
-    /// With gzip, on all cores; layers that are stay as they are
+    /// With gzip, on all cores; layers that already are gzip stay as they are
     Gzip,
-    /// With zstd, on all cores; layers that are stay as they are
+    /// With zstd, on all cores; layers that already are zstd stay as they are
     Zstd,
 }
 
@@ -109,7 +108,7 @@ impl Args {
         };
         if self.level.is_some() && self.compress <= CompressArg::None {
             return Err(Failure::usage(
-                "--level says how hard to compress, and nothing is to be compressed",
+                "--level says how hard to compress, but nothing is compressed",
             )
             .hint("add --compress gzip or --compress zstd"));
         }
@@ -117,14 +116,15 @@ impl Args {
             return Ok(LayerCompression::Keep);
         };
         if compression == Compression::Zstd && layout == ArchiveLayout::DockerLegacy {
-            return Err(Failure::usage(
-                "programs that need docker-legacy cannot read layers compressed with zstd",
-            )
-            .hint("--layout docker is loaded by Docker 23 and later, --compress gzip by all"));
+            return Err(
+                Failure::usage("programs that need docker-legacy cannot read zstd layers").hint(
+                    "Docker 23 and later load --layout docker; every Docker loads --compress gzip",
+                ),
+            );
         }
         let method = Method::new(compression, self.level).map_err(|error| {
             Failure::usage(format!("--level: {error}"))
-                .hint("without --level the format's usual level is taken")
+                .hint("without --level the format's usual level is used")
         })?;
         Ok(match self.level {
             Some(_) => LayerCompression::Anew(method),

@@ -24,15 +24,15 @@ use crate::cli::render::{self, DiffForm, DiffStyle, PatchFile};
 
 /// Show what differs between two images
 ///
-/// First layer by layer why the images differ: layers that both have; the same content compressed in another
-/// way; the same files with other times or in another order; and layers that really differ. Then the fields of
-/// the configs, the build steps, the files (A added, C changed, D deleted) and the sizes. No content that both
-/// images have is read, and nothing at all if all layers are the same; other contents are compared only where
-/// sizes leave it open. Diff IDs are taken as the configs claim them; `verify` checks them.
+/// Shows first, layer by layer, why the images differ: layers that both have; the same content compressed in another
+/// way; the same files with other times or in another order; and layers that really differ. Then the fields of the
+/// configs, the build steps, the files (A added, C changed, D deleted) and the sizes. No content that both images have
+/// is read, and nothing at all if all layers are the same; other contents are compared only where the sizes are equal.
+/// Diff IDs are taken as the configs claim them; `verify` checks them.
 ///
-/// If NEW is the tar of a container's files, as `docker export` writes it, prints what `docker diff` prints: files
-/// that the engine itself puts into a container are left out. What Docker does not see, such as other content of
-/// the same size and time, is noted on standard error.
+/// If NEW is the tar of a container's files, as `docker export` writes it, prints what `docker diff` prints: files that
+/// the engine itself puts into a container are left out. What Docker does not see, such as changed content with the
+/// same size and time, is noted on standard error.
 ///
 /// Exits with 0 if the images are the same, with 1 if they differ. Images with the same config and the same diff
 /// IDs are the same, whatever their layout and compression.
@@ -103,7 +103,7 @@ impl Args {
         }
         if self.json.json && (self.stat || self.name_only || !self.content.is_empty()) {
             return Err(Failure::usage(
-                "--json is the whole answer; --stat, --name-only and --content are other forms of it",
+                "--json prints the whole answer; --stat, --name-only and --content are other forms of it",
             )
             .hint("leave one of them out"));
         }
@@ -315,7 +315,7 @@ fn note_unlisted(diff: &Diff<'_>, context: &Context) {
     };
     note(
         context.output,
-        &format!("{message}; --name-only lists all, --json says in what"),
+        &format!("{message}; --name-only lists them all, --json says what differs"),
     );
 }
 

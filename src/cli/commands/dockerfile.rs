@@ -21,9 +21,9 @@ use crate::cli::render;
 
 /// Print a Dockerfile that would build an image
 ///
-/// The history gives the instructions, the config their values, the layers the files of COPY and ADD.
-/// Comments say what is a guess and what is lost. With --context a build context is written too: with
-/// --no-run as well, an engine builds the same files and the same config from it.
+/// The history gives the instructions, the config their values, the layers the files of COPY and ADD. Comments say what
+/// is a guess and what is lost. --context also writes a build context; with --no-run as well, an engine builds the same
+/// files and the same config from it.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   imgtar dockerfile app.tar
@@ -42,17 +42,17 @@ pub(crate) struct Args {
     #[command(flatten)]
     json: JsonArg,
 
-    /// Archives in which the base image may be: the one whose layers are the lowest of the image becomes FROM
+    /// Archives that may hold the base image; the image whose layers are the lowest of this one becomes FROM
     #[arg(long, value_name = "ARCHIVE", num_args = 1..)]
     base: Vec<PathBuf>,
 
     /// Write a build context: the Dockerfile, and a tar of files for each COPY and ADD
     ///
-    /// It is compressed if its name says so. Nothing is printed then, unless -o or --json asks for it.
+    /// It is compressed if its name says so. The Dockerfile is then not printed, unless -o or --json asks for it.
     #[arg(long, value_name = "FILE")]
     context: Option<PathBuf>,
 
-    /// Add what each RUN made instead of running it again
+    /// Copy what each RUN made instead of running it again
     #[arg(long)]
     no_run: bool,
 
@@ -144,7 +144,9 @@ impl Args {
         let name = escape::text(&name);
         note(
             context.output,
-            &format!("{name} is not used as FROM: {why}; the Dockerfile begins from scratch"),
+            &format!(
+                "{name} is not used as FROM: {why}; the Dockerfile begins with `FROM scratch`"
+            ),
         );
         false
     }
@@ -191,10 +193,10 @@ impl Args {
             let name = image.display_name();
             let name = escape::text(&name);
             return Err(Failure::input(format!(
-                "{name} was not built from an image of --base: none has the lowest layers of it"
+                "{name} was not built from an image of --base: none of them has its lowest layers"
             ))
             .hint("`imgtar layers ARCHIVE` shows the diff IDs; another version of the base has others")
-            .hint("without --base the Dockerfile begins from scratch"));
+            .hint("without --base the Dockerfile begins with `FROM scratch`"));
         }
         Ok(base)
     }

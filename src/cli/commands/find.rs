@@ -13,14 +13,14 @@ use crate::cli::args::{ArchiveArg, ImageOptionArg, JsonArg};
 use crate::cli::error::note;
 use crate::cli::render;
 
-/// Find entries in all layers, those that later layers replaced or deleted included
+/// Find entries in all layers, including those that later layers replaced or deleted
 ///
 /// Prints one row for each entry whose path matches one of the patterns: the layer, what became of the
 /// entry, its size and its path. Deleted files still ship with the image: `cat --layer N` prints them.
 /// Reads headers only. Exits with 1 if nothing matches.
 ///
-/// With --secrets it reads the files and the config instead, and prints what looks like a private key, a token
-/// or a password, masked. `docs/secrets.md` says what is found.
+/// With --secrets it reads the files and the config instead, and prints what looks like a private key, a token or a
+/// password, masked. `docs/secrets.md` says what it looks for.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   imgtar find app.tar '*.pem' '*.key'
@@ -48,7 +48,7 @@ pub(crate) struct Args {
 
     /// Find what looks like a secret: in the files of all layers, in environment, labels and history
     ///
-    /// PATTERNs, --layer and --deleted then say which files to look at; the config is looked at without them.
+    /// PATTERNs, --layer and --deleted then say which files to look at; the config is searched in any case.
     #[arg(long, conflicts_with_all = ["types", "size"])]
     secrets: bool,
 
@@ -65,7 +65,7 @@ pub(crate) struct Args {
     )]
     types: Vec<FileType>,
 
-    /// Find only files of a size: +10MB for more, -4KiB for less, 1000 for exactly so many bytes
+    /// Find only files of a size: +10MB for more, -4KiB for less, 1000 for exactly that many bytes
     #[arg(long, value_name = "SIZE", allow_hyphen_values = true, value_parser = clap::value_parser!(SizeBound))]
     size: Option<SizeBound>,
 

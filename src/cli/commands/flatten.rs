@@ -48,9 +48,9 @@ pub(crate) struct Args {
 
     /// Only these paths, what is below them and the directories above them
     ///
-    /// Can be given several times. Symbolic links stay links; those that a path goes through are kept too.
-    /// Of a file with several names those that are kept share its bytes. Paths may be given as `ls` prints
-    /// them. All layers are still checked.
+    /// Can be given several times. Symbolic links stay links; those that a path goes through are kept too. If a file
+    /// has several names, those that are kept share its bytes. Paths may be given as `ls` prints them. All layers are
+    /// still checked.
     #[arg(long, value_name = "PATH", num_args = 1..)]
     only: Vec<OsString>,
 

@@ -23,10 +23,9 @@ const OLDEST: i64 = 946_684_800;
 
 /// Show how images were built
 ///
-/// Prints the build steps, newest first, exactly as `docker history` prints them for the loaded image:
-/// with the same words, widths, truncation, rounding and sizes. Docker with the containerd store counts
-/// sizes otherwise: --engine docker29 estimates them. Control characters are escaped, except
-/// line breaks and tabs, which Docker prints too.
+/// Prints the build steps, newest first, exactly as `docker history` prints them for the loaded image: with the same
+/// words, widths, truncation, rounding and sizes. Docker with the containerd store counts sizes differently; --engine
+/// docker29 estimates them. Control characters are escaped, except line breaks and tabs, which Docker prints too.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   imgtar history app.tar

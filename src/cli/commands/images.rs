@@ -22,12 +22,11 @@ pub(super) const ESTIMATE: &str = "sizes on a disk are estimates: the containerd
 
 /// List the images in an archive
 ///
-/// Prints one line for each name of each image, with the words and columns of `docker images`. The
-/// size is the one that `docker image inspect` gives for the loaded image; to compute it, imgtar reads
-/// only the headers of uncompressed layers, and hashes those of archives from before Docker 1.10: it
-/// prints the IDs that Docker makes of them. Docker 29 prints another table, with other IDs and sizes:
-/// --engine docker29 prints that, to the character: into a pipe as Docker does it there, on a terminal
-/// with its legend and colours and the columns that fit.
+/// Prints one line for each name of each image, with the words and columns of `docker images`. The size is the one that
+/// `docker image inspect` gives for the loaded image; to compute it, imgtar reads only the headers of uncompressed
+/// layers. It hashes the layers of archives from before Docker 1.10, and prints the IDs that Docker gives such images.
+/// Docker 29 prints another table, with other IDs and sizes; --engine docker29 prints exactly that table: in a pipe as
+/// Docker writes it to a pipe, on a terminal with Docker's legend and colours and the columns that fit.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   imgtar images app.tar
@@ -53,10 +52,10 @@ pub(crate) struct Args {
 
     /// Also print what engines with a containerd store call each image; with --quiet only that
     ///
-    /// A Docker 29 that was not upgraded has such a store, and so have `ctr` and nerdctl. They call an image by
-    /// its manifest. For an archive that is not an OCI image layout containerd makes a manifest; to know it,
-    /// imgtar hashes compressed layers. Others are taken to be what their diff IDs claim; `verify` computes
-    /// that, and where the claim is false containerd calls the image by what `verify` prints.
+    /// A Docker 29 that was not upgraded has such a store, and so have `ctr` and nerdctl. They call an image by its
+    /// manifest. For an archive that is not an OCI image layout containerd makes a manifest; to compute it, imgtar
+    /// hashes compressed layers. For uncompressed layers it relies on their diff IDs; where one of these is wrong,
+    /// containerd uses the digest that `verify` prints.
     #[arg(long)]
     containerd: bool,
 
@@ -70,9 +69,11 @@ pub(crate) struct Args {
 /// What is listed.
 #[derive(Debug, clap::Args)]
 struct Docker29Args {
-    /// Also list what Docker hides: in Docker 29 images without a tag, in older ones what images were built on
+    /// Also list the images that Docker hides: in Docker 29 those without a tag, in older versions those that other
+    /// images were built on
     ///
-    /// An archive from before Docker 1.10 has an image for every layer. Later ones have those that are listed anyway.
+    /// An archive from before Docker 1.10 has an image for every layer; later archives have only the images that are
+    /// listed anyway.
     #[arg(short, long)]
     all: bool,
 

@@ -11,12 +11,12 @@ use crate::cli::render::{self, Form, Page};
 
 /// Show the layers of images
 ///
-/// Prints one row for each layer, base first: diff ID, chain ID, blob digest, media type, compression,
-/// sizes, how much of it is hidden by later layers, its share of the whole, number of entries, and the build
-/// step that made it. Columns that say nothing new are left out, and on a terminal those for which there is no
-/// room; --no-trunc prints all. The digests are the ones the archive claims; `verify` recomputes them.
-/// Archives from before Docker 1.10 claim none, so imgtar computes them and marks them. Hidden bytes are not
-/// counted for several images at once with compressed layers, and beyond 300,000 entries.
+/// Prints one row for each layer, base first: diff ID, chain ID, blob digest, media type, compression, sizes, how much
+/// of it is hidden by later layers, its share of the whole, number of entries, and the build step that made it. Columns
+/// that say nothing new are left out, and on a terminal those for which there is no room; --no-trunc prints all. The
+/// digests are the ones the archive claims; `verify` recomputes them. Archives from before Docker 1.10 claim none, so
+/// imgtar computes them and marks them. Hidden bytes are not counted when several images with compressed layers are
+/// shown, nor for images of more than 300,000 entries.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   imgtar layers app.tar

@@ -20,7 +20,7 @@ use crate::cli::error::warn;
 use crate::cli::layer_paths::{Below, GivenPath};
 use crate::cli::render::{self, LsLook, Paint};
 
-/// List the files of an image as a container of it would see them
+/// List the files of an image as a container would see them
 ///
 /// Merges the layers as `flatten` does. Of uncompressed layers only the headers are read, so they are
 /// not checked against their diff IDs. Names are printed so that they can be given to other commands:
@@ -38,8 +38,8 @@ pub(crate) struct Args {
 
     /// List only these files and what is below them [default: all]
     ///
-    /// Paths may also be given as `ls` prints them, with escapes such as \xe4, and as globs ('*.so',
-    /// '**/passwd') as in `find`; a path that is there as it is written wins.
+    /// Paths may also be given as `ls` prints them, with escapes such as \xe4, and as globs ('*.so', '**/passwd') as in
+    /// `find`; a path that exists exactly as written wins.
     #[arg(value_name = "PATH")]
     paths: Vec<OsString>,
 
@@ -225,9 +225,8 @@ fn matching(
     if starts.len() == before {
         let shown = shown(&bytes_of(given)).into_owned();
         return Err(
-            Failure::input(format!("no file of the image matches `{shown}`")).hint(
-                "`imgtar find ARCHIVE PATTERN` looks in all layers, also for what was deleted",
-            ),
+            Failure::input(format!("no file of the image matches `{shown}`"))
+                .hint("`imgtar find ARCHIVE PATTERN` looks in all layers, even for deleted files"),
         );
     }
     Ok(())

@@ -12,18 +12,17 @@ use crate::cli::archive_output::{CarryOutputArg, LayoutArg};
 use crate::cli::carried::Carried;
 use crate::cli::files::both_from_stdin;
 
-/// Write all images of several archives as one
+/// Write the images of several archives as one archive
 ///
 /// The archives may have any layouts. Images stay in the order of the archives, and every layer and blob is
 /// stored once. If two different images have one name, the last one gets it, as when the archives are loaded one
 /// after the other; a warning says so. Every layer is verified against its digests on the way.
 ///
-/// An archive that has layers which a thin one lacks (`imgtar thin`) gives it those layers, and its images are not
-/// taken: `merge THIN BASE` is the archive that THIN was made of. If BASE has a layer compressed in another way, a note
-/// says that the result is another archive.
+/// If one archive is thin (see `imgtar thin`), another that has the missing layers supplies them, and its own images
+/// are left out: `merge THIN BASE` gives the archive that THIN was made from. If BASE has a layer compressed in another
+/// way, a note says that the result is a different archive.
 ///
-/// The image IDs are printed, and what becomes of the digests by which a containerd store and signatures know
-/// the images.
+/// Prints the image IDs, and whether the digests change by which containerd stores and signatures know the images.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   imgtar merge app.tar db.tar -o all.tar
@@ -39,7 +38,7 @@ pub(crate) struct Args {
     #[arg(long, value_enum, value_name = "LAYOUT", default_value_t = LayoutArg::Docker)]
     layout: LayoutArg,
 
-    /// Say what the archive would hold and how many bytes the inputs store twice, and write nothing
+    /// Print what the archive would hold and how many bytes the inputs store twice, and write nothing
     #[arg(long)]
     dry_run: bool,
 

@@ -228,7 +228,7 @@ fn report_layers(context: &Context, metadata: &Container, rebuilt: &Rebuilt, is_
     let compression = metadata.description().archive.compression;
     if compression != Compression::None {
         let now = if is_compressed {
-            "its contents come back, compressed anew"
+            "its contents come back, compressed again"
         } else {
             "it comes back uncompressed"
         };

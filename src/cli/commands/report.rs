@@ -21,12 +21,12 @@ use crate::cli::{html, render};
 /// How much is gathered before it is written, in bytes.
 const BUFFER: usize = 64 << 10;
 
-/// Write all that is known of an archive as one HTML page
+/// Write everything known about an archive as one HTML page
 ///
-/// What the images are, whether every claim holds and which engines load the archive, the layers and what they
-/// hide, a map of the files, waste, build steps, what to know before running the images, and problems. The
-/// page is one file without scripts that needs no network, can be read on a phone and printed. Secrets are masked.
-/// An archive that is damaged gets a page that says what is wrong with it.
+/// Shows what the images are, whether every claim is true and which engines load the archive, the layers and what they
+/// hide, a map of the files, waste, build steps, what to know before running the images, and problems. The page is one
+/// file without scripts that needs no network and can be read on a phone or printed. Secrets are masked. For a damaged
+/// archive, the page says what is wrong with it.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   imgtar report app.tar -o app.html
@@ -90,10 +90,10 @@ impl Args {
                 .is_some_and(|it| it.eq_ignore_ascii_case("html") || it.eq_ignore_ascii_case("htm"))
         };
         match name.as_ref().filter(is_page) {
-            Some(name) => Err(Failure::usage(format!(
-                "{name} stands where the name of an image is expected"
-            ))
-            .hint(format!("write the page to it with -o {name}"))),
+            Some(name) => Err(
+                Failure::usage(format!("{name} is in the place of an image's name"))
+                    .hint(format!("write the page to it with -o {name}")),
+            ),
             None => Ok(()),
         }
     }

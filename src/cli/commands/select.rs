@@ -13,16 +13,15 @@ use crate::cli::carried::Carried;
 
 /// Write some images of an archive
 ///
-/// Keeps the layout of the archive and copies everything byte for byte. An image for several platforms is kept
-/// whole, unless --platform says which. An index that lists less than before has another digest; if one image is
-/// left of it, that image takes its place and its names. Attestations and signatures stay with what they are about.
+/// Keeps the layout of the archive and copies everything byte for byte. An image for several platforms is kept whole,
+/// unless --platform selects platforms. An index that lists less than before gets another digest; if only one of its
+/// images is left, that image takes the place and the names of the index. Attestations and signatures stay with the
+/// images that they are about.
 ///
-/// With --present what the archive does not really hold is left out, and nothing names it any more. That repairs
-/// archives that `ctr images import --all-platforms`, kind and k3s refuse because platforms that were never saved
-/// are named in them.
+/// --present leaves out whatever the archive names but does not hold. That repairs archives that `ctr images import
+/// --all-platforms`, kind and k3s refuse because they name platforms that were never saved.
 ///
-/// The image IDs are printed, and what becomes of the digests by which a containerd store and signatures know
-/// the images.
+/// Prints the image IDs, and whether the digests change by which containerd stores and signatures know the images.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   imgtar select all.tar app:1.2 -o app.tar
@@ -40,7 +39,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "PLATFORM")]
     platform: Vec<WantedPlatform>,
 
-    /// Keep what is really in the archive, and drop what names anything else
+    /// Keep only what is really in the archive, and name nothing else
     #[arg(long)]
     present: bool,
 

@@ -10,14 +10,14 @@ use crate::cli::archive_output::{self, CarryOutputArg};
 use crate::cli::args::{ArchiveArg, OneImageArg};
 use crate::cli::carried::Carried;
 
-/// Give an image more names, or take names away
+/// Add names to an image, or remove names
 ///
 /// Everything else is copied as it is, without being verified: `verify` does that. IDs do not change. A name that
 /// another image of the archive has moves to this one. Names are written so that every engine gives the image
 /// that name: in manifest.json, and in index.json in full and as a tag.
 ///
-/// If there are several arguments and the first is an image of the archive, it says which image is meant;
-/// otherwise all are new names for the only one.
+/// If there are several arguments and the first is an image of the archive, it is the image that gets the names;
+/// otherwise all arguments are new names for the only image.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   imgtar tag app.tar registry.example.com/app:1.2 -o tagged.tar
@@ -28,19 +28,19 @@ pub(crate) struct Args {
     #[command(flatten)]
     archive: ArchiveArg,
 
-    /// The new names; before them which image is meant, if there are several
+    /// The new names; if the archive holds several images, first the one that gets them
     #[arg(value_name = "REF", required_unless_present = "remove")]
     names: Vec<String>,
 
-    /// Which image gets the names; then all that follows ARCHIVE are names
+    /// Which image gets the names; then everything after ARCHIVE is a name
     #[arg(short, long, value_name = "IMAGE", value_parser = clap::value_parser!(Selector))]
     image: Option<Selector>,
 
-    /// Take this name from whatever has it; can be given several times
+    /// Remove this name from the image that has it; can be given several times
     #[arg(long, value_name = "REF", value_parser = archive_output::tag)]
     remove: Vec<Reference>,
 
-    /// Take all other names from the image
+    /// Remove all other names of the image
     #[arg(long, requires = "names")]
     only: bool,
 
@@ -141,7 +141,7 @@ fn one_root<'l>(
 pub(super) fn refused(error: &RenameError, path: &str) -> Failure {
     let hint = match error {
         RenameError::SeveralPlatforms(_) => format!(
-            "take one out, and change that: imgtar select {path} --platform PLATFORM -o ONE"
+            "write one to an archive of its own, and change that: imgtar select {path} --platform PLATFORM -o ONE"
         ),
         _ => format!("`imgtar images {path}` lists the names that there are"),
     };

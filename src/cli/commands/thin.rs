@@ -16,14 +16,15 @@ use crate::cli::files::both_from_stdin;
 
 /// Write an archive without the layers that the receiver has
 ///
-/// Leaves out every layer that a base holds in the same place: the same diff ID on top of the same layers. Where
-/// such an image is loaded, Docker's classic store (the store of Docker up to 28, and of later ones that were
-/// upgraded) loads the thin archive as it is. A containerd store does only if it has the very same blobs, podman and
-/// skopeo never do; `imgtar merge THIN BASE -o FULL` makes the whole archive again, for them and for everything else.
+/// Leaves out every layer that a base holds in the same place: the same diff ID on top of the same layers. Where such
+/// an image is loaded, Docker's classic store (the store of Docker up to 28, and of later ones that were upgraded)
+/// loads the thin archive as it is. A containerd store loads it only if it has the very same blobs; podman and skopeo
+/// never load it. `imgtar merge THIN BASE -o FULL` makes the full archive again, which loads everywhere.
 ///
-/// The archive lists what it lacks in its member imgtar-thin.json, so that `images`, `layers`, `inspect`,
-/// `verify` and the like can tell. Layers of the bases are verified before they are relied on, and all that is
-/// written is verified on the way. A base that holds none of the layers is an error: nothing is written then.
+/// The archive lists what it lacks in its member imgtar-thin.json, so that `images`, `layers`, `inspect`, `verify` and
+/// the like can say so. Layers of the bases are verified before imgtar relies on them, and everything it writes is
+/// verified on the way. If the bases hold none of the
+/// layers, that is an error and nothing is written.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   imgtar thin app-1.1.tar --base app-1.0.tar -o update.tar
@@ -40,11 +41,11 @@ pub(crate) struct Args {
     #[arg(long = "base", value_name = "ARCHIVE", required = true)]
     bases: Vec<PathBuf>,
 
-    /// How the new archive is laid out [default: as ARCHIVE is]
+    /// How the new archive is laid out [default: like ARCHIVE]
     #[arg(long, value_enum, value_name = "LAYOUT")]
     layout: Option<LayoutArg>,
 
-    /// Say what would be left out and how large the archive would be, and write nothing
+    /// Print what would be left out and how large the archive would be, and write nothing
     #[arg(long)]
     dry_run: bool,
 
@@ -196,20 +197,20 @@ impl Args {
             note(
                 context.output,
                 &format!(
-                    "the archive is thin already: the bases do not hold {layers} that it lacks, and the whole archive needs another BASE for those"
+                    "the archive is thin already: the bases do not hold {layers} that it lacks, so the whole archive needs another BASE for those"
                 ),
             );
         }
         if plan.kept() == 0 {
             warn(
                 context.output,
-                "the bases hold every layer: what is written has names and configs, and no layer",
+                "the bases hold every layer: the new archive has names and configs, but no layers",
             );
         }
         if layout == ArchiveLayout::Oci {
             note(
                 context.output,
-                "Docker's classic store does not read this layout; --layout docker makes a thin archive for it",
+                "Docker's classic store does not read this layout; --layout docker makes a thin archive that it reads",
             );
         }
     }

@@ -11,9 +11,9 @@ use crate::cli::render;
 
 /// Draw the layers of all images of one or more archives as one tree
 ///
-/// Shows what `docker images --tree` showed before Docker 1.10 made images flat: shared layers once, and a
-/// name where an image ends. Nodes are named by their chain IDs; sizes add up along the branches. Platforms are
-/// shown where they differ.
+/// Shows what `docker images --tree` showed before Docker 1.10 made images flat: shared layers once, and a name where
+/// an image ends. Nodes are named by their chain IDs; sizes add up along the branches. Platforms are shown where they
+/// differ.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   imgtar tree app.tar
@@ -70,7 +70,7 @@ fn refuse_towers(image: &Image) -> Result<(), Failure> {
     let layers = image.layers.len();
     if layers > HEIGHT_LIMIT {
         return Err(Failure::input(format!(
-            "{} has {layers} layers; a tree is drawn of at most {HEIGHT_LIMIT}",
+            "{} has {layers} layers; a tree can be drawn of at most {HEIGHT_LIMIT}",
             image.display_name()
         ))
         .hint("`imgtar layers` lists them"));

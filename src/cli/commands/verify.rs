@@ -57,9 +57,9 @@ pub(crate) struct Args {
 
     /// Exit with 1 if one of these engines does not load an archive
     ///
-    /// docker is docker-classic (Docker's own store, overlay2) and docker-containerd (the containerd store, the
-    /// default of Docker 29); ctr, also called containerd, is `ctr images import`, kind is the same with
-    /// --all-platforms. Every version that is known counts.
+    /// docker is docker-classic (Docker's own store, overlay2) and docker-containerd (the containerd store, the default
+    /// of Docker 29); ctr, also called containerd, is `ctr images import`, kind is the same with --all-platforms. All
+    /// known versions count.
     #[arg(
         long,
         value_name = "ENGINES",

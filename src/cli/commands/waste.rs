@@ -8,19 +8,19 @@ use super::{Context, Exit, Failure};
 use crate::cli::args::{ArchiveArg, JsonArg, OneImageArg};
 use crate::cli::{dive_ci, render};
 
-/// Show the bytes that an image stores and never shows
+/// Show the bytes that an image stores but never shows
 ///
-/// A file that a later layer replaces, deletes or stores once more for a change of its owner still ships with
-/// the image. Prints where such bytes are, the most first, which layer stores and which hides them, and
-/// what each layer and its build step waste. Visible files with the same bytes are listed apart.
-/// Exits with 1 if a rule (--max, --max-percent, --ci) is broken.
+/// A file that a later layer replaces, deletes, or stores again because its owner changed still ships with the image.
+/// Prints where such bytes are, the most first, which layer stores them and which hides them, and what each layer and
+/// its build step waste. Visible files with the same bytes are listed separately. Exits with 1 if a rule (--max,
+/// --max-percent, --ci) is broken.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   imgtar waste app.tar
   imgtar waste app.tar --max 20MB --max-percent 5
   imgtar waste app.tar --ci .dive-ci
 
-docs/waste.md says what counts, and why dive's figures, which --ci judges, are others.")]
+docs/waste.md says what counts, and why dive's figures, which --ci uses, are different.")]
 pub(crate) struct Args {
     #[command(flatten)]
     archive: ArchiveArg,
@@ -35,7 +35,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "BYTES", value_parser = bytes)]
     max: Option<u64>,
 
-    /// Exit with 1 if more percent than this of what the image stores are wasted
+    /// Exit with 1 if more than this percentage of the stored bytes is wasted
     #[arg(long, value_name = "P", value_parser = percent)]
     max_percent: Option<f64>,
 

@@ -154,6 +154,24 @@ impl Page {
         Cow::Owned(cut(text, room, self.ellipsis()))
     }
 
+    /// The end of a text, as much as fits into a line beside `used` cells; never less than a few letters.
+    pub(super) fn end(self, text: &str, used: usize) -> Cow<'_, str> {
+        let room = match self.width {
+            Some(width) if self.is_cut() => usize::from(width).saturating_sub(used).max(NARROW),
+            _ => return Cow::Owned(text.to_owned()),
+        };
+        if text.width() <= room {
+            return Cow::Owned(text.to_owned());
+        }
+        let mut taken = self.ellipsis().width();
+        let fits = text.char_indices().rev().take_while(|(_, letter)| {
+            taken += letter.width().unwrap_or(0);
+            taken <= room
+        });
+        let from = fits.last().map_or(text.len(), |(at, _)| at);
+        Cow::Owned(format!("{}{}", self.ellipsis(), &text[from..]))
+    }
+
     /// Writes text behind `begun` cells of a line; where it is longer than the line it goes on below, behind
     /// `indent` spaces.
     pub(super) fn wrapped(
@@ -250,6 +268,20 @@ mod tests {
         assert_eq!(cut("漢字漢字", 5, "…"), "漢字…");
         assert_eq!(cut("漢字漢字", 8, "…"), "漢字漢字");
         assert_eq!(cut("", 0, "…"), "");
+    }
+
+    #[test]
+    fn the_end_of_a_path_is_kept() {
+        let page = |width, whole| Page {
+            width,
+            whole,
+            ascii: false,
+        };
+        let path = "testdata/engines/docker28c-platforms.tar";
+        assert_eq!(page(Some(80), false).end(path, 58), "…er28c-platforms.tar");
+        assert_eq!(page(Some(120), false).end(path, 58), path);
+        assert_eq!(page(Some(80), true).end(path, 58), path);
+        assert_eq!(page(None, false).end(path, 58), path);
     }
 
     #[test]

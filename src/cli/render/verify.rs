@@ -42,7 +42,7 @@ pub(crate) fn verify(
         return Ok(one(out, archive, false, page)?);
     }
     if !quiet {
-        table(out, &report.archives, limits)?;
+        table(out, &report.archives, page, limits)?;
     }
     for archive in &report.archives {
         let audited = archive.audit.iter().flatten();
@@ -72,11 +72,19 @@ fn verdict(out: &mut dyn Write, indent: usize, summary: &str, page: Page) -> io:
     page.wrapped(out, &escape::text(rest), begun, indent + 2)
 }
 
-/// One line for each archive.
+/// How many cells the columns beside the paths take at the most.
+const BESIDE_PATH: usize = 62;
+
+/// One line for each archive. Where a terminal has no room for long paths, their beginnings are left out.
 ///
 /// The rows are as many as archives were named, so they can stand in memory; how wide one path makes all
 /// of them is counted before.
-fn table(out: &mut dyn Write, archives: &[VerifyArchive], limits: &Limits) -> Result<(), Stop> {
+fn table(
+    out: &mut dyn Write,
+    archives: &[VerifyArchive],
+    page: Page,
+    limits: &Limits,
+) -> Result<(), Stop> {
     let widest = archives.iter().map(|archive| archive.path.len()).max();
     let padding = widest.unwrap_or(0) as u64 * archives.len() as u64;
     limits
@@ -93,7 +101,7 @@ fn table(out: &mut dyn Write, archives: &[VerifyArchive], limits: &Limits) -> Re
         let [errors, warnings] = counts(archive);
         let layers: usize = archive.images.iter().map(|image| image.layers.len()).sum();
         table.add_row([
-            &*escape::text(&archive.path),
+            &*page.end(&escape::text(&archive.path), BESIDE_PATH),
             if archive.ok { "ok" } else { "FAILED" },
             &archive.images.len().to_string(),
             &layers.to_string(),

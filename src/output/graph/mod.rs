@@ -59,7 +59,7 @@ pub enum GraphChange {
         lost: String,
     },
     /// A name was given to something else, as it was asked for.
-    #[error("`{name}` was a name of {lost}, it is one of {now} now")]
+    #[error("`{name}` was a name of {lost}; now it is a name of {now}")]
     NameTaken {
         /// The name.
         name: String,
@@ -69,7 +69,7 @@ pub enum GraphChange {
         lost: String,
     },
     /// An index lists fewer manifests than it did.
-    #[error("the index {index} lists {now} of its {before} manifests now, so its digest changes")]
+    #[error("the index {index} now lists {now} of its {before} manifests, so its digest changes")]
     IndexShrunk {
         /// Its digest before.
         index: Digest,
@@ -115,7 +115,7 @@ pub enum GraphChange {
         from: String,
     },
     /// The images of an archive are not taken: it was given for its layers.
-    #[error("{path} has the layers that {thin} lacks; its images are not taken")]
+    #[error("{path} supplies the layers that {thin} lacks; its own images are left out")]
     TakenForLayers {
         /// The archive.
         path: String,
@@ -131,7 +131,7 @@ pub enum GraphChange {
         why: &'static str,
     },
     /// A descriptor of something that is not in the archive was dropped.
-    #[error("the manifest {digest}{} is not in the archive: nothing names it any more", .platform.as_ref().map_or_else(String::new, |p| format!(" for {p}")))]
+    #[error("the manifest {digest}{} is not in the archive; the new archive does not name it", .platform.as_ref().map_or_else(String::new, |p| format!(" for {p}")))]
     AbsentDropped {
         /// Its digest.
         digest: Digest,

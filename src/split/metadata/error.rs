@@ -28,7 +28,7 @@ pub enum MetadataError {
         wanted: &'static str,
     },
     /// Metadata of another version.
-    #[error("{path} is metadata of the format `{found}`, this version of imgtar reads `{wanted}`")]
+    #[error("{path} is metadata of the format `{found}`; this version of imgtar reads `{wanted}`")]
     Version {
         /// The file.
         path: String,
