@@ -52,6 +52,8 @@ pub(crate) struct Args {
 impl Args {
     pub(crate) fn run(&self, context: &Context) -> Result<Exit, Failure> {
         self.require_no_file_name()?;
+        // How many steps there are depends on what is found.
+        context.progress.plan(&[]);
         let archive = self.archive.open_damaged(context)?;
         // Before work is done that it could make useless.
         let destination = self.open(context)?;

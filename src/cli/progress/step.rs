@@ -30,6 +30,9 @@ impl Steps {
     /// The number of a step from 1 and how many there are, as far as that is known; `None` if there is only this
     /// one. What was not planned comes before what was.
     pub(super) fn place(&self, what: &str) -> Option<(usize, usize)> {
+        if self.planned.is_empty() {
+            return None;
+        }
         let at = self.planned.iter().position(|planned| *planned == what);
         let after = self.planned.len() - at.map_or(0, |at| at + 1);
         let all = self.over + 1 + after;
