@@ -242,7 +242,8 @@ fn several_bases_give_it_back_together() {
     // One that is of no use is not named.
     let useless = format!("warning: {other} holds none of the layers");
     assert!(run.err().contains(&useless), "{}", run.err());
-    let line = run.err().lines().last().expect("a line").to_owned();
+    let told = crate::support::without_closing_lines(run.err());
+    let line = told.lines().last().expect("a line").to_owned();
     let command = line.split_once("imgtar merge ").expect("a command").1;
     let paths: Vec<&str> = command
         .split(' ')
