@@ -110,7 +110,7 @@ fn program() {
 #[test]
 fn rescue_bolt() {
     try_all("rescue_bolt", |bytes| {
-        data_root::As::named("bolt").run(bytes)
+        data_root::As::named("bolt").run(bytes);
     });
 }
 
