@@ -3,9 +3,12 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Read as _;
+use std::process;
+
+use serde_json::Value;
 
 use crate::rescue::{edited, printed, root, unpacked};
-use crate::support::{Work, imgtar, items, text};
+use crate::support::{Docker, Work, imgtar, items, text};
 
 /// Roots with a container that was changed, and an image that the engine committed of it.
 const WITH_COMMIT: [&str; 7] = [
@@ -174,6 +177,39 @@ fn a_container_that_ran_is_what_its_engine_exported_and_committed() {
                 "-",
             ]);
             assert_eq!(names(&run.exits(0).stdout)["kept"], b"volume\n", "{name}");
+        }
+    }
+}
+
+/// What was rescued is loaded by Docker, which then has the layers that imgtar computed.
+#[test]
+fn what_was_rescued_loads_into_docker() {
+    for docker in Docker::classic() {
+        for name in CHANGED {
+            let work = Work::new();
+            let root = root(&format!("changed/{name}"));
+            let (image, one, tagged) = (work.path("c.tar"), work.path("i.tar"), work.path("t.tar"));
+            imgtar(&["rescue", &root, "--container", "changed", "-o", &image]).exits(0);
+            let app = if name.starts_with("podman") {
+                "localhost/imgtar-testdata/app:1"
+            } else {
+                "imgtar-testdata/app:1"
+            };
+            imgtar(&["rescue", &root, app, "-o", &one]).exits(0);
+            // A name that nobody else uses on this engine.
+            let own = format!("imgtar-rescued-{}/{name}:1", process::id());
+            imgtar(&["tag", &one, &own, "--only", "-o", &tagged]).exits(0);
+            for archive in [&image, &tagged] {
+                let listed = imgtar(&["inspect", archive, "--json"]).exits(0).json();
+                let ours = &listed["images"][0];
+                docker.run_on(&["load", "-q"], archive);
+                let id = text(&ours["id"]);
+                let inspected = docker.ask(&["image", "inspect", id]);
+                let inspected: Value = serde_json::from_str(&inspected).expect("JSON");
+                let layers = &ours["config"]["rootfs"]["diff_ids"];
+                assert_eq!(&inspected[0]["RootFS"]["Layers"], layers, "{name}");
+                docker.forget(id);
+            }
         }
     }
 }
