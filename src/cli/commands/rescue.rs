@@ -29,37 +29,24 @@ use crate::cli::render;
 /// archive that loads anywhere, with their names and IDs and every layer byte for byte as it was: engines keep what
 /// is needed for that. Every layer is verified against its diff ID.
 ///
-<<<<<<< HEAD
-/// Read are Docker with its own store (also from before 1.10) and with the containerd store, containerd alone (also
-/// that of k3s and kind), and podman, buildah and CRI-O.
-///
-/// What is no image comes back too: a container as an image, with what it changed as one more layer, or as the file
-/// system that it saw; a volume as a tar.
-///
-/// Pack the directory with the engine stopped, as root, so that nothing is lost:
-///
-///   tar --xattrs --xattrs-include='*' --numeric-owner --sparse --one-file-system -C /var/lib/docker -cf root.tar .
-=======
 /// Reads the data of Docker with its own store (also from before 1.10) and with the containerd store, of containerd
 /// alone (also in k3s and kind), and of podman, buildah and CRI-O.
->>>>>>> f2959de (text: help, messages and documents in plainer English; README by groups; tidy in CI)
+///
+/// Restores more than images: a container, as an image with what it changed as one more layer, or as the file
+/// system that it saw; a volume, as a tar.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   imgtar rescue root.tar
   imgtar rescue root.tar -o images.tar
   imgtar rescue root.tar.zst app:1.2 -o app.tar
-<<<<<<< HEAD
   imgtar rescue root.tar --containers -o all.tar
   imgtar rescue root.tar --container web --flatten -o rootfs.tar
   imgtar rescue root.tar --volume data -o data.tar
-  ssh host sudo tar -C /var/lib/docker -cf - . | imgtar rescue - --json")]
-=======
   ssh host sudo tar -C /var/lib/docker -cf - . | imgtar rescue - --json
 
 Pack the directory as root with the engine stopped, so that nothing is lost:
   tar --xattrs --xattrs-include='*' --numeric-owner --sparse --one-file-system \\
       -C /var/lib/docker -cf root.tar .")]
->>>>>>> f2959de (text: help, messages and documents in plainer English; README by groups; tidy in CI)
 pub(crate) struct Args {
     /// The tar of a data directory: a path, or - for standard input
     #[arg(value_name = "DATA-ROOT")]
