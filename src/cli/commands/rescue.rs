@@ -195,6 +195,13 @@ impl Args {
                 ),
             ),
         }
+        let is_graph = |store: &imgtar::report::RescueStore| store.engine == "docker-graph";
+        if report.stores.iter().any(is_graph) {
+            note(
+                context.output,
+                "images of Docker before 1.10 get the IDs that they got when Docker was upgraded",
+            );
+        }
         if whole < report.images().count() {
             note(
                 context.output,
