@@ -117,14 +117,14 @@ fn rescue_bolt() {
 #[test]
 fn rescue_root() {
     try_all("rescue_root", |bytes| {
-        data_root::As::named("root").run(bytes)
+        data_root::As::named("root").run(bytes);
     });
 }
 
 #[test]
 fn rescue_split() {
     try_all("rescue_split", |bytes| {
-        data_root::As::named("split").run(bytes)
+        data_root::As::named("split").run(bytes);
     });
 }
 
