@@ -490,7 +490,7 @@ mod tests {
             .expect_err("2 is no string");
         assert_eq!(
             error.to_string(),
-            "`config.json.config.Env[1]` should be a string, it is the number 2"
+            "`config.json.config.Env[1]` should be a string, but is the number 2"
         );
     }
 

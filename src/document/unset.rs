@@ -218,7 +218,7 @@ mod tests {
             ("label=", "`label` needs a name, as in label=NAME"),
             (
                 "cmd=x",
-                "`cmd` is taken out as a whole: leave out what follows `cmd`",
+                "`cmd` is removed as a whole: leave out what follows `cmd`",
             ),
         ] {
             let error = text.parse::<Unset>().expect_err("mistyped");
