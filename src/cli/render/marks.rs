@@ -278,7 +278,10 @@ mod tests {
             ascii: false,
         };
         let path = "testdata/engines/docker28c-platforms.tar";
-        assert_eq!(page(Some(80), false).end(path, 58), "…cker28c-platforms.tar");
+        assert_eq!(
+            page(Some(80), false).end(path, 58),
+            "…cker28c-platforms.tar"
+        );
         assert_eq!(page(Some(120), false).end(path, 58), path);
         assert_eq!(page(Some(80), true).end(path, 58), path);
         assert_eq!(page(None, false).end(path, 58), path);
