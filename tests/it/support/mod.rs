@@ -57,6 +57,7 @@ pub fn program() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_imgtar"));
     command
         .env("TZ", "UTC")
+        .env("LC_ALL", "C.UTF-8")
         .env("NO_COLOR", "1")
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
