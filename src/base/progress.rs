@@ -56,6 +56,8 @@ pub mod steps {
     pub const DECOMPRESSING: &str = "decompressing layers";
     /// The entries of layers are applied to each other.
     pub const MERGING: &str = "merging layers";
+    /// Blobs are hashed and compared with their digests.
+    pub const VERIFYING_BLOBS: &str = "verifying blobs";
     /// Layers are hashed and compared with what is claimed of them.
     pub const VERIFYING: &str = "verifying layers";
     /// Layers are hashed because nothing is claimed of them.
@@ -115,10 +117,6 @@ pub struct Silent;
 
 impl Progress for Silent {
     fn begin(&self, _what: &str, _total: Option<u64>) -> Box<dyn Task> {
-        Box::new(Self)
-    }
-
-    fn stage(&self, _stage: Stage<'_>) -> Box<dyn Progress + '_> {
         Box::new(Self)
     }
 }

@@ -10,7 +10,7 @@ use super::{Extent, VerifyError};
 use crate::archive::{Contents, MemberKind};
 use crate::base::digest::{Algorithm, BlobDigest, Digest, Hasher};
 use crate::base::jobs::{Cost, Jobs};
-use crate::base::progress::{Progress, Silent, Stage};
+use crate::base::progress::{Progress, Silent, Stage, steps};
 use crate::image::{ImageSet, Layer};
 use crate::layer::digest::{
     Alongside, LayerReading, Nothing, Outcome, Proof, Request, Wanted, Work, run,
@@ -127,9 +127,6 @@ impl ReadBlob {
     }
 }
 
-/// What progress calls the reading.
-const VERIFYING: &str = "verifying blobs";
-
 /// What is to be done with a blob.
 #[derive(Debug)]
 struct Plan {
@@ -152,7 +149,7 @@ impl Plan {
             bytes: &self.slice,
             compression: Compression::None,
             wanted: self.wanted.clone(),
-            task: Some(VERIFYING.to_owned()),
+            task: Some(steps::VERIFYING_BLOBS.to_owned()),
             alongside: Looking::Blob(self, needs),
         })
     }
@@ -257,7 +254,7 @@ fn of_file(file: &Slice) -> Request<'_, Looking<'_>> {
         bytes: file,
         compression: Compression::None,
         wanted: Wanted::diff_id(),
-        task: Some(VERIFYING.to_owned()),
+        task: Some(steps::VERIFYING_BLOBS.to_owned()),
         alongside: Looking::File,
     }
 }
@@ -277,7 +274,7 @@ fn stage<'p>(
     let lens = plans.iter().map(|plan| plan.slice.len());
     let lens = lens.chain(file.map(Slice::len));
     progress.stage(Stage {
-        what: VERIFYING,
+        what: steps::VERIFYING_BLOBS,
         unit: "blob",
         parts: plans.len() + usize::from(file.is_some()),
         total: lens.fold(0, u64::saturating_add),
@@ -479,7 +476,7 @@ fn decode(
     needs: &LayerNeeds,
     progress: &dyn Progress,
 ) -> Result<BlobRead, VerifyError> {
-    let task = progress.begin(VERIFYING, Some(plan.slice.len()));
+    let task = progress.begin(steps::VERIFYING_BLOBS, Some(plan.slice.len()));
     let (compression, wanted) = (plan.compression, &plan.wanted);
     let mut scan = needs
         .keeps_one_more()

@@ -42,8 +42,8 @@ impl FinishedOutput {
         line
     }
 
-    /// Says so on standard error: the last line of a command. What went down a pipe as it is is told to people
-    /// only, since programs at both ends expect silence.
+    /// Says so on standard error: the last line of a command. An output that went down a pipe
+    /// unchanged is mentioned only on a terminal, since programs at both ends expect silence.
     pub(crate) fn say(&self, facts: &[String], quiet: QuietArg, output: Output) {
         let is_told = !self.is_stdout || self.compressed.is_some() || stderr_is_terminal();
         if is_told && !quiet.quiet {

@@ -24,7 +24,7 @@ const COMMANDS: [(&str, &str); 35] = [
     ),
     (
         "delete",
-        "`imgtar select ARCHIVE IMAGE… -o FILE` writes the images that are to stay",
+        "`imgtar select ARCHIVE IMAGE... -o FILE` writes the images that are to stay",
     ),
     ("dive", BROWSE),
     (
@@ -67,7 +67,7 @@ const COMMANDS: [(&str, &str); 35] = [
     ("push", REGISTRY),
     (
         "remove",
-        "`imgtar select ARCHIVE IMAGE… -o FILE` writes the images that are to stay",
+        "`imgtar select ARCHIVE IMAGE... -o FILE` writes the images that are to stay",
     ),
     (
         "rename",
@@ -75,7 +75,7 @@ const COMMANDS: [(&str, &str); 35] = [
     ),
     (
         "rm",
-        "`imgtar select ARCHIVE IMAGE… -o FILE` writes the images that are to stay",
+        "`imgtar select ARCHIVE IMAGE... -o FILE` writes the images that are to stay",
     ),
     (
         "run",
@@ -131,7 +131,7 @@ const OPTIONS: [(&str, &str); 13] = [
     ),
     (
         "--format",
-        "--json prints everything as one JSON document, and jq picks from it: imgtar COMMAND ARCHIVE --json | jq …",
+        "--json prints everything as one JSON document, and jq picks from it: imgtar COMMAND ARCHIVE --json | jq ...",
     ),
     (
         "--input",

@@ -287,11 +287,17 @@ fn u64_at(bytes: &[u8], at: usize) -> Result<u64, BoltFault> {
 
 /// Go's varint: an unsigned one, zigzag.
 pub(crate) fn varint(bytes: &[u8]) -> Option<i64> {
+    let value = uvarint(bytes)?;
+    Some((value >> 1).cast_signed() ^ -((value & 1).cast_signed()))
+}
+
+/// Go's unsigned varint.
+pub(crate) fn uvarint(bytes: &[u8]) -> Option<u64> {
     let mut value: u64 = 0;
     for (at, byte) in bytes.iter().enumerate().take(10) {
         value |= u64::from(byte & 0x7f).checked_shl(u32::try_from(7 * at).ok()?)?;
         if byte & 0x80 == 0 {
-            return Some((value >> 1).cast_signed() ^ -((value & 1).cast_signed()));
+            return Some(value);
         }
     }
     None
@@ -445,6 +451,9 @@ mod tests {
 
     #[test]
     fn numbers_are_those_of_go() {
+        assert_eq!(uvarint(&[0xac, 0x02]), Some(300));
+        assert_eq!(uvarint(&[0x80]), None);
+        assert_eq!(uvarint(&[0xff; 12]), None);
         assert_eq!(varint(&[0x02]), Some(1));
         assert_eq!(varint(&[0x01]), Some(-1));
         assert_eq!(varint(&[0x80, 0x02]), Some(128));

@@ -18,6 +18,7 @@ use super::{
 };
 use crate::base::digest::{DiffId, Digest, ImageId};
 use crate::base::options::Options;
+use crate::base::progress::steps;
 use crate::document::{ConfigDraft, Created, HistoryEntry, Platform, RunConfig};
 use crate::image::{Identity, Image};
 use crate::layer::digest::{Nothing, Request, Wanted};
@@ -341,7 +342,7 @@ impl<'m> ImageMaker<'m> {
         Ok(Ok(()))
     }
 
-    /// Adds a layer that is made of files: made once for its diff ID, and once more for the archive.
+    /// Adds a layer that is made of files: by itself first, since its name is its diff ID.
     fn add_made(&mut self, set: FileSet) -> Result<Made, RescueError> {
         let mut alone = RopeArchive::new(self.files)?;
         if let Err(unmade) = alone.files(b"layer", set)? {
@@ -352,7 +353,7 @@ impl<'m> ImageMaker<'m> {
             bytes: &bytes,
             compression: Compression::None,
             wanted: Wanted::diff_id(),
-            task: Some("hashing the new layer".to_owned()),
+            task: Some(steps::HASHING.to_owned()),
             alongside: Nothing,
         };
         let proof = match request.answer(self.options.progress) {
@@ -362,8 +363,7 @@ impl<'m> ImageMaker<'m> {
         let diff_id = proof.diff_id().clone();
         let path = diff_id.digest().blob_path();
         if self.known.insert(path.clone()) {
-            // What could be made once can be made again.
-            _ = self.out.files(path.as_bytes(), set)?;
+            self.out.bytes(path.as_bytes(), &bytes)?;
         }
         self.diff_ids.push(diff_id);
         self.members.push(path);

@@ -11,11 +11,11 @@ use super::documents::Documents;
 use super::files::{FileNode, RootFiles};
 use crate::base::digest::{ChainId, DiffId, Digest};
 
-/// `repositories.json`: names by repository, and what each leads to.
+/// `repositories.json`, and `repositories-<driver>` before 1.10: names by repository, and what each leads to.
 #[derive(Debug, Default, Deserialize)]
-struct Repositories {
+pub(crate) struct Repositories {
     #[serde(rename = "Repositories", default)]
-    repositories: Option<BTreeMap<String, Option<BTreeMap<String, String>>>>,
+    pub(crate) repositories: Option<BTreeMap<String, Option<BTreeMap<String, String>>>>,
 }
 
 /// Reads the images of the store that a Docker has for one storage driver. `faults` takes what cannot be read

@@ -324,12 +324,13 @@ impl RootFiles {
         self.bytes(self.records[node.index()].link)
     }
 
-    /// What a node is another name of; itself if it is not a hard link.
+    /// What a node is another name of; itself if it is not a hard link. No directory has another name: Linux makes
+    /// none, and names of one below itself or in a chain would multiply without end what is in it.
     pub(crate) fn linked(&self, node: FileNode) -> Option<FileNode> {
         let mut at = node;
         for _ in 0..LINKS {
             if self.kind(at) != NodeKind::Hardlink {
-                return Some(at);
+                return Some(at).filter(|at| *at == node || !self.is_directory(*at));
             }
             let target = MemberName::new(self.link(at));
             let mut names = parts(target.as_bytes());

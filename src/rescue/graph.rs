@@ -8,11 +8,10 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::classic::{ClassicLayer, LayerPlace};
-use super::docker::directory;
+use super::docker::{Repositories, directory};
 use super::documents::Documents;
 use super::files::{FileNode, RootFiles};
 use super::layer::{self, CheckBodies};
@@ -45,13 +44,6 @@ struct GraphImage {
     /// Its parent, where a file of its own says so: from 1.8.3 on it may be another than `json` says.
     parent: Option<String>,
     layer: ClassicLayer,
-}
-
-/// `repositories-<driver>`.
-#[derive(Debug, Default, Deserialize)]
-struct Repositories {
-    #[serde(rename = "Repositories", default)]
-    repositories: Option<BTreeMap<String, Option<BTreeMap<String, String>>>>,
 }
 
 /// Reads the images of a Docker before 1.10. `only` says whether the store has no other driver: where it has, the

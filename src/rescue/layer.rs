@@ -33,9 +33,9 @@ pub enum LostFile {
         /// Its path in the layer.
         path: Vec<u8>,
     },
-    /// It is another name of a file that is not there.
+    /// It is another name of a file that is not there, or of a directory.
     #[error(
-        "`{}` is a hard link to {}, which is not in the tar",
+        "`{}` is a hard link to {}, which is not a file in the tar",
         escape::name(.path),
         escape::name(.target)
     )]

@@ -5,7 +5,8 @@
 //! order of their bytes, directories before what is in them, seconds alone, no names of owners, and of extended
 //! attributes the capability. What hides files of lower layers becomes a whiteout, whatever form it has on the disk.
 //!
-//! Threats: a name deeper than Linux takes ends it, so the paths of nested directories do not multiply.
+//! Threats: a name deeper than Linux takes ends it, so the paths of nested directories do not multiply; a directory has
+//! one name, so what is in it is written once; what is written is counted against what the tar may expand to.
 //!
 //! Long: one walk, and the rules for what it writes.
 
@@ -56,8 +57,8 @@ pub enum UnmadeLayer {
     /// The name would hide something in a layer.
     #[error("`{}` is a file, and its name would be a whiteout in a layer", escape::name(.0))]
     Reserved(Vec<u8>),
-    /// The file that it is another name of is missing.
-    #[error("`{}` is a hard link to `{}`, which is not in the tar", escape::name(.path), escape::name(.target))]
+    /// The file that it is another name of is missing, or is a directory.
+    #[error("`{}` is a hard link to `{}`, which is not a file in the tar", escape::name(.path), escape::name(.target))]
     LinkLost {
         /// The path in the layer.
         path: Vec<u8>,

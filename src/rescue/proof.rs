@@ -7,6 +7,7 @@ use super::{LayerState, RescueError};
 use crate::base::digest::{DiffId, LegacyId};
 use crate::base::jobs;
 use crate::base::options::Options;
+use crate::base::progress::steps;
 use crate::image::{Image, Layer};
 use crate::layer::digest::{Nothing, Request, Wanted};
 use crate::source::Slice;
@@ -94,7 +95,7 @@ impl EngineStore {
             bytes,
             compression,
             wanted: Wanted::both(),
-            task: Some("hashing layers".to_owned()),
+            task: Some(steps::HASHING.to_owned()),
             alongside: Nothing,
         };
         let proof = match request.answer(options.progress) {

@@ -17,6 +17,8 @@ use crate::source::{Input, Rope, Slice, Source, Span, since};
 const OUTER: u32 = 0;
 /// What is in no file of it.
 const MADE: u32 = 1;
+/// The first of those that were put together elsewhere.
+const OTHERS: usize = 2;
 
 /// An archive while it is put together.
 pub(crate) struct RopeArchive<'f> {
@@ -25,6 +27,8 @@ pub(crate) struct RopeArchive<'f> {
     /// What is in no file of the data root, such as headers.
     made: BufWriter<File>,
     made_len: u64,
+    /// What was put together elsewhere.
+    others: Vec<Source>,
     members: Vec<(MemberName, Span)>,
 }
 
@@ -37,6 +41,7 @@ impl<'f> RopeArchive<'f> {
             rope: Rope::default(),
             made: BufWriter::with_capacity(256 << 10, file),
             made_len: 0,
+            others: Vec::new(),
             members: Vec::new(),
         })
     }
@@ -46,7 +51,17 @@ impl<'f> RopeArchive<'f> {
         self.made.write_all(bytes).map_err(RescueError::Spool)?;
         self.rope.push(MADE, self.made_len, bytes.len() as u64);
         self.made_len += bytes.len() as u64;
-        Ok(())
+        self.check_len()
+    }
+
+    /// Adds a member that was put together elsewhere.
+    pub(crate) fn bytes(&mut self, name: &[u8], bytes: &Slice) -> Result<(), RescueError> {
+        let (from, span) = (self.rope.len(), bytes.span());
+        let part = u32::try_from(OTHERS + self.others.len()).unwrap_or(u32::MAX);
+        self.others.push(bytes.source().clone());
+        self.rope.push(part, span.offset, span.len);
+        self.member(name, from);
+        self.check_len()
     }
 
     /// Adds so many zeros.
@@ -66,6 +81,10 @@ impl<'f> RopeArchive<'f> {
                 FileStretch::Zeros(len) => self.rope.push_zeros(len),
             }
         }
+        self.check_len()
+    }
+
+    fn check_len(&self) -> Result<(), RescueError> {
         let source = self.files.source();
         let allowed = source.limits().expansion_of(source.len());
         if self.rope.len() > allowed {
@@ -149,7 +168,8 @@ impl<'f> RopeArchive<'f> {
         let file = file.map_err(|error| RescueError::Spool(error.into_error()))?;
         let outer = self.files.source().clone();
         let made = outer.derived(file, self.made_len);
-        let parts: Vec<Source> = vec![outer.clone(), made];
+        let mut parts: Vec<Source> = vec![outer.clone(), made];
+        parts.extend(self.others);
         let source = self.rope.into_source(parts).unwrap_or(outer);
         Ok((source, self.members))
     }

@@ -2,7 +2,7 @@
 //! `core/snapshots/storage/bolt.go`): for what has no blob, such as what a container changed.
 
 use super::RescueError;
-use super::bolt::{Bolt, BoltItem};
+use super::bolt::{Bolt, BoltItem, uvarint};
 use super::containerd::{METADATA, slice_of};
 use super::files::{FileNode, RootFiles};
 
@@ -86,29 +86,4 @@ fn value(
             Err(format!("{database} cannot be read: {fault}"))
         }
     })
-}
-
-/// Go's unsigned varint.
-fn uvarint(bytes: &[u8]) -> Option<u64> {
-    let mut value: u64 = 0;
-    for (at, byte) in bytes.iter().enumerate().take(9) {
-        value |= u64::from(byte & 0x7f) << (7 * at);
-        if byte & 0x80 == 0 {
-            return Some(value);
-        }
-    }
-    None
-}
-
-#[cfg(test)]
-mod tests {
-    use super::uvarint;
-
-    #[test]
-    fn numbers_are_read_as_go_writes_them() {
-        assert_eq!(uvarint(&[13]), Some(13));
-        assert_eq!(uvarint(&[0xac, 0x02]), Some(300));
-        assert_eq!(uvarint(&[0x80]), None);
-        assert_eq!(uvarint(&[0xff; 12]), None);
-    }
 }

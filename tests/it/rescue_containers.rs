@@ -7,8 +7,8 @@ use std::process;
 
 use serde_json::Value;
 
-use crate::rescue::{edited, printed, root, unpacked};
-use crate::support::{Docker, Work, imgtar, items, text};
+use crate::rescue::{below, edit_into, edited, printed, root, unpacked};
+use crate::support::{Docker, Work, imgtar, items, measured, text};
 
 /// Roots with a container that was changed, and an image that the engine committed of it.
 const WITH_COMMIT: [&str; 7] = [
@@ -367,4 +367,48 @@ fn layers_are_made_of_files_if_that_is_accepted() {
         let references = items(&listed["images"][0]["references"]);
         assert!(references.iter().any(|name| text(name) == app), "{name}");
     }
+}
+
+/// Directories with hard links to the next one, thirty deep, are written once: followed, they were a billion.
+#[test]
+fn hard_links_to_directories_are_refused() {
+    let mut out = tar::Builder::new(Vec::new());
+    edit_into(&mut out, &unpacked("docker26-overlay2"), |path, _| {
+        below("", path)
+    });
+    let volume = "volumes/wide/_data";
+    let mut add = |kind: tar::EntryType, name: &str, link: &str| {
+        let mut header = tar::Header::new_gnu();
+        header.set_entry_type(kind);
+        header.set_mode(0o755);
+        header.set_size(0);
+        match kind {
+            tar::EntryType::Link => out.append_link(&mut header, name, link),
+            _ => out.append_data(&mut header, name, &[][..]),
+        }
+        .expect("room in memory");
+    };
+    for depth in 0..30 {
+        add(tar::EntryType::Directory, &format!("{volume}/{depth}"), "");
+        for name in ["a", "b"] {
+            let next = format!("{volume}/{}", depth + 1);
+            add(
+                tar::EntryType::Link,
+                &format!("{volume}/{depth}/{name}"),
+                &next,
+            );
+        }
+    }
+    add(tar::EntryType::Directory, &format!("{volume}/30"), "");
+    let work = Work::new();
+    let root = work.put("root.tar", &out.into_inner().expect("memory"));
+    let to = work.path("out.tar");
+    let ended = measured::run(&["rescue", &root, "--volume", "wide", "-o", &to]);
+    ended.check().exits(3);
+    assert!(
+        ended.says("which is not a file in the tar"),
+        "{}",
+        ended.err
+    );
+    assert!(fs::metadata(&to).is_err());
 }

@@ -162,7 +162,10 @@ fn a_hard_link_to_what_was_not_packed_is_named() {
     let path = work.put("root.tar", &tar);
     let run = imgtar(&["rescue", &path]).exits(0);
     assert!(run.out().contains("is a hard link to"), "{run}");
-    assert!(run.out().contains("which is not in the tar"), "{run}");
+    assert!(
+        run.out().contains("which is not a file in the tar"),
+        "{run}"
+    );
 }
 
 #[test]

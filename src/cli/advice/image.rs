@@ -100,7 +100,11 @@ fn meant_by(wanted: &str, tags: &[String]) -> String {
         tags => {
             let shown = tags.iter().take(SHOWN).map(String::as_str);
             let shown: Vec<&str> = shown.collect();
-            let more = if tags.len() > SHOWN { ", …" } else { "" };
+            let more = if tags.len() > SHOWN {
+                format!(", {}", ellipsis())
+            } else {
+                String::new()
+            };
             format!(
                 "{latest}the archive holds {}{more}: name one",
                 shown.join(", ")

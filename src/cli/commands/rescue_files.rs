@@ -1,4 +1,4 @@
-//! `rescue`: what is no image. Containers as images, one container as the file system that it saw, a volume.
+//! What `rescue` writes besides images: containers as images, the file system that one container saw, a volume.
 
 use std::collections::HashSet;
 use std::io::{self, Write};
@@ -18,7 +18,7 @@ use crate::cli::finished::{self, QuietArg};
 use crate::cli::output::is_closed;
 use crate::cli::xattrs::{WITHOUT_XATTRS, warn_of_xattrs};
 
-/// How many names an error lists.
+/// How many names an error or a warning lists.
 const NAMES: usize = 8;
 
 /// What else is written.
@@ -58,7 +58,11 @@ pub(super) fn find_container<'r>(
     }
     match found[..] {
         [one] => Ok(one),
-        [] => Err(none("container", wanted, all.map(shown).collect())),
+        [] => Err(none(
+            "container",
+            wanted,
+            &all.map(shown).collect::<Vec<_>>(),
+        )),
         _ => {
             let mut failure = Failure::usage(format!("several containers are called {wanted}"));
             for container in found.iter().take(NAMES) {
@@ -86,7 +90,7 @@ pub(super) fn find_volume<'r>(
         [] => Err(none(
             "volume",
             wanted,
-            all.map(|volume| volume.name.clone()).collect(),
+            &all.map(|volume| volume.name.clone()).collect::<Vec<_>>(),
         )),
         [first, second, ..] if first.name == second.name => Err(Failure::usage(format!(
             "the tar has several volumes called {wanted}, in several data directories"
@@ -104,19 +108,22 @@ pub(super) fn find_volume<'r>(
     }
 }
 
-fn none(kind: &str, wanted: &str, names: Vec<String>) -> Failure {
+fn none(kind: &str, wanted: &str, names: &[String]) -> Failure {
     let failure = Failure::input(format!("there is no {kind} {wanted} in the tar"));
     if names.is_empty() {
         return failure.hint(format!("the tar has no {kind}s at all"));
     }
-    let more = names.len().saturating_sub(NAMES);
-    let shown: Vec<String> = names.into_iter().take(NAMES).collect();
-    let more = if more > 0 {
-        format!(" and {more} more")
-    } else {
-        String::new()
-    };
-    failure.hint(format!("it has {}{more}", escape::text(&shown.join(", "))))
+    failure.hint(format!("it has {}", escape::text(&some(names))))
+}
+
+/// The first names of a list, and how many more there are.
+fn some(names: &[String]) -> String {
+    let (first, more) = names.split_at(names.len().min(NAMES));
+    let first = first.join(", ");
+    match more.len() {
+        0 => first,
+        more => format!("{first} and {more} more"),
+    }
 }
 
 /// What a container is called, for people.
@@ -142,10 +149,7 @@ pub(super) fn committed<'r>(
     let mut made = Vec::new();
     for container in all {
         match roots.container(container, ContainerShape::Image, &context.options()) {
-            Ok(archive) => {
-                say_doubts(roots, container, context);
-                made.push((container, archive));
-            }
+            Ok(archive) => made.push((container, archive)),
             Err(error @ RescueError::Unmade { .. }) if wanted.is_none() => {
                 let failure = Failure::from(error);
                 failure.warn(context.output);
@@ -153,29 +157,40 @@ pub(super) fn committed<'r>(
             Err(error) => return Err(error.into()),
         }
     }
+    let made_of = made.iter().map(|(container, _)| *container);
+    say_doubts(roots, &made_of.collect::<Vec<_>>(), context);
     Ok(made)
 }
 
-/// Says what of a container may not be as it was.
-fn say_doubts(roots: &DataRoots, container: &StoredContainer, context: &Context) {
-    let name = shown(container);
-    if !container.has_config() {
+/// Says what of containers may not be as it was, once for all of them.
+fn say_doubts(roots: &DataRoots, containers: &[&StoredContainer], context: &Context) {
+    let without = containers
+        .iter()
+        .filter(|container| !container.has_config());
+    let without: Vec<String> = without.map(|container| shown(container)).collect();
+    if !without.is_empty() {
         warn(
             context.output,
             &format!(
-                "{name}: its command and environment are in a database of the engine that is not read; the image has those of its own image"
+                "{}: command and environment are in a database of the engine that is not read; the image of a container has those of its own image",
+                some(&without)
             ),
         );
     }
-    say_lost(roots, &name, context);
+    let all: Vec<String> = containers
+        .iter()
+        .map(|container| shown(container))
+        .collect();
+    say_lost(roots, &all, context);
 }
 
-fn say_lost(roots: &DataRoots, name: &str, context: &Context) {
-    if !roots.has_xattrs() {
+fn say_lost(roots: &DataRoots, names: &[String], context: &Context) {
+    if !names.is_empty() && !roots.has_xattrs() {
         warn(
             context.output,
             &format!(
-                "{name}: the tar was made without extended attributes, so capabilities of files are lost, and directories that were removed and made again show what was in them before"
+                "{}: the tar was made without extended attributes, so capabilities of files are lost, and directories that were removed and made again show what was in them before",
+                some(names)
             ),
         );
     }
@@ -217,7 +232,7 @@ pub(super) fn flatten(
     let name = shown(container);
     context.warn_of_tree(&flattened.warnings);
     warn_of_xattrs(&flattened.refused_xattrs, WITHOUT_XATTRS, context.output);
-    say_lost(roots, &name, context);
+    say_lost(roots, std::slice::from_ref(&name), context);
     if !container.volumes.is_empty() {
         let volumes = units::count(container.volumes.len(), "volume", "volumes");
         note(
@@ -320,27 +335,30 @@ pub(super) fn say_rebuilt(image: &RemadeImage, context: &Context) {
     failure.warn(context.output);
 }
 
-/// How what is no image is written.
+/// How containers and volumes are written.
 pub(super) fn others(report: &RescueReport, path: &str) -> String {
     let mut ways = Vec::new();
     let comes_back = |container: &&StoredContainer| container.fault.is_none();
     if let Some(container) = report.containers.iter().find(comes_back) {
-        ways.push("--containers -o images.tar writes containers too".to_owned());
+        ways.push("--containers -o images.tar (all containers, as images)".to_owned());
         ways.push(format!(
-            "--container {} --flatten -o rootfs.tar the files of one",
+            "--container {} --flatten -o rootfs.tar (the files of one)",
             shown(container)
         ));
     }
     if let Some(volume) = report.volumes.first() {
         ways.push(format!(
-            "--volume {} -o volume.tar those of a volume",
+            "--volume {} -o volume.tar (a volume)",
             escape::text(&volume.name)
         ));
     }
     if ways.is_empty() {
         return String::new();
     }
-    format!("imgtar rescue {path} {}", ways.join(", "))
+    format!(
+        "more can be written with imgtar rescue {path}: {}",
+        ways.join(", ")
+    )
 }
 
 /// What the closing line says of what the engine did not have as an image.

@@ -112,7 +112,7 @@ fn every_other(first: usize) {
     if !archive("hostile").exists() {
         return;
     }
-    let (least_refused, least_browsed) = if is_full_size() { (12, 24) } else { (1, 1) };
+    let (least_refused, least_browsed) = if is_full_size() { (18, 44) } else { (1, 1) };
     assert!(refused >= least_refused, "{refused} archives are refused");
     assert!(
         browsed >= least_browsed,
