@@ -52,7 +52,7 @@ use output::Output;
 #[derive(Debug, Parser)]
 #[command(
     name = "imgtar",
-    version,
+    version = env!("IMGTAR_VERSION"),
     propagate_version = true,
     max_term_width = help::WIDTH
 )]

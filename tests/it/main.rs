@@ -12,6 +12,7 @@ mod answers;
 mod architecture;
 mod broken;
 mod browse;
+mod build_script;
 mod carry_loads;
 mod change;
 mod cli;

@@ -28,9 +28,7 @@ impl Args {
             )
         };
         std::fs::create_dir_all(&self.directory).map_err(failed)?;
-        // `help` is an option of each command, too.
-        let mut program = crate::cli::parser().disable_help_subcommand(true);
-        program.build();
+        let program = program();
         let commands = program.get_subcommands().cloned();
         for command in commands.chain([program.clone()]) {
             let (name, text) = page(command).map_err(failed)?;
@@ -41,6 +39,16 @@ impl Args {
         }
         Ok(Exit::Done)
     }
+}
+
+/// The program as the pages describe it.
+fn program() -> clap::Command {
+    // Pages do not depend on the commit, and `help` is an option of each command, too.
+    let mut program = crate::cli::parser()
+        .version(env!("CARGO_PKG_VERSION"))
+        .disable_help_subcommand(true);
+    program.build();
+    program
 }
 
 /// The name of a manual page and its text.
@@ -66,8 +74,7 @@ mod tests {
 
     #[test]
     fn pages_name_the_program_and_what_options_can_be() {
-        let mut program = crate::cli::parser().disable_help_subcommand(true);
-        program.build();
+        let program = program();
         let flatten = program.find_subcommand("flatten").expect("a command");
         let (name, text) = page(flatten.clone()).expect("a page");
         assert_eq!(name, "imgtar-flatten.1");
