@@ -7,8 +7,8 @@ use clap::error::ContextKind;
 
 use super::args::Color;
 use super::error::hint;
-use super::output::{Output, stdin_has_input};
-use super::slips::{self, Surroundings};
+use super::output::{Output, stdin};
+use super::slips;
 use super::wrap;
 
 /// The commands by what people want to do. A test checks that every command is in one of them.
@@ -80,10 +80,7 @@ fn slips(error: &clap::Error, command: &clap::Command) -> Vec<String> {
     let arguments: Vec<String> = arguments
         .map(|argument| argument.to_string_lossy().into_owned())
         .collect();
-    let around = Surroundings {
-        has_input: stdin_has_input(),
-    };
-    slips::hints(error, &command, &arguments, around)
+    slips::hints(error, &command, &arguments, stdin)
 }
 
 /// Help with its list of commands in groups; `None` if it has no such list.

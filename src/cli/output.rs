@@ -126,19 +126,59 @@ pub(crate) fn stdin_is_terminal() -> bool {
     io::stdin().is_terminal()
 }
 
-/// Whether standard input is a pipe or a file, and not the terminal or nothing.
+/// What there is to read on standard input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stdin {
+    /// A pipe or a file with something in it, or a pipe that may still get something.
+    Something,
+    /// A pipe or a file without a byte.
+    Empty,
+    /// Neither a pipe nor a file: a terminal, or nothing.
+    Other,
+}
+
+/// Looks at standard input and reads nothing of it.
 #[cfg(unix)]
-pub(crate) fn stdin_has_input() -> bool {
+pub(crate) fn stdin() -> Stdin {
     use std::os::fd::AsFd;
     use std::os::unix::fs::FileTypeExt;
     let file = io::stdin().as_fd().try_clone_to_owned();
-    let metadata = file.and_then(|file| std::fs::File::from(file).metadata());
-    metadata.is_ok_and(|metadata| metadata.is_file() || metadata.file_type().is_fifo())
+    let Ok(file) = file.map(std::fs::File::from) else {
+        return Stdin::Other;
+    };
+    match file.metadata() {
+        Ok(it) if it.is_file() && it.len() == 0 => Stdin::Empty,
+        Ok(it) if it.is_file() => Stdin::Something,
+        Ok(it) if it.file_type().is_fifo() && is_ended(&file) => Stdin::Empty,
+        Ok(it) if it.file_type().is_fifo() => Stdin::Something,
+        Ok(_) | Err(_) => Stdin::Other,
+    }
 }
 
-/// Whether standard input is a pipe or a file, and not the terminal or nothing: not known here.
+/// Standard input is not looked at here.
 #[cfg(not(unix))]
-pub(crate) fn stdin_has_input() -> bool {
+pub(crate) fn stdin() -> Stdin {
+    Stdin::Other
+}
+
+/// Whether a pipe is empty and nobody writes to it any more. The program at its other end has a moment to begin
+/// or to fail.
+#[cfg(target_os = "linux")]
+fn is_ended(pipe: &std::fs::File) -> bool {
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+    const MOMENT: Timespec = Timespec {
+        tv_sec: 0,
+        tv_nsec: 200_000_000,
+    };
+    let mut asked = [PollFd::new(pipe, PollFlags::IN)];
+    let answered = poll(&mut asked, Some(&MOMENT)).is_ok();
+    let answer = asked[0].revents();
+    answered && answer.contains(PollFlags::HUP) && !answer.contains(PollFlags::IN)
+}
+
+/// Whether a pipe is empty and nobody writes to it any more: not known here.
+#[cfg(all(unix, not(target_os = "linux")))]
+fn is_ended(_pipe: &std::fs::File) -> bool {
     false
 }
 

@@ -5,6 +5,8 @@ use std::path::Path;
 use clap::Command;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
+use super::output::Stdin;
+
 /// Commands of other programs, and what does here what is expected of them.
 const COMMANDS: [(&str, &str); 35] = [
     ("analyze", BROWSE),
@@ -107,7 +109,10 @@ const COMMANDS: [(&str, &str); 35] = [
     ("version", "`imgtar --version` prints the version"),
 ];
 
-const BROWSE: &str = "`imgtar browse ARCHIVE` shows layers and files, `imgtar waste ARCHIVE` what is stored and never shown";
+/// For a missing archive where nothing came through the pipe either.
+const EMPTY: &str = "no file is named, and standard input is empty; did the command that should have written to it fail?";
+
+const BROWSE: &str = "`imgtar browse ARCHIVE` shows layers and files, `imgtar waste ARCHIVE` what is stored and never shown, `imgtar report ARCHIVE -o FILE` writes both as an HTML page";
 const EXTRACT: &str = "`imgtar flatten ARCHIVE -o rootfs.tar` writes all files as a tar (--only PATH: some of them), `imgtar cat ARCHIVE PATH` prints one file";
 const REGISTRY: &str = "imgtar talks to no registry; skopeo copies between registries and archives: skopeo copy docker://IMAGE docker-archive:FILE";
 
@@ -158,19 +163,13 @@ const OPTIONS: [(&str, &str); 13] = [
     ),
 ];
 
-/// What can be told of the process beside its arguments.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Surroundings {
-    /// Whether standard input holds something: a pipe or a file.
-    pub(super) has_input: bool,
-}
-
-/// The hints on what was meant; none if clap's message says enough.
+/// The hints on what was meant; none if clap's message says enough. What is on standard input is asked for only
+/// where an archive is missing.
 pub(super) fn hints(
     error: &clap::Error,
     program: &Command,
     arguments: &[String],
-    around: Surroundings,
+    stdin: impl FnOnce() -> Stdin,
 ) -> Vec<String> {
     let command = arguments
         .iter()
@@ -201,14 +200,16 @@ pub(super) fn hints(
             let takes_archive = ["<ARCHIVE>", "<DATA-ROOT>", "<ROOTFS.tar>"];
             let takes_archive = |word: &String| takes_archive.iter().any(|it| word.starts_with(it));
             let takes_archive = missing.iter().any(takes_archive);
-            match command {
-                Some(command) if takes_archive && around.has_input => {
-                    let name = command.get_name();
-                    vec![format!(
-                        "standard input is read where - stands for it: imgtar {name} -"
-                    )]
-                }
-                _ => Vec::new(),
+            let Some(command) = command.filter(|_| takes_archive) else {
+                return Vec::new();
+            };
+            let name = command.get_name();
+            match stdin() {
+                Stdin::Something => vec![format!(
+                    "to read standard input, write - in place of the file: imgtar {name} -"
+                )],
+                Stdin::Empty => vec![EMPTY.to_owned()],
+                Stdin::Other => Vec::new(),
             }
         }
         ErrorKind::ArgumentConflict => {
@@ -305,7 +306,7 @@ pub(super) fn is_archive_name(word: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn told(line: &str, has_input: bool) -> String {
+    fn told(line: &str, stdin: Stdin) -> String {
         let mut program = crate::cli::parser();
         program.build();
         let arguments: Vec<String> = line.split(' ').map(str::to_owned).collect();
@@ -314,33 +315,34 @@ mod tests {
             .clone()
             .try_get_matches_from(all)
             .expect_err("a slip");
-        let around = Surroundings { has_input };
-        hints(&error, &program, &arguments, around).join("\n")
+        hints(&error, &program, &arguments, || stdin).join("\n")
     }
 
     #[test]
     fn slips_are_told_what_was_meant() {
-        for (line, has_input, meant) in [
-            ("extract a.tar", false, "imgtar flatten ARCHIVE -o"),
-            ("edit a.tar", false, "imgtar config"),
-            ("version", false, "imgtar --version"),
-            ("load -i a.tar", false, "docker load"),
-            ("save app", false, "imgtar select"),
-            ("list a.tar", false, "imgtar images"),
-            ("app.tar", false, "imgtar images app.tar"),
-            ("images a.tar --format json", false, "--json"),
-            ("images a.tar --only x", false, "option of flatten, tag"),
-            ("images", true, "imgtar images -"),
-            ("import -o x.tar", true, "imgtar import -"),
-            ("flatten a.tar app:1 out.tar", false, "-o out.tar"),
-            ("layers a.tar app:1 b.tar", false, "imgtar diff"),
-            ("flatten a.tar app:1 -i app:2", false, "with -i"),
-            ("squash a.tar --no-color", false, "--color never"),
+        use Stdin::{Empty, Other, Something};
+        for (line, stdin, meant) in [
+            ("extract a.tar", Other, "imgtar flatten ARCHIVE -o"),
+            ("edit a.tar", Other, "imgtar config"),
+            ("version", Other, "imgtar --version"),
+            ("load -i a.tar", Other, "docker load"),
+            ("save app", Other, "imgtar select"),
+            ("list a.tar", Other, "imgtar images"),
+            ("app.tar", Other, "imgtar images app.tar"),
+            ("images a.tar --format json", Other, "--json"),
+            ("images a.tar --only x", Other, "option of flatten, tag"),
+            ("images", Something, "imgtar images -"),
+            ("images", Empty, "standard input is empty"),
+            ("import -o x.tar", Something, "imgtar import -"),
+            ("flatten a.tar app:1 out.tar", Other, "-o out.tar"),
+            ("layers a.tar app:1 b.tar", Other, "imgtar diff"),
+            ("flatten a.tar app:1 -i app:2", Other, "with -i"),
+            ("squash a.tar --no-color", Other, "--color never"),
         ] {
-            let told = told(line, has_input);
+            let told = told(line, stdin);
             assert!(told.contains(meant), "{line}: {told}");
         }
-        assert_eq!(told("images", false), "");
+        assert_eq!(told("images", Other), "");
     }
 
     #[test]

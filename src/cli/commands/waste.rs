@@ -6,6 +6,7 @@ use imgtar::report::{WasteReport, WasteRule, units};
 
 use super::{Context, Exit, Failure};
 use crate::cli::args::{ArchiveArg, JsonArg, OneImageArg};
+use crate::cli::error::hint;
 use crate::cli::{dive_ci, render};
 
 /// Show the bytes that an image stores but never shows
@@ -53,6 +54,9 @@ pub(crate) struct Args {
     no_trunc: bool,
 }
 
+/// For whoever wants to know why bytes are wasted, or to show it to somebody.
+const WHERE_TO_LOOK: &str = "`imgtar blame` shows what each layer did to a path, `imgtar report` writes an HTML page to share";
+
 fn bytes(text: &str) -> Result<u64, String> {
     units::parse_size(text)
         .ok_or_else(|| "write a number of bytes, such as 20MB, 4MiB or 1000".to_owned())
@@ -85,6 +89,9 @@ impl Args {
             };
             render::waste(out, &report, &rules, form)
         })?;
+        if report.wasted > 0 && !self.json.json {
+            hint(context.output, WHERE_TO_LOOK);
+        }
         Ok(if report.passes() {
             Exit::Done
         } else {

@@ -72,8 +72,16 @@ fn verdict(out: &mut dyn Write, indent: usize, summary: &str, page: Page) -> io:
     page.wrapped(out, &escape::text(rest), begun, indent + 2)
 }
 
-/// How many cells the columns beside the paths take at the most.
-const BESIDE_PATH: usize = 62;
+/// The columns of the table. The paths are cut to the room that the others leave.
+const COLUMNS: [&str; 7] = [
+    "ARCHIVE",
+    "RESULT",
+    "IMAGES",
+    "LAYERS",
+    "ERRORS",
+    "WARNINGS",
+    "LOADED BY",
+];
 
 /// One line for each archive. Where a terminal has no room for long paths, their beginnings are left out.
 ///
@@ -94,21 +102,21 @@ fn table(
     table
         .load_style(presets::NOTHING)
         .set_content_arrangement(ContentArrangement::Disabled)
-        .set_header([
-            "ARCHIVE", "RESULT", "IMAGES", "LAYERS", "ERRORS", "WARNINGS", "ENGINES",
-        ]);
-    for archive in archives {
-        let [errors, warnings] = counts(archive);
-        let layers: usize = archive.images.iter().map(|image| image.layers.len()).sum();
-        table.add_row([
-            &*page.end(&escape::text(&archive.path), BESIDE_PATH),
-            if archive.ok { "ok" } else { "FAILED" },
-            &archive.images.len().to_string(),
-            &layers.to_string(),
-            &errors.to_string(),
-            &warnings.to_string(),
-            &engines(archive),
-        ]);
+        .set_header(COLUMNS);
+    let rows: Vec<[String; 6]> = archives.iter().map(beside_path).collect();
+    let mut widths: Vec<usize> = COLUMNS[1..].iter().map(|head| head.width()).collect();
+    for row in &rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = cell.width().max(*width);
+        }
+    }
+    let used: usize = widths
+        .iter()
+        .map(|width| usize::from(PADDING) + width)
+        .sum();
+    for (archive, row) in archives.iter().zip(rows) {
+        let path = page.end(&escape::text(&archive.path), used).into_owned();
+        table.add_row(std::iter::once(path).chain(row));
     }
     for (at, column) in table.column_iter_mut().enumerate() {
         column.set_padding((0, PADDING));
@@ -122,15 +130,29 @@ fn table(
     Ok(())
 }
 
+/// What is said of an archive in the columns after its path.
+fn beside_path(archive: &VerifyArchive) -> [String; 6] {
+    let [errors, warnings] = counts(archive);
+    let layers: usize = archive.images.iter().map(|image| image.layers.len()).sum();
+    [
+        if archive.ok { "ok" } else { "FAILED" }.to_owned(),
+        archive.images.len().to_string(),
+        layers.to_string(),
+        errors.to_string(),
+        warnings.to_string(),
+        engines(archive),
+    ]
+}
+
 /// How many of the engines load an archive.
 fn engines(archive: &VerifyArchive) -> String {
     let lines = EngineLine::all(archive.loaders.as_deref().unwrap_or_default(), false);
     let loads = lines.iter().filter(|line| line.loader.verdict == "loads");
     match (loads.count(), lines.len()) {
         (0, 0) => "-".to_owned(),
-        (0, _) => "no engine loads it".to_owned(),
-        (n, all) if n == all => "all load it".to_owned(),
-        (n, all) => format!("{n} of {all} load it"),
+        (0, _) => "none".to_owned(),
+        (n, all) if n == all => "all".to_owned(),
+        (n, all) => format!("{n} of {all}"),
     }
 }
 
