@@ -15,6 +15,7 @@
 #   IMGTAR_DOCKER28   Docker 28.5 with the overlay2 store.
 #   IMGTAR_DOCKER28C  Docker 28.5 with the containerd image store.
 #   IMGTAR_CONTAINERD28  the containerd 2 of that daemon, for `ctr` in a namespace other than `moby`.
+#   IMGTAR_BARE       a trixie tree with nothing in it but Debian's minimum; packaging/check.sh copies it.
 #   IMGTAR_ROOT28     the Debian forky tree in which these run; `chroot` into it for `ctr`, podman 5.8,
 #                     buildah, skopeo 1.22, umoci, and the 28.5 client.
 # skopeo, umoci and busybox are installed on this machine itself. forky is not released: its versions move,
@@ -31,6 +32,7 @@ work=${TMPDIR:-/tmp}/engines
 # Each tree as debootstrap made it, and bind-mounted: a mount point of its own is what pivot_root wants.
 root26=$work/d26root # trixie
 root28=$work/d28root # forky
+bare=$work/bare      # trixie as debootstrap left it
 record=${IMGTAR_ENGINES_RECORD:-$work/started-by-imgtar}
 
 say() { printf 'engines: %s\n' "$*" >&2; }
@@ -86,11 +88,13 @@ missing() { # commands
 }
 
 install_here() {
-    missing dockerd docker skopeo umoci busybox debootstrap python3 gzip bzip2 xz zstd bsdtar tar-split tmux tidy || return 0
+    missing dockerd docker skopeo umoci busybox debootstrap python3 gzip bzip2 xz zstd bsdtar tar-split tmux tidy rpm ||
+        ! python3 -m pip --version >/dev/null 2>&1 || return 0
     say 'installing Docker 20.10, skopeo, umoci and what tests use beside them'
     apt-get update -qq >&2
     apt-get install -y -qq --no-install-recommends ca-certificates docker.io skopeo umoci busybox-static \
-        debootstrap python3 gzip bzip2 xz-utils zstd libarchive-tools tar-split tmux tidy >"$work/apt.log" 2>&1 ||
+        debootstrap python3 python3-pip gzip bzip2 xz-utils zstd libarchive-tools tar-split tmux tidy rpm \
+        >"$work/apt.log" 2>&1 ||
         die "apt-get install failed: $(tail -n 1 "$work/apt.log")"
 }
 
@@ -109,6 +113,11 @@ make_tree() { # suite
     cp -n /etc/apt/apt.conf.d/* "$tree.new/etc/apt/apt.conf.d/" 2>/dev/null || true
     cp /etc/resolv.conf "$tree.new/etc/resolv.conf"
     cp -r /usr/local/share/ca-certificates "$tree.new/usr/local/share/" 2>/dev/null || true
+    # The packages of a release are installed into one that has nothing else.
+    if [ "$1" = trixie ]; then
+        rm -rf --one-file-system "$bare"
+        cp -a --reflink=auto "$tree.new" "$bare"
+    fi
     mv "$tree.new" "$tree"
 }
 
@@ -242,6 +251,7 @@ export IMGTAR_DOCKER28=unix://$root28/run/d28/docker.sock
 export IMGTAR_DOCKER28C=unix://$root28/run/d28c/docker.sock
 export IMGTAR_CONTAINERD28=unix://$root28/run/d28c/exec/containerd/containerd.sock
 export IMGTAR_ROOT28=$root28
+export IMGTAR_BARE=$bare
 END
 }
 

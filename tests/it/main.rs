@@ -58,6 +58,7 @@ mod progress;
 mod properties;
 mod rebuild;
 mod recompress;
+mod release;
 mod report;
 mod rescue;
 mod rescue_containers;
