@@ -3,7 +3,10 @@
 //!
 //! ```console
 //! $ cargo bench --bench performance > docs/performance.md
+//! $ python3 packaging/measure.py >> docs/performance.md
 //! ```
+//!
+//! The second line is about the packages, after `packaging/make.sh`.
 //!
 //! The page goes to standard output, what is going on to standard error. Files are made in
 //! `IMGTAR_BENCH_DIR` (memory, where the system has it as a directory). `IMGTAR_BENCH_ARCHIVE` and
@@ -81,8 +84,9 @@ fn main() -> Outcome {
     let costs = bench.costs()?;
     println!("# Performance\n");
     println!(
-        "This page is the output of `cargo bench --bench performance`. What is compared was timed in one run, in\n\
-         turns, on warm files, and the median of five rounds counts. Machines differ: read ratios, not seconds.\n"
+        "This page is the output of `cargo bench --bench performance`, apart from its last section. What is compared was\n\
+         timed in one run, in turns, on warm files, and the median of five rounds counts. Machines differ: read ratios,\n\
+         not seconds.\n"
     );
     bench.introduce()?;
     costs.print();
