@@ -84,17 +84,17 @@ fn main() -> Outcome {
     let costs = bench.costs()?;
     println!("# Performance\n");
     println!(
-        "This page is the output of `cargo bench --bench performance`, apart from its last section. What is compared was\n\
-         timed in one run, in turns, on warm files, and the median of five rounds counts. Machines differ: read ratios,\n\
-         not seconds.\n"
+        "This page is the output of `cargo bench --bench performance`, apart from its last section. Programs that are\n\
+         compared were run in turns, in one run, on files in the cache; each figure is the median of five rounds.\n\
+         Machines differ: compare ratios, not seconds.\n"
     );
     bench.introduce()?;
     costs.print();
     println!("\n## Commands against their limits\n");
     println!(
         "The limit is the processor time that the work costs without imgtar, divided by the cores: copying the\n\
-         output, SHA-256 of what is digested, inflating what is compressed. It is never less than what `cp` takes to\n\
-         write the output, since systems let one thread at a time write to a file.\n"
+         output, SHA-256 of everything that is hashed, inflating everything that is compressed. It is never less than what `cp` takes to\n\
+         write the output, since systems let only one thread at a time write to a file.\n"
     );
     let has_before = env::var_os("IMGTAR_BENCH_BEFORE").is_some();
     let [before, rule] = if has_before {
@@ -108,7 +108,7 @@ fn main() -> Outcome {
     bench.writes(&costs)?;
     println!("\n## Against other programs\n");
     println!(
-        "Seconds of imgtar against seconds of the other, for what comes closest to the same work; below 1 imgtar is\n\
+        "Seconds of imgtar and of another program that does nearly the same work; where the ratio is below 1, imgtar is\n\
          faster.\n"
     );
     println!("| imgtar | seconds | other program | seconds | ratio |");
@@ -607,7 +607,7 @@ impl Costs {
             );
         }
         println!(
-            "\nThe digests are computed by one hash at a time on each of {} cores; imgtar hashes two layers at once\non each where the processor can.",
+            "\nThese rows compute one hash at a time on each of {} cores; where the processor supports it, imgtar hashes two\nlayers at once on each.",
             self.threads
         );
     }

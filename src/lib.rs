@@ -5,7 +5,7 @@
 //! it: which images are there, how they were built, how large they are, whether every byte is what
 //! the archive claims. No daemon, no registry, nothing unpacked to disk.
 //!
-//! Everything begins with [`open`], and what most programs need stands here at the root:
+//! Everything begins with [`open`], and what most programs need is here at the root:
 //!
 //! ```
 //! use imgtar::{Options, Tree};
@@ -27,7 +27,7 @@
 //! The modules have the rest, and [`Options`] says how much an archive may ask for, how many threads work
 //! and where progress is reported.
 //!
-//! The modules stand in the order in which bytes flow through them; a module uses only those above
+//! The modules are listed in the order in which bytes flow through them; a module uses only those above
 //! it. `docs/architecture.md` says why each boundary is where it is.
 //!
 //! ```text
@@ -41,7 +41,7 @@
 //! tree     the merged file system
 //! output   tars: the tree as one rootfs tar, new layers, whole archives
 //! split    metadata for a flat tar, and the archive again from both
-//! rescue   images out of an engine's data directory
+//! rescue   images from an engine's data directory
 //! check    claims against bytes, what engines load, the audit
 //! report   answers as data: the JSON contract
 //! ```

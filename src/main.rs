@@ -1,4 +1,4 @@
-//! The command line of imgtar; everything it knows how to do is in the library.
+//! The command line of imgtar; everything that it can do is in the library.
 
 mod cli;
 

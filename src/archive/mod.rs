@@ -6,17 +6,16 @@
 //!
 //! Threats, and what is done about them:
 //!
-//! - *Names that leave the archive* (`../../etc/passwd` as Config, Layers or link target;
-//!   CVE-2014-9358, jib's PR#4522): every name is brought below the archive's root before it is
-//!   looked up, so the worst it can be is absent.
+//! - *Names that leave the archive* (`../../etc/passwd` as Config, Layers or link target; CVE-2014-9358, jib's
+//!   PR#4522): every name is resolved below the archive's root before it is looked up, so at worst it is absent.
 //! - *Links in circles*: at most [`LINK_LIMIT`] links are followed for one name.
-//! - *Two members of one name*: readers disagree which counts (Docker and containerd the last,
-//!   skopeo and crane the first). The last counts here, and [`Contents::duplicates`] names them all.
-//!   A hard link is another name of the member *before* it, as for tar and Docker.
+//! - *Two members of one name*: readers disagree on which of them counts (for Docker and containerd the last, for
+//!   skopeo and crane the first). Here the last counts, and [`Contents::duplicates`] names them all. A hard link is
+//!   another name of the member *before* it, as in tar and Docker.
 //! - *Memory*: members and their names are limited ([`crate::base::limits`]).
-//! - *An end before the end*: an [`Archive`] is whole, or opening it is an error. `verify` alone asks
-//!   for the [`Contents`] that are left of a damaged one, whose [`EarlyEnd`] is reported once; a name
-//!   that is not in them is [`LookupError::Lost`], not absent.
+//! - *An end before the end*: an [`Archive`] is whole, or opening it is an error. Only `verify` asks for the
+//!   [`Contents`] that are left of a damaged one, whose [`EarlyEnd`] is reported once; a name that is not in them is
+//!   [`LookupError::Lost`], not absent.
 
 mod duplicates;
 mod early_end;

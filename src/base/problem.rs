@@ -15,13 +15,13 @@ use serde::Serialize;
 pub enum Severity {
     /// Something is not what the archive claims, or is missing.
     Error,
-    /// Readers disagree about it, or it is odd; what is claimed still holds.
+    /// Readers disagree about it, or it is unusual; every claim is still true.
     Warning,
 }
 
 macro_rules! codes {
     ($($(#[$doc:meta])* $name:ident = $text:literal,)*) => {
-        /// What kind of problem it is. The names are part of the JSON contract.
+        /// The kind of problem. The names are part of the JSON contract.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
         #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
         #[non_exhaustive]
@@ -44,19 +44,19 @@ macro_rules! codes {
 }
 
 codes! {
-    /// A layer's content is not what its diff ID says.
+    /// A layer's content does not match its diff ID.
     DiffIdMismatch = "diff-id-mismatch",
-    /// A config's bytes are not what its name or descriptor says.
+    /// A config's bytes do not match its name or descriptor.
     ConfigDigestMismatch = "config-digest-mismatch",
-    /// A blob's bytes are not what its name or descriptor says.
+    /// A blob's bytes do not match its name or descriptor.
     BlobDigestMismatch = "blob-digest-mismatch",
-    /// A blob's length is not what its descriptor says.
+    /// A blob's length is not the one in its descriptor.
     BlobSizeMismatch = "blob-size-mismatch",
     /// There are more or fewer layers than diff IDs.
     LayerCountMismatch = "layer-count-mismatch",
     /// There are more or fewer history entries with a layer than layers.
     HistoryMismatch = "history-mismatch",
-    /// A member that is named is not there.
+    /// A member that is named but missing.
     MemberMissing = "member-missing",
     /// Layers were left out of a thin archive on purpose.
     LayersLeftOut = "layers-left-out",
@@ -81,9 +81,9 @@ codes! {
     DescriptionsDisagree = "descriptions-disagree",
     /// A name breaks the grammar of references.
     ReferenceInvalid = "reference-invalid",
-    /// One path twice in a layer.
+    /// A layer has one path twice.
     DuplicatePath = "duplicate-path",
-    /// A name that leaves the root.
+    /// A name that leads out of the root.
     UnsafePath = "unsafe-path",
     /// A whiteout of nothing, of its own directory or of the one above.
     WhiteoutInvalid = "whiteout-invalid",
@@ -103,11 +103,11 @@ codes! {
     EntryInvalid = "entry-invalid",
     /// A character device 0:0, which overlay file systems take for a whiteout.
     DeviceZero = "device-zero",
-    /// Extended attributes that engines drop, or that act on overlay file systems.
+    /// Extended attributes that engines drop, or that affect overlay file systems.
     XattrDiffers = "xattr-differs",
     /// Extended attributes that a kernel refuses to set.
     XattrRefused = "xattr-refused",
-    /// Two images with one name.
+    /// Two images have one name.
     ReferenceAmbiguous = "reference-ambiguous",
     /// The entries of layers were not checked, because there are too many.
     EntriesUnchecked = "entries-unchecked",
@@ -119,7 +119,7 @@ codes! {
     PlatformMismatch = "platform-mismatch",
     /// A config without operating system or architecture.
     PlatformMissing = "platform-missing",
-    /// The file is not what a checksum file says.
+    /// The file does not match its checksum in a checksum file.
     ChecksumMismatch = "checksum-mismatch",
     /// An image has more layers than some engines load.
     LayerLimit = "layer-limit",
@@ -138,7 +138,7 @@ impl fmt::Display for Code {
 pub struct Problem {
     /// How bad it is.
     pub severity: Severity,
-    /// What kind it is.
+    /// Its kind.
     pub code: Code,
     /// What it is and its consequences, for people; a sentence without a full stop.
     pub message: String,
@@ -150,7 +150,7 @@ pub struct Problem {
     pub member: Option<Vec<u8>>,
     /// The path inside a layer; the first, if there are several.
     pub path: Option<Vec<u8>>,
-    /// The next few paths.
+    /// A few more paths.
     pub more: Vec<Vec<u8>>,
     /// How many times it was found: problems of one kind in one layer are reported as one.
     pub count: usize,
@@ -158,7 +158,7 @@ pub struct Problem {
     pub offset: Option<u64>,
     /// What the archive claims.
     pub claimed: Option<String>,
-    /// What the bytes say.
+    /// The value that the bytes have.
     pub computed: Option<String>,
 }
 

@@ -1,4 +1,4 @@
-//! Checks: everything an archive claims, verified against its bytes.
+//! Checks everything that an archive claims against its bytes.
 //!
 //! Each stored blob is read once, however many images share it; blobs are read in parallel, the
 //! largest first. All problems are found, not only the first. What could be checked without reading
@@ -102,7 +102,7 @@ pub struct ArtifactCheck {
 /// The outcome for one blob.
 #[derive(Clone, Debug)]
 pub struct BlobCheck {
-    /// The digest that its descriptor claims.
+    /// The digest in its descriptor.
     pub digest: Digest,
     /// The digest that its bytes have; none if it is missing or the algorithm is unknown.
     pub computed: Option<Digest>,

@@ -14,7 +14,7 @@ use crate::base::digest::{DiffId, Digest};
 pub struct Config {
     /// What it runs on.
     pub platform: Platform,
-    /// When it was made.
+    /// When it was created.
     pub created: Option<Created>,
     /// Who made it.
     pub author: String,

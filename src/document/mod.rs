@@ -1,4 +1,4 @@
-//! What JSON documents say: configs, descriptors, media types, platforms, and how they are edited.
+//! JSON documents: configs, descriptors, media types, platforms, and how they are edited.
 //!
 //! Nothing here knows an archive: a document is bytes that came from somewhere. The reader mirrors Go's
 //! (keys in any case, the last one wins, `null` is absent), because that decides what an engine sees.

@@ -32,14 +32,14 @@ pub struct ContainerdName {
     pub(crate) made: Option<u64>,
 }
 
-/// What the ID of an image in a containerd store rests on.
+/// How the ID of an image in a containerd store is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum ContainerdBasis {
     /// `index.json` lists it: it is the digest of the manifest or index there.
     Listed,
-    /// containerd makes the manifest, and at least one layer in it is taken to be what its diff ID claims.
+    /// containerd makes the manifest, and for at least one layer in it imgtar relies on the claimed diff ID.
     Claimed,
     /// containerd makes the manifest, and the digests in it were computed from the bytes.
     Computed,

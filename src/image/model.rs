@@ -282,7 +282,7 @@ impl fmt::Display for LeftOut {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Thin {
-    /// How many layers, each once.
+    /// How many layers there are, each counted once.
     pub layers: usize,
     /// How many bytes their blobs have together, as the listing claims.
     pub bytes: u64,
@@ -364,7 +364,7 @@ pub struct Artifact {
     pub kind: String,
     /// Its manifest's descriptor.
     pub descriptor: Descriptor,
-    /// What the archive calls it.
+    /// Its name in the archive.
     pub names: Vec<Name>,
     /// The manifest that it is about: signatures and attestations have one.
     pub subject: Option<Digest>,
@@ -385,11 +385,11 @@ pub struct ArtifactBlob {
     pub slice: Option<Slice>,
 }
 
-/// A manifest that is named and not there.
+/// A manifest that is named but missing.
 #[derive(Clone, Debug)]
 pub struct Absent {
     /// How an index describes it.
     pub descriptor: Descriptor,
-    /// What the archive calls it.
+    /// Its name in the archive.
     pub names: Vec<Name>,
 }

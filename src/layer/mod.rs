@@ -1,9 +1,8 @@
 //! One layer: its bytes, its entries, its size as engines count it.
 //!
-//! A layer is an uncompressed stretch of the archive, whose headers are walked by position, or a
-//! compressed one, which is decoded once from its beginning ([`LayerTar`]). What its bytes are is proven
-//! by [`digest`]. Nothing is held in memory but one header at a time, and, where `verify` asks for it, an
-//! [`Inventory`].
+//! A layer is an uncompressed range of the archive, whose headers are walked by position, or a compressed one, which
+//! is decoded once from its beginning ([`LayerTar`]). [`digest`] proves what its bytes are. Only one header at a time
+//! is held in memory, and, if `verify` asks for it, an [`Inventory`].
 //!
 //! Threats: those of [`crate::tar`] and of the decoders in [`crate::source`]. A layer whose
 //! bytes are not a tar is a [`LayerError`] of that layer; the others can still be read.

@@ -1,7 +1,7 @@
 //! Bytes out: tars written as Docker writes them.
 //!
-//! The same input gives the same bytes, whatever the number of threads: order, names, owners and
-//! times come from the image alone.
+//! The same input gives the same bytes, whatever the number of threads: order, names, owners and times come only from
+//! the image.
 
 mod commit;
 mod context;

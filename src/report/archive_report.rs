@@ -42,16 +42,16 @@ const WASTE_ROWS: usize = 50;
 pub struct ArchiveReport<'a> {
     /// `imgtar/report/1`
     pub schema: &'static str,
-    /// The archive; `null` if it is so damaged that its layout cannot be told.
+    /// The archive; `null` if it is so damaged that its layout is not known.
     pub archive: Option<ArchiveHead>,
     /// How many images the archive holds, whether they were asked for or not.
     pub images_in_archive: usize,
-    /// What `verify` says of the whole archive. `audit` is `null` here: each image has its own.
+    /// What `verify` says about the whole archive. `audit` is `null` here, because each image has its own.
     pub verify: VerifyArchive,
-    /// The images that were asked for.
+    /// The images that you asked for.
     #[cfg_attr(feature = "schema", schemars(with = "Vec<ReportImage>"))]
     pub images: Each<'a, ReportImage>,
-    /// Manifests that describe no image: signatures, attestations and others.
+    /// Manifests that do not describe an image: signatures, attestations and others.
     pub artifacts: Vec<InspectArtifact>,
     /// Manifests that an index names and the archive does not hold.
     pub absent: Vec<InspectAbsent>,
@@ -85,7 +85,7 @@ pub struct ReportImage {
     pub waste: Option<ReportWaste>,
     /// What `verify --audit` says.
     pub audit: Option<ImageAudit>,
-    /// Why its files could not be looked at, if they could not.
+    /// Why its files could not be examined, if they could not.
     pub unread: Option<String>,
 }
 
@@ -96,9 +96,9 @@ pub struct ReportLayer {
     /// What `layers` says.
     #[serde(flatten)]
     pub row: LayerRow,
-    /// Whether it is there and its bytes are what is claimed.
+    /// Whether it is there and its bytes are as claimed.
     pub ok: bool,
-    /// The bytes of files that it stores; `null`, like what is hidden of them, if the layers cannot be applied.
+    /// The bytes of files that it stores; `null`, like the hidden bytes, if the layers cannot be applied.
     pub content: Option<u64>,
 }
 
@@ -108,15 +108,15 @@ pub struct ReportLayer {
 pub struct ReportWaste {
     /// What the layers store, in bytes of file content.
     pub stored: u64,
-    /// What of it is visible.
+    /// The part of it that is visible.
     pub visible: u64,
-    /// What of it is not.
+    /// The part of it that is not visible.
     pub wasted: u64,
-    /// `visible` through `stored`; 1 if nothing is stored.
+    /// `visible` divided by `stored`; 1 if nothing is stored.
     pub efficiency: f64,
-    /// What is visible and has the same bytes as another visible file; not part of `wasted`.
+    /// Bytes that are visible and the same as those of another visible file; not part of `wasted`.
     pub duplicated: u64,
-    /// Where the most of it is.
+    /// Where most of it is.
     pub places: Vec<WasteGroup>,
     /// How many more places there are.
     pub more_places: usize,

@@ -11,34 +11,33 @@ use crate::check::audit::{Audit, AuditKind, Unexamined};
 use crate::check::secrets::SecretKind;
 use crate::image::Image;
 
-/// What to know of one image before running it.
+/// What you should know about one image before running it.
 #[derive(Clone, Debug, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ImageAudit {
     /// The image ID.
     pub id: Option<String>,
-    /// What the archive calls it.
+    /// Its name in the archive.
     pub references: Vec<String>,
-    /// How many findings there are of each kind that there is.
+    /// How many findings there are, by kind; kinds without findings are left out.
     pub counts: BTreeMap<&'static str, usize>,
-    /// The findings, by kind and path; of a kind at most the first hundred.
+    /// The findings, by kind and path; at most the first hundred of each kind.
     pub findings: Vec<AuditRow>,
-    /// Why its files could not be looked at, if they could not.
+    /// Why its files could not be examined, if they could not.
     pub unread: Option<String>,
-    /// Single files that were not looked at, although an answer depends on them.
+    /// Single files that were not examined, although an answer depends on them.
     pub unexamined: Vec<UnexaminedRow>,
-    /// How many secrets are in the documentation and tests of packages, where they are public; they are not
-    /// findings.
+    /// How many secrets are in the documentation and tests of packages; they are public, so they are not findings.
     pub samples: usize,
 }
 
-/// A file that was not looked at.
+/// A file that was not examined.
 #[derive(Clone, Debug, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct UnexaminedRow {
     /// The file, below the root.
     pub path: Text,
-    /// What is therefore not known, and why.
+    /// What is not known because of that, and why.
     pub why: String,
 }
 
@@ -46,15 +45,15 @@ pub struct UnexaminedRow {
 #[derive(Clone, Debug, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct AuditRow {
-    /// What kind of thing.
+    /// Its kind.
     pub kind: AuditKind,
-    /// The file, below the root, where it is about one.
+    /// The file, below the root, if the finding is about one.
     pub path: Option<Text>,
     /// The index of the layer that supplied the file.
     pub layer: Option<usize>,
     /// What was found; secrets are masked.
     pub detail: String,
-    /// What kind of secret it looks like, if it is one in a file.
+    /// The kind of secret that it looks like, if it is in a file.
     pub secret: Option<SecretKind>,
     /// What became of the file with the secret.
     pub state: Option<FindState>,

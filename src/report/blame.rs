@@ -38,7 +38,7 @@ pub struct BlamePath {
     pub via: Option<Text>,
     /// Whether the image has it in the end.
     pub live: bool,
-    /// What was done to it, base first.
+    /// What the layers did to it, base first.
     pub steps: Vec<BlameStep>,
 }
 
@@ -53,7 +53,7 @@ pub enum BlameAction {
     Changed,
     /// It is another name of a file.
     Linked,
-    /// It is gone.
+    /// It was deleted.
     Deleted,
 }
 
@@ -67,15 +67,15 @@ pub struct BlameStep {
     pub diff_id: Option<String>,
     /// What it does.
     pub action: BlameAction,
-    /// In what the file differs from the one before; nothing if the same was written again.
+    /// How the file differs from the one before; empty if the same file was written again.
     pub what: Vec<Aspect>,
     /// The size in bytes of a regular file.
     pub size: Option<u64>,
-    /// Where a link leads.
+    /// The target of a link.
     pub target: Option<Text>,
     /// How it was deleted.
     pub by: Option<HowHidden>,
-    /// Whether the layer has no entry for this directory, which engines make because of what lies in it.
+    /// Whether the layer has no entry for this directory, so that engines create it for its content.
     pub implied: bool,
     /// The build step that made the layer.
     pub created_by: Option<String>,

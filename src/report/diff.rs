@@ -53,7 +53,7 @@ impl DiffIgnored {
     }
 }
 
-/// One of the two that are compared.
+/// One of the two things that are compared.
 #[derive(Clone, Debug, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct DiffHead {
@@ -61,11 +61,11 @@ pub struct DiffHead {
     pub archive: String,
     /// The image ID; `null` if it is a rootfs tar.
     pub id: Option<String>,
-    /// What the archive calls the image.
+    /// The name of the image in the archive.
     pub references: Vec<String>,
-    /// `os/architecture[/variant]`; `null` if the archive does not say.
+    /// `os/architecture[/variant]`; `null` if the archive does not state it.
     pub platform: Option<String>,
-    /// How many bytes the archive stores for all layers; of layers that are missing none.
+    /// How many bytes the archive stores for all layers, without missing layers.
     pub layers_size: u64,
 }
 
@@ -95,7 +95,7 @@ impl DiffHead {
     }
 }
 
-/// How many bytes files have that differ.
+/// The bytes of files that differ.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct DiffSizes {
@@ -105,9 +105,9 @@ pub struct DiffSizes {
     pub added_bytes: u64,
     /// How many files changed.
     pub changed: u64,
-    /// The bytes that they had.
+    /// Their bytes before.
     pub changed_bytes_old: u64,
-    /// The bytes that they have.
+    /// Their bytes now.
     pub changed_bytes_new: u64,
     /// How many files were deleted.
     pub deleted: u64,
@@ -197,7 +197,7 @@ impl Serialize for DiffFiles<'_> {
 pub struct Diff<'c> {
     /// `imgtar/diff/1`
     pub schema: &'static str,
-    /// Whether nothing differs that counts.
+    /// Whether there is no difference that counts.
     pub same: bool,
     /// The old image.
     pub old: DiffHead,

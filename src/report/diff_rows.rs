@@ -18,7 +18,7 @@ use crate::tree::{
 pub enum DiffAction {
     /// Only the new image has it.
     Added,
-    /// Both have it, and it differs.
+    /// Both have it, but it differs.
     Changed,
     /// Only the old image has it.
     Deleted,
@@ -39,11 +39,11 @@ impl DiffAction {
 #[serde(rename_all = "lowercase")]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum DiffRelation {
-    /// They have one diff ID.
+    /// They have the same diff ID.
     Same,
-    /// They have one diff ID and are stored in different compressions.
+    /// They have the same diff ID and are stored with different compressions.
     Recompressed,
-    /// They have the same entries with the same content but for modification times.
+    /// They have the same entries with the same content, except for modification times.
     Times,
     /// They have the same entries with the same content, in another order or another form of the headers.
     Order,
@@ -69,19 +69,20 @@ impl From<LayerRelation> for DiffRelation {
     }
 }
 
-/// In what the tars of two layers differ.
+/// How the tars of two layers differ.
 #[derive(Clone, Copy, Debug, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct DiffLayerEntries {
     /// How many entries only the new one has.
     pub added: u64,
-    /// How many entries of one path differ in more than the time; those whose sizes are equal are not read for it.
+    /// How many entries with the same path differ in more than the time; their contents are not read if their sizes
+    /// are equal.
     pub changed: u64,
     /// How many entries only the old one has.
     pub deleted: u64,
-    /// Whether contents of equal size differ; they are compared only if no entry differs otherwise.
+    /// Whether contents of equal size differ; they are compared only if no entry differs in another way.
     pub content: bool,
-    /// Whether they differ in nothing but what is ignored.
+    /// Whether they differ only in things that are ignored.
     pub ignored: bool,
 }
 
@@ -95,7 +96,7 @@ pub struct DiffLayer {
     pub new: Option<usize>,
     /// How they are related.
     pub relation: DiffRelation,
-    /// Whether it stands behind a layer in the new image that it stands before in the old one.
+    /// Whether it moved: it comes after a layer in the new image that it comes before in the old one.
     pub moved: bool,
     /// The diff ID in the old image.
     pub diff_id_old: Option<String>,
@@ -113,7 +114,7 @@ pub struct DiffLayer {
     pub created_by_old: Option<String>,
     /// The build step that made the new one.
     pub created_by_new: Option<String>,
-    /// In what they differ; `null` unless the relation is `different`.
+    /// How they differ; `null` unless the relation is `different`.
     pub entries: Option<DiffLayerEntries>,
 }
 
@@ -168,15 +169,15 @@ impl DiffLayer {
 #[derive(Clone, Debug, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct DiffField {
-    /// What it is called: fields of the `config` object by their names, what is in lists and maps by its own
-    /// (`Env.PATH`, `Labels.version`), others as they stand in the document; `digest` if the configs have the same
-    /// fields in other bytes, so that the image IDs differ.
+    /// Its name: for fields of the `config` object their names, with the key for parts of lists and maps (`Env.PATH`,
+    /// `Labels.version`); for others their names in the document; `digest` if the configs have the same fields but
+    /// other bytes, so that the image IDs differ.
     pub field: String,
     /// What the old image has: texts as they are, anything else as JSON; `null` if it has nothing.
     pub old: Option<String>,
     /// What the new image has.
     pub new: Option<String>,
-    /// Whether every build sets it anew: times, and what builders note of themselves.
+    /// Whether every build changes it: times, and what builders record about themselves.
     pub of_build: bool,
 }
 
@@ -204,7 +205,7 @@ impl From<ConfigField> for DiffField {
 pub struct DiffStep {
     /// What happened to it.
     pub change: DiffAction,
-    /// In what it differs: `created`, `created_by`, `author`, `comment`, `empty_layer`.
+    /// The fields that differ: `created`, `created_by`, `author`, `comment`, `empty_layer`.
     pub what: Vec<&'static str>,
     /// Its place in the old history, oldest first.
     pub old: Option<usize>,
@@ -245,11 +246,11 @@ pub struct DiffFileFacts {
     pub uid: u32,
     /// The group.
     pub gid: u32,
-    /// The modification time; `null` if no calendar reaches it.
+    /// The modification time; `null` if it is too far away for a calendar date.
     #[serde(serialize_with = "rfc3339")]
     #[cfg_attr(feature = "schema", schemars(with = "Option<String>"))]
     pub mtime: Option<Timestamp>,
-    /// Where a symbolic link leads.
+    /// The target of a symbolic link.
     pub target: Option<Text>,
 }
 
@@ -282,7 +283,7 @@ pub struct DiffFile {
     pub path: Text,
     /// What happened to it.
     pub change: DiffAction,
-    /// In what it differs. Nothing for a directory that is listed because something in it changed.
+    /// How it differs. Empty for a directory that is listed because something in it changed.
     pub what: Vec<Aspect>,
     /// The size in bytes in the old image: 0 if it is not a regular file, `null` if it is not there.
     pub size_old: Option<u64>,

@@ -20,15 +20,15 @@ use crate::base::limits::{Limit, Limits};
 use crate::layer::LayerTar;
 use crate::tar::{Entry, Kind, Positioned, Walker};
 
-/// What dive says of an image.
+/// dive's figures for an image.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct DiveFigures {
-    /// Its `efficiency`, from 0 to 1: for each path the smallest size it ever has, through all its sizes.
+    /// Its `efficiency`, from 0 to 1: the sum of the smallest size of each path, divided by the sum of all sizes.
     pub efficiency: f64,
     /// Its `wastedBytes`: all sizes of each path that more than one layer has.
     pub wasted_bytes: u64,
-    /// Its `userWastedPercent`, as a ratio: `wasted_bytes` through `user_size`; `null` if that is 0.
+    /// Its `userWastedPercent`, as a ratio: `wasted_bytes` divided by `user_size`; `null` if the latter is 0.
     pub user_wasted_percent: Option<f64>,
     /// Its `sizeBytes`: the sizes of all entries.
     pub size: u64,

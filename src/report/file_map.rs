@@ -9,11 +9,11 @@ use crate::tree::{Body, Tree};
 /// How many directories deep the map goes; what is deeper stands in the last of them, with the rest of its path.
 const DEEPEST: usize = 24;
 
-/// The files of an image by what they take.
+/// The files of an image by size.
 #[derive(Clone, Debug, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct FileMap {
-    /// From how many bytes on a file or directory stands there by its name; smaller ones are folded.
+    /// The size in bytes from which a file or directory is listed by name; smaller ones are summed up.
     pub threshold: u64,
     /// The root directory.
     pub root: FileMapNode,
@@ -28,7 +28,7 @@ pub enum FileMapKind {
     Dir,
     /// A regular file.
     File,
-    /// Smaller files, and what is in smaller directories, together.
+    /// Smaller files, and everything in smaller directories, together.
     Rest,
 }
 
@@ -36,17 +36,17 @@ pub enum FileMapKind {
 #[derive(Clone, Debug, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct FileMapNode {
-    /// Its path from the directory that it stands in; empty for the root and for the rest.
+    /// Its path from the directory that it is listed in; empty for the root and for the rest.
     pub name: Text,
     /// What it is.
     pub kind: FileMapKind,
-    /// What it takes in bytes: the stored content of files, each once however many names it has.
+    /// Its size in bytes: the stored content of files, each counted once however many names it has.
     pub bytes: u64,
     /// How many regular files these are, each once.
     pub files: u64,
     /// The index of the layer that supplied the file, base first; `null` for the others.
     pub layer: Option<usize>,
-    /// What is in the directory, the most bytes first.
+    /// What is in the directory, most bytes first.
     pub children: Vec<FileMapNode>,
 }
 

@@ -98,11 +98,11 @@ impl FindState {
 pub enum HowHidden {
     /// An entry with its path.
     Entry,
-    /// A whiteout of it or of a directory that it lay in.
+    /// A whiteout of it or of a directory that it was in.
     Whiteout,
-    /// An opaque whiteout in a directory that it lay in.
+    /// An opaque whiteout in a directory that it was in.
     Opaque,
-    /// Something else took the place of a directory that it lay in.
+    /// Something else replaced a directory that it was in.
     Parent,
 }
 
@@ -136,7 +136,7 @@ pub struct FindEntry {
     pub kind: FileType,
     /// The size in bytes; 0 if it is not a regular file or a hard link to one.
     pub size: u64,
-    /// Where a link leads.
+    /// The target of a link.
     pub target: Option<Text>,
 }
 
@@ -215,7 +215,7 @@ impl<'f> Find<'f> {
         }
     }
 
-    /// The entries: layer by layer, base first, in each layer in the order of its tar.
+    /// The entries: layer by layer, base first, within a layer in the order of its tar.
     pub fn entries(&self) -> impl Iterator<Item = FindEntry> + '_ {
         let (fates, query) = (self.fates, self.query);
         fates.iter().filter_map(move |record| {
@@ -286,7 +286,7 @@ impl schemars::JsonSchema for Find<'_> {
 struct FindDocument<'e, 'f> {
     /// `imgtar/find/1`
     schema: &'static str,
-    /// The entries: layer by layer, base first, in each layer in the order of its tar.
+    /// The entries: layer by layer, base first, within a layer in the order of its tar.
     #[cfg_attr(feature = "schema", schemars(with = "Vec<FindEntry>"))]
     entries: Entries<'e, 'f>,
 }

@@ -28,7 +28,7 @@ pub struct History<'a> {
 pub struct HistoryImage {
     /// The image ID.
     pub id: Option<String>,
-    /// What the archive calls it.
+    /// Its name in the archive.
     pub references: Vec<String>,
     /// The build steps, newest first.
     pub history: Vec<HistoryStep>,
@@ -38,8 +38,8 @@ pub struct HistoryImage {
 #[derive(Clone, Debug, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct HistoryStep {
-    /// The ID of the image that this step ended with, where it is known: the image itself, then its
-    /// parents, if they are in the archive and `manifest.json` names them.
+    /// The ID of the image that this step produced, if it is known: the image itself, then its parents, if they are
+    /// in the archive and `manifest.json` names them.
     pub id: Option<String>,
     /// When.
     pub created: Option<String>,
@@ -52,7 +52,7 @@ pub struct HistoryStep {
     /// The size of its layer as `docker history` counts it, 0 if it made none; `null` if the layer
     /// is missing or damaged.
     pub size: Option<u64>,
-    /// Whether the step is marked to have made no layer.
+    /// Whether the step is marked as having made no layer.
     pub empty_layer: bool,
     /// The index of its layer, base first.
     pub layer: Option<usize>,

@@ -21,7 +21,7 @@ pub struct ArchiveHead {
     pub compression: Compression,
     /// The size of the file in bytes, compressed if it is.
     pub size: u64,
-    /// What is left out on purpose, if it is a thin archive. Left out of others.
+    /// The layers that are left out on purpose, if it is a thin archive. Other archives do not have this field.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub thin: Option<ThinFacts>,
 }
@@ -30,7 +30,7 @@ pub struct ArchiveHead {
 #[derive(Clone, Debug, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ThinFacts {
-    /// How many layers, each once.
+    /// How many layers there are, each counted once.
     pub layers: usize,
     /// How many bytes their blobs have together.
     pub bytes: u64,
@@ -59,25 +59,26 @@ impl ArchiveHead {
 #[derive(Clone, Debug, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ImageFacts {
-    /// The image ID; of an image from before Docker 1.10 the one that Docker 25 to 28 computes when it loads it, or its
-    /// `legacy_id` if Docker does not load it; `null` if the config is missing and nothing tells its digest.
+    /// The image ID; for an image from before Docker 1.10, the one that Docker 25 to 28 computes at loading, or its
+    /// `legacy_id` if Docker does not load it; `null` if the config is missing and nothing states its digest.
     pub id: Option<String>,
-    /// What an archive from before Docker 1.10 calls the image: 64 digits without an algorithm. Left out of others.
+    /// The ID of the image in an archive from before Docker 1.10: 64 digits without an algorithm. Other images do not
+    /// have this field.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub legacy_id: Option<String>,
-    /// The image ID that Docker 1.10 to 24 computes for an image from before Docker 1.10, if it is another one than
+    /// The image ID that Docker 1.10 to 24 computes for an image from before Docker 1.10, if it is not the same as
     /// `id`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub id_before_docker_25: Option<String>,
-    /// The image ID that engines with a containerd store print after loading, Docker 29's default among them;
-    /// `null` where it cannot be told: the archive is from before Docker 1.10, or lacks a part of the image,
-    /// or containerd goes by a description that does not have the image.
+    /// The image ID that engines with a containerd store (the default of Docker 29) print after loading; `null` if it
+    /// is not known: the archive is from before Docker 1.10, or lacks a part of the image, or containerd reads a
+    /// description that does not have the image.
     pub containerd_id: Option<String>,
-    /// What the archive calls it, in familiar form.
+    /// Its name in the archive, in familiar form.
     pub references: Vec<String>,
-    /// `os/architecture[/variant]`; `null` if the archive does not say.
+    /// `os/architecture[/variant]`; `null` if the archive does not state it.
     pub platform: Option<String>,
-    /// When it was made.
+    /// When it was created.
     pub created: Option<String>,
     /// The size of its layers as `docker image inspect` counts it; `null` if a layer is missing or
     /// damaged.

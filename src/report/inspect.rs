@@ -27,18 +27,18 @@ pub struct Inspect<'a> {
     pub archive: ArchiveHead,
     /// How many images the archive holds, whether they were asked for or not.
     pub images_in_archive: usize,
-    /// The images that were asked for.
+    /// The images that you asked for.
     #[cfg_attr(feature = "schema", schemars(with = "Vec<InspectImage>"))]
     pub images: Each<'a, InspectImage>,
-    /// Manifests that describe no image: signatures, attestations and others.
+    /// Manifests that do not describe an image: signatures, attestations and others.
     pub artifacts: Vec<InspectArtifact>,
     /// Manifests that an index names and the archive does not hold.
     pub absent: Vec<InspectAbsent>,
     /// For people: the same in one sentence.
     #[serde(skip)]
     pub absent_manifests: Option<AbsentManifests>,
-    /// The problems that were found while the archive's descriptions were read. No layer
-    /// was hashed for this; `verify` does.
+    /// The problems that were found while the archive's descriptions were read. No layer was hashed for this;
+    /// `verify` does that.
     pub problems: Vec<ProblemRow>,
 }
 
@@ -49,11 +49,10 @@ pub struct InspectImage {
     /// What `images` says, but for the number of layers, which are listed.
     #[serde(flatten)]
     pub facts: ImageFacts,
-    /// What `containerd_id` rests on: `listed` in the archive; or containerd makes a manifest, and the digests
-    /// in it are `computed` from the bytes, or at least one is `claimed` by a diff ID.
+    /// How `containerd_id` is known: it is `listed` in the archive; or containerd makes a manifest, whose digests are
+    /// `computed` from the bytes, or of which at least one is `claimed` by a diff ID.
     pub containerd_id_basis: Option<ContainerdBasis>,
-    /// Whether a store that holds one of the layers compressed already gives the image another
-    /// `containerd_id`.
+    /// Whether a store that already holds one of the layers compressed gives the image another `containerd_id`.
     pub containerd_id_depends_on_store: bool,
     /// The digest of its manifest, in archives that have one.
     pub manifest_digest: Option<String>,
@@ -61,8 +60,8 @@ pub struct InspectImage {
     pub index_digest: Option<String>,
     /// Annotations of its manifest and its descriptor.
     pub annotations: BTreeMap<String, String>,
-    /// The IDs of the images that one from before Docker 1.10 was built on, as Docker computes them, the nearest
-    /// first. Left out of others.
+    /// The IDs of the parents of an image from before Docker 1.10, as Docker computes them, the nearest first. Other
+    /// images do not have this field.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub parents: Vec<String>,
     /// What `layers` says.
@@ -82,7 +81,7 @@ pub struct InspectArtifact {
     pub kind: String,
     /// The digest of its manifest.
     pub digest: String,
-    /// What the archive calls it.
+    /// Its name in the archive.
     pub references: Vec<String>,
     /// The manifest that it is about.
     pub subject: Option<String>,
@@ -90,15 +89,15 @@ pub struct InspectArtifact {
     pub layers: usize,
 }
 
-/// A manifest that is named and not there.
+/// A manifest that is named but missing.
 #[derive(Clone, Debug, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct InspectAbsent {
     /// Its digest.
     pub digest: String,
-    /// The platform it is for.
+    /// Its platform.
     pub platform: Option<String>,
-    /// What the archive calls it.
+    /// Its name in the archive.
     pub references: Vec<String>,
 }
 

@@ -31,9 +31,9 @@ pub struct Layers<'a> {
 pub struct LayersImage {
     /// The image ID.
     pub id: Option<String>,
-    /// What the archive calls it.
+    /// Its name in the archive.
     pub references: Vec<String>,
-    /// The platform it is for.
+    /// Its platform.
     pub platform: Option<String>,
     /// The layers, base first.
     pub layers: Vec<LayerRow>,
@@ -47,15 +47,15 @@ pub struct LayerRow {
     pub index: usize,
     /// The diff ID: as the config claims it, or computed where no config does.
     pub diff_id: Option<String>,
-    /// Whether the diff ID (and so the chain ID) was computed from the bytes instead of claimed.
+    /// Whether the diff ID (and so the chain ID) was computed from the bytes because the archive claims none.
     pub diff_id_computed: bool,
     /// The chain ID of the stack up to this layer.
     pub chain_id: Option<String>,
-    /// What an archive from before Docker 1.10 calls it.
+    /// Its ID in an archive from before Docker 1.10.
     pub legacy_id: Option<String>,
-    /// The digest of the stored blob, where something claims it.
+    /// The digest of the stored blob, if something states it.
     pub digest: Option<String>,
-    /// The media type that its descriptor claims.
+    /// The media type in its descriptor.
     pub media_type: Option<String>,
     /// How it is compressed; `null` if it is missing.
     pub compression: Option<Compression>,
@@ -67,8 +67,8 @@ pub struct LayerRow {
     pub entries: Option<u64>,
     /// The size that `docker history` shows for it.
     pub size: Option<u64>,
-    /// How many bytes of the content of its files are not seen in the image, because a later layer or a later entry
-    /// replaces or deletes them; `null` if that is not known.
+    /// How many bytes of its files are not visible in the image, because a later layer or a later entry replaces or
+    /// deletes them; `null` if that is not known.
     pub hidden: Option<u64>,
     /// The member of the archive that holds it.
     pub member: Text,
@@ -77,15 +77,15 @@ pub struct LayerRow {
     /// For people: the instruction of that step, on one line.
     #[serde(skip)]
     pub step: Option<String>,
-    /// What is claimed of it if it was left out of a thin archive on purpose. Left out of others.
+    /// What a thin archive claims about it, if the layer was left out on purpose. Other layers do not have this field.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub left_out: Option<LeftOutFacts>,
-    /// Where an engine's store keeps it; only if it was asked for.
+    /// Where an engine's store keeps it; only on request.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub store_path: Option<String>,
 }
 
-/// What the listing of a thin archive says of a layer that is left out.
+/// What the listing of a thin archive says about a layer that is left out.
 #[derive(Clone, Debug, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct LeftOutFacts {

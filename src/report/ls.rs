@@ -14,7 +14,7 @@ use crate::tree::{Body, Inode};
 pub struct Ls<'a> {
     /// `imgtar/ls/1`
     pub schema: &'static str,
-    /// The files in the order of a tar, or by size if that was asked for.
+    /// The files in the order of a tar, or by size on request.
     #[cfg_attr(feature = "schema", schemars(with = "Vec<LsEntry>"))]
     pub entries: &'a dyn Listing,
 }
@@ -67,9 +67,9 @@ pub struct LsEntry {
     pub uid: i64,
     /// The group.
     pub gid: i64,
-    /// The size in bytes; of a directory that of all files in it, each counted once.
+    /// The size in bytes; for a directory, that of all files in it, each counted once.
     pub size: u64,
-    /// The modification time; `null` if no calendar reaches it.
+    /// The modification time; `null` if it is too far away for a calendar date.
     #[serde(serialize_with = "rfc3339")]
     #[cfg_attr(feature = "schema", schemars(with = "Option<String>"))]
     pub mtime: Option<Timestamp>,

@@ -1,10 +1,9 @@
 //! Answers as data: what the commands print, and the JSON that scripts rely on.
 //!
-//! A report is printed by someone else. What may be large in it is made while it is printed, one image or
-//! one file at a time, so that a whole answer is never in memory. The
-//! field names and their meaning are a contract, published as JSON Schema in `docs/json/`: fields
-//! may be added, none is taken away or changes its meaning within one schema number. Sizes are
-//! bytes, times RFC 3339, digests carry their algorithm, and a fact that is absent is `null`.
+//! A report does not print itself. Parts that may be large are made while they are printed, one image or one file at
+//! a time, so that a whole answer is never in memory. The field names and their meaning are a contract, published as
+//! JSON Schema in `docs/json/`: within one schema number, fields may be added, but none is removed and none changes
+//! its meaning. Sizes are bytes, times RFC 3339, digests carry their algorithm, and a fact that is absent is `null`.
 
 mod archive_report;
 mod audit;

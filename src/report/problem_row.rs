@@ -13,7 +13,7 @@ use crate::image::ImageSet;
 pub struct ProblemRow {
     /// How bad it is.
     pub severity: Severity,
-    /// What kind it is.
+    /// Its kind.
     pub code: Code,
     /// What it is and its consequences.
     pub message: String,
@@ -25,15 +25,15 @@ pub struct ProblemRow {
     pub member: Option<Text>,
     /// The path inside a layer; the first, if there are several.
     pub path: Option<Text>,
-    /// The next few paths.
+    /// A few more paths.
     pub more_paths: Vec<Text>,
     /// How many times it was found: problems of one kind in one layer are one row.
     pub count: usize,
-    /// Where in the uncompressed archive, in bytes.
+    /// The offset in the uncompressed archive, in bytes.
     pub offset: Option<u64>,
     /// What the archive claims.
     pub claimed: Option<String>,
-    /// What the bytes say.
+    /// The value that the bytes have.
     pub computed: Option<String>,
 }
 

@@ -25,9 +25,10 @@ pub struct RescueReport {
     pub containers: Vec<StoredContainer>,
     /// The volumes of all engines.
     pub volumes: Vec<StoredVolume>,
-    /// Images that were written and that the engine did not have: of containers, and with layers made of files.
+    /// Images that were written and that the engine did not have: those of containers, and those with layers made
+    /// from files.
     pub made: Vec<RescueMade>,
-    /// What should be known of the tar as a whole, in words.
+    /// What you should know about the tar as a whole, in words.
     pub remarks: Vec<String>,
 }
 
@@ -35,13 +36,13 @@ pub struct RescueReport {
 #[derive(Clone, Debug, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct RescueMade {
-    /// The ID of the container that it is of; `null` if it is an image with other layers.
+    /// The ID of the container that it was made from; `null` if it is an image with other layers.
     pub container: Option<String>,
-    /// The image ID as it was; `null` if it is of a container.
+    /// The image ID before; `null` if it was made from a container.
     pub was: Option<String>,
     /// Its image ID.
     pub id: String,
-    /// The layers that are made of files and had another diff ID.
+    /// The layers that were made from files and had another diff ID.
     pub layers: Vec<RescueMadeLayer>,
 }
 
@@ -51,7 +52,7 @@ pub struct RescueMade {
 pub struct RescueMadeLayer {
     /// Its index, base first.
     pub index: usize,
-    /// Its diff ID as it was.
+    /// Its diff ID before.
     pub was: String,
     /// Its diff ID.
     pub diff_id: String,
@@ -106,15 +107,15 @@ pub struct RescueStore {
     /// `docker` (its own store), `docker-graph` (Docker before 1.10), `docker-containerd` (Docker with the containerd
     /// store), `containerd` or `containers-storage` (podman, buildah, CRI-O).
     pub engine: &'static str,
-    /// The storage driver: `overlay2`, `vfs`, `overlay`, `aufs`, `btrfs`, `fuse-overlayfs`; of containerd the
+    /// The storage driver: `overlay2`, `vfs`, `overlay`, `aufs`, `btrfs`, `fuse-overlayfs`; for containerd, the
     /// namespace.
     pub driver: String,
-    /// Where the data directory is, as a path in the tar; empty if it is all of it.
+    /// Where the data directory is, as a path in the tar; empty if the tar is the data directory.
     #[cfg_attr(feature = "schema", schemars(with = "Text"))]
     pub path: Text,
     /// Its images.
     pub images: Vec<RescueImage>,
-    /// What should be known of it, in words.
+    /// What you should know about it, in words.
     pub remarks: Vec<String>,
 }
 
@@ -122,20 +123,20 @@ pub struct RescueStore {
 #[derive(Clone, Debug, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct RescueImage {
-    /// The image ID. Of an image of Docker before 1.10 it is the one that Docker drew at random.
+    /// The image ID. For an image of Docker before 1.10 it is the random one that Docker chose.
     pub id: Option<String>,
     /// Its names with tags, in familiar form.
     pub references: Vec<String>,
-    /// Its names with digests, as the engine has them. An archive cannot keep them.
+    /// Its names with digests, as the engine has them. They cannot be kept in an archive.
     pub digests: Vec<String>,
     /// `os/architecture[/variant]`; `null` if its config is missing or does not say.
     pub platform: Option<String>,
-    /// When it was made.
+    /// When it was created.
     pub created: Option<String>,
-    /// How many bytes the files of its layers have; of containerd, how many bytes its blobs have; `null` if a layer is
-    /// missing.
+    /// How many bytes the files of its layers have; for containerd, how many bytes its blobs have; `null` if a layer
+    /// is missing.
     pub size: Option<u64>,
-    /// What comes back.
+    /// How much comes back.
     pub verdict: RescueVerdict,
     /// Why its config cannot come back; `null` if it can.
     pub config_fault: Option<String>,
@@ -143,7 +144,7 @@ pub struct RescueImage {
     pub layers: Vec<RescueLayer>,
 }
 
-/// What comes back of an image.
+/// How much of an image comes back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -177,7 +178,7 @@ pub struct RescueLayer {
     pub tar_size: Option<u64>,
     /// `exact`, `expected-exact`, `damaged` or `lost`.
     pub state: &'static str,
-    /// Why it does not come back, in words; of many files the first ones.
+    /// Why it does not come back, in words; if there are many files, the first ones.
     pub why: Vec<String>,
     /// How many files are missing or were changed.
     pub files: u64,

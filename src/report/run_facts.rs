@@ -7,8 +7,8 @@ use serde::Serialize;
 use crate::check::secrets::{mask_arguments, mask_text, mask_value};
 use crate::document::Config;
 
-/// What the config says about containers of the image, with what looks like a secret masked. What is not set is empty
-/// or `null`.
+/// What the config says about containers of the image; whatever looks like a secret is masked. Settings that are not
+/// set are empty or `null`.
 #[derive(Clone, Debug, Default, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct RunFacts {
@@ -18,7 +18,7 @@ pub struct RunFacts {
     pub working_dir: String,
     /// The beginning of the command line.
     pub entrypoint: Option<Vec<String>>,
-    /// The rest of it, unless another one is asked for.
+    /// The rest, unless you ask for another one.
     pub cmd: Option<Vec<String>>,
     /// The environment, `NAME=VALUE` each.
     pub env: Vec<String>,

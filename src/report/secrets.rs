@@ -42,9 +42,9 @@ impl SecretsQuery {
 pub struct FindSecrets {
     /// `imgtar/find-secrets/1`
     pub schema: &'static str,
-    /// The secrets: those of the config, then those of files, layer by layer, base first. No value is here whole.
+    /// The secrets: those of the config, then those of files, layer by layer, base first. No value is given in full.
     pub secrets: Vec<SecretRow>,
-    /// How many more there are in layers that have too many.
+    /// How many more there are in layers that have too many to list.
     pub dropped: usize,
 }
 
@@ -87,7 +87,7 @@ pub struct SecretRow {
     pub offset: Option<u64>,
     /// The build step that has it or made the layer, as an index into the history, oldest first.
     pub step: Option<usize>,
-    /// What became of the file; `null` if no engine makes a file of it.
+    /// What became of the file; `null` if no engine makes a file from it.
     pub state: Option<FindState>,
     /// The layer that replaced or deleted the file.
     pub by_layer: Option<usize>,
@@ -97,7 +97,7 @@ pub struct SecretRow {
     pub by_step: Option<usize>,
     /// Why it is taken for a secret, for people.
     pub detail: String,
-    /// What may be shown of it.
+    /// The part of it that may be shown.
     pub masked: String,
     /// Whether the file belongs to the documentation or the tests of a package, where keys are public.
     pub sample: bool,

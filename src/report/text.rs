@@ -54,7 +54,7 @@ mod schema {
 
         fn json_schema(_: &mut SchemaGenerator) -> Schema {
             json_schema!({
-                "description": "A name: a string if it is UTF-8, else its bytes in base64.",
+                "description": "A name: a string if it is UTF-8, otherwise its bytes in base64.",
                 "oneOf": [
                     {"type": "string"},
                     {

@@ -14,7 +14,7 @@ use crate::layer::Measures;
 pub struct ImageTree {
     /// `imgtar/tree/1`
     pub schema: &'static str,
-    /// The bottom layers, each once, in the order in which they are met.
+    /// The bottom layers, each once, in the order of their first use.
     pub roots: Vec<TreeNode>,
 }
 
@@ -22,22 +22,22 @@ pub struct ImageTree {
 #[derive(Clone, Debug, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct TreeNode {
-    /// The chain ID of the stack; `null` in archives from before Docker 1.10, for a layer that no
-    /// diff ID is claimed for, and for an image without layers.
+    /// The chain ID of the stack; `null` in archives from before Docker 1.10, for a layer without a claimed diff ID,
+    /// and for an image without layers.
     pub chain_id: Option<String>,
-    /// What an archive from before Docker 1.10 calls the layer.
+    /// The ID of the layer in an archive from before Docker 1.10.
     pub legacy_id: Option<String>,
     /// The size of the top layer as `docker history` counts it; `null` if it is missing or damaged.
     pub size: Option<u64>,
     /// The size of the whole stack; `null` if a layer of it is missing or damaged.
     pub virtual_size: Option<u64>,
-    /// What the images that end here are called.
+    /// The names of the images that end here.
     pub references: Vec<String>,
     /// The IDs of the images that end here.
     pub images: Vec<String>,
-    /// What a containerd store calls the images that end here, as `containerd_id` in `images`.
+    /// The IDs of the images that end here in a containerd store, as `containerd_id` in `images`.
     pub containerd_ids: Vec<String>,
-    /// The platforms of the images that end here, each once; those that name none are left out.
+    /// The platforms of the images that end here, each once; images without a platform are left out.
     pub platforms: Vec<String>,
     /// The stacks with one layer more.
     pub children: Vec<Self>,

@@ -25,7 +25,7 @@ const SHORT_STEP: usize = 200;
 pub struct Verify {
     /// `imgtar/verify/2`
     pub schema: &'static str,
-    /// The verdict in words, and what it rests on.
+    /// The verdict in words, with the reasons.
     pub summary: String,
     /// The archives in the order in which they were given.
     pub archives: Vec<VerifyArchive>,
@@ -48,17 +48,17 @@ impl Verify {
 pub struct VerifyArchive {
     /// The path as it was given, `-` for standard input.
     pub path: String,
-    /// Whether nothing fails it.
+    /// Whether it passes.
     pub ok: bool,
-    /// What fails it, each once; empty if `ok`. `error: CODE` is a problem that is an error, `strict:
-    /// CODE` a warning that counts because of `--strict`, `loads: ENGINE` an engine of `--loads` that does
-    /// not load it, `audit: KIND` what `--fail-on` asked for;
-    /// `audit: unread` says that files could not be looked at for that.
+    /// The reasons why it fails, each once; empty if `ok`. `error: CODE` is a problem that is an error, `strict:
+    /// CODE` a warning that counts because of `--strict`, `loads: ENGINE` an engine of `--loads` that does not load
+    /// it, `audit: KIND` a kind that `--fail-on` names; `audit: unread` says that files could not be examined for
+    /// that.
     #[cfg_attr(feature = "schema", schemars(with = "Vec<String>"))]
     pub failed: Vec<Reason>,
-    /// The verdict in words, and what it rests on.
+    /// The verdict in words, with the reasons.
     pub summary: String,
-    /// The digest of the file itself; computed only if it was asked for.
+    /// The digest of the file itself; computed only on request.
     pub sha256: Option<String>,
     /// Its images.
     pub images: Vec<VerifyImage>,
@@ -69,11 +69,11 @@ pub struct VerifyArchive {
     /// For people: the manifests that an image index names and the archive does not hold.
     #[serde(skip)]
     pub absent: Option<AbsentManifests>,
-    /// What engines would make of it; `null` if it could not be opened at all.
+    /// How engines would handle it; `null` if it could not be opened at all.
     pub loaders: Option<Vec<VerifyLoader>>,
     /// The commands that make an archive of it which engines load that refuse this one.
     pub mends: Vec<VerifyMend>,
-    /// What to know before running its images; `null` unless it was asked for.
+    /// What you should know before running its images; `null` unless requested.
     pub audit: Option<Vec<ImageAudit>>,
 }
 
@@ -83,12 +83,12 @@ pub struct VerifyArchive {
 pub struct VerifyImage {
     /// The image ID.
     pub id: Option<String>,
-    /// The image ID that engines with a containerd store print after loading, computed from the bytes of the
-    /// layers where containerd makes a manifest of them; `null` where it is not known.
+    /// The image ID that engines with a containerd store print after loading, computed from the bytes of the layers
+    /// if containerd makes a manifest for them; `null` if it is not known.
     pub containerd_id: Option<String>,
-    /// What the archive calls it.
+    /// Its name in the archive.
     pub references: Vec<String>,
-    /// The platform it is for, as its config says.
+    /// Its platform, from its config.
     pub platform: Option<String>,
     /// The layers, base first.
     pub layers: Vec<VerifyLayer>,
@@ -102,9 +102,9 @@ pub struct VerifyLayer {
     pub index: usize,
     /// The diff ID that the config claims.
     pub diff_id: Option<String>,
-    /// The diff ID that its bytes have; `null` if it is missing or cannot be decoded.
+    /// The diff ID of its bytes; `null` if it is missing or cannot be decoded.
     pub computed: Option<String>,
-    /// Whether it is there and is what is claimed.
+    /// Whether it is there and as claimed.
     pub ok: bool,
     /// The length of the stored blob in bytes; `null` if it is missing.
     pub size: Option<u64>,
@@ -149,9 +149,9 @@ pub struct VerifyArtifact {
 #[derive(Clone, Debug, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct VerifyBlob {
-    /// The digest that its descriptor claims.
+    /// The digest in its descriptor.
     pub digest: String,
-    /// The digest that its bytes have; `null` if it is missing.
+    /// The digest of its bytes; `null` if it is missing.
     pub computed: Option<String>,
     /// Whether the two are equal.
     pub ok: bool,

@@ -8,7 +8,7 @@ use crate::base::constants::DOCKER_LAYERS;
 use crate::check::{Loader, LoaderStore, LoaderTarget, Loaders, Refusal, Verdict, Verification};
 use crate::image::{Image, ImageSet};
 
-/// What one engine would make of an archive.
+/// How one engine would handle an archive.
 #[derive(Clone, Debug, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct VerifyLoader {
@@ -23,15 +23,15 @@ pub struct VerifyLoader {
     pub version: &'static str,
     /// The options that it is started with.
     pub options: Option<&'static str>,
-    /// `loads`; `loads-with-base` if it ends with success where the layers are loaded that a thin archive leaves
-    /// out, and fails elsewhere, for the `reason`; `loads-broken` if it ends with success and an image cannot be run; `refuses`;
-    /// `makes-nothing` if it ends with success and without an image; `unknown` if predicting it would take
-    /// more than a limit allows.
+    /// `loads`; `loads-with-base` if it succeeds on hosts that have the layers that a thin archive leaves out, and
+    /// fails elsewhere for the `reason`; `loads-broken` if it succeeds but an image cannot be run; `refuses`;
+    /// `makes-nothing` if it succeeds but there is no image; `unknown` if predicting it would take more than a limit
+    /// allows.
     pub verdict: &'static str,
-    /// Why, where it does not simply load.
+    /// The reason, if it does not simply load.
     pub reason: Option<String>,
-    /// Whether `reason` is what the engine itself says, with `…` for what does not depend on the archive, such
-    /// as the name of a temporary directory. Otherwise it is in the words of imgtar.
+    /// Whether `reason` quotes the engine itself, with `…` for parts that do not depend on the archive, such as the
+    /// name of a temporary directory. Otherwise it is in imgtar's words.
     pub quoted: bool,
     /// What becomes of each image, in the order of the archive's images.
     pub images: Vec<VerifyFate>,
@@ -45,7 +45,7 @@ pub struct VerifyFate {
     pub id: Option<String>,
     /// Whether it is there afterwards, and can be run.
     pub loaded: bool,
-    /// What it is called there.
+    /// Its name there.
     pub name: Option<String>,
     /// Why it is not there, or a remark about its name.
     pub reason: Option<String>,
@@ -85,16 +85,16 @@ impl VerifyLoader {
     }
 }
 
-/// A command that makes an archive which an engine loads that refuses this one.
+/// A command that makes an archive for an engine that refuses this one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum VerifyMend {
-    /// `imgtar convert ARCHIVE --layout docker`: Docker's own store reads no OCI image layout.
+    /// `imgtar convert ARCHIVE --layout docker`: Docker's own store does not read OCI image layouts.
     Convert,
-    /// `imgtar merge ARCHIVE BASE`: all but Docker's own store want all layers.
+    /// `imgtar merge ARCHIVE BASE`: all stores except Docker's own need all layers.
     Merge,
-    /// `imgtar select ARCHIVE --present`: `ctr images import --all-platforms` wants all platforms that are named.
+    /// `imgtar select ARCHIVE --present`: `ctr images import --all-platforms` needs all platforms that are named.
     Select,
 }
 

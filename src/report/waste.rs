@@ -20,8 +20,8 @@ use crate::tree::{Fates, HiddenFile, NodeId, TreeError, Waste, WasteCause};
 /// How many files with the same cause are shown one by one; more are shown as their directory.
 const FEW: usize = 3;
 
-/// The answer of `waste`. Bytes are those of the content of regular files, as stored: holes of sparse files
-/// take none.
+/// The answer of `waste`. Bytes are those of the content of regular files, as stored: holes of sparse files do not
+/// count.
 #[derive(Clone, Debug, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct WasteReport {
@@ -33,21 +33,21 @@ pub struct WasteReport {
     pub references: Vec<String>,
     /// What the layers store.
     pub stored: u64,
-    /// What of it is visible in the merged tree.
+    /// The part of it that is visible in the merged tree.
     pub visible: u64,
-    /// What of it is not: `stored` less `visible`.
+    /// The part of it that is not visible: `stored` minus `visible`.
     pub wasted: u64,
-    /// `visible` through `stored`; 1 if nothing is stored.
+    /// `visible` divided by `stored`; 1 if nothing is stored.
     pub efficiency: f64,
-    /// What is visible and has the same bytes as another visible file; not part of `wasted`.
+    /// Bytes that are visible and the same as those of another visible file; not part of `wasted`.
     pub duplicated: u64,
-    /// Where it is, the most bytes first.
+    /// Where it is, most bytes first.
     pub by_path: Vec<WastePath>,
     /// By the layers, base first.
     pub by_layer: Vec<WasteLayer>,
-    /// What dive 0.13 says of the image; `null` where that would take too long.
+    /// The figures of dive 0.13 for the image; `null` if computing them would take too long.
     pub dive: Option<DiveFigures>,
-    /// The rules that were asked for.
+    /// The rules that you gave.
     pub rules: Vec<WasteVerdict>,
     /// For people: what belongs together in one row.
     #[serde(skip)]
@@ -63,8 +63,8 @@ pub enum WasteKind {
     Replaced,
     /// The file was deleted.
     Deleted,
-    /// The same bytes were stored once more under the same name, because something else about the file
-    /// changed, or nothing.
+    /// The same bytes were stored again under the same name, because something else about the file changed, or for no
+    /// reason.
     Attributes,
     /// Another visible file has the same bytes.
     Duplicate,
@@ -100,7 +100,7 @@ pub struct WastePath {
     pub path: Text,
     /// The bytes of all these copies.
     pub bytes: u64,
-    /// How many copies these are, the visible one not counted.
+    /// How many copies there are, without the visible one.
     pub copies: usize,
     /// Why they count.
     pub cause: WasteKind,
@@ -122,7 +122,7 @@ pub struct WasteLayer {
     pub diff_id: Option<String>,
     /// What it stores.
     pub stored: u64,
-    /// What of it is wasted.
+    /// The part of it that is wasted.
     pub bytes: u64,
     /// What it hides, of lower layers or of itself.
     pub hides: u64,
@@ -136,7 +136,7 @@ pub struct WasteLayer {
 pub struct WasteGroup {
     /// The file, or the directory that the files are in.
     pub path: Text,
-    /// How many stored files these are; more than one if `path` is a directory.
+    /// How many stored files this row stands for; more than one if `path` is a directory.
     pub files: usize,
     /// Their bytes.
     pub bytes: u64,
@@ -144,7 +144,7 @@ pub struct WasteGroup {
     pub cause: WasteKind,
     /// The layer that stores them, base first.
     pub layer: u32,
-    /// The layer that hides them; `None` for duplicates.
+    /// The layer that hides them; `null` for duplicates.
     pub by_layer: Option<u32>,
     /// The first visible file with the same bytes, for duplicates.
     pub of: Option<Text>,

@@ -30,7 +30,7 @@ pub struct WasteVerdict {
     pub rule: &'static str,
     /// What it allows: bytes, percent, or dive's ratio.
     pub limit: f64,
-    /// What it is; `null` where dive's figures could not be computed, which fails the rule.
+    /// The value; `null` if dive's figures could not be computed, and then the rule fails.
     pub value: Option<f64>,
     /// Whether the image obeys it.
     pub ok: bool,

@@ -12,18 +12,18 @@ pub struct Written {
     pub schema: String,
     /// The archive.
     pub archive: WrittenHead,
-    /// Its images, in its order.
+    /// Its images, in the order of the archive.
     pub images: Vec<WrittenFacts>,
     /// What became of the layers; `null` if nothing was written.
     pub layers: Option<WrittenLayers>,
-    /// What is different from the input, in words: what was left out, what changed its digest.
+    /// Differences from the input, in words: what was left out, and what got another digest.
     pub changes: Vec<String>,
-    /// The layers that the archive is without, each at each of its places; left out if it has all.
+    /// The layers that the archive lacks, once for each of their positions; left out if it has all layers.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub left_out: Vec<WrittenLeftOut>,
 }
 
-/// A layer that a thin archive is without.
+/// A layer that a thin archive lacks.
 #[derive(Clone, Debug, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct WrittenLeftOut {
@@ -39,13 +39,13 @@ pub struct WrittenLeftOut {
     pub bases: Vec<BaseImage>,
 }
 
-/// An image that has layers which a thin archive lacks.
+/// An image that has the layers that a thin archive lacks.
 #[derive(Clone, Debug, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct BaseImage {
     /// Its image ID.
     pub id: String,
-    /// What it was called when the archive was made thin.
+    /// Its name when the archive was made thin.
     pub references: Vec<String>,
 }
 
@@ -69,10 +69,10 @@ pub struct WrittenHead {
     pub layout: String,
     /// How many bytes it has; `null` if nothing was written.
     pub bytes: Option<u64>,
-    /// How many bytes it would have, where nothing was written. Left out otherwise.
+    /// How many bytes it would have, if nothing was written. Left out otherwise.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expected_bytes: Option<u64>,
-    /// How many bytes the file has that was made thin. Left out of other commands.
+    /// The size in bytes of the file that was made thin. Other commands leave this out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub input_bytes: Option<u64>,
     /// How many bytes of layers the inputs store more than once; `null` for commands with one input.
@@ -83,11 +83,11 @@ pub struct WrittenHead {
 #[derive(Clone, Debug, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct WrittenLayers {
-    /// How many were decoded, or compressed anew.
+    /// How many were decoded, or compressed again.
     pub recoded: usize,
     /// How many were copied byte for byte.
     pub kept: usize,
-    /// How many bytes the former had.
+    /// How many bytes those had before.
     pub bytes_before: u64,
     /// How many they have.
     pub bytes: u64,
@@ -99,13 +99,13 @@ pub struct WrittenLayers {
 pub struct WrittenFacts {
     /// The image ID: the digest of its config.
     pub id: Option<String>,
-    /// The image ID in engines with a containerd store; `null` if it cannot be told.
+    /// The image ID in engines with a containerd store; `null` if it is not known.
     pub containerd_id: Option<String>,
     /// The digest of its manifest; `null` in `docker-legacy`, which has none.
     pub manifest: Option<String>,
-    /// The digest of its manifest in the input; `null` if it had none there.
+    /// The digest of its manifest in the input; `null` if the input has none for it.
     pub manifest_before: Option<String>,
-    /// What it is called; further platforms of one image have no names of their own.
+    /// Its names; further platforms of an image have no separate names.
     pub references: Vec<String>,
     /// `os/architecture[/variant]`; `null` if its config does not say.
     pub platform: Option<String>,

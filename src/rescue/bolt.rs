@@ -154,7 +154,7 @@ impl Bolt {
                     }
                     open.extend(below.into_iter().rev());
                 }
-                other => return Err(format!("page {number} is of kind {other:#x}")),
+                other => return Err(format!("page {number} has the unknown type {other:#x}")),
             }
         }
         Ok(())
@@ -191,7 +191,7 @@ impl Bolt {
 
     /// A page with those that belong to it.
     fn page(&self, number: u64) -> Result<Vec<u8>, BoltFault> {
-        let outside = || format!("page {number} lies outside the database");
+        let outside = || format!("page {number} is outside the database");
         if number >= self.pages {
             return Err(outside());
         }
@@ -211,12 +211,12 @@ impl Bolt {
         let end = at.checked_add(len);
         if end.is_none_or(|end| end > self.file.len()) {
             return Err(format!(
-                "it ends at byte {}, {len} bytes were wanted at {at}",
+                "it ends at byte {}, but {len} bytes are needed at {at}",
                 self.file.len()
             ));
         }
         let left = self.left.get().checked_sub(len);
-        let left = left.ok_or("its buckets share pages, so that reading it would have no end")?;
+        let left = left.ok_or("its buckets share pages, so reading it would never end")?;
         self.left.set(left);
         read(&self.file, at, len)
     }
@@ -262,7 +262,7 @@ fn part(bytes: &[u8], from: usize, len: usize) -> Result<&[u8], BoltFault> {
     let part = from.checked_add(len).and_then(|end| bytes.get(from..end));
     part.ok_or_else(|| {
         format!(
-            "{len} bytes at {from} lie outside a page of {} bytes",
+            "{len} bytes at {from} are outside a page of {} bytes",
             bytes.len()
         )
     })
@@ -270,7 +270,8 @@ fn part(bytes: &[u8], from: usize, len: usize) -> Result<&[u8], BoltFault> {
 
 fn array<const N: usize>(bytes: &[u8], at: usize) -> Result<[u8; N], BoltFault> {
     let part = part(bytes, at, N)?;
-    part.try_into().map_err(|_| "a number is cut".to_owned())
+    part.try_into()
+        .map_err(|_| "a number is cut short".to_owned())
 }
 
 fn u16_at(bytes: &[u8], at: usize) -> Result<u16, BoltFault> {

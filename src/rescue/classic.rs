@@ -270,7 +270,7 @@ fn read_config(documents: &Documents<'_>, image: &ClassicImage) -> Result<Config
     let computed = Digest::sha256_of(&bytes);
     if computed != image.id {
         return Err(format!(
-            "its config was changed: it should be {}, it is {computed}",
+            "its config was changed: claimed {}, computed {computed}",
             image.id
         ));
     }

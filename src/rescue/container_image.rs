@@ -52,7 +52,7 @@ pub struct RemadeImage {
 pub struct RemadeLayer {
     /// Its index, base first.
     pub index: usize,
-    /// Its diff ID as it was.
+    /// Its diff ID before.
     pub was: DiffId,
     /// The diff ID that it has now.
     pub now: DiffId,
@@ -299,7 +299,7 @@ impl<'m> ImageMaker<'m> {
                         };
                         if layer.index > 0 && form == FileForm::Plain && before.is_none() {
                             return missing(
-                                "its directory has a whole tree, and that of the layer below is not in the tar".to_owned(),
+                                "its directory holds a whole tree, and the tree of the layer below is not in the tar".to_owned(),
                             );
                         }
                         if let Err(unmade) = self.add_made(set)? {

@@ -20,19 +20,18 @@ pub struct StoredContainer {
     pub id: String,
     /// Its name.
     pub name: String,
-    /// What it was made of: an image ID, or in a containerd store the digest of a manifest or index.
+    /// What it was made from: an image ID, or in a containerd store the digest of a manifest or index.
     pub image: String,
-    /// What the image was called when it was made.
+    /// The name of the image when it was made.
     pub image_name: String,
-    /// When it was made, RFC 3339.
+    /// When it was created, RFC 3339.
     pub created: Option<String>,
-    /// What it was doing when the engine stopped: `created`, `running`, `paused`, `exited (0)`, `dead`; `null` if the
-    /// engine does not note it there. After a crash that is still `running`.
+    /// Its state when the engine stopped: `created`, `running`, `paused`, `exited (0)`, `dead`; `null` if the engine
+    /// does not record it there. After a crash it is still `running`.
     pub state: Option<String>,
     /// What it runs.
     pub command: Vec<String>,
-    /// How many bytes the files have that it added or changed; `null` if its layer is not in the tar, or is a whole
-    /// tree.
+    /// The bytes of the files that it added or changed; `null` if its layer is not in the tar, or is a whole tree.
     pub size: Option<u64>,
     /// The volumes that it mounts.
     pub volumes: Vec<String>,
@@ -51,7 +50,7 @@ pub struct StoredVolume {
     pub name: String,
     /// How many bytes its files have.
     pub size: u64,
-    /// How many files, directories and others it has.
+    /// How many files, directories and other entries it has.
     pub entries: u64,
     /// The directory with its files.
     #[serde(skip)]
@@ -321,7 +320,7 @@ fn docker_place(
             ..place(set(changed, Some(init), form))
         }),
         (_, None) => Err(format!(
-            "what {driver} kept of it is a whole tree, and the one that it was made of is not in the tar"
+            "{driver} keeps it as a whole tree, and the tree that it was made from is not in the tar"
         )),
     })
 }
@@ -341,7 +340,7 @@ fn containerd_place(
     let found = roots.iter().find(own).or_else(|| roots.iter().find(any));
     let Some(containerd) = found.map(|root| root.at) else {
         return Ok(Err(
-            "its files are in the containerd of the system, whose /var/lib/containerd is not in the tar"
+            "its files are in the containerd of the system, and /var/lib/containerd is not in the tar"
                 .to_owned(),
         ));
     };

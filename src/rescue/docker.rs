@@ -153,7 +153,7 @@ pub(crate) fn directory(
             ("devicemapper/mnt".to_owned(), "rootfs")
         }
         "zfs" => {
-            return Err("zfs keeps its files in data sets of their own, which this tar does not hold: import the pool, mount the data set of each layer on its directory below zfs/graph (mount -t zfs) and pack the data root again, without --one-file-system".to_owned());
+            return Err("zfs keeps the files of each layer in a data set, and this tar does not hold the data sets: import the pool, mount the data set of each layer on its directory below zfs/graph (mount -t zfs) and pack the data root again, without --one-file-system".to_owned());
         }
         "devicemapper" => {
             return Err("devicemapper keeps its files in a thin pool of block devices, which a tar of the data root does not hold: start a Docker older than 25 on this disk and save the images there".to_owned());

@@ -85,7 +85,7 @@ pub(crate) fn read(
         let place = match (found, split) {
             (Err(why), _) => LayerPlace::lost(why),
             (Ok(_), None) => LayerPlace::lost(format!(
-                "graph/{id}/tar-data.json.gz is not in the tar (Docker before 1.8 had none), and without it nothing says how its tar was"
+                "graph/{id}/tar-data.json.gz is not in the tar (Docker before 1.8 had none), and without it the layer's tar cannot be put together again"
             )),
             (Ok(directory), split) => LayerPlace {
                 directory: Some(directory),

@@ -45,7 +45,7 @@ pub enum LostFile {
         /// What it is a link to, as a path in the tar.
         target: Vec<u8>,
     },
-    /// Something else stands in its place.
+    /// Something that is not a file has its name now.
     #[error("`{}` is now {found}; it was a file of {size} bytes", escape::name(.path))]
     NotAFile {
         /// Its path in the layer.

@@ -49,14 +49,14 @@ impl LostMarkers {
         let mut all = Vec::new();
         if self.opaque > 0 {
             all.push(format!(
-                "the tar lacks the extended attribute by which {} of layers hide what is below them, the first is `{}`: images come back all the same, since tar-split has it; a container may show files again that were deleted with their directory",
+                "the tar lacks the extended attribute with which {} in layers hide what is below them (the first is `{}`): images still come back, since tar-split has the attribute; a container may show files again that were deleted with their directory",
                 counted(self.opaque, "directory", "directories"),
                 path(&self.first.1),
             ));
         }
         if self.whiteouts > 0 {
             all.push(format!(
-                "the tar lacks {} by which layers hide files, the first is `{}`: images come back all the same, since tar-split has them; a container may show files again that were deleted",
+                "the tar lacks {} with which layers hide files (the first is `{}`): images still come back, since tar-split has them; a container may show files again that were deleted",
                 counted(self.whiteouts, "device", "devices"),
                 path(&self.first.0),
             ));
@@ -133,7 +133,7 @@ fn look_at(files: &RootFiles, places: &[LayerPlace], overlay: bool) -> Result<Fo
 fn missing(place: &LayerPlace) -> String {
     match (place.directory, place.split) {
         (None, _) => "the directory with its files is not in the tar".to_owned(),
-        (_, None) => "its tar-split is not in the tar, and without it nothing says how its tar was"
+        (_, None) => "its tar-split is not in the tar, and without it the layer's tar cannot be put together again"
             .to_owned(),
         _ => "it is not in the tar".to_owned(),
     }

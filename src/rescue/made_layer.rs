@@ -49,13 +49,13 @@ pub(crate) enum FileForm {
 #[non_exhaustive]
 pub enum UnmadeLayer {
     /// Overlay's `metacopy` left the bytes in a lower layer.
-    #[error("`{}` has its attributes here alone: its bytes are in a lower layer (metacopy)", escape::name(.0))]
+    #[error("`{}` has only its attributes in this layer; its bytes are in a lower one (metacopy)", escape::name(.0))]
     Metacopy(Vec<u8>),
     /// Overlay's `redirect_dir` left what is in a directory under its old name.
-    #[error("`{}` was renamed, and what is in it is in a lower layer under its old name (redirect_dir)", escape::name(.0))]
+    #[error("`{}` was renamed, and its content is in a lower layer under the old name (redirect_dir)", escape::name(.0))]
     Redirect(Vec<u8>),
     /// The name would hide something in a layer.
-    #[error("`{}` is a file, and its name would be a whiteout in a layer", escape::name(.0))]
+    #[error("`{}` is a file whose name would make it a whiteout in a layer", escape::name(.0))]
     Reserved(Vec<u8>),
     /// The file that it is another name of is missing, or is a directory.
     #[error("`{}` is a hard link to `{}`, which is not a file in the tar", escape::name(.path), escape::name(.target))]

@@ -1,21 +1,22 @@
-//! Images out of the data directory of an engine that no longer runs, from a tar of that directory.
+//! Images from the data directory of an engine that no longer runs, read from a tar of that directory.
 //!
 //! A data root is a source of images like an archive. [`DataRoots::walk`] goes over the headers of the tar once and
-//! recognises what it holds, whatever the names begin with; an [`EngineStore`] has the images of one engine as an
-//! [`ImageSet`](crate::image::ImageSet), and [`EngineStore::assemble`] gives them as an
-//! [`Archive`](crate::archive::Archive) that is stored nowhere: its members are stretches of the tar, with headers out
-//! of tar-split between them. So everything that reads archives reads data roots, and layers are verified against
-//! their diff IDs like those of any archive.
+//! recognises what it holds, whatever directories come first in the names; an [`EngineStore`] has the images of one
+//! engine as an [`ImageSet`](crate::image::ImageSet), and [`EngineStore::assemble`] gives them as an
+//! [`Archive`](crate::archive::Archive) that is not stored anywhere: its members are stretches of the tar, with
+//! headers from tar-split between them. So everything that reads archives can read data roots, and layers are
+//! verified against their diff IDs like those of any archive.
 //!
 //! Threats, and what is done about them (a data root may come from anywhere):
 //!
-//! - *Names and numbers of one root that lead elsewhere*: everything is looked up in the table of names, below the
-//!   root that it was found in; a cache ID or layer ID is the name of one directory and nothing else.
+//! - *Names and numbers in one root that point elsewhere*: everything is looked up in the table of names, below the
+//!   root that refers to it; a cache ID or layer ID is the name of one directory and nothing else.
 //! - *Links that do not end*: 40 on one path, as in Linux.
 //! - *Bombs*: entries and their names are counted before they are held ([`Limit::Members`](crate::Limit::Members),
-//!   [`Limit::MemberNames`](crate::Limit::MemberNames)), and so are documents; what is decoded counts like what is
-//!   compressed in an archive; all layers together may be as long as the tar may expand to.
-//! - *Files that are not those of the layer*: lengths are compared first, and the whole with the diff ID.
+//!   [`Limit::MemberNames`](crate::Limit::MemberNames)), and so are documents; decoded bytes count like those of an
+//!   archive; all layers together may be as long as the tar may expand to.
+//! - *Files that are not those of the layer*: lengths are compared first, and then the digest of the whole layer with
+//!   the diff ID.
 
 mod bolt;
 mod classic;
@@ -113,25 +114,27 @@ pub enum RescueError {
         why: UnmadeLayer,
     },
     /// The temporary file for what is between the files of layers cannot be written or read.
-    #[error("what is between the files of layers cannot be kept in {}", std::env::temp_dir().display())]
+    #[error("cannot keep the tar headers of layers in {}", std::env::temp_dir().display())]
     Spool(#[source] io::Error),
 }
 
-/// What a tar is that is not that of a data root.
+/// What a tar is if it is not the tar of a data root.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum NoRoot {
     /// An image archive.
     #[error("it is an image archive")]
     Archive,
-    /// A symbolic link, which the data root is.
+    /// A symbolic link: the data root was a link when it was packed.
     #[error("it holds a symbolic link to {0} and nothing else")]
     Link(String),
     /// One directory, and nothing in it.
-    #[error("it holds only an empty directory, as if packed by a user who may not read it")]
+    #[error(
+        "it holds only an empty directory, as if the user who packed it could not read the files"
+    )]
     Empty,
     /// Something else.
-    #[error("nothing in it is named as an engine names its files")]
+    #[error("it has none of the files and directories of an engine")]
     Nothing,
 }
 
@@ -148,7 +151,7 @@ pub struct DataRoots {
 }
 
 impl DataRoots {
-    /// Walks over the headers of a tar, recognises the data roots in it and looks which of their layers can come
+    /// Walks over the headers of a tar, recognises the data roots in it and finds out which of their layers can come
     /// back. No file of a layer is read.
     ///
     /// # Errors
@@ -167,7 +170,7 @@ impl DataRoots {
         }
         if let Some(at) = files.cut() {
             remarks.push(format!(
-                "the tar ends at byte {at} without the mark of an end: it was cut, and what followed is lost"
+                "the tar ends at byte {at} without an end-of-archive marker: it was cut, and what followed is lost"
             ));
         }
         let found = roots::find(&files);
@@ -180,7 +183,7 @@ impl DataRoots {
         for root in &found {
             if roots::is_mounted(&files, root.at) {
                 remarks.push(format!(
-                    "{} was packed while containers ran on it: files that changed meanwhile are found when layers are hashed, and what was mounted is passed over",
+                    "{} was packed while containers were running: hashing the layers finds files that changed meanwhile, and mounted file systems are ignored",
                     shown(&files.path(root.at))
                 ));
             }
@@ -260,13 +263,13 @@ impl DataRoots {
         &self.volumes
     }
 
-    /// What should be known of the tar as a whole, for people.
+    /// What people should know about the tar as a whole.
     pub fn remarks(&self) -> &[String] {
         &self.remarks
     }
 
-    /// Hashes the layers of some images of each store, given as positions, and notes what came of it. Returns those
-    /// that come back byte for byte.
+    /// Hashes the layers of some images of each store, given as positions, and notes the result. Returns those that
+    /// come back byte for byte.
     ///
     /// # Errors
     ///
@@ -348,7 +351,7 @@ fn stores_of(files: &Arc<RootFiles>, root: &FoundRoot) -> Result<Vec<EngineStore
     Ok(stores)
 }
 
-/// What is to be said of a data root that has no store.
+/// What to say about a data root that has no store.
 fn without_store(files: &RootFiles, root: &FoundRoot, all: &[FoundRoot]) -> Option<String> {
     let path = shown(&files.path(root.at));
     match &root.what {
@@ -360,15 +363,15 @@ fn without_store(files: &RootFiles, root: &FoundRoot, all: &[FoundRoot]) -> Opti
             });
             (!has_own).then(|| {
                 format!(
-                    "{path} is the data directory of a Docker that has its images in a containerd of the system: they are in /var/lib/containerd, pack that directory too"
+                    "{path} is the data directory of a Docker that keeps its images in the containerd of the system: pack /var/lib/containerd too"
                 )
             })
         }
         Recognised::FilesAlone { driver } => Some(format!(
-            "{path} has the files of {driver} layers, and nothing that says which images they belong to: pack the whole data directory, with all that lies beside them"
+            "{path} has the files of {driver} layers, but nothing that says which images they belong to: pack the whole data directory, not only these files"
         )),
         Recognised::Empty { engine } => Some(format!(
-            "{path} has the directories of {engine}, and nothing in them: whoever packed it may not read them; pack it again as root"
+            "{path} has the directories of {engine}, but they are empty: the user who packed them could not read them; pack them again as root"
         )),
         Recognised::Docker { .. }
         | Recognised::Graph { .. }

@@ -121,7 +121,7 @@ impl EngineStore {
             }
         }
         Ok(LayerState::Lost(format!(
-            "its bytes are not those of its diff ID: claimed {diff_id}, computed {}",
+            "it does not match its diff ID: claimed {diff_id}, computed {}",
             proof.diff_id()
         )))
     }

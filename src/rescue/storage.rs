@@ -57,7 +57,7 @@ pub(crate) fn read(
         records::<ImageRecord>(documents, storage, &format!("{images}/images.json"), faults)
     {
         let Ok(id) = Digest::from_str(&format!("sha256:{}", record.id)) else {
-            faults.push(format!("the image ID `{}` is not one", record.id));
+            faults.push(format!("`{}` is not an image ID", record.id));
             continue;
         };
         let (digests, names): (Vec<_>, Vec<_>) = record

@@ -208,7 +208,7 @@ impl EngineStore {
             Kept::Graph(_) => None,
             Kept::Content { .. } => {
                 let lacks = image.config.is_none();
-                lacks.then_some("its config is not in the tar, or is not what its digest says")
+                lacks.then_some("its config is not in the tar, or does not match its digest")
             }
         }
     }
@@ -275,7 +275,7 @@ impl EngineStore {
         let known = layer.diff_id.as_ref().and_then(|id| hashed.get(id));
         let state = known.cloned().unwrap_or_else(|| match layer.claimed_size {
             Some(claimed) if claimed != stored.len() => LayerState::Lost(format!(
-                "its blob has {} bytes, it should have {claimed}",
+                "its blob has {} bytes and should have {claimed}",
                 stored.len()
             )),
             _ => LayerState::Expected,

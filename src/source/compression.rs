@@ -11,13 +11,13 @@ use serde::{Deserialize, Serialize};
 pub enum Compression {
     /// Not at all.
     None,
-    /// RFC 1952, one member or several.
+    /// RFC 1952 (gzip), with one or more members.
     Gzip,
-    /// bzip2, one stream or several.
+    /// bzip2, with one or more streams.
     Bzip2,
-    /// xz, one stream or several.
+    /// xz, with one or more streams.
     Xz,
-    /// RFC 8878, one frame or several, skippable frames among them.
+    /// RFC 8878 (zstd), with one or more frames, including skippable ones.
     Zstd,
 }
 

@@ -12,8 +12,8 @@
 //!   truncation cannot kill the process.
 //! - *A decompressor that is someone else's program* (GHSA-x86f-5xw2-fm2r): none is ever started;
 //!   all four formats are decoded in this process.
-//! - *Compression in layers of itself*: one outer compression is undone, a second is refused.
-//! - *Bombs*: what is compressed, the archive and its layers together, may expand to
+//! - *Nested compression*: one outer compression is undone, a second is refused.
+//! - *Bombs*: all compressed data, the archive and its layers together, may expand to
 //!   [`Limit::Expanded`](crate::Limit::Expanded) or [`Limit::Ratio`](crate::Limit::Ratio) times the
 //!   file, whichever is more; a decoder may take [`Limit::DecoderMemory`](crate::Limit::DecoderMemory).
 //! - *Temporary files that outlive the process*: they have no name from the start.

@@ -1,4 +1,4 @@
-//! Tar records: headers read as the engines read them, bodies left where they are.
+//! Tar records: headers are read as the engines read them, bodies stay where they are.
 //!
 //! One reader serves the outer tar and every layer, because an engine uses one too. It follows Go's
 //! `archive/tar`, which Docker, containerd, podman and skopeo all link: what Go ignores is ignored
@@ -9,7 +9,7 @@
 //!
 //! Threats, and what is done about them:
 //!
-//! - *Readers that disagree where the next header is* (CVE-2025-62518, a PAX `size` beside another
+//! - *Readers that disagree on where the next header is* (CVE-2025-62518, a PAX `size` beside another
 //!   ustar size; a PAX header before a GNU long name; a size on a header-only type): the order of
 //!   precedence is Go's, stated at [`Walker::next_entry`] and tested.
 //! - *Memory*: PAX records and GNU long names are at most [`Limit::Header`](crate::Limit::Header)

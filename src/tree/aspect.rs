@@ -26,7 +26,7 @@ pub enum Aspect {
     Time,
     /// The extended attributes.
     Xattr,
-    /// Where symbolic links lead.
+    /// The targets of symbolic links.
     Target,
     /// The numbers of devices.
     Device,

@@ -1,9 +1,8 @@
 //! The merged tree: what a container of an image would see.
 //!
-//! Layers are applied bottom up, as the OCI image specification says
-//! (`layer.md#applying-changesets`); `docs/layers.md` numbers the rules, and the code cites them as
-//! L1, L2 and so on. Where engines disagree the specification decides and a [`Warning`] says who
-//! would show something else.
+//! Layers are applied bottom up, as the OCI image specification says (`layer.md#applying-changesets`);
+//! `docs/layers.md` numbers the rules, and the code cites them as L1, L2 and so on. Where engines disagree, the
+//! specification decides, and a [`Warning`] says which engine would show something else.
 //!
 //! A tree holds names and inodes, not bytes: hard links are several names of one inode, so replacing
 //! or removing one name never touches its siblings. Bodies stay where they are, in the archive or in
@@ -11,14 +10,14 @@
 //!
 //! Threats, and what is done about them:
 //!
-//! - *Names and links that leave the root*: clamped to it, never followed outside (L8, L9).
+//! - *Names and links that lead out of the root*: they stay inside it and are never followed outside (L8, L9).
 //! - *Symbolic links in circles*: at most [`LINK_LIMIT`] are followed for one path (L10).
 //! - *A file as a directory*, *a hard link to nothing*, *a whiteout of nothing* (`.wh.`): refused.
-//! - *Attributes that act on overlay file systems* (`trusted.overlay.*`): dropped (L16).
-//! - *Memory and time*: a fixed amount for each entry; entries, headers, paths, attributes and the names
-//!   that are looked up are counted ([`crate::base::limits`]); what an entry's path has in common with the one
-//!   before it is not looked up again; names are at most 255 bytes long, warnings are counted and only
-//!   the first of each kind is kept.
+//! - *Attributes that affect overlay file systems* (`trusted.overlay.*`): dropped (L16).
+//! - *Memory and time*: a fixed amount for each entry; entries, headers, paths, attributes and the names that are
+//!   looked up are counted ([`crate::base::limits`]); the part that a path has in common with the path before it is
+//!   not looked up again; names are at most 255 bytes long, warnings are counted and only the first of each kind is
+//!   kept.
 
 mod apply;
 mod aspect;

@@ -23,7 +23,7 @@ pub struct RefusedEntries {
     pub path: Vec<u8>,
     /// Where its header begins in the uncompressed layer, in bytes.
     pub offset: u64,
-    /// The next few paths.
+    /// A few more paths.
     pub more: Vec<Vec<u8>>,
     /// How many there are.
     pub count: usize,

@@ -22,7 +22,7 @@ pub enum LayerChange {
     Added,
     /// Something was there before.
     Changed,
-    /// It is gone.
+    /// It was deleted.
     Deleted,
 }
 

@@ -4,7 +4,7 @@
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum WarningKind {
-    /// One path twice in a layer.
+    /// A layer has one path twice.
     DuplicatePath,
     /// A path that leaves the root.
     LeftRoot,

@@ -361,7 +361,7 @@ fn layers_are_made_of_files_if_that_is_accepted() {
         let report = run.json();
         let made = &report["made"][0];
         assert_eq!(text(&made["was"]), printed[app], "{name}");
-        assert!(run.err().contains("layer 0: its diff ID"), "{name}: {run}");
+        assert!(run.err().contains("layer 0: diff ID"), "{name}: {run}");
         let listed = imgtar(&["images", &out, "--json"]).exits(0).json();
         assert_eq!(listed["images"][0]["id"], made["id"], "{name}");
         let references = items(&listed["images"][0]["references"]);

@@ -67,7 +67,7 @@ fn a_tar_without_extended_attributes_loses_nothing_of_images() {
     // Packing anew with what builds tars here drops them.
     let tar = without(&unpacked("docker26-overlay2"), |_| false);
     let run = gives("no xattrs", &tar, 5, "the tar lacks the extended attribute");
-    assert!(run.err().contains("tar-split has it"), "{run}");
+    assert!(run.err().contains("tar-split has the attribute"), "{run}");
     for root in ["docker26-overlay2", "podman-overlay"] {
         let work = Work::new();
         let path = work.put("root.tar", &unpacked(root));
@@ -81,7 +81,7 @@ fn a_tar_without_devices_loses_nothing_of_images() {
     let tar = raw(&unpacked("docker26-overlay2"), |header, _| {
         header.entry_type() != tar::EntryType::Char
     });
-    let run = gives("no devices", &tar, 5, "by which layers hide files");
+    let run = gives("no devices", &tar, 5, "with which layers hide files");
     assert!(run.err().contains("the first is `"), "{run}");
 }
 
@@ -107,7 +107,7 @@ fn a_tar_of_a_user_without_root_says_so() {
             .expect("memory");
     }
     let tar = alone.into_inner().expect("memory");
-    let says = "has the directories of Docker, and nothing in them";
+    let says = "has the directories of Docker, but they are empty";
     gives("directories", &tar, 0, says);
     // Files that only root reads are missing: what is whole comes back.
     let tar = without(&unpacked("docker26-overlay2"), |path| {
@@ -136,7 +136,10 @@ fn a_tar_of_a_running_daemon_names_what_changed() {
         .expect("memory");
     let tar = out.into_inner().expect("memory");
     let run = gives("running", &tar, 4, "`added` was changed: its CRC-64 was");
-    assert!(run.err().contains("packed while containers ran"), "{run}");
+    assert!(
+        run.err().contains("packed while containers were running"),
+        "{run}"
+    );
 }
 
 /// The overlay driver of old links files of one layer to those of another.

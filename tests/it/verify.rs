@@ -625,7 +625,7 @@ fn the_audit_looks_up_the_user_or_says_why_not() {
         assert_eq!(unexamined[0]["path"], "etc/passwd");
         assert!(text(&unexamined[0]["why"]).contains(why), "{audit}");
         let run = imgtar_with(&["verify", "--audit", "-"], Input::Pipe(&made)).exits(0);
-        assert!(run.out().contains("not looked at: /etc/passwd: "), "{run}");
+        assert!(run.out().contains("not examined: /etc/passwd: "), "{run}");
         assert!(!run.out().contains("nothing found"), "{run}");
         for (kinds, code) in [("missing-user", 1), ("root-user", 1), ("setuid", 0)] {
             let args = ["verify", "-q", "--audit", "--fail-on", kinds, "-"];

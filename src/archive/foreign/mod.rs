@@ -1,9 +1,8 @@
-//! What a file is that cannot be read as a tar: its first bytes tell.
+//! Recognises files that cannot be read as a tar, by their first bytes.
 //!
-//! People give imgtar what they have: a download that is a sign-in page, a tar that went through a
-//! pipe for text, one part of several, a zip. "No tar header" does not help, so the cause is named
-//! here, once for all commands. This is asked only where the first header cannot be read, and never
-//! decides whether a file is an archive.
+//! People give imgtar what they have: a sign-in page in place of a download, a tar that went through a pipe for text,
+//! one part of several, a zip. "No tar header" does not help them, so this module names the cause, for all commands.
+//! It is used only if the first header cannot be read, and never decides whether a file is an archive.
 //!
 //! Threats: at most [`HEAD`] bytes are read at the beginning and [`TAIL`] at the end, and nothing is
 //! decoded beyond them; what is shown of the file is cut to [`SHOWN`] characters.

@@ -1,7 +1,7 @@
-//! Identity: what names a blob, an image, a layer.
+//! Identifiers of blobs, images and layers.
 //!
-//! Every identifier here is a [`Digest`] underneath, and each kind has a type of its own, because
-//! they are equal in form and different in meaning:
+//! Every identifier here is a [`Digest`] underneath, and each kind has its own type, because they look the same and
+//! mean different things:
 //!
 //! | type | digest of | source |
 //! |---|---|---|
@@ -10,7 +10,7 @@
 //! | [`DiffId`] | the *uncompressed* layer tar, every byte of the stream | image-spec `config.md#layer-diffid` |
 //! | [`ChainId`] | a stack of layers: `sha256(chain(n-1) + " " + diff(n))` | image-spec `config.md#layer-chainid` |
 //! | [`BlobDigest`] | a blob as it is stored | image-spec `descriptor.md#digests` |
-//! | [`LegacyId`] | nothing: a name that Docker before 1.10 drew at random | – |
+//! | [`LegacyId`] | nothing: a random name that Docker before 1.10 chose | – |
 //!
 //! An identifier of one kind cannot be passed for another:
 //!

@@ -1,13 +1,13 @@
-//! What to know about an image before running it: privileges in its files, secrets in its
-//! config, the user it runs as.
+//! What you should know about an image before running it: privileges in its files, secrets in its config, the user
+//! that it runs as.
 //!
-//! Nothing here is a fault of the archive, and nothing is proof: a setuid file can be intended, and a
-//! string that looks like a token need not be one. Files are looked at by their headers in the merged tree; their
-//! contents are searched for [secrets](super::secrets) in all layers, and `/etc/passwd` and `/etc/group` are read.
+//! Nothing here is a fault of the archive, and nothing is proof: a setuid file can be intended, and a string that
+//! looks like a token need not be one. Files are judged by their headers in the merged tree; their contents are
+//! searched for [secrets](super::secrets) in all layers, and `/etc/passwd` and `/etc/group` are read.
 //!
-//! Threats: everything found is text from the archive, so it is kept as bytes and escaped where it is
-//! printed; values that look like secrets are masked where they are found. Findings are counted without limit
-//! and kept up to [`KEPT`] of a kind.
+//! Threats: everything found is text from the archive, so it is kept as bytes and escaped where it is printed; values
+//! that look like secrets are masked where they are found. All findings are counted, and at most [`KEPT`] of each
+//! kind are kept.
 
 mod capability;
 mod user;
@@ -33,7 +33,7 @@ const CAPABILITY: &[u8] = b"security.capability";
 
 macro_rules! kinds {
     ($($(#[$doc:meta])* $name:ident = $text:literal,)*) => {
-        /// What kind of finding it is. The names are part of the JSON contract.
+        /// The kind of finding. The names are part of the JSON contract.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
         #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
         #[non_exhaustive]
@@ -64,8 +64,7 @@ kinds! {
     Capability = "capability",
     /// A block or character device.
     Device = "device",
-    /// A file that anybody may write, or a directory in which anybody may replace the files of
-    /// others.
+    /// A file that anybody may write to, or a directory in which anybody may replace the files of others.
     WorldWritable = "world-writable",
     /// A name with control characters.
     ControlName = "control-name",
@@ -86,9 +85,9 @@ impl fmt::Display for AuditKind {
 /// One thing to know.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
-    /// What kind of thing.
+    /// Its kind.
     pub kind: AuditKind,
-    /// The file, below the root, where it is about one.
+    /// The file, below the root, if the finding is about one.
     pub path: Option<Vec<u8>>,
     /// The layer that supplied the file.
     pub layer: Option<usize>,
@@ -116,7 +115,7 @@ impl Finding {
 pub struct Unexamined {
     /// The file, below the root.
     pub path: Vec<u8>,
-    /// What is therefore not known, and why.
+    /// What is not known because of that, and why.
     pub why: String,
 }
 

@@ -1,17 +1,17 @@
-//! What the engines would make of an archive: taken or refused, and why.
+//! Predicts whether engines would load or refuse an archive, and why.
 //!
-//! [`TABLE`] has the engines and versions that are asked. Each engine has a file of rules, in the order in
-//! which the engine applies them, so that the reason given is the one that a user would see. The rules
-//! were read in the engines' sources and compared with what the engines did and said with real and crafted
-//! archives (`tests/it/loaders.rs`, `docs/verify.md`). Nothing is read for them that `verify` has not read,
-//! but for members that a reader finds by their content or by an earlier entry of one name.
+//! [`TABLE`] has the engines and versions. Each engine has a file of rules, in the order in which the engine applies
+//! them, so that the reason given is the one that a user would see. The rules come from the engines' sources and were
+//! compared with what the engines did and said with real and crafted archives (`tests/it/loaders.rs`,
+//! `docs/verify.md`). They need nothing that `verify` has not read anyway, except members that a reader finds by
+//! their content, or by an earlier entry of the same name.
 //!
-//! A [`Refusal`] keeps apart what the engine says and what only we say about it.
+//! A [`Refusal`] keeps the engine's own words and ours apart.
 //!
-//! What a host already has is not known here: Docker does not read a layer that it has, so a damaged
-//! archive may load where its layers are.
+//! What a host already has is not known here: Docker does not read a layer that it has, so a damaged archive may load
+//! on a host that has its layers.
 //!
-//! Long: the table of engines, and what all their rules ask.
+//! Long: the table of engines, and what all their rules use.
 
 mod attributes;
 mod containerd;

@@ -97,7 +97,7 @@ pub struct ConfigSecret {
     pub place: ConfigPlace,
     /// Why it is suspected.
     pub why: String,
-    /// What may be shown of it.
+    /// The part of it that may be shown.
     pub masked: String,
 }
 

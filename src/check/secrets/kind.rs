@@ -4,7 +4,7 @@ use serde::Serialize;
 
 macro_rules! kinds {
     ($($(#[$doc:meta])* $name:ident = $id:literal, $text:literal;)*) => {
-        /// What kind of secret it looks like. The names are part of the JSON contract.
+        /// The kind of secret that it looks like. The names are part of the JSON contract.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
         #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
         #[non_exhaustive]
@@ -44,7 +44,7 @@ kinds! {
     AwsAccessKey = "aws-access-key", "AWS access key ID";
     /// A secret access key of AWS.
     AwsSecretKey = "aws-secret-key", "AWS secret access key";
-    /// The key of an Azure storage account.
+    /// The access key of an Azure storage account.
     AzureStorageKey = "azure-storage-key", "Azure storage account key";
     /// The key file of a Google Cloud service account.
     GcpServiceAccount = "gcp-service-account", "Google Cloud service account key";
@@ -98,8 +98,8 @@ kinds! {
     PasswordArgument = "password-argument", "password in an argument";
     /// A password in a file that is made to hold passwords, such as `.netrc`.
     StoredPassword = "stored-password", "stored password";
-    /// A value in the config: the name says it, or its shape.
+    /// A value in the config: its name or its form suggests a secret.
     ConfigSecret = "config-secret", "secret in the config";
-    /// The hash of a password, which can be tried offline.
+    /// The hash of a password, which can be attacked offline.
     PasswordHash = "password-hash", "password hash";
 }

@@ -1,12 +1,12 @@
 //! Secrets: what looks like a private key, a token or a password in the files of all layers, those that later
 //! layers delete or replace included, and in the config.
 //!
-//! A deleted file still ships with the image, so each layer is searched for itself, and what became of the file
-//! is told beside. Nothing that is found leaves this module whole: a secret is masked where it is found.
-//! `docs/secrets.md` says what is found, what is not, and why.
+//! A deleted file still ships with the image, so each layer is searched separately, and each finding says what became
+//! of the file. No secret leaves this module in full: it is masked where it is found. `docs/secrets.md` says what is
+//! found, what is not, and why.
 //!
 //! Threats: all bytes are the archive's. A file is searched in linear time (`rules`) and fixed memory (`scan`),
-//! what is found is counted against fixed numbers, and names are escaped by those who print them.
+//! findings are counted against fixed numbers, and names are escaped by those who print them.
 
 mod config;
 mod kind;
@@ -43,7 +43,7 @@ pub struct FoundSecret {
     pub layer: usize,
     /// Where it begins in the file, in bytes; in what is stored of a sparse one.
     pub offset: u64,
-    /// What may be shown of it.
+    /// The part of it that may be shown.
     pub masked: String,
     /// What became of the file; none if no engine makes a file of it, or the layers cannot be applied.
     pub fate: Option<Fate>,

@@ -30,7 +30,7 @@ pub(super) struct Hit {
     /// Where it begins and ends in the piece.
     pub(super) begin: usize,
     pub(super) end: usize,
-    /// What may be shown of it.
+    /// The part of it that may be shown.
     pub(super) masked: String,
 }
 

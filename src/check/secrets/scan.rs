@@ -44,7 +44,7 @@ pub(crate) struct FileSecret {
     pub(crate) kind: SecretKind,
     /// Where it begins, in bytes from the beginning of the stored content.
     pub(crate) offset: u64,
-    /// What may be shown of it.
+    /// The part of it that may be shown.
     pub(crate) masked: String,
 }
 

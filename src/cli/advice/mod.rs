@@ -1,7 +1,7 @@
 //! What to do about an error: a hint for the reader of the message, or the decision that there is none.
 //!
 //! One file for each group of error enums. No match in here has a `_` arm, and `tests/it/architecture.rs`
-//! sees to that: a new variant does not compile until it is decided what a person should do next.
+//! sees to that: a new variant does not compile until somebody has decided what the user should do next.
 
 mod archive;
 mod foreign;

@@ -3,7 +3,7 @@
 /// What a key does, and where.
 #[derive(Debug)]
 pub(crate) struct KeyHelp {
-    /// The keys, as people call them.
+    /// The keys, by the names that people use.
     pub(crate) keys: &'static str,
     /// What they do.
     pub(crate) does: &'static str,
@@ -15,14 +15,14 @@ const fn key(keys: &'static str, does: &'static str) -> KeyHelp {
 
 /// All of them, in the order in which they are shown.
 pub(crate) const KEYS: [KeyHelp; 21] = [
-    key("Tab", "go to the other side: layers or files"),
+    key("Tab", "switch between layers and files"),
     key("↑ ↓ j k", "go up and down"),
     key("← h", "close the directory, or go to its parent"),
     key("→ l", "open the directory"),
     key("g G Home End", "go to the first or the last line"),
     key(
         "PgUp PgDn",
-        "go by a screen; Ctrl-U and Ctrl-D by half of one",
+        "go up or down a screen; Ctrl-U and Ctrl-D half a screen",
     ),
     key("[ ]", "go to the layer below or above"),
     key("Enter", "open or close the directory, view the file"),
@@ -39,13 +39,13 @@ pub(crate) const KEYS: [KeyHelp; 21] = [
     key("s", "sort by size, or by name"),
     key(
         "w",
-        "what is stored but never shown; Enter goes to its layer",
+        "show what is stored but never seen; Enter goes to the layer",
     ),
-    key("b", "what each layer did to the path"),
+    key("b", "show what each layer did to the path"),
     key("v", "view the file, as text or in hex"),
     key("x", "write the file, or the directory as a tar"),
     key("y", "copy the path"),
     key("i", "choose another image"),
     key("?", "this help"),
-    key("q", "quit; Esc and q first close what is on top"),
+    key("q", "quit; Esc and q first close an open window"),
 ];

@@ -162,7 +162,7 @@ pub(crate) fn run(
 ) -> Result<Exit, Failure> {
     let failed = |error: io::Error| {
         Failure::environment("the terminal cannot be used", &error)
-            .hint("`imgtar ls --tree` and `imgtar waste` print what there is to see")
+            .hint("`imgtar ls --tree` and `imgtar waste` print the same information")
     };
     let (sender, news) = mpsc::channel();
     let size = terminal::size().map_err(failed)?;

@@ -1,6 +1,6 @@
-//! One file a command: its arguments and what it does with them.
+//! One file per command: its arguments and what it does with them.
 //!
-//! Long: the list of them, and what all of them work with.
+//! Long: the list of commands, and what all of them use.
 
 pub(super) mod blame;
 pub(super) mod browse;

@@ -1,4 +1,4 @@
-//! `rescue`: images out of the data directory of an engine that no longer runs.
+//! `rescue`: images from the data directory of an engine that no longer runs.
 
 use std::collections::HashSet;
 use std::path::PathBuf;
@@ -22,18 +22,18 @@ use crate::cli::error::{note, warn};
 use crate::cli::finished::QuietArg;
 use crate::cli::render;
 
-/// Get images out of the data directory of a dead engine
+/// Get images from the data directory of a dead engine
 ///
-/// Takes a tar of the directory in which an engine keeps its images, or of a part of it, and lists the images that can be
-/// restored. Everything is recognised by content, wherever it is in the tar. With --output, writes the images as one
-/// archive that loads anywhere, with their names and IDs and every layer byte for byte as it was: engines keep what
-/// is needed for that. Every layer is verified against its diff ID.
+/// Takes a tar of the directory in which an engine keeps its images, or of a part of it, and lists the images that
+/// can be restored. Recognises everything by its content, wherever it is in the tar. With --output, writes the images
+/// as one archive that loads anywhere, with their names and IDs and every layer byte for byte as it was: engines keep
+/// what is needed for that. Verifies every layer against its diff ID.
 ///
 /// Reads the data of Docker with its own store (also from before 1.10) and with the containerd store, of containerd
 /// alone (also in k3s and kind), and of podman, buildah and CRI-O.
 ///
-/// Restores more than images: a container, as an image with what it changed as one more layer, or as the file
-/// system that it saw; a volume, as a tar.
+/// Restores more than images: a container, as an image with its changes as one more layer, or as the file system
+/// that it saw; a volume, as a tar.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   imgtar rescue root.tar
@@ -68,10 +68,10 @@ pub(crate) struct Args {
     #[command(flatten)]
     files: FilesArg,
 
-    /// Make layers of the files that are there where they cannot come back byte for byte
+    /// Make layers from the files that are there if they cannot come back byte for byte
     ///
-    /// Such a layer is written as the engine would write it today. It has another diff ID, so the image has another ID,
-    /// which is said. Files that are missing stay missing.
+    /// Such a layer is written as the engine would write it today. It has another diff ID, so the image has another
+    /// ID; a warning gives the old and the new ones. Files that are missing stay missing.
     #[arg(long, requires = "output", conflicts_with_all = ["container", "volume"])]
     accept_changes: bool,
 
@@ -191,7 +191,7 @@ impl Args {
             _ => note(
                 context.output,
                 &format!(
-                    "imgtar rescue {path} -o images.tar writes them; name images to write only these"
+                    "imgtar rescue {path} -o images.tar writes them; name images to write only those"
                 ),
             ),
         }
@@ -199,7 +199,7 @@ impl Args {
         if report.stores.iter().any(is_graph) {
             note(
                 context.output,
-                "images of Docker before 1.10 get the IDs that they got when Docker was upgraded",
+                "images of Docker before 1.10 get the IDs that Docker gave them at the upgrade",
             );
         }
         if whole < report.images().count() {
@@ -370,7 +370,7 @@ impl Args {
                     failure = failure.detail(reason);
                 }
                 if is_asked {
-                    let accept = "--accept-changes makes layers of the files that are there, which gives the image another ID";
+                    let accept = "--accept-changes makes layers from the files that are there, which gives the image another ID";
                     return Err(failure.hint(accept).hint(AGAIN));
                 }
                 failure.warn(context.output);
@@ -381,7 +381,7 @@ impl Args {
 }
 
 /// What may still help.
-const AGAIN: &str = "pack the whole data directory again, as root and with the engine stopped, as in imgtar help rescue";
+const AGAIN: &str = "pack the whole data directory again, as root and with the engine stopped, as `imgtar help rescue` shows";
 
 /// Prints what should be known beside the list.
 fn say_remarks(report: &RescueReport, context: &Context) {

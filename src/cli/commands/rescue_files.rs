@@ -172,7 +172,7 @@ fn say_doubts(roots: &DataRoots, containers: &[&StoredContainer], context: &Cont
         warn(
             context.output,
             &format!(
-                "{}: command and environment are in a database of the engine that is not read; the image of a container has those of its own image",
+                "{}: command and environment are in a database of the engine that imgtar does not read; the image of a container has those of the image that it was started from",
                 some(&without)
             ),
         );
@@ -189,7 +189,7 @@ fn say_lost(roots: &DataRoots, names: &[String], context: &Context) {
         warn(
             context.output,
             &format!(
-                "{}: the tar was made without extended attributes, so capabilities of files are lost, and directories that were removed and made again show what was in them before",
+                "{}: the tar was made without extended attributes, so capabilities of files are lost, and directories that were removed and created again show their old content",
                 some(names)
             ),
         );
@@ -237,7 +237,7 @@ pub(super) fn flatten(
         let volumes = units::count(container.volumes.len(), "volume", "volumes");
         note(
             context.output,
-            &format!("{volumes} of the container are not part of it: --volume NAME writes one"),
+            &format!("the tar leaves out {volumes} of the container; --volume NAME writes one"),
         );
     }
     if let Some(written) = destination.finish()? {
@@ -322,13 +322,13 @@ impl RemadeImages {
 /// Says that an image has other IDs.
 pub(super) fn say_rebuilt(image: &RemadeImage, context: &Context) {
     let mut failure = Failure::input(format!(
-        "layers were made of files: the image ID {} is {} now",
+        "layers were made from files, so the image ID {} became {}",
         image.was, image.now
     ))
-    .hint("what names the image by its old ID has to name it by the new one");
+    .hint("replace the old ID wherever something refers to the image by it");
     for layer in &image.layers {
         failure = failure.detail(format!(
-            "layer {}: its diff ID {} is {} now",
+            "layer {}: diff ID {} became {}",
             layer.index, layer.was, layer.now
         ));
     }
@@ -370,7 +370,7 @@ pub(super) fn made_facts(containers: usize, from_files: usize) -> Vec<String> {
     }
     if from_files > 0 {
         let layers = units::count(from_files, "layer", "layers");
-        facts.push(format!("{layers} made of files"));
+        facts.push(format!("{layers} made from files"));
     }
     facts
 }

@@ -18,12 +18,12 @@ pub(super) fn section(image: &ReportImage) -> Markup {
         @if let Some(audit) = &image.audit {
             h3 { "Before you run it" }
             @if audit.counts.is_empty() && audit.unread.is_none() && audit.unexamined.is_empty() {
-                p { "Nothing was found: no secrets, no setuid files, no devices, no file that anybody may write." }
+                p { "Nothing was found: no secrets, no setuid files, no devices, no files that anybody may write to." }
             } @else {
                 (found(audit))
             }
             @if let Some(why) = &audit.unread {
-                p { span.tag.bad { "unknown" } " Its files were not looked at: " (why) }
+                p { span.tag.bad { "unknown" } " Its files were not examined: " (why) }
             }
             @for file in &audit.unexamined {
                 p { span.tag.warn { "unknown" } " " (path(&file.path)) ": " (file.why) }
@@ -31,7 +31,7 @@ pub(super) fn section(image: &ReportImage) -> Markup {
             @if audit.samples > 0 {
                 p.muted {
                     (count(audit.samples, "key", "keys"))
-                    " in the documentation and tests of packages, where they are public, are left out."
+                    " in the documentation and tests of packages are left out, because they are public."
                 }
             }
         }
@@ -90,13 +90,13 @@ fn told(kind: &str) -> (&'static str, &'static str) {
             "files run with the rights of their groups",
         ),
         "capability" => (
-            "file gives capabilities to who runs it",
-            "files give capabilities to who runs them",
+            "file gives capabilities to whoever runs it",
+            "files give capabilities to whoever runs them",
         ),
         "device" => ("device", "devices"),
         "world-writable" => (
-            "file or directory that anybody may write",
-            "files or directories that anybody may write",
+            "file or directory that anybody may write to",
+            "files or directories that anybody may write to",
         ),
         "control-name" => (
             "name with control characters",

@@ -63,8 +63,8 @@ fn facts(image: &ReportImage) -> Markup {
         dl {
             dt { "Image ID" }
             dd { @match &of.id { Some(id) => code { (id) }, None => span.muted { "unknown: the config is missing" } } }
-            @if let Some(id) = &of.containerd_id { dt { "In a containerd store" } dd { code { (id) } } }
-            @if let Some(id) = &of.legacy_id { dt { "In the archive" } dd { code { (id) } } }
+            @if let Some(id) = &of.containerd_id { dt { "ID in containerd stores" } dd { code { (id) } } }
+            @if let Some(id) = &of.legacy_id { dt { "ID in the archive" } dd { code { (id) } } }
             @if let Some(platform) = &of.platform { dt { "Platform" } dd { (platform) } }
             @if let Some(created) = &of.created { dt { "Created" } dd { (time(created)) } }
             dt { "Size" }
@@ -86,7 +86,7 @@ fn run_facts(run: &RunFacts) -> Markup {
         @if let Some(words) = &run.entrypoint { dt { "Entrypoint" } dd { code { (shortened(&arguments(words), SETTING)) } } }
         @if let Some(words) = &run.cmd { dt { "Command" } dd { code { (shortened(&arguments(words), SETTING)) } } }
         dt { "User" }
-        dd { @if run.user.is_empty() { "root" span.muted { " (none is set)" } } @else { (shortened(&run.user, SETTING)) } }
+        dd { @if run.user.is_empty() { "root" span.muted { " (no user is set)" } } @else { (shortened(&run.user, SETTING)) } }
         @if !run.working_dir.is_empty() { dt { "Directory" } dd { code { (shortened(&run.working_dir, SETTING)) } } }
         @if !run.exposed_ports.is_empty() { dt { "Ports" } dd { (shortened(&run.exposed_ports.join(", "), SETTING)) } }
         @if !run.volumes.is_empty() { dt { "Volumes" } dd { code { (shortened(&run.volumes.join(", "), SETTING)) } } }
@@ -124,7 +124,7 @@ fn settings(run: &RunFacts) -> Markup {
 fn history(image: &ReportImage) -> Markup {
     html! {
         @if !image.history.is_empty() {
-            h3 { "Build steps, the oldest first" }
+            h3 { "Build steps, oldest first" }
             ol.steps {
                 @for step in image.history.iter().rev().take(STEPS) { (step_item(step)) }
             }

@@ -34,7 +34,7 @@ pub(super) fn section(image: &ReportImage) -> Markup {
         .any(|layer| layer.row.hidden.unwrap_or(0) > 0);
     html! {
         @if !image.layers.is_empty() {
-            h3 { "Layers, the base first" }
+            h3 { "Layers, base first" }
             div.scroll tabindex="0" role="region" aria-label="Layers" {
                 table {
                     thead {
@@ -52,7 +52,7 @@ pub(super) fn section(image: &ReportImage) -> Markup {
             }
             (more(image.layers.len(), LAYERS, "layers", "layers"))
             @if hides {
-                p.muted { "A bar is what a layer stores; the hatched part is hidden by later layers." }
+                p.muted { "The bar shows what a layer stores; later layers hide the hatched part." }
             }
         }
     }

@@ -1,8 +1,8 @@
 //! Reports as HTML: one page, all in one file, without scripts.
 //!
-//! Text from archives is escaped twice over: templates escape what HTML would read, by the type of what is put in,
-//! and everything that is written passes [`Visible`], which shows characters that hide or act. The page forbids
-//! the browser to load or run anything.
+//! Text from archives is escaped twice: templates escape HTML in all inserted text, because of its type, and
+//! everything that is written passes through [`Visible`], which makes invisible and control characters visible. The
+//! page forbids the browser to load or run anything.
 
 mod audit;
 mod image;
@@ -22,7 +22,7 @@ use maud::{DOCTYPE, Markup, html};
 use super::output::Stop;
 use words::{count, size};
 
-/// How many artifacts stand on the page.
+/// How many artifacts the page lists.
 const OTHERS: usize = 100;
 
 /// Writes the page of a report, one image at a time.
@@ -37,7 +37,7 @@ pub(crate) fn page(out: &mut dyn Write, report: &ArchiveReport<'_>) -> Result<()
     Ok(out.0.write_all(b"</main></body></html>\n")?)
 }
 
-/// Shows characters that act or hide, wherever they stand.
+/// Makes invisible and control characters visible, wherever they are.
 struct Visible<'w>(&'w mut dyn Write);
 
 impl Visible<'_> {
@@ -62,7 +62,7 @@ fn title(report: &ArchiveReport<'_>) -> String {
     }
 }
 
-/// All that stands before the images. Its last elements stay open.
+/// Everything before the images. Its last elements stay open.
 fn begin(report: &ArchiveReport<'_>) -> Markup {
     let title = title(report);
     let head = html! {
@@ -152,7 +152,7 @@ fn rest(report: &ArchiveReport<'_>) -> Markup {
                             }
                             @for absent in report.absent.iter().take(OTHERS) {
                                 tr {
-                                    td { "named, not in the archive" }
+                                    td { "named but not in the archive" }
                                     td { (words::digest(&absent.digest)) }
                                     td { (absent.platform.as_deref().unwrap_or_default()) }
                                 }
@@ -169,13 +169,13 @@ fn rest(report: &ArchiveReport<'_>) -> Markup {
         }
         footer {
             "Made by imgtar " (env!("CARGO_PKG_VERSION"))
-            " from the archive alone; nothing was loaded or run. Sizes are in units of 1000. "
-            "The same as data: " code { "imgtar report " (report.verify.path) " --json" } "."
+            " from the archive alone; no image was loaded or run. Sizes are decimal: 1 kB is 1000 bytes. "
+            "The same data as JSON: " code { "imgtar report " (report.verify.path) " --json" } "."
         }
     }
 }
 
-/// How a number of things is told in a caption.
+/// How a caption gives a number of bytes.
 fn sized(bytes: u64, of: u64) -> String {
     if of == 0 {
         return units::size_spaced(bytes);

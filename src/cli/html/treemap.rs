@@ -63,7 +63,7 @@ pub(super) fn section(number: usize, image: &ReportImage) -> Markup {
     html! {
         h3 id={ "files-" (number) } { "Files" }
         p.muted {
-            "What a container sees, by size; the colour says which layer supplied a file. "
+            "The files that a container sees, by size; the colour shows which layer a file comes from. "
             (size(root.bytes)) " in " (grouped(root.files)) " files."
         }
         (draw(root, &WIDE, number))

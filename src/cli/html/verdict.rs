@@ -8,7 +8,7 @@ use maud::{Markup, html};
 
 use super::words::{count, grouped, name, path, shortened};
 
-/// How many findings stand on the page; `verify` tells all of them.
+/// How many findings the page lists; `verify` lists all of them.
 const FINDINGS: usize = 100;
 
 /// How much of one text does, in characters.
@@ -41,7 +41,7 @@ pub(super) fn section(verify: &VerifyArchive) -> Markup {
         @if let Some(loaders) = &verify.loaders {
             section {
                 h2 { "Which engines load it" }
-                p.muted { "Predicted from the archive, for the versions named." }
+                p.muted { "Predicted from the archive, for the versions listed." }
                 @if loaders.iter().all(is_plain) { (all_load(loaders)) } @else { (engines(loaders)) }
             }
         }
@@ -76,7 +76,7 @@ fn problems(verify: &VerifyArchive) -> Markup {
         @if let Some(more) = all.len().checked_sub(FINDINGS + 1) {
             p.muted {
                 "… and " (count(more + 1, "more kind of problem", "more kinds of problems")) "; "
-                code { "imgtar verify" } " tells all of them."
+                code { "imgtar verify" } " lists all of them."
             }
         }
     }
@@ -162,8 +162,8 @@ fn engine(line: &EngineLine<'_>) -> Markup {
     let loader = line.loader;
     let (class, verdict) = match loader.verdict {
         "loads" => ("ok", "✓ loads"),
-        "loads-with-base" => ("warn", "loads where its base is"),
-        "loads-broken" => ("bad", "✗ loads, cannot be run"),
+        "loads-with-base" => ("warn", "loads if the base is there"),
+        "loads-broken" => ("bad", "✗ loads but cannot be run"),
         "refuses" => ("bad", "✗ refuses it"),
         "makes-nothing" => ("bad", "✗ makes no image"),
         _ => ("plain", "not predicted"),

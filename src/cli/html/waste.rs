@@ -15,7 +15,7 @@ pub(super) fn section(image: &ReportImage) -> Markup {
         @if let Some(waste) = &image.waste {
             h3 { "Waste" }
             @if waste.wasted == 0 && waste.places.is_empty() {
-                p { "Nothing: every byte that its layers store can be seen in a container." }
+                p { "Nothing: a container sees every byte that the layers store." }
             } @else {
                 (told(waste))
             }

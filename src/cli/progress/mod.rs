@@ -1,7 +1,7 @@
-//! Progress on standard error: one line for the step under way, with a bar for all that the step does.
+//! Progress on standard error: one line for the current step, with a bar for all work of that step.
 //!
-//! Work that is done at once or in pieces (layers, files) is one step, and its bytes add up in one bar. Whoever
-//! works only adds to a number; one thread draws, and nothing is drawn for a step that is over at once.
+//! Work that is done at the same time or in pieces (layers, files) is one step, and its bytes are added up in one
+//! bar. Workers only add to a number; one thread draws, and nothing is drawn for a step that ends at once.
 
 mod step;
 mod terminal;

@@ -12,7 +12,7 @@ pub(super) fn audit(out: &mut dyn Write, audit: &ImageAudit) -> io::Result<()> {
     if let Some(why) = &audit.unread {
         writeln!(
             out,
-            "  audit {}: files not looked at: {}",
+            "  audit {}: files not examined: {}",
             escape::text(name),
             escape::text(why)
         )?;
@@ -20,7 +20,7 @@ pub(super) fn audit(out: &mut dyn Write, audit: &ImageAudit) -> io::Result<()> {
     for file in &audit.unexamined {
         writeln!(
             out,
-            "  audit {}: not looked at: /{}: {}",
+            "  audit {}: not examined: /{}: {}",
             escape::text(name),
             escape::name(&file.path.0),
             escape::text(&file.why)

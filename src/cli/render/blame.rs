@@ -39,7 +39,7 @@ fn one(out: &mut dyn Write, path: &BlamePath, whole: bool, limits: &Limits) -> R
         write!(out, " (through {})", shown(&via.0))?;
     }
     if !path.live {
-        out.write_all(b" (not in the image any more)")?;
+        out.write_all(b" (no longer in the image)")?;
     }
     out.write_all(b"\n")?;
     table(out, limits, |cells| {

@@ -1,4 +1,4 @@
-//! Reports as text, one file for each form. All of it is written as it is made.
+//! Reports as text, one file for each form. Text is written as it is made.
 
 mod audit;
 mod blame;

@@ -1,17 +1,16 @@
 //! Changes to a config, as Docker's `--change` takes them.
 //!
-//! All values are joined by newlines and parsed as one Dockerfile: comments, `\` at the end of a line
-//! and `# escape=` work, and an instruction may reach from one value into the next. What is
-//! understood, what is refused and in which words is Docker's (moby
-//! `builder/dockerfile/builder.go` `BuildFromConfig` and BuildKit's `frontend/dockerfile`), compared
-//! with Docker 26.1 by `tests/it/change.rs`. `docs/changes.md` describes the instructions.
+//! All values are joined by newlines and parsed as one Dockerfile: comments, `\` at the end of a line and `# escape=`
+//! work, and an instruction may continue in the next value. What is accepted, what is refused, and with which
+//! message, is the same as in Docker (moby `builder/dockerfile/builder.go` `BuildFromConfig` and BuildKit's
+//! `frontend/dockerfile`), compared with Docker 26.1 by `tests/it/change.rs`. `docs/changes.md` describes the
+//! instructions.
 //!
 //! As in Docker, everything is parsed before anything is applied, and in this order: lines, then
-//! names of instructions, then their arguments; so of several faults the same one is reported.
+//! names of instructions, then their arguments; so if there are several faults, the same one is reported.
 //!
-//! Threats: changes come from the command line, but that may be a script's. Nesting of `${…}` and
-//! what variables expand to (each line can double them) are limited; patterns are matched in linear
-//! time.
+//! Threats: changes come from the command line, but a script may have written it. The nesting of `${…}` and the
+//! length of expanded variables (each line can double them) are limited; patterns are matched in linear time.
 
 mod apply;
 pub(crate) mod created_by;

@@ -1,6 +1,6 @@
-//! From an archive to its images, one file a layout.
+//! From an archive to its images, one file per layout.
 //!
-//! Long: what every layout is read with.
+//! Long: what the readers of all layouts use.
 
 mod artifacts;
 mod consistency;

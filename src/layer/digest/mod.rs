@@ -1,10 +1,9 @@
-//! What layers' bytes are: digests of bytes that are read once, and what is proven by them.
+//! Digests of bytes that are read once, and what they prove about layers.
 //!
-//! Code that needs a digest makes a `Request`, which says where the bytes are, which digests to compute
-//! and what else to do with the bytes on the way. The answer is a [`Proof`], or why the bytes could not
-//! be read to their end: then nothing is proven. What a digest claims is compared in one place, and bytes
-//! that are not what is claimed are a [`Mismatch`]. `Claims` verifies many of them at once, each stretch
-//! of bytes read once.
+//! Code that needs a digest makes a `Request`, which says where the bytes are, which digests to compute and what else
+//! to do with the bytes as they pass. The answer is a [`Proof`], or the reason why the bytes could not be read to
+//! their end: then nothing is proven. Claims are compared in one place, and bytes that are not as claimed are a
+//! [`Mismatch`]. `Claims` verifies many of them at once and reads each range of bytes once.
 //!
 //! Two streams are hashed at a time on each core (`lanes.rs`); no other module depends on that.
 

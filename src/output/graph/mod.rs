@@ -1,8 +1,8 @@
 //! What an archive holds, as one graph that can be written: roots with names, each an image, an index, an
 //! artifact or something that is not there.
 //!
-//! A graph is cheap: it refers to the images of archives and holds none of their layers. It is made of an archive
-//! ([`ArchiveGraph::of`]) or of images that are put together anew ([`ArchiveGraph::of_images`]), transformed
+//! A graph is cheap: it refers to the images of archives and holds none of their layers. It is made from an archive
+//! ([`ArchiveGraph::of`]) or from newly made images ([`ArchiveGraph::of_images`]), transformed
 //! ([`ArchiveGraph::keep`], [`ArchiveGraph::merge`]), and written ([`super::write_graph`]). Manifests and indexes
 //! keep their bytes, and with them their digests, where nothing forces a change.
 

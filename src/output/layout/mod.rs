@@ -8,11 +8,11 @@
 //! | [`ArchiveLayout::DockerLegacy`] | Docker 1.10 to 24 | every engine |
 //! | [`ArchiveLayout::Oci`] | skopeo, containerd | containerd, podman, skopeo |
 //!
-//! Layers are copied as they are stored, compressed or not, and stored once however many images or
-//! places they are used in. No body is held in memory. The bytes of an archive depend on its images
-//! alone: owners are 0, times come from the configs or are 0.
+//! Layers are copied as they are stored, compressed or not, and stored once however many images or places they are
+//! used in. No body is held in memory. The bytes of an archive depend only on its images: owners are 0, times come
+//! from the configs or are 0.
 //!
-//! Threats: a layer that is not what the config says would become an archive with false digests; with
+//! Threats: a layer that does not match the config would become an archive with false digests; with
 //! [`ArchiveOptions::verify`] every layer is verified against its digests before the output counts.
 //!
 //! Long: what all layouts share, and the types of the answer.

@@ -39,7 +39,7 @@ pub struct RecodedLayers {
     pub layers: usize,
     /// Those that were copied as they are.
     pub kept: usize,
-    /// How many bytes the former had.
+    /// How many bytes those had before.
     pub bytes_before: u64,
     /// How many they have.
     pub bytes: u64,

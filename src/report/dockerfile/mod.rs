@@ -1,7 +1,7 @@
 //! `dockerfile`: instructions that would build an image.
 //!
-//! The history gives instructions and their order, the config gives values, the layers give files. What
-//! none of them has is said beside the instruction that suffers from it. `docs/dockerfile.md` has the rules.
+//! The history gives instructions and their order, the config gives values, the layers give files. What none of them
+//! has is noted at the instruction that lacks it. `docs/dockerfile.md` has the rules.
 
 mod base;
 mod copies;
@@ -39,13 +39,13 @@ pub struct DockerfileReport {
     pub image: Option<String>,
     /// The names of the image.
     pub references: Vec<String>,
-    /// What it runs on; build it with `--platform` where that is not the engine's own.
+    /// Its platform; build it with `--platform` if that is not the engine's own.
     pub platform: Option<String>,
     /// How many layers come from the image that `FROM` names.
     pub base_layers: usize,
     /// The instructions, `FROM` first.
     pub instructions: Vec<DockerfileInstruction>,
-    /// How many of them do not say all that the image has, or say it by a guess.
+    /// How many of them do not express everything that the image has, or are a guess.
     pub inexact: usize,
     /// The layers whose files the build context has to hold, base first.
     #[serde(skip)]
@@ -68,7 +68,7 @@ pub struct ContextLayer {
 pub enum DockerfileSource {
     /// The history has it, and the config does not contradict.
     History,
-    /// The config alone has it, or has another value than the history.
+    /// Only the config has it, or its value is not that of the history.
     Config,
     /// A layer without an instruction that could be written.
     Layer,
@@ -76,17 +76,17 @@ pub enum DockerfileSource {
     Base,
     /// The image's annotations name the base image.
     Annotation,
-    /// Nothing says so; it is likely.
+    /// A guess: it is likely, but nothing states it.
     Guess,
 }
 
-/// One instruction, or what stands in its place.
+/// One instruction, or what replaces it.
 #[derive(Clone, Debug, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct DockerfileInstruction {
     /// Its name, such as `RUN`.
     pub instruction: &'static str,
-    /// Its text in the Dockerfile, which may have several lines; `null` if no instruction can say it, or if none
+    /// Its text in the Dockerfile, which may have several lines; `null` if no instruction can express it, or if none
     /// is needed.
     pub text: Option<String>,
     /// Where it was found.
@@ -97,11 +97,11 @@ pub struct DockerfileInstruction {
     pub created_by: Option<String>,
     /// The tar of the build context that it adds.
     pub tar: Option<String>,
-    /// How many files that are not directories its layer has, if it is about a layer.
+    /// How many files other than directories its layer has, if the instruction is about a layer.
     pub file_count: Option<u64>,
     /// The first of them.
     pub files: Vec<Text>,
-    /// Why it is not, or not certainly, what the image was built with.
+    /// Why it is not, or may not be, what the image was built with.
     pub lossy: Vec<String>,
     /// Other remarks of the Dockerfile's comments.
     pub notes: Vec<String>,

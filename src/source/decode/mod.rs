@@ -1,7 +1,7 @@
-//! Compression undone in this process.
+//! Decompression, done in this process.
 //!
-//! All formats may hold several members (streams, frames) one after the other, and each of them is
-//! counted before it is begun. What is counted and why is at [`DecoderCost`].
+//! All formats may hold several members (streams, frames) one after the other, and each of them is counted before it
+//! is decoded. [`DecoderCost`] says what is counted and why.
 
 mod members;
 mod metered;

@@ -1,16 +1,16 @@
-//! Compression, made in this process on all cores.
+//! Compression, done in this process on all cores.
 //!
-//! The input is cut into chunks of a size that depends on the format and the level alone, each chunk is
+//! The input is cut into chunks of a size that depends only on the format and the level, each chunk is
 //! compressed by whichever thread is free, and the results are written in order. So the bytes that come out
 //! depend neither on the number of threads nor on how the input was handed over. Every decoder reads them:
 //!
-//! - *gzip*: one member. Its chunks refer back to the one before them and end at whole bytes, which is what
-//!   pigz writes. The header has no time and no name.
+//! - *gzip*: one member. Its chunks refer back to the one before them and end at whole bytes, as pigz writes it. The
+//!   header has no time and no name.
 //! - *zstd*, *xz*, *bzip2*: a frame or stream for each chunk, one after the other, which the formats allow
 //!   and which pzstd, pixz and pbzip2 write. zstd frames have a checksum and say how long they are.
 //!
-//! The encoders' own threads (`ZSTD_c_nbWorkers`, `lzma_stream_encoder_mt`) are not used: they fail where the
-//! system starts no thread, and zstd writes other bytes without them.
+//! The encoders' own threads (`ZSTD_c_nbWorkers`, `lzma_stream_encoder_mt`) are not used: they fail if the system
+//! cannot start a thread, and without them zstd writes other bytes.
 
 mod chunk;
 mod method;

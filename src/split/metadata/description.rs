@@ -40,7 +40,7 @@ pub struct Description {
 pub struct ImageDescription {
     /// Its ID, as engines show it.
     pub id: String,
-    /// What the archive calls it.
+    /// Its name in the archive.
     pub references: Vec<String>,
 }
 

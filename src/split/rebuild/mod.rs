@@ -1,26 +1,26 @@
-//! An archive again, from a flat tar and its metadata.
+//! Rebuilds an archive from a flat tar and its metadata.
 //!
 //! First the flat tar is compared with the tree that the layers' headers give: names and attributes.
-//! Then the archive is written, every layer digested while it is put together; a layer that does not
+//! Then the archive is written, and every layer is hashed while it is put together; a layer that does not
 //! match its diff ID is an error that names the files that caused it. So everything in the flat tar is
 //! checked, and nothing is read only for that.
 //!
-//! Where every blob can be made as it was, the archive comes back byte for byte (`exact.rs`). Where
-//! blobs were compressed and not kept, or bytes were left out, blobs get other digests, and what refers
-//! to them is changed with them (`rewrite.rs`).
+//! If every blob can be made as it was, the archive comes back byte for byte (`exact.rs`). If blobs were compressed
+//! and not kept, or bytes were left out, blobs get other digests, and whatever refers to them is changed too
+//! (`rewrite.rs`).
 //!
-//! A flat tar that was changed is refused, or becomes one more layer (`accept.rs`). For that bodies that
-//! are not where they were are looked for by their sums (`relocate.rs`).
+//! A flat tar that was changed is refused, or becomes one more layer (`accept.rs`). For that, bodies that are not
+//! where they were are found by their checksums (`relocate.rs`).
 //!
 //! Threats, and what is done about them (metadata and flat tar may come from anywhere):
 //!
-//! - *Bombs*: what the metadata describes, and what is decoded for that, every time, may take
+//! - *Bombs*: the archive that the metadata describes, and the data that is decoded for it, each time, may take
 //!   [`Limit::Expanded`](crate::Limit::Expanded) or [`Limit::Ratio`](crate::Limit::Ratio) times the size
 //!   of both inputs, whichever is more; a layer or an archive that outgrows its own claim is refused
 //!   early.
 //! - *Memory*: bodies are read a piece at a time, those that wait to be written a few thousand at a time;
 //!   paths of the flat tar are held as short digests, documents only if they are changed.
-//! - *Bytes from elsewhere*: a body comes from the flat tar or the metadata and has a sum; documents
+//! - *Bytes from elsewhere*: a body comes from the flat tar or the metadata and has a checksum; documents
 //!   and stored blobs are verified against it, layers against their diff IDs.
 //! - *Loops of documents*: references are followed a limited number of times.
 

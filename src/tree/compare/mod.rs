@@ -1,13 +1,13 @@
 //! Two images side by side: how their layers are related, and which files differ.
 //!
-//! What both images have is not read: layers are the same if their diff IDs are, each is opened once whichever
-//! image it is taken from, and a file that both have from one place of one layer has the same content. Where all
-//! layers are the same nothing is read at all. The diff IDs are those that the configs claim; `verify` proves
+//! What both images have is not read: layers are the same if their diff IDs are the same, each is opened once
+//! whichever image it is taken from, and two files from the same place in the same layer have the same content. If
+//! all layers are the same, nothing is read at all. The diff IDs are those that the configs claim; `verify` proves
 //! them.
 //!
-//! Layers are paired by their diff IDs first, then by the build steps that made them, then by their places
-//! ([`layers`]). How the layers of a pair differ is told by their entries ([`relation`]): headers first, and
-//! contents only where those agree. Files are compared in the merged trees ([`files`]).
+//! Layers are paired by their diff IDs first, then by the build steps that made them, then by their positions
+//! ([`layers`]). Their entries show how the layers of a pair differ ([`relation`]): headers first, and contents only
+//! if those agree. Files are compared in the merged trees ([`files`]).
 //!
 //! Memory is bounded by the entries, which the limits count; contents are never held.
 

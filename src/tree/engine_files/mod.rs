@@ -1,4 +1,4 @@
-//! What engines put into a container's file system beside the image: added for an export, recognised in one.
+//! What engines put into a container's file system in addition to the image: added to an export, recognised in one.
 
 mod additions;
 mod container;

@@ -227,7 +227,7 @@ fn try_answer(keys: &str, mut stage: Stage) {
 
 fn try_filter(stage: &mut Stage) {
     stage.press("/OS-");
-    stage.sees("nothing fits the filter");
+    stage.sees("nothing matches the filter");
     stage.key(KeyCode::Esc);
     stage.press("/os-");
     stage.sees("/os-: 1 found");
@@ -250,7 +250,7 @@ fn try_filter(stage: &mut Stage) {
 
 fn try_view(stage: &mut Stage) {
     stage.press("v");
-    stage.sees("that is for files");
+    stage.sees("this key is for files");
     stage.key(KeyCode::Tab);
     stage.press("v");
     stage.sees("a directory");

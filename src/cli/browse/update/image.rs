@@ -81,7 +81,7 @@ impl Browser {
                 }
             }
             KeyCode::Char('b' | 'v' | 'x' | '*') => {
-                self.say(Tone::Wrong, "that is for files: Tab goes to them");
+                self.say(Tone::Wrong, "this key is for files: Tab goes to them");
             }
             _ => {}
         }

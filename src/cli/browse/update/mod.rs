@@ -1,4 +1,4 @@
-//! What keys, clicks and news change.
+//! What keys, clicks and messages from threads change.
 
 mod image;
 mod mouse;

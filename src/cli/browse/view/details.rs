@@ -115,7 +115,7 @@ fn file(image: &ImageScreen, chosen: NodeId) -> (String, Vec<String>) {
     let inode = timeline.inode(&record);
     let entry = LsEntry::of_inode(&path, inode, None, record.layer as usize);
     let time = entry.mtime.map_or_else(
-        || "no calendar reaches its time".to_owned(),
+        || "time outside the calendar".to_owned(),
         |time| time.strftime("%Y-%m-%d %H:%M:%S").to_string(),
     );
     let size = units::size_spaced(rows.sizes.of(chosen));
@@ -131,11 +131,11 @@ fn file(image: &ImageScreen, chosen: NodeId) -> (String, Vec<String>) {
         Some(LayerChange::Changed) => "changed by",
         Some(LayerChange::Deleted) => "was from",
         None if record.is_entry => "from",
-        None => "without an entry of its own, made for what lies in it by",
+        None => "has no entry; created for its content by",
     };
     lines.push(format!("{verb} layer {from}{maker}"));
     lines.push(match record.fate {
-        Fate::Live => "part of the image in the end".to_owned(),
+        Fate::Live => "part of the final image".to_owned(),
         Fate::Hidden { layer, by } => {
             let after = timeline.at(chosen, layer as usize);
             let is_directory = |record| matches!(timeline.inode(record).body, Body::Directory);
@@ -147,14 +147,14 @@ fn file(image: &ImageScreen, chosen: NodeId) -> (String, Vec<String>) {
                 }
                 HiddenBy::Entry => "replaced by",
                 HiddenBy::Whiteout => "deleted by",
-                HiddenBy::Opaque => "deleted with all of its directory by",
-                HiddenBy::Parent => "deleted by what took the place of its directory in",
+                HiddenBy::Opaque => "deleted with its whole directory by",
+                HiddenBy::Parent => "deleted because its directory was replaced in",
             };
             format!("{how} layer {layer}{}", made(image, layer as usize))
         }
     });
     if let Some(target) = &entry.target {
-        lines.push(format!("leads to {}", name_of(&target.0)));
+        lines.push(format!("points to {}", name_of(&target.0)));
     }
     if let Some(link) = record.link {
         let to = name_of_whole(&timeline.fates().path(link));

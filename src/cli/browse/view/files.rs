@@ -41,7 +41,7 @@ pub(super) fn draw(
     };
     if rows.names.is_empty() {
         let text = match (rows.filter.is_empty(), rows.view) {
-            (false, _) => "nothing fits the filter; Esc removes it",
+            (false, _) => "nothing matches the filter; Esc removes it",
             (true, LayerView::Changes) => "the layer changes nothing; d shows everything",
             (true, LayerView::UpTo) => "there are no files",
         };

@@ -1,4 +1,4 @@
-//! How the browser looks. Only lines that are on the screen are made.
+//! Draws the browser. Only lines that are on the screen are computed.
 
 pub(crate) mod areas;
 mod details;

@@ -54,7 +54,7 @@ fn waste(browser: &Browser, cursor: ListCursor, theme: Theme, area: Rect, buffer
         let text = if browser.work.contains(&COMPARING) {
             "WASTE: files are being compared…"
         } else {
-            "WASTE: it could not be found out"
+            "WASTE: cannot be computed"
         };
         put(buffer, area, 0, &Line::styled(text, theme.heading(true)));
         return;
@@ -72,7 +72,7 @@ fn waste(browser: &Browser, cursor: ListCursor, theme: Theme, area: Rect, buffer
             buffer,
             area,
             1,
-            &Line::styled("everything that is stored is shown", Theme::dim()),
+            &Line::styled("every stored byte is visible", Theme::dim()),
         );
     }
     for (line, number) in on_screen(cursor, report.groups.len(), area) {
@@ -127,7 +127,7 @@ fn blame(
     let gone = if path.live {
         ""
     } else {
-        " (not in the image any more)"
+        " (no longer in the image)"
     };
     let shown = escape::name(&path.path.0).to_string();
     let room = usize::from(area.width).saturating_sub(6 + gone.len());
