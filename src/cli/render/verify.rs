@@ -380,3 +380,35 @@ fn mends(out: &mut dyn Write, archive: &VerifyArchive) -> io::Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use imgtar::base::problem::{Code, Problem};
+
+    #[test]
+    fn the_table_of_several_archives_fits_the_terminal() {
+        let problem =
+            |count| Problem::warning(Code::DuplicatePath, "twice").on_path(b"a", &[], count);
+        let named = |name: &str, count| {
+            let path = format!("{}{name}", "directory/".repeat(12));
+            VerifyArchive::unreadable(&path, &[problem(count)], None)
+        };
+        let archives = [
+            named("app.tar", 1),
+            named("東京東京東京東京東京東京東京.tar", 2),
+            named("many.tar", 1_234_567_890),
+        ];
+        let mut out = Vec::new();
+        let page = Page::new(Some(80), false);
+        assert!(table(&mut out, &archives, page, &Limits::default()).is_ok());
+        let text = String::from_utf8(out).expect("text");
+        let widths: Vec<usize> = text.lines().map(UnicodeWidthStr::width).collect();
+        assert!(widths.iter().all(|width| *width <= 80), "{text}");
+        // The room is used: the first path ends where the columns beside it begin.
+        assert!(
+            widths[1] >= 70 && text.contains("directory/app.tar "),
+            "{text}"
+        );
+    }
+}

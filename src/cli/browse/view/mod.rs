@@ -214,10 +214,10 @@ fn status(browser: &Browser, theme: Theme, area: Rect, buffer: &mut Buffer) -> O
         (Some(Popup::File(_)), _) => "q back  v hex  ←→ ↑↓ PgUp PgDn g G",
         (Some(Popup::Waste(_) | Popup::Blame(..)), _) => "q back  Enter go to the layer",
         (Some(Popup::Help(_) | Popup::Failure(_)), _) => "q back",
-        (None, Screen::Opening) => "q leave",
-        (None, Screen::Choosing(_)) => "Enter open  ? help  q leave",
+        (None, Screen::Opening) => "q quit",
+        (None, Screen::Choosing(_)) => "Enter open  ? help  q quit",
         (None, Screen::Image(_)) => {
-            "? help  q leave  Tab side  / filter  d changes  s size  w waste  b blame  v view  x extract  y copy"
+            "? help  q quit  Tab side  / filter  d changes  s size  w waste  b blame  v view  x extract  y copy"
         }
     };
     let mut spans = Vec::new();
