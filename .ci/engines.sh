@@ -88,12 +88,12 @@ missing() { # commands
 }
 
 install_here() {
-    missing dockerd docker skopeo umoci busybox debootstrap python3 gzip bzip2 xz zstd bsdtar tar-split tmux tidy rpm ||
+    missing dockerd docker skopeo umoci busybox debootstrap python3 gzip bzip2 xz zstd bsdtar tar-split tmux tidy rpm node ||
         ! python3 -m pip --version >/dev/null 2>&1 || return 0
     say 'installing Docker 20.10, skopeo, umoci and what tests use beside them'
     apt-get update -qq >&2
     apt-get install -y -qq --no-install-recommends ca-certificates docker.io skopeo umoci busybox-static \
-        debootstrap python3 python3-pip gzip bzip2 xz-utils zstd libarchive-tools tar-split tmux tidy rpm \
+        debootstrap python3 python3-pip gzip bzip2 xz-utils zstd libarchive-tools tar-split tmux tidy rpm nodejs \
         >"$work/apt.log" 2>&1 ||
         die "apt-get install failed: $(tail -n 1 "$work/apt.log")"
 }
@@ -144,7 +144,7 @@ install_tree() { # suite, root directory, packages
     shift 2
     # An installation that was interrupted leaves programs that are there but not set up.
     [ -x "$root/usr/sbin/dockerd" ] && [ -x "$root/usr/bin/podman" ] && [ -z "$(in_tree "$root" dpkg --audit)" ] &&
-        return 0
+        in_tree "$root" dpkg -s umoci "$@" >/dev/null 2>&1 && return 0
     say "installing Docker, podman, buildah and skopeo in the $suite tree"
     # shellcheck disable=SC2016 # expanded by the tree's shell
     in_tree "$root" sh -eu -c '
@@ -204,8 +204,9 @@ in_trixie() {
 in_forky() {
     make_tree forky
     mount_tree forky "$root28"
-    # Without the program xz Docker refuses layers that are compressed with it.
-    install_tree forky "$root28" containerd xz-utils
+    # Without the program xz Docker refuses layers that are compressed with it. mdbook makes the book of the documentation:
+    # bookworm has none, and building it takes longer than all the tests of the book.
+    install_tree forky "$root28" containerd xz-utils mdbook
     start_pair d28 "$root28"
 }
 

@@ -1,14 +1,15 @@
 //! Sessions: what a user types and what comes back, word for word.
 //!
-//! They stand in `testdata/cli/*.trycmd`, in `README.md` and in `docs/*.md`, and all are run at the
-//! root of the repository, by the rules of `trycmd`: `$ ` begins a command,
+//! They stand in `testdata/cli/*.trycmd`, in `README.md`, in `docs/*.md` and in `docs/guide/*.md`, and are run at the
+//! root of the repository, those of the guide each in a directory of its own that has `testdata`, by the rules of
+//! `trycmd`: `$ ` begins a command,
 //! `? 3` is an exit code, `[..]` stands for any characters of a line and `...` for any lines. IDs,
 //! digests and times are remade with the test data, so no session may spell one out.
 //!
 //! Beyond these rules:
 //!
 //! - In Markdown a block is run if it is marked `console` and each of its commands calls `imgtar`
-//!   first. Other blocks (`$ cargo install …`, `$ docker save … | imgtar …`) are for the reader alone.
+//!   first, or is `cmp` or `rm`. Other blocks (`$ cargo install …`, `$ docker save … | imgtar …`) are for the reader alone.
 //! - A command that is more than a call of imgtar is given to `sh`.
 //! - The empty line that trycmd wants behind what a command prints may be left out.
 //! - trycmd turns every backslash of the output into a slash, so escaped text has a test of its own.
@@ -86,7 +87,7 @@ $ A=1 imgtar x
 ```
 ";
     let mut shell = HashMap::new();
-    assert_eq!(prepared(text, true, &mut shell), want);
+    assert_eq!(prepared(text, true, None, &mut shell), want);
     assert_eq!(restored(want, &shell), text);
 }
 
@@ -114,7 +115,28 @@ three
 ```
 ";
     let mut shell = HashMap::new();
-    assert_eq!(prepared(text, true, &mut shell), want);
+    assert_eq!(prepared(text, true, None, &mut shell), want);
+    assert_eq!(restored(want, &shell), text);
+}
+
+#[test]
+fn commands_of_the_guide_are_run_in_its_directory() {
+    let text = "\
+```console
+$ imgtar x -o y
+$ cmp x y
+```
+";
+    let want = r"```console
+$ sh -c 'cd '\''a b'\'' && imgtar x -o y'
+
+$ sh -c 'cd '\''a b'\'' && cmp x y'
+
+```
+";
+    let mut shell = HashMap::new();
+    let got = prepared(text, true, Some(Path::new("a b")), &mut shell);
+    assert_eq!(got, want);
     assert_eq!(restored(want, &shell), text);
 }
 
@@ -153,7 +175,9 @@ impl Session {
         let copy = directory.join(document.file_name().expect("a name"));
         let markdown = document.extension().is_some_and(|ext| ext == "md");
         let mut shell = HashMap::new();
-        let prepared = prepared(&text, markdown, &mut shell);
+        let guide = document.parent().is_some_and(|at| at.ends_with("guide"));
+        let at = guide.then(|| directory_with_testdata(&copy));
+        let prepared = prepared(&text, markdown, at.as_deref(), &mut shell);
         fs::write(&copy, &prepared).expect("a copy");
         Self {
             document,
@@ -175,7 +199,12 @@ impl Session {
 /// The documents with sessions, those of them that exist.
 fn documents(root: &Path) -> Vec<PathBuf> {
     let mut documents = vec![root.join("README.md")];
-    for (directory, extension) in [("docs", "md"), ("testdata/cli", "trycmd")] {
+    let directories = [
+        ("docs", "md"),
+        ("docs/guide", "md"),
+        ("testdata/cli", "trycmd"),
+    ];
+    for (directory, extension) in directories {
         for entry in fs::read_dir(root.join(directory)).expect("a directory") {
             let path = entry.expect("a directory entry").path();
             if path.extension().is_some_and(|ext| ext == extension) {
@@ -188,8 +217,22 @@ fn documents(root: &Path) -> Vec<PathBuf> {
     documents
 }
 
-/// The text as trycmd is to read it.
-fn prepared(text: &str, markdown: bool, shell: &mut HashMap<String, String>) -> String {
+/// A directory beside a copy, for the files that its commands write.
+fn directory_with_testdata(copy: &Path) -> PathBuf {
+    let directory = copy.with_extension("files");
+    fs::create_dir(&directory).expect("a directory for files");
+    std::os::unix::fs::symlink(repository("testdata"), directory.join("testdata"))
+        .expect("a link to the test data");
+    directory
+}
+
+/// The text as trycmd is to read it. Commands are run in the directory `at` if there is one.
+fn prepared(
+    text: &str,
+    markdown: bool,
+    at: Option<&Path>,
+    shell: &mut HashMap<String, String>,
+) -> String {
     let mut out = Vec::new();
     let mut lines = text.lines();
     while let Some(line) = lines.next() {
@@ -199,7 +242,7 @@ fn prepared(text: &str, markdown: bool, shell: &mut HashMap<String, String>) -> 
         };
         let block: Vec<&str> = lines.by_ref().take_while(|line| *line != "```").collect();
         let mut commands = block.iter().filter_map(|line| line.strip_prefix("$ "));
-        let run = language == "console" && (!markdown || commands.all(calls_imgtar));
+        let run = language == "console" && (!markdown || commands.all(is_run));
         out.push(match language {
             "" => format!("```{UNRUN}"),
             "console" if !run => format!("```{UNRUN_CONSOLE}"),
@@ -213,7 +256,7 @@ fn prepared(text: &str, markdown: bool, shell: &mut HashMap<String, String>) -> 
             if i > 0 {
                 end_output(&mut out);
             }
-            let given = for_shell(command);
+            let given = for_shell(command, at);
             shell.insert(given.clone(), line.to_owned());
             out.push(given);
         }
@@ -237,12 +280,27 @@ fn calls_imgtar(command: &str) -> bool {
     command.split(' ').find(|word| !word.contains('=')) == Some("imgtar")
 }
 
-/// A line with a command: as it stands if trycmd can run it, else as a call of `sh`.
-fn for_shell(command: &str) -> String {
-    if calls_imgtar(command) && !command.contains(['|', '<', '>', ';', '*', '$']) {
-        return format!("$ {command}");
+/// Whether a command in Markdown may be run.
+fn is_run(command: &str) -> bool {
+    calls_imgtar(command) || command.starts_with("cmp ") || command.starts_with("rm ")
+}
+
+/// A line with a command: as it stands if trycmd can run it, else as a call of `sh`, in the directory `at`.
+fn for_shell(command: &str, at: Option<&Path>) -> String {
+    let plain = calls_imgtar(command) && !command.contains(['|', '<', '>', ';', '*', '$']);
+    match at {
+        None if plain => format!("$ {command}"),
+        None => format!("$ sh -c {}", quoted(command)),
+        Some(at) => {
+            let command = format!("cd {} && {command}", quoted(&at.display().to_string()));
+            format!("$ sh -c {}", quoted(&command))
+        }
     }
-    format!("$ sh -c '{}'", command.replace('\'', r"'\''"))
+}
+
+/// A text as one word of a command of `sh`.
+fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', r"'\''"))
 }
 
 /// The text as its author wrote it.
