@@ -121,6 +121,9 @@ impl RootFiles {
         loop {
             match walker.next_entry() {
                 Ok(Some(entry)) if entry.kind == Kind::Global => {}
+                // The tar was cut in its body: what is there of it is no use, so it is as lost as what followed.
+                Ok(Some(entry))
+                    if entry.data_offset.saturating_add(entry.stored_size) > source.len() => {}
                 Ok(Some(entry)) => {
                     let added = files.add(&entry, &mut last);
                     added.map_err(|exceeded| RescueError::TooMany {
