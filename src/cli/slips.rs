@@ -113,19 +113,23 @@ const COMMANDS: [(&str, &str); 35] = [
 const EMPTY: &str = "no file is named, and standard input is empty; did the command that should have written to it fail?";
 
 const BROWSE: &str = "`imgtar browse ARCHIVE` shows layers and files, `imgtar waste ARCHIVE` what is stored and never shown, `imgtar report ARCHIVE -o FILE` writes both as an HTML page";
+const CHANGE: &str = "instructions change the config, as in: imgtar config ARCHIVE -c 'ENV A=b' -c 'CMD [\"/bin/app\"]' -o FILE";
 const EXTRACT: &str = "`imgtar flatten ARCHIVE -o rootfs.tar` writes all files as a tar (--only PATH: some of them), `imgtar cat ARCHIVE PATH` prints one file";
 const REGISTRY: &str = "imgtar talks to no registry; skopeo copies between registries and archives: skopeo copy docker://IMAGE docker-archive:FILE";
 
 /// Options of other programs, and what does here what is expected of them.
-const OPTIONS: [(&str, &str); 13] = [
+const OPTIONS: [(&str, &str); 19] = [
     (
         "--all",
         "nothing is hidden: all images are shown unless one is named",
     ),
+    ("--cmd", CHANGE),
     (
         "--digests",
         "`imgtar images --no-trunc` shows whole IDs, `imgtar inspect` all digests",
     ),
+    ("--entrypoint", CHANGE),
+    ("--env", CHANGE),
     (
         "--file",
         "the file stands without an option: imgtar COMMAND FILE",
@@ -142,6 +146,7 @@ const OPTIONS: [(&str, &str); 13] = [
         "--input",
         "the archive stands without an option: imgtar COMMAND ARCHIVE",
     ),
+    ("--label", CHANGE),
     (
         "--no-color",
         "--color never leaves colours out, and so does NO_COLOR=1",
@@ -153,10 +158,12 @@ const OPTIONS: [(&str, &str); 13] = [
         "`imgtar tag ARCHIVE NAME -o FILE` gives an image a name",
     ),
     ("--threads", "--jobs N sets the number of threads"),
+    ("--user", CHANGE),
     (
         "--verbose",
         "every answer is whole; --json has all details, --no-trunc leaves nothing out",
     ),
+    ("--workdir", CHANGE),
     (
         "--yes",
         "imgtar asks no questions; --force replaces a file that exists",
@@ -282,6 +289,9 @@ fn of_argument(word: &str, command: Option<&Command>) -> Option<String> {
         .get_arguments()
         .any(|argument| argument.get_long() == Some("output"));
     let name = command.get_name();
+    if name == "rebuild" {
+        return Some(format!("the metadata is named with --metadata {word}"));
+    }
     Some(match (writes, is_there) {
         (true, false) => format!("the output is named with -o {word}"),
         (true, true) => format!(
@@ -338,6 +348,8 @@ mod tests {
             ("layers a.tar app:1 b.tar", Other, "imgtar diff"),
             ("flatten a.tar app:1 -i app:2", Other, "with -i"),
             ("squash a.tar --no-color", Other, "--color never"),
+            ("config a.tar --env A=b", Other, "-c 'ENV A=b'"),
+            ("rebuild a.tar b.imgtar", Other, "--metadata b.imgtar"),
         ] {
             let told = told(line, stdin);
             assert!(told.contains(meant), "{line}: {told}");
