@@ -70,6 +70,7 @@ pub use base::limits::{Limit, Limits};
 pub use base::options::Options;
 pub use base::problem::{Code, Problem, Severity};
 pub use base::progress::{Progress, Task};
+pub use base::stop::Stopper;
 pub use check::Verification;
 pub use document::{Config, Platform, WantedPlatform};
 pub use error::{Class, Error};

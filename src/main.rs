@@ -3,5 +3,6 @@
 mod cli;
 
 fn main() -> std::process::ExitCode {
-    cli::main()
+    let arguments: Vec<_> = std::env::args_os().collect();
+    cli::run(&arguments).into()
 }

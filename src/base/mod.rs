@@ -11,3 +11,4 @@ pub mod limits;
 pub(crate) mod options;
 pub mod problem;
 pub mod progress;
+pub(crate) mod stop;

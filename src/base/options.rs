@@ -4,11 +4,12 @@
 use super::jobs::Jobs;
 use super::limits::Limits;
 use super::progress::{Progress, Silent};
+use super::stop::Stopper;
 
 /// How to open an archive and how to work on it.
 ///
-/// The defaults are the limits of `docs/security.md`, one thread for each core, and no report of
-/// progress. Limits count when an archive is opened: they travel with it, so that whatever is read
+/// The defaults are the limits of `docs/security.md`, one thread for each core, no report of
+/// progress and nothing that ends the work early. Limits count when an archive is opened: they travel with it, so that whatever is read
 /// from it later is bound by the limits that it was opened with.
 ///
 /// ```
@@ -30,6 +31,8 @@ pub struct Options<'p> {
     pub jobs: Jobs,
     /// Where the progress of long work is reported.
     pub progress: &'p dyn Progress,
+    /// What ends the work early, if anything does. It travels with the opened archive, as the limits do.
+    pub stop: Option<&'p Stopper>,
 }
 
 impl Default for Options<'_> {
@@ -38,6 +41,7 @@ impl Default for Options<'_> {
             limits: Limits::default(),
             jobs: Jobs::all_cores(),
             progress: &Silent,
+            stop: None,
         }
     }
 }

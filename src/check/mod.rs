@@ -211,6 +211,7 @@ fn run(
             limits: *archive.source().limits(),
             jobs,
             progress,
+            stop: None,
         };
         audits(&set.images, &blobs, &options)?
     } else {

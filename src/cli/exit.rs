@@ -1,7 +1,5 @@
 //! Exit codes, the whole list.
 
-use std::process::ExitCode;
-
 use imgtar::Class;
 
 /// What the process ends with.
@@ -31,12 +29,6 @@ impl Exit {
             Self::Environment => 4,
             Self::Bug => 70,
         }
-    }
-}
-
-impl From<Exit> for ExitCode {
-    fn from(exit: Exit) -> Self {
-        exit.code().into()
     }
 }
 

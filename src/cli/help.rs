@@ -1,7 +1,7 @@
 //! What `imgtar --help` lists, in groups: clap has one list of commands only.
 
+use std::ffi::OsString;
 use std::fmt::Write as _;
-use std::process::ExitCode;
 
 use clap::error::ContextKind;
 
@@ -41,10 +41,10 @@ const INDENT: usize = 15;
 pub(super) const WIDTH: usize = 100;
 
 /// What clap says instead of going on: where that is the help that lists the commands, with the commands in
-/// groups.
-pub(super) fn say(mut error: clap::Error, command: &clap::Command) -> ExitCode {
+/// groups. `arguments` are those of the process, its name first. Says what to exit with.
+pub(super) fn say(mut error: clap::Error, command: &clap::Command, arguments: &[OsString]) -> u8 {
     let Some(help) = grouped(&error.render().ansi().to_string(), command) else {
-        let slips = slips(&error, command);
+        let slips = slips(&error, command, arguments);
         if !slips.is_empty() {
             // What only looks alike is not what was meant.
             error.remove(ContextKind::Suggested);
@@ -65,18 +65,18 @@ pub(super) fn say(mut error: clap::Error, command: &clap::Command) -> ExitCode {
     code_of(&error)
 }
 
-fn code_of(error: &clap::Error) -> ExitCode {
-    ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(u8::MAX))
+fn code_of(error: &clap::Error) -> u8 {
+    u8::try_from(error.exit_code()).unwrap_or(u8::MAX)
 }
 
 /// What was meant, if that can be told.
-fn slips(error: &clap::Error, command: &clap::Command) -> Vec<String> {
+fn slips(error: &clap::Error, command: &clap::Command, arguments: &[OsString]) -> Vec<String> {
     if !error.use_stderr() {
         return Vec::new();
     }
     let mut command = command.clone();
     command.build();
-    let arguments = std::env::args_os().skip(1);
+    let arguments = arguments.iter().skip(1);
     let arguments: Vec<String> = arguments
         .map(|argument| argument.to_string_lossy().into_owned())
         .collect();

@@ -31,8 +31,8 @@ mod unfinished;
 mod wrap;
 mod xattrs;
 
+use std::ffi::OsString;
 use std::panic;
-use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
 use imgtar::base::progress::steps;
@@ -168,11 +168,11 @@ impl Command {
 /// The environment variable that makes a debug build panic, so that the tests see how a bug ends.
 const TEST_PANIC: &str = "IMGTAR_TEST_PANIC";
 
-/// Runs the program.
-pub(crate) fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+/// Runs the program with these arguments, the program's name first; says what to exit with.
+pub(crate) fn run(arguments: &[OsString]) -> u8 {
+    let cli = match Cli::try_parse_from(arguments) {
         Ok(cli) => cli,
-        Err(error) => return help::say(error, &parser()),
+        Err(error) => return help::say(error, &parser(), arguments),
     };
     let output = Output::new(cli.global.color);
     signals::survive_size_limits();
@@ -202,7 +202,13 @@ pub(crate) fn main() -> ExitCode {
         );
         Exit::Bug
     })
-    .into()
+    .code()
+}
+
+/// What the program would advise on an error of the library, for the Python module, which is built of these sources.
+#[allow(dead_code, reason = "the program prints advice by itself")]
+pub(crate) fn hints(error: &imgtar::Error) -> Vec<String> {
+    advice::Advice::on(error).hints
 }
 
 /// The argument parser as data, for completions and manual pages.

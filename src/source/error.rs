@@ -52,6 +52,12 @@ pub enum SourceError {
         /// How long the file was, in bytes.
         len: u64,
     },
+    /// The caller has asked for the end of the work ([`Stopper`](crate::Stopper)).
+    #[error("reading {path} was stopped")]
+    Stopped {
+        /// The file.
+        path: String,
+    },
     /// The compression around the whole archive is damaged or cut short.
     #[error("the {compression} data around {path} {}", damage(.source, *.offset))]
     Decompress {
@@ -130,9 +136,11 @@ impl SourceError {
     /// Whether the system or the disk failed, and not the archive's own bytes.
     pub fn is_environment(&self) -> bool {
         match self {
-            Self::Open { .. } | Self::Read { .. } | Self::Shrank { .. } | Self::Spool { .. } => {
-                true
-            }
+            Self::Open { .. }
+            | Self::Read { .. }
+            | Self::Shrank { .. }
+            | Self::Stopped { .. }
+            | Self::Spool { .. } => true,
             Self::Directory { .. }
             | Self::Empty { .. }
             | Self::Nested { .. }

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::Span;
 use super::turn::{Turn, Turns};
 use crate::base::limits::{Exceeded, Limit, Limits};
+use crate::base::stop::Stopper;
 
 /// How often a decoder reports, in bytes that it gave or units of work: often enough that many threads
 /// together stay near the limit.
@@ -40,6 +41,8 @@ pub(super) struct Ledger {
     parts: Mutex<Parts>,
     /// Whose turn it is to have a decoder that takes much memory.
     large: Arc<Turns>,
+    /// What ends the work on it early.
+    stop: Option<Stopper>,
 }
 
 #[derive(Debug, Default)]
@@ -56,13 +59,19 @@ struct Spent {
 }
 
 impl Ledger {
-    pub(super) fn new(limits: Limits, stored: u64) -> Self {
+    pub(super) fn new(limits: Limits, stored: u64, stop: Option<Stopper>) -> Self {
         Self {
             limits,
             stored,
             parts: Mutex::default(),
             large: Arc::default(),
+            stop,
         }
+    }
+
+    /// Whether the work is to end.
+    pub(super) fn is_stopped(&self) -> bool {
+        self.stop.as_ref().is_some_and(Stopper::is_asked)
     }
 
     pub(super) fn limits(&self) -> &Limits {
@@ -189,7 +198,7 @@ mod tests {
         let limits = Limits::default()
             .with(Limit::Expanded, 100)
             .with(Limit::Ratio, 2);
-        let ledger = Ledger::new(limits, 10);
+        let ledger = Ledger::new(limits, 10, None);
         let part = |offset| Some(Span { offset, len: 1 });
         for _ in 0..10 {
             assert!(ledger.note(part(0), expanded(60)).is_ok());
@@ -202,7 +211,7 @@ mod tests {
     #[test]
     fn work_that_gives_nothing_counts() {
         let limits = Limits::default().with(Limit::DecoderWork, 10_000);
-        let ledger = Ledger::new(limits, 1);
+        let ledger = Ledger::new(limits, 1, None);
         let work = |work| Spent { expanded: 0, work };
         assert!(ledger.note(None, work(10_000)).is_ok());
         let exceeded = ledger.note(None, work(10_001));

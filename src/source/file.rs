@@ -10,6 +10,7 @@ use std::sync::Arc;
 use super::expansion::{Bound, Ledger};
 use super::{Compression, Decoder, ReadAt, SourceError};
 use crate::base::limits::Limits;
+use crate::base::options::Options;
 
 /// Readable bytes of known length, a file's or the caller's, shared between threads.
 #[derive(Clone)]
@@ -72,26 +73,37 @@ pub struct Span {
 pub(crate) struct Place(usize, Span);
 
 impl Source {
-    pub(super) fn new(file: File, base: u64, len: u64, path: String, limits: Limits) -> Self {
+    pub(super) fn new(
+        file: File,
+        base: u64,
+        len: u64,
+        path: String,
+        options: &Options<'_>,
+    ) -> Self {
         Self(Arc::new(Inner {
             bytes: Bytes::File(file),
             base,
             len,
             path,
             expendable: false,
-            ledger: Arc::new(Ledger::new(limits, len)),
+            ledger: Arc::new(ledger(options, len)),
         }))
     }
 
     /// Bytes of the caller of the library, `len` of them, called `path` in messages.
-    pub(super) fn given(bytes: Box<dyn ReadAt>, len: u64, path: String, limits: Limits) -> Self {
+    pub(super) fn given(
+        bytes: Box<dyn ReadAt>,
+        len: u64,
+        path: String,
+        options: &Options<'_>,
+    ) -> Self {
         Self(Arc::new(Inner {
             bytes: Bytes::Given(bytes),
             base: 0,
             len,
             path,
             expendable: false,
-            ledger: Arc::new(Ledger::new(limits, len)),
+            ledger: Arc::new(ledger(options, len)),
         }))
     }
 
@@ -104,7 +116,7 @@ impl Source {
         limits: &Limits,
         stored: u64,
     ) -> Self {
-        let ledger = Arc::new(Ledger::new(*limits, stored));
+        let ledger = Arc::new(Ledger::new(*limits, stored, None));
         Self(Arc::new(Inner {
             bytes: Bytes::File(file),
             base: 0,
@@ -188,11 +200,15 @@ impl Source {
     ///
     /// # Errors
     ///
-    /// [`SourceError::Read`] if the system fails, [`SourceError::Shrank`] if the file ended early.
+    /// [`SourceError::Read`] if the system fails, [`SourceError::Shrank`] if the file ended early,
+    /// [`SourceError::Stopped`] if the work is to end.
     pub fn read_at(&self, buf: &mut [u8], offset: u64) -> Result<usize, SourceError> {
         let left = self.0.len.saturating_sub(offset);
         let want = usize::try_from(left).unwrap_or(usize::MAX).min(buf.len());
         let mut filled = 0;
+        if self.0.ledger.is_stopped() {
+            return Err(SourceError::Stopped { path: self.label() });
+        }
         while filled < want {
             let at = offset + filled as u64;
             match self
@@ -323,6 +339,9 @@ impl Slice {
         let Some(own) = inner.bytes.file() else {
             return 0;
         };
+        if inner.ledger.is_stopped() {
+            return 0;
+        }
         let from = inner.base + self.span.offset;
         copy_in_kernel(own, from, file, at, self.span.len)
     }
@@ -386,6 +405,11 @@ impl Read for SliceReader {
         self.position += n as u64;
         Ok(n)
     }
+}
+
+/// What a file of so many bytes may use, and what ends the work on it early.
+fn ledger(options: &Options<'_>, stored: u64) -> Ledger {
+    Ledger::new(options.limits, stored, options.stop.cloned())
 }
 
 /// A path for messages: `-` means nothing in a message.

@@ -58,7 +58,7 @@ impl Input {
         if len == 0 {
             return Err(SourceError::Empty { path: label(&name) });
         }
-        let source = Source::given(Box::new(bytes), len, name, options.limits);
+        let source = Source::given(Box::new(bytes), len, name, options);
         Self::decompressed(source, options.progress)
     }
 
@@ -102,9 +102,7 @@ impl Input {
     }
 
     fn from_file(mut file: File, path: String, options: &Options<'_>) -> Result<Self, SourceError> {
-        let Options {
-            limits, progress, ..
-        } = *options;
+        let progress = options.progress;
         let open = |source| SourceError::Open {
             path: label(&path),
             source,
@@ -129,7 +127,7 @@ impl Input {
         if len == 0 {
             return Err(SourceError::Empty { path: label(&path) });
         }
-        Self::decompressed(Source::new(file, base, len, path, limits), progress)
+        Self::decompressed(Source::new(file, base, len, path, options), progress)
     }
 
     fn decompressed(stored: Source, progress: &dyn Progress) -> Result<Self, SourceError> {

@@ -29,8 +29,8 @@ pub(super) fn on_source(error: &SourceError, wanted: WantedFile) -> Advice {
         SourceError::Nested { inner, .. } => Advice::hint(format!(
             "undo the outer compression first; imgtar then reads the {inner} data inside"
         )),
-        // The limit's own hint follows.
-        SourceError::Bomb { .. } => Advice::none(),
+        // The limit's own hint follows; and whoever stopped it knows why.
+        SourceError::Bomb { .. } | SourceError::Stopped { .. } => Advice::none(),
         SourceError::Spool { .. } => no_room_for("the uncompressed archive"),
     }
 }

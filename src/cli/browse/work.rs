@@ -125,6 +125,7 @@ fn options<'m>(context: &Context, meter: &'m Meter) -> Options<'m> {
         limits: context.limits,
         jobs: context.jobs,
         progress: meter,
+        stop: None,
     }
 }
 

@@ -97,6 +97,7 @@ impl Context {
             limits: self.limits,
             jobs: self.jobs,
             progress: &self.progress,
+            stop: None,
         }
     }
 
