@@ -88,12 +88,12 @@ missing() { # commands
 }
 
 install_here() {
-    missing dockerd docker skopeo umoci busybox debootstrap python3 gzip bzip2 xz zstd bsdtar tar-split tmux tidy rpm node ||
+    missing dockerd docker skopeo umoci busybox debootstrap python3 gzip bzip2 xz zstd bsdtar tar-split tmux tidy rpm node parallel ||
         ! python3 -m pip --version >/dev/null 2>&1 || return 0
     say 'installing Docker 20.10, skopeo, umoci and what tests use beside them'
     apt-get update -qq >&2
     apt-get install -y -qq --no-install-recommends ca-certificates docker.io skopeo umoci busybox-static \
-        debootstrap python3 python3-pip gzip bzip2 xz-utils zstd libarchive-tools tar-split tmux tidy rpm nodejs \
+        debootstrap python3 python3-pip gzip bzip2 xz-utils zstd libarchive-tools tar-split tmux tidy rpm nodejs parallel \
         >"$work/apt.log" 2>&1 ||
         die "apt-get install failed: $(tail -n 1 "$work/apt.log")"
 }
