@@ -1,10 +1,14 @@
 #!/usr/bin/env bash
-# Builds the documentation as a book into target/book and checks it: no warnings, every link leads somewhere, and the
-# search finds the page that answers each common question. Uses the mdbook of this machine; where there is none, the one
-# in the tree that engines.sh made (IMGTAR_ROOT28).
+# Builds the documentation as a book into target/book and checks it: it has every page, there are no warnings, every link
+# leads somewhere, and the search finds the page that answers each common question. Uses the mdbook of this machine; where
+# there is none, the one in the tree that engines.sh made (IMGTAR_ROOT28).
 set -eu -o pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 cd "$here/.."
+
+find docs -name '*.md' ! -name SUMMARY.md -printf '%P\n' | while read -r page; do
+    grep -qF "($page)" docs/SUMMARY.md || { echo "docs/SUMMARY.md does not list $page" >&2; exit 1; }
+done
 
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT

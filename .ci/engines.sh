@@ -205,7 +205,7 @@ in_forky() {
     make_tree forky
     mount_tree forky "$root28"
     # Without the program xz Docker refuses layers that are compressed with it. mdbook makes the book of the documentation:
-    # bookworm has none, and building it takes longer than all the tests of the book.
+    # bookworm has none, and this way nothing has to be compiled.
     install_tree forky "$root28" containerd xz-utils mdbook
     start_pair d28 "$root28"
 }
