@@ -27,6 +27,8 @@ const QUESTIONS = [
     ["which files waste space", "guide/save-space.html"],
     ["docker host died", "rescue.html"],
     ["exit codes and JSON for scripts", "guide/scripts.html"],
+    ["python module", "python.html"],
+    ["verify a folder of archives", "fleet.html"],
 ];
 
 const book = process.argv[2];
