@@ -1,6 +1,8 @@
 //! What commands that write an archive share: where it goes, how it is laid out, what its images are
 //! called and what time new things have.
 
+use std::io::Seek as _;
+
 use clap::{Args, ValueEnum};
 use imgtar::base::escape;
 use imgtar::image::{Name, Reference};
@@ -225,6 +227,34 @@ impl ArchiveDestination {
         verify: bool,
         context: &Context,
     ) -> Result<Option<Put>, Failure> {
+        match self.write_graph(graph, verify, context) {
+            Ok(written) => self.place(written, verify, context),
+            Err(WriteError::Write(error)) if is_closed(&error) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Whether what was written can be dropped, to write something else in its place.
+    pub(crate) fn can_begin_again(&self) -> bool {
+        self.destination.file().is_some()
+    }
+
+    /// Drops what was written; only if that can be done.
+    pub(crate) fn begin_again(&mut self) -> Result<(), Failure> {
+        let Some(mut file) = self.destination.file() else {
+            return Ok(());
+        };
+        let emptied = file.set_len(0).and_then(|()| file.rewind());
+        emptied.map_err(|error| Failure::environment("cannot write the output", &error))
+    }
+
+    /// Writes a graph to where it is not yet in its place.
+    pub(crate) fn write_graph(
+        &mut self,
+        graph: &ArchiveGraph<'_>,
+        verify: bool,
+        context: &Context,
+    ) -> Result<WrittenArchive, WriteError> {
         let options = ArchiveOptions {
             layout: self.layout,
             verify,
@@ -232,15 +262,19 @@ impl ArchiveDestination {
             jobs: context.jobs,
         };
         let progress = &context.progress;
-        let written = match self.destination.file() {
+        match self.destination.file() {
             Some(file) => write_graph_to_file(graph, file, options, progress),
             None => write_graph(graph, &mut self.destination, options, progress),
-        };
-        let written = match written {
-            Ok(written) => written,
-            Err(WriteError::Write(error)) if is_closed(&error) => return Ok(None),
-            Err(error) => return Err(error.into()),
-        };
+        }
+    }
+
+    /// Puts what was written in its place; `None` if the reader of a pipe has closed it.
+    pub(crate) fn place(
+        self,
+        written: WrittenArchive,
+        verified: bool,
+        context: &Context,
+    ) -> Result<Option<Put>, Failure> {
         for warning in &written.warnings {
             warn(context.output, &warning.to_string());
         }
@@ -250,7 +284,7 @@ impl ArchiveDestination {
             written,
             to_stdout,
             placed,
-            verified: verify,
+            verified,
             quiet: self.quiet,
         }))
     }

@@ -8,8 +8,11 @@ use std::io::Read;
 
 use jiff::Timestamp;
 
-use super::containers::ContainerPlace;
-use super::files::RootFiles;
+use super::chain;
+use super::classic::ClassicLayer;
+use super::containers::{ContainerConfig, ContainerPlace};
+use super::files::{FileNode, RootFiles};
+use super::look::look_for;
 use super::made_layer::{FileForm, FileSet, Made, UnmadeLayer};
 use super::rope_archive::RopeArchive;
 use super::store::{EngineStore, Kept, RescuedArchive, StoreEngine};
@@ -103,23 +106,73 @@ impl DataRoots {
                 maker.add_made(whole)?.map_err(unmade)?;
                 ConfigDraft::new(&Platform::default(), &Created::from(Timestamp::UNIX_EPOCH))
             }
-            (None, None) => {
-                let image = &container.image;
-                return Err(missing(&format!("its image {image} is not in the tar")));
-            }
-            (None, Some((store, image))) => {
-                maker.add_base(store, image, false)?.map_err(unmade)?;
+            (None, base) => {
+                let draft = if let Some((store, image)) = base {
+                    maker.add_base(store, image, false)?.map_err(unmade)?;
+                    let config = image.config.as_ref().map(|config| config.raw.as_slice());
+                    let draft = ConfigDraft::parse(config.unwrap_or_default());
+                    draft.map_err(|fault| missing(&fault.to_string()))?
+                } else {
+                    let image = &container.image;
+                    let Some((driver, top)) = &place.chain else {
+                        return Err(missing(&format!("its image {image} is not in the tar")));
+                    };
+                    let added = maker.add_chain(place.root, driver, top)?;
+                    added.map_err(unmade)?;
+                    self.without_image(container, place, maker.diff_ids.len())
+                };
                 let init = place.init.filter(|_| shape == ContainerShape::Tree);
                 for set in init.into_iter().chain([place.changes]) {
                     maker.add_made(set)?.map_err(unmade)?;
                 }
-                let config = image.config.as_ref().map(|config| config.raw.as_slice());
-                let draft = ConfigDraft::parse(config.unwrap_or_default());
-                let draft = draft.map_err(|fault| missing(&fault.to_string()))?;
-                committed(draft, store, place)
+                let engine = base.map(|(store, _)| store.engine());
+                committed(draft, engine, place)
             }
         };
         Ok(maker.finish(draft, &[])?.0)
+    }
+
+    /// Notes of which containers the image is not there.
+    pub(super) fn note_missing_images(&mut self) {
+        let missing = |container: &StoredContainer| {
+            let place = container.place.as_ref();
+            place.is_some_and(|place| self.base(container, place).is_none())
+        };
+        let missing: Vec<bool> = self.containers.iter().map(missing).collect();
+        for (container, missing) in self.containers.iter_mut().zip(missing) {
+            container.image_missing = missing;
+            let place = container.place.as_ref().filter(|_| missing);
+            if place.is_some_and(|place| place.chain.is_none() && place.whole.is_none()) {
+                container.fault = Some(format!("its image {} is not in the tar", container.image));
+            }
+        }
+    }
+
+    /// The config of an image that was removed, as far as its container tells: nothing but what it ran on, which the
+    /// other images of its store say if they agree, and that it had so many layers.
+    fn without_image(
+        &self,
+        container: &StoredContainer,
+        place: &ContainerPlace,
+        layers: usize,
+    ) -> ConfigDraft {
+        let of_root = self.stores.iter().filter(|store| store.at == place.root);
+        let images = of_root.flat_map(|store| store.images().map_or(&[][..], |set| &set.images));
+        let mut platforms = images.filter_map(|image| Some(image.view()?.platform.clone()));
+        let first = platforms.next();
+        let platform = first.filter(|first| platforms.all(|other| other == *first));
+        let platform = platform.unwrap_or_else(|| Platform {
+            os: "linux".to_owned(),
+            ..Platform::default()
+        });
+        let mut draft = ConfigDraft::new(&platform, &Created::from(Timestamp::UNIX_EPOCH));
+        for _ in 0..layers {
+            draft.push_history(HistoryEntry {
+                comment: format!("a layer of {}, whose config is lost", container.image),
+                ..HistoryEntry::default()
+            });
+        }
+        draft
     }
 
     /// The image that a container was made of, whole if one of them is.
@@ -153,6 +206,8 @@ impl DataRoots {
         };
         let mut found: Vec<(&EngineStore, &Image)> =
             images.filter(|(_, image)| is_it(image)).collect();
+        // A name or an ID alone is not an image.
+        found.retain(|(_, image)| image.config.is_some());
         found.sort_by_key(|(store, image)| !store.is_whole(image));
         found.first().copied()
     }
@@ -215,6 +270,13 @@ impl StoredContainer {
     pub fn has_config(&self) -> bool {
         let place = self.place.as_ref();
         place.is_some_and(|place| place.config.is_some())
+    }
+
+    /// Whether labels, ports, volumes and health checks that it was given are known too: Docker notes them beside the
+    /// rest, podman and CRI-O where it is not read.
+    pub fn has_whole_config(&self) -> bool {
+        let config = self.place.as_ref().and_then(|place| place.config.as_ref());
+        matches!(config, Some(ContainerConfig::Image(_)))
     }
 
     /// What it is called, else its ID.
@@ -283,7 +345,7 @@ impl<'m> ImageMaker<'m> {
                 Kept::Classic(classic) => {
                     let known = classic.layers.get(&diff_id);
                     let directory = known.and_then(|known| known.place()?.directory);
-                    let parts = known.and_then(super::classic::ClassicLayer::parts);
+                    let parts = known.and_then(ClassicLayer::parts);
                     let path = diff_id.digest().blob_path();
                     if let Some(parts) = parts {
                         if self.known.insert(path.clone()) {
@@ -338,6 +400,37 @@ impl<'m> ImageMaker<'m> {
                     return missing("Docker before 1.10 kept no diff IDs".to_owned());
                 }
             }
+        }
+        Ok(Ok(()))
+    }
+
+    /// Adds the layers of a Docker image of which the config is lost, down from the chain ID of the top one.
+    fn add_chain(
+        &mut self,
+        docker: FileNode,
+        driver: &str,
+        top: &str,
+    ) -> Result<Made, RescueError> {
+        let documents = Documents::new(self.files);
+        let layers = match chain::layers(&documents, docker, driver, top) {
+            Ok(layers) => layers,
+            Err(why) => return Ok(Err(UnmadeLayer::Missing(why))),
+        };
+        for (index, (diff_id, place)) in layers.into_iter().enumerate() {
+            let mut layer = ClassicLayer::at(place);
+            look_for(vec![&mut layer], self.files, false, self.options.jobs)?;
+            let Some(parts) = layer.parts() else {
+                return Ok(Err(UnmadeLayer::Missing(format!(
+                    "layer {index} of its image: {}",
+                    lost(Some(&layer.state))
+                ))));
+            };
+            let path = diff_id.digest().blob_path();
+            if self.known.insert(path.clone()) {
+                self.out.layer(diff_id.digest(), parts)?;
+            }
+            self.diff_ids.push(diff_id);
+            self.members.push(path);
         }
         Ok(Ok(()))
     }
@@ -423,13 +516,22 @@ fn lost(state: Option<&LayerState>) -> String {
 
 /// The config of an image that is committed from a container (moby `daemon/commit.go`): what the container ran with,
 /// and one more step.
-fn committed(mut draft: ConfigDraft, store: &EngineStore, place: &ContainerPlace) -> ConfigDraft {
+/// `engine` is that of the image, if it is there.
+fn committed(
+    mut draft: ConfigDraft,
+    engine: Option<StoreEngine>,
+    place: &ContainerPlace,
+) -> ConfigDraft {
     forget_origin(&mut draft);
     // Only the containerd store keeps the author of the image.
-    if store.engine() == StoreEngine::Docker {
+    if engine == Some(StoreEngine::Docker) {
         draft.set_author("");
     }
-    let run = place.config.as_deref().and_then(run_of);
+    let run = match &place.config {
+        Some(ContainerConfig::Image(config)) => run_of(config),
+        Some(ContainerConfig::Process(process)) => Some(process.run(draft.run())),
+        None => None,
+    };
     let run = run.unwrap_or_else(|| draft.run().clone());
     let time = place.time.as_deref().and_then(|time| time.parse().ok());
     let time: Timestamp = time.unwrap_or(Timestamp::UNIX_EPOCH);

@@ -10,6 +10,7 @@ use serde_json::value::RawValue;
 use super::documents::Documents;
 use super::files::{FileNode, NodeKind, RootFiles};
 use super::made_layer::{FileForm, FileSet};
+use super::runtime_spec::{self, RuntimeProcess};
 use super::{FoundRoot, Recognised, RescueError, snapshots};
 
 /// A container that an engine had.
@@ -37,6 +38,8 @@ pub struct StoredContainer {
     pub volumes: Vec<String>,
     /// Why its files cannot come back; `null` if they are there.
     pub fault: Option<String>,
+    /// Whether its image is not in the tar: it was removed, or not packed.
+    pub image_missing: bool,
     /// Where its files are.
     #[serde(skip)]
     pub(crate) place: Option<ContainerPlace>,
@@ -70,10 +73,21 @@ pub(crate) struct ContainerPlace {
     pub(crate) whole: Option<FileSet>,
     /// The digest of the manifest of its image, where a containerd store has it.
     pub(crate) manifest: Option<String>,
-    /// The `Config` of its engine, as JSON; `None` if the engine keeps it elsewhere.
-    pub(crate) config: Option<String>,
+    /// How it ran; `None` if that is not in the tar, or where it is not read.
+    pub(crate) config: Option<ContainerConfig>,
+    /// The driver, and the chain ID of the layers of its image, where a Docker notes that apart from the image.
+    pub(crate) chain: Option<(String, String)>,
     /// When it stopped, or else when it was made.
     pub(crate) time: Option<String>,
+}
+
+/// How a container ran.
+#[derive(Clone, Debug)]
+pub(crate) enum ContainerConfig {
+    /// The `Config` of a Docker, as JSON, which is that of an image.
+    Image(String),
+    /// What podman or CRI-O handed to the runtime.
+    Process(RuntimeProcess),
 }
 
 /// `config.v2.json` of a Docker container, as far as it is shown.
@@ -199,7 +213,9 @@ impl DockerContainer {
         };
         let place = place.map(|place| ContainerPlace {
             manifest: self.image_manifest.map(|manifest| manifest.digest),
-            config: self.config.map(|config| config.get().to_owned()),
+            config: self
+                .config
+                .map(|config| ContainerConfig::Image(config.get().to_owned())),
             time: finished.or_else(|| self.created.clone()),
             ..place
         });
@@ -217,6 +233,7 @@ impl DockerContainer {
                 .collect(),
             id: self.id,
             fault,
+            image_missing: false,
             place,
         }
     }
@@ -231,6 +248,7 @@ impl ContainerPlace {
             whole: None,
             manifest: None,
             config: None,
+            chain: None,
             time: None,
         }
     }
@@ -299,7 +317,11 @@ fn docker_place(
         before,
         form,
     };
-    let place = |changes| ContainerPlace::new(docker, changes);
+    let chain = documents.value_in(mount, "parent");
+    let place = |changes| ContainerPlace {
+        chain: chain.clone().map(|chain| (driver.to_owned(), chain)),
+        ..ContainerPlace::new(docker, changes)
+    };
     let form = match driver {
         "overlay2" | "overlay" => FileForm::Overlay,
         "fuse-overlayfs" | "aufs" => FileForm::Whiteouts,
@@ -376,7 +398,8 @@ pub(crate) fn of_storage(
     });
     let mut sizes = TreeSizes::default();
     let parents = super::storage::parents(documents, storage, driver);
-    let of = |container: StorageContainer| {
+    let directory = files.child(storage, format!("{driver}-containers").as_bytes());
+    let mut of = |container: StorageContainer| {
         let parent = parents.get(&container.layer);
         let parent = parent.map(String::as_str);
         let place = storage_place(documents, storage, driver, (&container.layer, parent));
@@ -385,6 +408,21 @@ pub(crate) fn of_storage(
             Err(fault) => (None, Some(fault)),
         };
         let noted = serde_json::from_str::<StorageMetadata>(&container.metadata);
+        let userdata = directory.and_then(|all| files.child(all, container.id.as_bytes()));
+        let userdata = userdata.and_then(|own| files.child(own, b"userdata"));
+        let ran = userdata.and_then(|userdata| {
+            let read = RuntimeProcess::read(documents, userdata);
+            read.unwrap_or_else(|fault| {
+                faults.push(fault);
+                None
+            })
+        });
+        let state = userdata.map(|userdata| runtime_spec::state(documents, userdata));
+        let (state, finished) = state.unwrap_or(Ok((None, None))).unwrap_or_else(|fault| {
+            faults.push(fault);
+            (None, None)
+        });
+        let command = ran.as_ref().map(|ran| ran.command().to_vec());
         StoredContainer {
             size: place
                 .as_ref()
@@ -393,16 +431,19 @@ pub(crate) fn of_storage(
             image: container.image,
             image_name: noted.unwrap_or_default().image_name,
             created: container.created.clone(),
+            command: command.unwrap_or_default(),
+            state,
             id: container.id,
             fault,
             place: place.map(|place| ContainerPlace {
-                time: container.created,
+                config: ran.map(ContainerConfig::Process),
+                time: finished.or(container.created),
                 ..place
             }),
             ..StoredContainer::default()
         }
     };
-    read.into_iter().map(of).collect()
+    read.into_iter().map(&mut of).collect()
 }
 
 /// Where the files of a container of podman, buildah or CRI-O are.

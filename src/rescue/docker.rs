@@ -96,7 +96,7 @@ pub(crate) fn read(
 }
 
 /// Where a layer is.
-fn place(
+pub(crate) fn place(
     documents: &Documents<'_>,
     docker: FileNode,
     driver: &str,

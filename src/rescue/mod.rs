@@ -17,8 +17,11 @@
 //!   archive; all layers together may be as long as the tar may expand to.
 //! - *Files that are not those of the layer*: lengths are compared first, and then the digest of the whole layer with
 //!   the diff ID.
+//!
+//! Long: the errors of all of it, and the public type that its parts serve.
 
 mod bolt;
+mod chain;
 mod classic;
 mod container_image;
 mod containerd;
@@ -33,6 +36,7 @@ mod made_layer;
 mod proof;
 mod roots;
 mod rope_archive;
+mod runtime_spec;
 mod snapshots;
 mod storage;
 mod store;
@@ -216,7 +220,7 @@ impl DataRoots {
             }
             volumes.extend(containers::volumes(&files, root.at));
         }
-        Ok(Self {
+        let mut roots = Self {
             has_xattrs: files.has_xattrs(),
             files,
             input,
@@ -224,7 +228,9 @@ impl DataRoots {
             containers,
             volumes,
             remarks,
-        })
+        };
+        roots.note_missing_images();
+        Ok(roots)
     }
 
     /// The path of the tar as it was given, `-` for standard input.
@@ -266,6 +272,34 @@ impl DataRoots {
     /// What people should know about the tar as a whole.
     pub fn remarks(&self) -> &[String] {
         &self.remarks
+    }
+
+    /// Those of some images of each store, given as positions, that come back byte for byte if none of their files was
+    /// changed: their layers are to be verified while they are written, after which [`verified`](Self::verified) notes
+    /// it. Docker before 1.10 has no diff IDs to verify a layer against, so the files of its images are verified here.
+    ///
+    /// # Errors
+    ///
+    /// As [`prove`](Self::prove).
+    pub fn expected(
+        &mut self,
+        wanted: &[Vec<usize>],
+        options: &Options<'_>,
+    ) -> Result<Vec<Vec<usize>>, RescueError> {
+        let mut expected = Vec::with_capacity(wanted.len());
+        for (store, wanted) in self.stores.iter_mut().zip(wanted) {
+            expected.push(store.expected(wanted, options)?);
+        }
+        Ok(expected)
+    }
+
+    /// Notes that the layers of some images of each store, given as positions, are those of their diff IDs. Nothing
+    /// is verified here: whoever says so has written them with
+    /// [`ArchiveOptions::verify`](crate::output::ArchiveOptions::verify).
+    pub fn verified(&mut self, images: &[Vec<usize>]) {
+        for (store, images) in self.stores.iter_mut().zip(images) {
+            store.verified(images);
+        }
     }
 
     /// Hashes the layers of some images of each store, given as positions, and notes the result. Returns those that

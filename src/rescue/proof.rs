@@ -55,6 +55,44 @@ impl EngineStore {
         Ok(wanted.iter().filter(whole).copied().collect())
     }
 
+    /// Those of the images at these positions that are whole as far as is known without hashing; of Docker before
+    /// 1.10, whose layers have no digests, those that are whole.
+    pub(super) fn expected(
+        &mut self,
+        wanted: &[usize],
+        options: &Options<'_>,
+    ) -> Result<Vec<usize>, RescueError> {
+        if matches!(self.kept, Kept::Graph(_)) {
+            return self.prove(wanted, options);
+        }
+        let set = self.images();
+        let image = |at: &usize| set.and_then(|set| set.images.get(*at));
+        let whole = |at: &&usize| image(at).is_some_and(|image| self.is_whole(image));
+        Ok(wanted.iter().filter(whole).copied().collect())
+    }
+
+    /// Notes that the layers of the images at these positions were hashed and are those of their digests.
+    pub(super) fn verified(&mut self, images: &[usize]) {
+        let set = self.images();
+        let images = images.iter().filter_map(|at| set?.images.get(*at));
+        let layers = images.flat_map(|image| &image.layers);
+        let diff_ids: HashSet<DiffId> = layers.filter_map(|layer| layer.diff_id.clone()).collect();
+        for diff_id in diff_ids {
+            match &mut self.kept {
+                Kept::Classic(classic) => {
+                    let layer = classic.layers.get_mut(&diff_id);
+                    if let Some(layer) = layer.filter(|layer| layer.state == LayerState::Expected) {
+                        layer.state = LayerState::Exact;
+                    }
+                }
+                Kept::Content { hashed, .. } => {
+                    hashed.entry(diff_id).or_insert(LayerState::Exact);
+                }
+                Kept::Graph(_) => {}
+            }
+        }
+    }
+
     /// Hashes each layer of the wanted images once.
     fn states(
         &self,

@@ -163,6 +163,17 @@ fn a_container_that_ran_is_what_its_engine_exported_and_committed() {
         let listed = imgtar(&["rescue", &root, "--json"]).exits(0).json();
         let state = &listed["containers"][0]["state"];
         assert!(state.is_null() || text(state) == "exited (0)", "{name}");
+        let command = items(&listed["containers"][0]["command"]);
+        let command: Vec<&str> = command.iter().map(text).collect();
+        assert_eq!(command, ["/mnt/busybox", "sh", "/mnt/change.sh"], "{name}");
+        let config = |archive: &str| {
+            let read = imgtar(&["inspect", archive, "--json"]).exits(0).json();
+            read["images"][0]["config"]["config"].clone()
+        };
+        let (own, of_engine) = (config(&image), config(&saved));
+        for key in ["Env", "Cmd", "Entrypoint", "User", "WorkingDir"] {
+            assert_eq!(own[key], of_engine[key], "{name} {key}");
+        }
         // The volume has what the container wrote there.
         let volume = items(&listed["volumes"])
             .iter()
@@ -178,6 +189,91 @@ fn a_container_that_ran_is_what_its_engine_exported_and_committed() {
             ]);
             assert_eq!(names(&run.exits(0).stdout)["kept"], b"volume\n", "{name}");
         }
+    }
+}
+
+/// A root as it is after `docker rmi -f` of the image of its container: name and config are gone, the layers are not,
+/// since the container holds them. With the ID of the image. `more` may change other files, and says which stay.
+pub(crate) fn without_image(
+    name: &str,
+    mut more: impl FnMut(&str, &mut Vec<u8>) -> bool,
+) -> (Vec<u8>, String) {
+    let listed = imgtar(&["rescue", &root(name), "--json"]).exits(0).json();
+    let id = text(&listed["containers"][0]["image"]).to_owned();
+    let hex = id.strip_prefix("sha256:").expect("an image ID");
+    let tar = edited(&unpacked(name), |path, body| {
+        if path.ends_with("/repositories.json") {
+            let mut read: Value = serde_json::from_slice(body).expect("JSON");
+            let repositories = read["Repositories"].as_object_mut().expect("names");
+            for names in repositories.values_mut() {
+                let names = names.as_object_mut().expect("names");
+                names.retain(|_, of| text(of) != id);
+            }
+            *body = serde_json::to_vec(&read).expect("JSON");
+        }
+        let is_gone = path.contains("/imagedb/") && path.contains(hex);
+        let stays = !is_gone && more(path, body);
+        stays.then(|| path.to_owned())
+    });
+    (tar, id)
+}
+
+/// The files of a container come back without its image, and as an image it has its layers and its own config.
+#[test]
+fn a_container_whose_image_was_removed_comes_back_from_its_layers() {
+    for name in [
+        "changed/docker26-overlay2",
+        "changed/docker26-vfs",
+        "changed/docker20-overlay",
+    ] {
+        let work = Work::new();
+        let (tar, id) = without_image(name, |_, _| true);
+        // Packing anew drops attributes, which say what a container hides.
+        let whole = edited(&unpacked(name), |path, _| Some(path.to_owned()));
+        let (whole, removed) = (
+            work.put("whole-root.tar", &whole),
+            work.put("root.tar", &tar),
+        );
+        let listed = imgtar(&["rescue", &removed, "--json"]).exits(0).json();
+        let container = &listed["containers"][0];
+        assert_eq!(container["image_missing"], true, "{name}");
+        assert!(container["fault"].is_null(), "{name}");
+        let images = items(&listed["stores"][0]["images"]);
+        assert!(images.iter().all(|image| image["id"] != id), "{name}");
+        let shown = imgtar(&["rescue", &removed]).exits(0);
+        let says = format!("changed: its image {id} is not in the tar");
+        assert!(shown.out().contains(&says), "{name}: {shown}");
+        let flat = |root: &str| {
+            let args = [
+                "rescue",
+                root,
+                "--container",
+                "changed",
+                "--flatten",
+                "-o",
+                "-",
+            ];
+            imgtar(&args).exits(0).stdout
+        };
+        assert!(flat(&removed) == flat(&whole), "{name}");
+        let made = |root: &str, to: &str| {
+            let run = imgtar(&["rescue", root, "--container", "changed", "-o", to]).exits(0);
+            imgtar(&["verify", "-q", to]).exits(0);
+            let read = imgtar(&["inspect", to, "--json"]).exits(0).json();
+            (run, read["images"][0].clone())
+        };
+        let (run, image) = made(&removed, &work.path("removed.tar"));
+        let (_, with_image) = made(&whole, &work.path("whole.tar"));
+        let says = "the image that the container was started from is not in the tar";
+        assert!(run.err().contains(says), "{name}: {run}");
+        let (config, wanted) = (&image["config"], &with_image["config"]);
+        assert_eq!(config["rootfs"], wanted["rootfs"], "{name}");
+        assert_eq!(config["architecture"], wanted["architecture"], "{name}");
+        for key in ["Env", "Cmd", "Entrypoint", "User", "WorkingDir", "Labels"] {
+            assert_eq!(config["config"][key], wanted["config"][key], "{name} {key}");
+        }
+        let layers = items(&config["rootfs"]["diff_ids"]).len();
+        assert_eq!(items(&config["history"]).len(), layers, "{name}");
     }
 }
 

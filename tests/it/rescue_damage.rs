@@ -5,7 +5,8 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use crate::rescue::{below, edit_into, edited, unpacked};
-use crate::support::{Run, Work, imgtar, items};
+use crate::rescue_containers::without_image;
+use crate::support::{Run, Work, imgtar, items, text};
 
 /// Rescues everything from a tar: `whole` images come back, each of them verified, and this is said.
 fn gives(name: &str, tar: &[u8], whole: usize, says: &str) -> Run {
@@ -140,6 +141,62 @@ fn a_tar_of_a_running_daemon_names_what_changed() {
         run.err().contains("packed while containers were running"),
         "{run}"
     );
+}
+
+/// A layer is hashed while it goes into a file. If it is not what it should be, all that was written is dropped: the
+/// file gets what a pipe gets, whose layers are hashed first.
+#[test]
+fn a_file_gets_what_a_pipe_gets_whatever_was_changed() {
+    let tar = edited(&unpacked("docker26-overlay2"), |path, body| {
+        if path.ends_with("/diff/added") {
+            body.fill(0);
+        }
+        Some(path.to_owned())
+    });
+    let work = Work::new();
+    let (root, out) = (work.put("root.tar", &tar), work.path("out.tar"));
+    for more in [&[][..], &["--accept-changes"], &["--containers"]] {
+        let run = |to: &str| imgtar(&[&["rescue", &root, "-f", "-o", to], more].concat()).exits(0);
+        let (file, pipe) = (run(&out), run("-"));
+        let warned = |run: &Run| -> Vec<String> {
+            let err = run.err();
+            let lines = err
+                .lines()
+                .filter(|line| !line.contains(": 1.") && !line.starts_with("sha256:"));
+            let lines = lines.filter(|line| !line.contains("verified"));
+            lines.map(str::to_owned).collect()
+        };
+        assert_eq!(warned(&file), warned(&pipe), "{more:?}");
+        assert!(warned(&file).len() > 1, "{file}");
+        assert!(
+            std::fs::read(&out).expect("a file") == pipe.stdout,
+            "{more:?}"
+        );
+    }
+    let json = imgtar(&["rescue", &root, "-f", "-o", &out, "--json"])
+        .exits(0)
+        .json();
+    let layers = items(&json["stores"][0]["images"]).iter();
+    let states: Vec<&str> = layers
+        .flat_map(|image| items(&image["layers"]))
+        .map(|layer| text(&layer["state"]))
+        .collect();
+    assert!(
+        states.contains(&"exact") && states.contains(&"damaged"),
+        "{states:?}"
+    );
+    // What was asked for and does not come back leaves no file.
+    let json = imgtar(&["rescue", &root, "--json"]).exits(0).json();
+    let images = items(&json["stores"][0]["images"]).iter();
+    let committed = images
+        .flat_map(|image| items(&image["references"]))
+        .map(text)
+        .find(|name| name.ends_with("/committed:1"))
+        .expect("a commit");
+    let none = work.path("none.tar");
+    let run = imgtar(&["rescue", &root, committed, "-o", &none]).exits(3);
+    assert!(run.err().contains("`added` was changed"), "{run}");
+    assert!(!Path::new(&none).exists());
 }
 
 /// The overlay driver of old links files of one layer to those of another.
@@ -389,5 +446,149 @@ fn the_tars_that_people_make_are_read() {
         if is_root {
             assert!(run.err().contains("5 images, "), "{form:?}: {run}");
         }
+    }
+}
+
+/// What podman and CRI-O keep of how a container ran: without it the config of its image stands in.
+#[test]
+fn a_runtime_spec_that_is_damaged_or_missing_costs_the_command_alone() {
+    let tar = unpacked("changed/podman-overlay");
+    let config = |tar: &[u8], says: &str| {
+        let work = Work::new();
+        let (root, out) = (work.put("root.tar", tar), work.path("out.tar"));
+        let run = imgtar(&["rescue", &root, "--container", "changed", "-o", &out]).exits(0);
+        assert!(run.err().contains(says), "{run}");
+        imgtar(&["verify", "-q", &out]).exits(0);
+        let read = imgtar(&["inspect", &out, "--json"]).exits(0).json();
+        let cmd = read["images"][0]["config"]["config"]["Cmd"].clone();
+        let listed = imgtar(&["rescue", &root, "--json"]).exits(0).json();
+        (cmd, listed["containers"][0].clone())
+    };
+    let edit = |change: &dyn Fn(&mut Vec<u8>)| {
+        edited(&tar, |path, body| {
+            if path.ends_with("/userdata/config.json") {
+                change(body);
+            }
+            Some(path.to_owned())
+        })
+    };
+    let (own, _) = config(&tar, "labels, ports and health checks that were set");
+    assert_eq!(text(&own[1]), "/mnt/change.sh");
+    let instead = "command and environment are in a database";
+    let gone = without(&tar, |path| path.ends_with("/userdata/config.json"));
+    let (of_image, listed) = config(&gone, instead);
+    assert_eq!(text(&of_image[0]), "--serve");
+    assert_eq!(items(&listed["command"]).len(), 0);
+    let cut = edit(&|body| body.truncate(300));
+    assert_eq!(config(&cut, "userdata/config.json is invalid").0, of_image);
+    let empty = edit(&|body| *body = b"{}".to_vec());
+    assert_eq!(config(&empty, instead).0, of_image);
+    // A number that is none, and a file larger than any document.
+    let odd = edit(&|body| *body = br#"{"process":{"user":{"uid":-1}}}"#.to_vec());
+    assert_eq!(config(&odd, "userdata/config.json is invalid").0, of_image);
+    let large = edit(&|body| body.resize(65 << 20, b' '));
+    assert_eq!(
+        config(&large, "userdata/config.json is too large").0,
+        of_image
+    );
+}
+
+/// CRI-O notes beside it what a container was doing.
+#[test]
+fn the_state_that_cri_o_notes_is_listed() {
+    let mut id = None;
+    let tar = edited(&unpacked("changed/podman-overlay"), |path, _| {
+        if let Some(userdata) = path.strip_suffix("/config.json") {
+            id = Some(userdata.to_owned());
+        }
+        Some(path.to_owned())
+    });
+    let at = format!("{}/state.json", id.expect("a container"));
+    for (state, shown) in [
+        (
+            r#"{"status":"stopped","exitCode":3,"finished":"2026-11-28T18:33:00Z"}"#,
+            Some("exited (3)"),
+        ),
+        (r#"{"status":"running"}"#, Some("running")),
+        ("{", None),
+    ] {
+        let mut out = tar::Builder::new(Vec::new());
+        edit_into(&mut out, &tar, |path, _| Some(path.to_owned()));
+        let mut header = tar::Header::new_gnu();
+        header.set_size(state.len() as u64);
+        header.set_mode(0o600);
+        out.append_data(&mut header, &at, state.as_bytes())
+            .expect("memory");
+        let work = Work::new();
+        let root = work.put("root.tar", &out.into_inner().expect("memory"));
+        let run = imgtar(&["rescue", &root, "--json"]).exits(0).json();
+        let found = run["containers"][0]["state"].as_str();
+        assert_eq!(found, shown, "{state}");
+        let says = run["remarks"].to_string().contains("state.json is invalid");
+        assert_eq!(says, shown.is_none(), "{state}");
+    }
+}
+
+/// Layers of a removed image that are not what the store says of them, each by its own message.
+#[test]
+fn a_removed_image_whose_layers_are_damaged_is_said() {
+    const ROOT: &str = "changed/docker26-overlay2";
+    let mut top = String::new();
+    let _ = edited(&unpacked(ROOT), |path, body| {
+        if path.contains("/layerdb/mounts/") && path.ends_with("/parent") {
+            top = String::from_utf8_lossy(body).into_owned();
+        }
+        Some(path.to_owned())
+    });
+    let hex = top.strip_prefix("sha256:").expect("a chain ID").to_owned();
+    let gone = |of: &str| without_image(ROOT, |path, _| !path.contains(of)).0;
+    let change = |of: &str, with: &[u8]| {
+        let edit = |path: &str, body: &mut Vec<u8>| {
+            if path.ends_with(of) {
+                *body = with.to_vec();
+            }
+            true
+        };
+        without_image(ROOT, edit).0
+    };
+    let of_top = |file: &str| format!("layerdb/sha256/{hex}/{file}");
+    let cases = [
+        ("top", gone(&of_top("")), "is not in the tar"),
+        (
+            "loop",
+            change(&of_top("parent"), top.as_bytes()),
+            "form a loop",
+        ),
+        ("cut short", gone(&of_top("parent")), "have the chain ID"),
+        (
+            "no diff ID",
+            change(&of_top("diff"), b"x"),
+            "is not a diff ID",
+        ),
+        (
+            "no files",
+            gone(&of_top("cache-id")),
+            "nothing says where its files are",
+        ),
+        (
+            "nowhere",
+            change("/parent", b"../../.."),
+            "is not in the tar",
+        ),
+    ];
+    for (name, tar, says) in cases {
+        let work = Work::new();
+        let (root, out) = (work.put("root.tar", &tar), work.path("out.tar"));
+        for more in [&[][..], &["--flatten"]] {
+            let args = [
+                &["rescue", &root, "--container", "changed", "-o", &out],
+                more,
+            ]
+            .concat();
+            let run = imgtar(&args).exits(3);
+            assert!(run.err().contains(says), "{name}: {run}");
+            assert!(!Path::new(&out).exists(), "{name}");
+        }
+        imgtar(&["rescue", &root]).exits(0);
     }
 }

@@ -1,17 +1,20 @@
 //! `rescue`: images from the data directory of an engine that no longer runs.
+//!
+//! Long: one command that lists, and that writes in two ways, with what each of them says.
 
 use std::collections::HashSet;
 use std::path::PathBuf;
 
 use imgtar::base::escape;
 use imgtar::image::{SelectError, Selector};
-use imgtar::output::{ArchiveGraph, KeepWish};
+use imgtar::output::{ArchiveGraph, GraphChange, KeepWish, WriteError, WrittenArchive};
 use imgtar::report::{RescueMade, RescueReport};
 use imgtar::rescue::{DataRoots, RescueError, RescuedArchive, StoredContainer};
+use imgtar::{Class, Error};
 use jiff::Timestamp;
 
 use super::rescue_files::{
-    self, FilesArg, RemadeImages, find_container, find_volume, made_facts, others, say_rebuilt,
+    self, FilesArg, RemadeImages, find_container, find_volume, made_facts, others,
 };
 use super::{Context, Exit, Failure};
 use crate::cli::archive_output::{ArchiveDestination, LayoutArg, print_ids};
@@ -20,6 +23,7 @@ use crate::cli::compress::CompressArchiveArg;
 use crate::cli::destination::Destination;
 use crate::cli::error::{note, warn};
 use crate::cli::finished::QuietArg;
+use crate::cli::output::is_closed;
 use crate::cli::render;
 
 /// Get images from the data directory of a dead engine
@@ -145,12 +149,11 @@ impl Args {
             _ => {}
         }
         let destination = ArchiveDestination::new(destination, self.layout, self.quiet);
-        self.write(
-            &mut roots,
-            (&wanted, container.as_ref()),
-            destination,
-            context,
-        )
+        let wanted = Wanted {
+            images: &wanted,
+            container: container.as_ref(),
+        };
+        self.write(&mut roots, wanted, destination, context)
     }
 
     /// The images that were asked for, in their places or as options.
@@ -266,71 +269,122 @@ impl Args {
         Ok(wanted)
     }
 
+    /// Writes the archive. Layers are hashed while they are written, if what was written can be dropped again: only if
+    /// one of them then is not what it should be, all are hashed first, as they are for a pipe.
     fn write(
         &self,
         roots: &mut DataRoots,
-        (wanted, container): (&[Vec<usize>], Option<&StoredContainer>),
-        destination: ArchiveDestination,
+        wanted: Wanted<'_>,
+        mut destination: ArchiveDestination,
         context: &Context,
     ) -> Result<Exit, Failure> {
-        let proven = roots.prove(wanted, &context.options())?;
-        let mut report = RescueReport::new(roots);
+        if destination.can_begin_again() {
+            let expected = roots.expected(wanted.images, &context.options())?;
+            let mut said = Vec::new();
+            // What is said of an attempt that fails is not true.
+            if let Ok(plan) = self.plan(roots, wanted, &expected, (context, &mut said))
+                && !plan.assembled.is_empty()
+            {
+                let graph = plan.graph()?;
+                match destination.write_graph(&graph.0, true, context) {
+                    Ok(written) => {
+                        roots.verified(&expected);
+                        say(&said, context);
+                        return self.finish(
+                            roots,
+                            &plan,
+                            &graph.1,
+                            (destination, written),
+                            context,
+                        );
+                    }
+                    Err(error) => {
+                        let error = Error::from(error);
+                        if error.class() != Class::Input {
+                            return Err(error.into());
+                        }
+                        destination.begin_again()?;
+                    }
+                }
+            }
+        }
+        let proven = roots.prove(wanted.images, &context.options())?;
+        let mut said = Vec::new();
+        let plan = self.plan(roots, wanted, &proven, (context, &mut said));
+        say(&said, context);
+        let plan = match plan {
+            Err(failure) => return Err(failure),
+            Ok(plan) if plan.assembled.is_empty() => {
+                let report = RescueReport::new(roots);
+                say_remarks(&report, context);
+                return Err(nothing_whole(&report, roots.path()));
+            }
+            Ok(plan) => plan,
+        };
+        let (graph, changes) = plan.graph()?;
+        match destination.write_graph(&graph, true, context) {
+            Ok(written) => self.finish(roots, &plan, &changes, (destination, written), context),
+            Err(WriteError::Write(error)) if is_closed(&error) => Ok(Exit::Done),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// What is written if these images come back byte for byte.
+    fn plan(
+        &self,
+        roots: &DataRoots,
+        wanted: Wanted<'_>,
+        whole: &[Vec<usize>],
+        (context, said): (&Context, &mut Vec<Said>),
+    ) -> Result<Plan, Failure> {
         let is_asked = !self.images().is_empty();
         let rebuilt = if self.accept_changes {
-            RemadeImages::of(roots, (wanted, &proven), is_asked, context)?
+            RemadeImages::of(roots, (wanted.images, whole), is_asked, context, said)?
         } else {
             RemadeImages::default()
         };
-        if container.is_none() {
-            self.require_whole(&report, (wanted, &rebuilt), context)?;
+        if wanted.container.is_none() {
+            let report = RescueReport::new(roots);
+            self.require_whole(&report, (wanted.images, &rebuilt), said)?;
         }
-        let mut assembled: Vec<RescuedArchive> = Vec::new();
-        for (store, positions) in roots.stores().iter().zip(&proven) {
+        let mut plan = Plan::default();
+        for (store, positions) in roots.stores().iter().zip(whole) {
             let Some(set) = store.images() else { continue };
             let images: Vec<_> = positions.iter().map(|at| &set.images[*at]).collect();
             if !images.is_empty() {
-                assembled.push(store.assemble(&images)?);
+                plan.assembled.push(store.assemble(&images)?);
             }
         }
         for image in rebuilt.images {
-            say_rebuilt(&image, context);
-            report.made.push(RescueMade::of_image(&image));
-            assembled.push(image.archive);
+            said.push(Said::Failure(rescue_files::rebuilt(&image)));
+            plan.made.push(RescueMade::of_image(&image));
+            plan.assembled.push(image.archive);
         }
-        let from_files = report.made.iter().map(|made| made.layers.len()).sum();
-        let mut containers = 0;
-        if self.files.containers || container.is_some() {
-            for (of, archive) in rescue_files::committed(roots, container, context)? {
-                report.made.push(RescueMade::of_container(of, &archive));
-                assembled.push(archive);
-                containers += 1;
+        if self.files.containers || wanted.container.is_some() {
+            for (of, archive) in rescue_files::committed(roots, wanted.container, context, said)? {
+                plan.made.push(RescueMade::of_container(of, &archive));
+                plan.assembled.push(archive);
+                plan.containers += 1;
             }
         }
-        if assembled.is_empty() {
-            say_remarks(&report, context);
-            return Err(nothing_whole(&report, roots.path()));
-        }
-        let mut graphs = Vec::with_capacity(assembled.len());
-        let mut changes = Vec::new();
-        for one in &assembled {
-            let (graph, more) = ArchiveGraph::of(&one.archive, &one.images)?;
-            changes.extend(more);
-            let images = one.wanted.iter().map(|at| &one.images.images[*at]);
-            let (graph, more) = graph.keep(KeepWish {
-                images: &images.collect::<Vec<_>>(),
-                present: false,
-                absent: true,
-                flat: false,
-            });
-            changes.extend(more);
-            graphs.push(graph);
-        }
-        let (graph, more) = ArchiveGraph::merge(graphs);
-        changes.extend(more);
-        let Some(put) = destination.put_graph(&graph, true, context)? else {
+        Ok(plan)
+    }
+
+    /// Puts the archive in its place and says what it holds.
+    fn finish(
+        &self,
+        roots: &DataRoots,
+        plan: &Plan,
+        changes: &[GraphChange],
+        (destination, written): (ArchiveDestination, WrittenArchive),
+        context: &Context,
+    ) -> Result<Exit, Failure> {
+        let Some(put) = destination.place(written, true, context)? else {
             return Ok(Exit::Done);
         };
-        for change in &changes {
+        let mut report = RescueReport::new(roots);
+        report.made.clone_from(&plan.made);
+        for change in changes {
             warn(context.output, &change.to_string());
         }
         say_remarks(&report, context);
@@ -340,16 +394,17 @@ impl Args {
             print_ids(&put.written, put.to_stdout, context)?;
         }
         // The JSON document does not say what was written.
-        put.say_with(made_facts(containers, from_files), context);
+        let from_files = plan.made.iter().map(|made| made.layers.len()).sum();
+        put.say_with(made_facts(plan.containers, from_files), context);
         Ok(Exit::Done)
     }
 
-    /// Warns of the images that are left out, or refuses if one of them was asked for.
+    /// Says which images are left out, or refuses if one of them was asked for.
     fn require_whole(
         &self,
         report: &RescueReport,
         (wanted, rebuilt): (&[Vec<usize>], &RemadeImages),
-        context: &Context,
+        said: &mut Vec<Said>,
     ) -> Result<(), Failure> {
         for (at, (store, wanted)) in report.stores.iter().zip(wanted).enumerate() {
             for (position, image) in store.images.iter().enumerate() {
@@ -373,10 +428,78 @@ impl Args {
                     let accept = "--accept-changes makes layers from the files that are there, which gives the image another ID";
                     return Err(failure.hint(accept).hint(AGAIN));
                 }
-                failure.warn(context.output);
+                said.push(Said::Failure(failure));
             }
         }
         Ok(())
+    }
+}
+
+/// What was asked for.
+#[derive(Clone, Copy)]
+struct Wanted<'w> {
+    /// Positions of images in each store.
+    images: &'w [Vec<usize>],
+    /// A container alone.
+    container: Option<&'w StoredContainer>,
+}
+
+/// What an archive is to hold.
+#[derive(Default)]
+struct Plan {
+    assembled: Vec<RescuedArchive>,
+    /// Those of it that the engine did not have.
+    made: Vec<RescueMade>,
+    /// How many of it are containers.
+    containers: usize,
+}
+
+impl Plan {
+    /// All of it as one graph, and what that changes.
+    fn graph(&self) -> Result<(ArchiveGraph<'_>, Vec<GraphChange>), Failure> {
+        let mut graphs = Vec::with_capacity(self.assembled.len());
+        let mut changes = Vec::new();
+        for one in &self.assembled {
+            let (graph, more) = ArchiveGraph::of(&one.archive, &one.images)?;
+            changes.extend(more);
+            let images = one.wanted.iter().map(|at| &one.images.images[*at]);
+            let (graph, more) = graph.keep(KeepWish {
+                images: &images.collect::<Vec<_>>(),
+                present: false,
+                absent: true,
+                flat: false,
+            });
+            changes.extend(more);
+            graphs.push(graph);
+        }
+        let (graph, more) = ArchiveGraph::merge(graphs);
+        changes.extend(more);
+        Ok((graph, changes))
+    }
+}
+
+/// A warning that waits until it is known that it is true.
+pub(super) enum Said {
+    /// Something that is left out or is other than it was, with what to do about it.
+    Failure(Failure),
+    /// What should be known of what is written.
+    Words(String),
+}
+
+impl Said {
+    /// Prints it.
+    pub(super) fn warn(&self, context: &Context) {
+        match self {
+            Self::Failure(failure) => failure.warn(context.output),
+            Self::Words(words) => warn(context.output, words),
+        }
+    }
+}
+
+/// Warns of what was noted.
+fn say(said: &[Said], context: &Context) {
+    for one in said {
+        one.warn(context);
     }
 }
 

@@ -11,9 +11,10 @@ use imgtar::rescue::{
     StoredVolume,
 };
 
+use super::rescue::Said;
 use super::{Context, Exit, Failure};
 use crate::cli::destination::Destination;
-use crate::cli::error::{note, warn};
+use crate::cli::error::note;
 use crate::cli::finished::{self, QuietArg};
 use crate::cli::output::is_closed;
 use crate::cli::xattrs::{WITHOUT_XATTRS, warn_of_xattrs};
@@ -135,12 +136,13 @@ pub(super) fn shown(container: &StoredContainer) -> String {
     escape::text(name).into_owned()
 }
 
-/// Containers as images, each with the container that it is of. Those that do not come back are warned of, or an error
+/// Containers as images, each with the container that it is of. Those that do not come back are said, or an error
 /// if they were asked for.
 pub(super) fn committed<'r>(
     roots: &'r DataRoots,
     wanted: Option<&'r StoredContainer>,
     context: &Context,
+    said: &mut Vec<Said>,
 ) -> Result<Vec<(&'r StoredContainer, RescuedArchive)>, Failure> {
     let all = match wanted {
         Some(container) => vec![container],
@@ -151,49 +153,53 @@ pub(super) fn committed<'r>(
         match roots.container(container, ContainerShape::Image, &context.options()) {
             Ok(archive) => made.push((container, archive)),
             Err(error @ RescueError::Unmade { .. }) if wanted.is_none() => {
-                let failure = Failure::from(error);
-                failure.warn(context.output);
+                said.push(Said::Failure(Failure::from(error)));
             }
             Err(error) => return Err(error.into()),
         }
     }
     let made_of = made.iter().map(|(container, _)| *container);
-    say_doubts(roots, &made_of.collect::<Vec<_>>(), context);
+    say_doubts(roots, &made_of.collect::<Vec<_>>(), said);
     Ok(made)
 }
 
 /// Says what of containers may not be as it was, once for all of them.
-fn say_doubts(roots: &DataRoots, containers: &[&StoredContainer], context: &Context) {
-    let without = containers
-        .iter()
-        .filter(|container| !container.has_config());
-    let without: Vec<String> = without.map(|container| shown(container)).collect();
-    if !without.is_empty() {
-        warn(
-            context.output,
-            &format!(
-                "{}: command and environment are in a database of the engine that imgtar does not read; the image of a container has those of the image that it was started from",
-                some(&without)
-            ),
-        );
-    }
+fn say_doubts(roots: &DataRoots, containers: &[&StoredContainer], said: &mut Vec<Said>) {
+    let mut doubt = |is_doubted: &dyn Fn(&StoredContainer) -> bool, why: &str| {
+        let doubted = containers.iter().filter(|container| is_doubted(container));
+        let doubted: Vec<String> = doubted.map(|container| shown(container)).collect();
+        if !doubted.is_empty() {
+            said.push(Said::Words(format!("{}: {why}", some(&doubted))));
+        }
+    };
+    doubt(
+        &|container| container.image_missing,
+        "the image that the container was started from is not in the tar; imgtar writes its layers with the config of the container, and its history is lost",
+    );
+    doubt(
+        &|container| !container.has_config(),
+        "command and environment are in a database of the engine that imgtar does not read; the image of a container has those of the image that it was started from",
+    );
+    doubt(
+        &|container| container.has_config() && !container.has_whole_config(),
+        "labels, ports and health checks that were set for the container are in a database of the engine that imgtar does not read; the image of a container has those of the image that it was started from",
+    );
     let all: Vec<String> = containers
         .iter()
         .map(|container| shown(container))
         .collect();
-    say_lost(roots, &all, context);
+    said.extend(lost(roots, &all));
 }
 
-fn say_lost(roots: &DataRoots, names: &[String], context: &Context) {
-    if !names.is_empty() && !roots.has_xattrs() {
-        warn(
-            context.output,
-            &format!(
-                "{}: the tar was made without extended attributes, so capabilities of files are lost, and directories that were removed and created again show their old content",
-                some(names)
-            ),
-        );
-    }
+/// What a tar without attributes means for containers.
+fn lost(roots: &DataRoots, names: &[String]) -> Option<Said> {
+    let is_lost = !names.is_empty() && !roots.has_xattrs();
+    is_lost.then(|| {
+        Said::Words(format!(
+            "{}: the tar was made without extended attributes, so capabilities of files are lost, and directories that were removed and created again show their old content",
+            some(names)
+        ))
+    })
 }
 
 /// Writes what a container saw as one rootfs tar.
@@ -232,7 +238,9 @@ pub(super) fn flatten(
     let name = shown(container);
     context.warn_of_tree(&flattened.warnings);
     warn_of_xattrs(&flattened.refused_xattrs, WITHOUT_XATTRS, context.output);
-    say_lost(roots, std::slice::from_ref(&name), context);
+    if let Some(lost) = lost(roots, std::slice::from_ref(&name)) {
+        lost.warn(context);
+    }
     if !container.volumes.is_empty() {
         let volumes = units::count(container.volumes.len(), "volume", "volumes");
         note(
@@ -296,6 +304,7 @@ impl RemadeImages {
         (wanted, proven): (&[Vec<usize>], &[Vec<usize>]),
         is_asked: bool,
         context: &Context,
+        said: &mut Vec<Said>,
     ) -> Result<Self, Failure> {
         let mut rebuilt = Self::default();
         let of_stores = wanted.iter().zip(proven).enumerate();
@@ -309,7 +318,7 @@ impl RemadeImages {
                         rebuilt.images.push(image);
                     }
                     Err(error @ RescueError::Unmade { .. }) if !is_asked => {
-                        Failure::from(error).warn(context.output);
+                        said.push(Said::Failure(Failure::from(error)));
                     }
                     Err(error) => return Err(error.into()),
                 }
@@ -320,7 +329,7 @@ impl RemadeImages {
 }
 
 /// Says that an image has other IDs.
-pub(super) fn say_rebuilt(image: &RemadeImage, context: &Context) {
+pub(super) fn rebuilt(image: &RemadeImage) -> Failure {
     let mut failure = Failure::input(format!(
         "layers were made from files, so the image ID {} became {}",
         image.was, image.now
@@ -332,7 +341,7 @@ pub(super) fn say_rebuilt(image: &RemadeImage, context: &Context) {
             layer.index, layer.was, layer.now
         ));
     }
-    failure.warn(context.output);
+    failure
 }
 
 /// How containers and volumes are written.

@@ -9,7 +9,11 @@ use imgtar::report::{RescueImage, RescueReport, RescueStore, RescueVerdict, unit
 use jiff::Timestamp;
 
 use super::columns::table;
+use super::diff::cut;
 use crate::cli::output::Stop;
+
+/// How many characters of what a container runs are printed.
+const COMMAND: usize = 20;
 
 /// How many reasons are printed for one image.
 const REASONS: usize = 4;
@@ -47,7 +51,7 @@ fn containers(out: &mut dyn Write, report: &RescueReport, limits: &Limits) -> Re
         return Ok(());
     }
     table(out, limits, |row| {
-        row(&["CONTAINER", "STATE", "CHANGES", "NAME", "IMAGE"])?;
+        row(&["CONTAINER", "STATE", "COMMAND", "CHANGES", "NAME", "IMAGE"])?;
         for container in &report.containers {
             let id = container.id.get(..12).unwrap_or(&container.id);
             let size = container.size.map_or_else(|| "N/A".to_owned(), units::size);
@@ -58,6 +62,7 @@ fn containers(out: &mut dyn Write, report: &RescueReport, limits: &Limits) -> Re
             row(&[
                 &escape::text(id),
                 &escape::text(container.state.as_deref().unwrap_or("N/A")),
+                &command(&container.command),
                 &size,
                 &escape::text(&container.name),
                 &escape::text(image),
@@ -66,13 +71,35 @@ fn containers(out: &mut dyn Write, report: &RescueReport, limits: &Limits) -> Re
         Ok(())
     })?;
     for container in &report.containers {
+        let name = escape::text(&container.name);
         if let Some(fault) = &container.fault {
-            let name = escape::text(&container.name);
             writeln!(out, "{name}: {}", escape::text(fault))?;
+        } else if container.image_missing {
+            let image = escape::text(&container.image);
+            writeln!(
+                out,
+                "{name}: its image {image} is not in the tar; its files come back all the same, with --flatten"
+            )?;
         }
     }
     writeln!(out)?;
     Ok(())
+}
+
+/// The beginning of what a container runs, as `docker ps` shows it.
+fn command(words: &[String]) -> String {
+    if words.is_empty() {
+        return "N/A".to_owned();
+    }
+    let mut text = String::new();
+    for word in words {
+        text.push_str(word);
+        text.push(' ');
+        if text.len() > 8 * COMMAND {
+            break;
+        }
+    }
+    cut(text.trim_end(), COMMAND)
 }
 
 fn volumes(out: &mut dyn Write, report: &RescueReport, limits: &Limits) -> Result<(), Stop> {
