@@ -84,7 +84,7 @@ fn main() -> Outcome {
     let costs = bench.costs()?;
     println!("# Performance\n");
     println!(
-        "This page is the output of `cargo bench --bench performance`, apart from its last two sections. Programs that are\n\
+        "This page is the output of `cargo bench --bench performance`, apart from its last three sections. Programs that are\n\
          compared were run in turns, in one run, on files in the cache; each figure is the median of five rounds.\n\
          Machines differ: compare ratios, not seconds.\n"
     );
