@@ -14,6 +14,13 @@ pub(crate) struct QuietArg {
     quiet: bool,
 }
 
+impl QuietArg {
+    /// Whether nothing is to be said of what was written.
+    pub(crate) fn is_given(self) -> bool {
+        self.quiet
+    }
+}
+
 /// An output that is complete.
 #[derive(Debug)]
 pub(crate) struct FinishedOutput {
@@ -46,7 +53,7 @@ impl FinishedOutput {
     /// unchanged is mentioned only on a terminal, since programs at both ends expect silence.
     pub(crate) fn say(&self, facts: &[String], quiet: QuietArg, output: Output) {
         let is_told = !self.is_stdout || self.compressed.is_some() || stderr_is_terminal();
-        if is_told && !quiet.quiet {
+        if is_told && !quiet.is_given() {
             output.complain(&format!("{}\n", self.line(facts)));
         }
     }

@@ -276,6 +276,18 @@ fn what_is_wrong_is_on_the_page() {
 }
 
 #[test]
+fn what_was_written_is_told_unless_it_is_not_wanted() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let to = directory.path().join("app.html");
+    let to = to.to_str().expect("UTF-8");
+    let archive = engines("docker26-one.tar");
+    let told = imgtar(&["report", &archive, "-o", to]).exits(0);
+    assert!(told.err().contains("open the page in a browser"), "{told}");
+    let quiet = imgtar(&["report", &archive, "-q", "-f", "-o", to]).exits(0);
+    assert_eq!(quiet.err(), "");
+}
+
+#[test]
 fn slips_are_told() {
     let archive = engines("docker26-one.tar");
     let run = imgtar(&["report", &archive, "app.html"]).exits(2);

@@ -156,7 +156,7 @@ impl Args {
 
     /// What was written, and how to look at it.
     fn say(&self, report: &ArchiveReport<'_>, placed: &FinishedOutput, context: &Context) {
-        if !self.output.is_stdout() {
+        if !self.output.is_stdout() && !self.output.quiet().is_given() {
             hint(
                 context.output,
                 "open the page in a browser; it needs no network",
