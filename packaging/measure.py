@@ -71,6 +71,10 @@ def main():
             [str(program), "verify", "-q", ARCHIVE],
         ]
         names = ["`true`, for comparison", "`imgtar --version`", f"`imgtar images {ARCHIVE}`", f"`imgtar verify -q {ARCHIVE}`"]
+        wheel_program = pathlib.Path("python/target/venv/bin/imgtar")
+        if wheel_program.exists():
+            commands.append([str(wheel_program), "--version"])
+            names.append("`imgtar --version` of the wheel, which starts Python first")
         times = milliseconds(commands)
         print("\n## The packages\n")
         print("Made by `packaging/make.sh`, measured by `packaging/measure.py`.\n")
@@ -79,6 +83,9 @@ def main():
         print(f"| program, stripped, as it is in all packages | {megabytes(program)} |")
         for what, path in (("Debian package", deb), ("RPM", rpm), ("tarball", tarball), ("crate", crate)):
             print(f"| {what} | {megabytes(path)} |")
+        for wheel in dist.glob("*.whl"):
+            what = "Python wheel (`python/make-wheel.sh`), with the program and the module"
+            print(f"| {what} | {megabytes(wheel)} |")
     print(f"\nStarting it, the median of {ROUNDS} runs in turns, from the start to the end of the process:\n")
     print("| command | ms | processor ms |\n|---|---|---|")
     for name, (wall, used) in zip(names, times):
