@@ -5,8 +5,7 @@
 
 The program runs on a pseudo-terminal of 160 by 50. For each key the first figure is the time to the first byte of the
 answer, the second the time to the last one, after which nothing follows for 150 ms: they differ where the program shows
-that it is at work and the list follows. Keys are pressed once the screen is still; `busy` is the longest answer to a key
-pressed while layers are being read.
+that it is at work and the list follows. Keys are pressed once the screen is still.
 """
 
 import fcntl
@@ -85,17 +84,10 @@ def main(program, archives):
     for archive in archives:
         pid, terminal = start(program, archive)
         _, first, _ = read(terminal, b"LAYER", 60)
-        busy = 0.0
-        for key in [b"j", b"k", b"j", b"k"]:
-            os.write(terminal, key)
-            began = time.monotonic()
-            if select.select([terminal], [], [], 5)[0]:
-                busy = max(busy, time.monotonic() - began)
-                os.read(terminal, 1 << 16)
         began = time.monotonic()
         while read(terminal, None, 600)[2]:
             pass
-        print(f"{archive}: first screen {first:.3f} s, busy {busy * 1000:.0f} ms, all read after {time.monotonic() - began - STILL:.1f} s")
+        print(f"{archive}: first screen {first:.3f} s, all read after {time.monotonic() - began - STILL:.1f} s")
         for name, key in KEYS:
             os.write(terminal, key)
             first, last, came = read(terminal, None, 60)

@@ -7,11 +7,9 @@ use std::sync::Arc;
 use imgtar::base::escape;
 use imgtar::output::{
     ArchiveGraph, ArchiveLayout, ArchiveOptions, FlattenOptions, GraphChange, KeepWish,
-    LayerCompression, LeftOutLayer, MergedImage, WrittenArchive, write_graph_to_file,
+    LayerCompression, MergedImage, WrittenArchive, write_graph_to_file,
 };
-use imgtar::report::{
-    BaseImage, Written, WrittenFacts, WrittenHead, WrittenLayers, WrittenLeftOut,
-};
+use imgtar::report::{Written, WrittenFacts, WrittenHead, WrittenLayers, WrittenLeftOut};
 use imgtar::source::{Compression, Method};
 use imgtar::{Code, Image, Progress, Severity, Stopper};
 use pyo3::prelude::*;
@@ -153,14 +151,6 @@ fn layout(name: &str) -> Result<ArchiveLayout, Failure> {
     }
 }
 
-fn word(layout: ArchiveLayout) -> &'static str {
-    match layout {
-        ArchiveLayout::Docker => "docker",
-        ArchiveLayout::DockerLegacy => "docker-legacy",
-        ArchiveLayout::Oci => "oci",
-    }
-}
-
 /// How layers are compressed, by the names on the command line.
 fn compression(
     how: &str,
@@ -206,41 +196,20 @@ fn report(
     written: &WrittenArchive,
     changes: &[GraphChange],
 ) -> Result<String, Failure> {
-    let image = |image: &imgtar::output::WrittenImage| WrittenFacts {
-        id: Some(image.id.to_string()),
-        containerd_id: image.containerd.as_ref().map(ToString::to_string),
-        manifest: image.manifest.as_ref().map(ToString::to_string),
-        manifest_before: image.manifest_before.as_ref().map(ToString::to_string),
-        references: image.names.iter().map(ToString::to_string).collect(),
-        platform: (!image.platform.is_unknown()).then(|| image.platform.to_string()),
-    };
-    let left_out = |layer: &LeftOutLayer| WrittenLeftOut {
-        diff_id: layer.diff_id.to_string(),
-        chain_id: layer.chain_id.to_string(),
-        digest: layer.digest.to_string(),
-        size: layer.size,
-        bases: layer.bases.iter().map(BaseImage::new).collect(),
-    };
-    let recoded = &written.recoded;
     json(&Written {
         schema: format!("imgtar/{command}/1"),
         archive: WrittenHead {
             path: Some(to.to_string_lossy().into_owned()),
-            layout: word(layout).to_owned(),
+            layout: layout.name().to_owned(),
             bytes: Some(written.bytes),
             expected_bytes: None,
             input_bytes: None,
             stored_twice: None,
         },
-        images: written.images.iter().map(image).collect(),
-        layers: Some(WrittenLayers {
-            recoded: recoded.layers,
-            kept: recoded.kept,
-            bytes_before: recoded.bytes_before,
-            bytes: recoded.bytes,
-        }),
+        images: written.images.iter().map(WrittenFacts::new).collect(),
+        layers: Some(WrittenLayers::new(&written.recoded)),
         changes: changes.iter().map(ToString::to_string).collect(),
-        left_out: written.left_out.iter().map(left_out).collect(),
+        left_out: written.left_out.iter().map(WrittenLeftOut::new).collect(),
     })
 }
 
@@ -254,16 +223,6 @@ fn archive_options(
         verify: true,
         compress,
         jobs: opened.jobs,
-    }
-}
-
-/// The layout of an archive, for a command that keeps it.
-fn layout_of(layout: imgtar::archive::Layout) -> ArchiveLayout {
-    use imgtar::archive::Layout;
-    match layout {
-        Layout::Oci => ArchiveLayout::Oci,
-        Layout::DockerOci => ArchiveLayout::Docker,
-        Layout::Docker | Layout::DockerV1 => ArchiveLayout::DockerLegacy,
     }
 }
 
@@ -389,7 +348,7 @@ pub(crate) fn select(
         let write = || -> Result<_, Failure> {
             let images = indexes.iter().map(|index| opened.image(*index));
             let images: Vec<&Image> = images.collect::<Result<_, _>>()?;
-            let layout = layout_of(opened.set.layout);
+            let layout = ArchiveLayout::of(opened.set.layout);
             let (graph, mut changes) = ArchiveGraph::of(&opened.archive, &opened.set)?;
             // As `imgtar select` does without --platform.
             let absent = !present;

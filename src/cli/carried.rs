@@ -6,11 +6,9 @@ use imgtar::base::digest::ImageId;
 use imgtar::image::ImageSet;
 use imgtar::output::{
     ArchiveGraph, ArchiveLayout, ArchiveOptions, Detached, GraphChange, LayerCompression,
-    LeftOutLayer, RecodedLayers, WrittenArchive, WrittenImage, measure_graph,
+    RecodedLayers, WrittenArchive, measure_graph,
 };
-use imgtar::report::{
-    BaseImage, Written, WrittenFacts, WrittenHead, WrittenLayers, WrittenLeftOut, units,
-};
+use imgtar::report::{Written, WrittenFacts, WrittenHead, WrittenLayers, WrittenLeftOut, units};
 
 use super::archive_output::{ArchiveDestination, CarryOutputArg, print_ids, print_names};
 use super::commands::Context;
@@ -57,15 +55,6 @@ struct Answer<'w> {
     /// Whether the archive is there; otherwise it was only measured.
     is_written: bool,
     to_stdout: bool,
-}
-
-/// The word for a layout.
-fn word(layout: ArchiveLayout) -> &'static str {
-    match layout {
-        ArchiveLayout::Docker => "docker",
-        ArchiveLayout::DockerLegacy => "docker-legacy",
-        ArchiveLayout::Oci => "oci",
-    }
 }
 
 impl<'c> Carried<'c> {
@@ -205,16 +194,16 @@ impl<'c> Carried<'c> {
             schema: format!("imgtar/{}/1", self.command),
             archive: WrittenHead {
                 path: is_written.then(|| output.path()),
-                layout: word(self.layout).to_owned(),
+                layout: self.layout.name().to_owned(),
                 bytes: is_written.then_some(written.bytes),
                 expected_bytes: (!is_written).then_some(written.bytes),
                 input_bytes: self.thinned.as_ref().map(|input| input.bytes),
                 stored_twice: self.stored_twice,
             },
-            images: written.images.iter().map(facts).collect(),
-            layers: is_written.then(|| layers_of(&written.recoded)),
+            images: written.images.iter().map(WrittenFacts::new).collect(),
+            layers: is_written.then(|| WrittenLayers::new(&written.recoded)),
             changes,
-            left_out: written.left_out.iter().map(left_out).collect(),
+            left_out: written.left_out.iter().map(WrittenLeftOut::new).collect(),
         }
     }
 
@@ -351,34 +340,4 @@ fn detached(artifact: &Detached) -> String {
         "the {kind} {digest}{own} is about {before}, which is {now} now: what it says of the old digest does not \
          match the new one"
     )
-}
-
-fn layers_of(recoded: &RecodedLayers) -> WrittenLayers {
-    WrittenLayers {
-        recoded: recoded.layers,
-        kept: recoded.kept,
-        bytes_before: recoded.bytes_before,
-        bytes: recoded.bytes,
-    }
-}
-
-fn facts(image: &WrittenImage) -> WrittenFacts {
-    WrittenFacts {
-        id: Some(image.id.to_string()),
-        containerd_id: image.containerd.as_ref().map(ToString::to_string),
-        manifest: image.manifest.as_ref().map(ToString::to_string),
-        manifest_before: image.manifest_before.as_ref().map(ToString::to_string),
-        references: image.names.iter().map(ToString::to_string).collect(),
-        platform: (!image.platform.is_unknown()).then(|| image.platform.to_string()),
-    }
-}
-
-fn left_out(layer: &LeftOutLayer) -> WrittenLeftOut {
-    WrittenLeftOut {
-        diff_id: layer.diff_id.to_string(),
-        chain_id: layer.chain_id.to_string(),
-        digest: layer.digest.to_string(),
-        size: layer.size,
-        bases: layer.bases.iter().map(BaseImage::new).collect(),
-    }
 }

@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use crate::document::ThinBase;
+use crate::output::{LeftOutLayer, RecodedLayers, WrittenImage};
 
 /// What a command has written.
 #[derive(Clone, Debug, Serialize)]
@@ -37,6 +38,19 @@ pub struct WrittenLeftOut {
     pub size: u64,
     /// The images that have it.
     pub bases: Vec<BaseImage>,
+}
+
+impl WrittenLeftOut {
+    /// Describes it.
+    pub fn new(layer: &LeftOutLayer) -> Self {
+        Self {
+            diff_id: layer.diff_id.to_string(),
+            chain_id: layer.chain_id.to_string(),
+            digest: layer.digest.to_string(),
+            size: layer.size,
+            bases: layer.bases.iter().map(BaseImage::new).collect(),
+        }
+    }
 }
 
 /// An image that has the layers that a thin archive lacks.
@@ -93,6 +107,18 @@ pub struct WrittenLayers {
     pub bytes: u64,
 }
 
+impl WrittenLayers {
+    /// Describes them.
+    pub fn new(recoded: &RecodedLayers) -> Self {
+        Self {
+            recoded: recoded.layers,
+            kept: recoded.kept,
+            bytes_before: recoded.bytes_before,
+            bytes: recoded.bytes,
+        }
+    }
+}
+
 /// An image that was written.
 #[derive(Clone, Debug, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -109,4 +135,18 @@ pub struct WrittenFacts {
     pub references: Vec<String>,
     /// `os/architecture[/variant]`; `null` if its config does not say.
     pub platform: Option<String>,
+}
+
+impl WrittenFacts {
+    /// Describes it.
+    pub fn new(image: &WrittenImage) -> Self {
+        Self {
+            id: Some(image.id.to_string()),
+            containerd_id: image.containerd.as_ref().map(ToString::to_string),
+            manifest: image.manifest.as_ref().map(ToString::to_string),
+            manifest_before: image.manifest_before.as_ref().map(ToString::to_string),
+            references: image.names.iter().map(ToString::to_string).collect(),
+            platform: (!image.platform.is_unknown()).then(|| image.platform.to_string()),
+        }
+    }
 }

@@ -46,8 +46,8 @@ const FLOW: [(&str, &[&str]); 14] = [
     (
         "report",
         &[
-            "base", "source", "tar", "archive", "document", "image", "layer", "tree", "rescue",
-            "check",
+            "base", "source", "tar", "archive", "document", "image", "layer", "tree", "output",
+            "rescue", "check",
         ],
     ),
     // The union of what can go wrong in those that can fail.

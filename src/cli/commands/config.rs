@@ -2,9 +2,8 @@
 
 use imgtar::Image;
 use imgtar::document::{ConfigChanges, Unset};
-use imgtar::output::{ArchiveGraph, RenameError, WriteError, reconfigure};
+use imgtar::output::{ArchiveGraph, ArchiveLayout, RenameError, WriteError, reconfigure};
 
-use super::select::layout_of;
 use super::tag::refused;
 use super::{Context, Exit, Failure, Loaded};
 use crate::cli::archive_output::CarryOutputArg;
@@ -59,7 +58,7 @@ impl Args {
         refuse_several_platforms(&self.image, &loaded)?;
         let image = loaded.pick_to_write(&self.image, context)?;
         loaded.require_one_description()?;
-        let layout = layout_of(loaded.set.layout);
+        let layout = ArchiveLayout::of(loaded.set.layout);
         let destination = self.output.open(layout, context)?;
         let (made, absent) = reconfigure(
             image,

@@ -1,7 +1,6 @@
 //! `select`: some images of an archive.
 
 use imgtar::Image;
-use imgtar::archive::Layout;
 use imgtar::document::WantedPlatform;
 use imgtar::image::Selector;
 use imgtar::output::{ArchiveGraph, ArchiveLayout, KeepWish};
@@ -52,7 +51,7 @@ impl Args {
         let loaded = context.load(&self.archive)?;
         loaded.require_images()?;
         loaded.require_one_description()?;
-        let layout = layout_of(loaded.set.layout);
+        let layout = ArchiveLayout::of(loaded.set.layout);
         let mut images: Vec<&Image> = Vec::new();
         let selectors: Vec<Option<&Selector>> = match self.images.images() {
             [] => vec![None],
@@ -87,14 +86,5 @@ impl Args {
         }
         let carried = Carried::new("select", layout, vec![&loaded.set], &changes);
         carried.write(&graph, destination, &self.output, context)
-    }
-}
-
-/// The layout to write for commands that keep that of an archive.
-pub(super) fn layout_of(layout: Layout) -> ArchiveLayout {
-    match layout {
-        Layout::Oci => ArchiveLayout::Oci,
-        Layout::DockerOci => ArchiveLayout::Docker,
-        Layout::Docker | Layout::DockerV1 => ArchiveLayout::DockerLegacy,
     }
 }

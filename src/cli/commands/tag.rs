@@ -2,9 +2,8 @@
 
 use imgtar::Image;
 use imgtar::image::{Reference, SelectError, Selector};
-use imgtar::output::{ArchiveGraph, RenameError};
+use imgtar::output::{ArchiveGraph, ArchiveLayout, RenameError};
 
-use super::select::layout_of;
 use super::{Context, Exit, Failure, Loaded};
 use crate::cli::archive_output::{self, CarryOutputArg};
 use crate::cli::args::{ArchiveArg, OneImageArg};
@@ -102,7 +101,7 @@ impl Args {
                 })?)
             }
         };
-        let layout = layout_of(loaded.set.layout);
+        let layout = ArchiveLayout::of(loaded.set.layout);
         let destination = self.output.open(layout, context)?;
         let (graph, mut changes) = ArchiveGraph::of(&loaded.archive, &loaded.set)?;
         let mut graph = graph

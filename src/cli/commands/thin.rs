@@ -6,7 +6,6 @@ use imgtar::Image;
 use imgtar::output::{ArchiveGraph, ArchiveLayout, KeepWish, ThinError, ThinPlan};
 use imgtar::report::units;
 
-use super::select::layout_of;
 use super::{Context, Exit, Failure, Loaded};
 use crate::cli::archive_output::{CarryOutputArg, LayoutArg};
 use crate::cli::args::{ArchiveArg, ImagesArg};
@@ -65,7 +64,7 @@ impl Args {
         for path in &self.bases {
             bases.push(read(Context::read(context.open(path)?)?, context)?);
         }
-        let own = layout_of(loaded.set.layout);
+        let own = ArchiveLayout::of(loaded.set.layout);
         let layout: ArchiveLayout = self.layout.map_or(own, Into::into);
         let destination = if self.dry_run {
             None

@@ -45,6 +45,7 @@ pub use thin::LeftOutLayer;
 
 use super::WriteError;
 use super::graph::ArchiveGraph;
+use crate::archive::Layout;
 use crate::base::constants::DOCKER_LAYERS;
 use crate::base::digest::{BlobDigest, ContainerdId, Digest, ImageId};
 use crate::base::jobs::Jobs;
@@ -63,6 +64,27 @@ pub enum ArchiveLayout {
     DockerLegacy,
     /// An OCI image layout and nothing else.
     Oci,
+}
+
+impl ArchiveLayout {
+    /// The layout that keeps that of an archive. Archives from before Docker 1.10 get
+    /// [`DockerLegacy`](Self::DockerLegacy), since theirs is not written any more.
+    pub fn of(layout: Layout) -> Self {
+        match layout {
+            Layout::Oci => Self::Oci,
+            Layout::DockerOci => Self::Docker,
+            Layout::Docker | Layout::DockerV1 => Self::DockerLegacy,
+        }
+    }
+
+    /// Its name on the command line and in JSON.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Docker => "docker",
+            Self::DockerLegacy => "docker-legacy",
+            Self::Oci => "oci",
+        }
+    }
 }
 
 /// How to write an archive.
