@@ -28,6 +28,7 @@ mod expansion;
 mod file;
 mod input;
 mod read_at;
+pub mod remake;
 mod rope;
 mod scratch;
 mod turn;

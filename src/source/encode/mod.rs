@@ -55,6 +55,16 @@ impl Encoders {
         }
     }
 
+    /// How many bytes of the input are compressed by themselves with a method.
+    pub(in crate::source) fn chunk_size(method: Method) -> usize {
+        chunk::size(method)
+    }
+
+    /// How much memory an encoder takes with a method and one thread, in bytes, roughly.
+    pub(in crate::source) fn memory(method: Method) -> usize {
+        chunk::memory(method) + chunk::size(method)
+    }
+
     /// How they compress.
     pub fn method(&self) -> Method {
         self.method
