@@ -1,0 +1,96 @@
+//! Deflate streams as Go's `compress/flate` writes them, for layers that BuildKit, Docker, crane and registries made.
+//!
+//! The rules come from the Go standard library, whose encoder wrote the same bytes from Go 1.8 to 1.26 (1.27 has
+//! another one). Go starts a block only where its own tables say so, so equal content gives equal bytes whatever the
+//! sizes in which it is written; [`chains`] names the exception. Levels 0 and -2 are not done.
+//!
+//! Nothing here reads what an archive claims: the input is content of any size and any bytes, the memory is fixed, and
+//! the time for each byte is bounded by the length of the chains.
+#![expect(
+    clippy::cast_possible_truncation,
+    reason = "all values are offsets in buffers of at most 131,070 bytes, or parts of them"
+)]
+
+mod bits;
+mod block;
+mod chains;
+mod fast;
+mod huffman;
+mod symbols;
+#[cfg(test)]
+mod tests;
+
+use chains::{Chains, Effort};
+use fast::Fast;
+
+/// A level of Go's encoder, 1 (`BestSpeed`) to 9 (`BestCompression`); the default is 6.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct GoLevel(u8);
+
+impl GoLevel {
+    /// The level with this number; none for those that are not done.
+    pub(super) const fn new(number: u8) -> Option<Self> {
+        match number {
+            1..=9 => Some(Self(number)),
+            _ => None,
+        }
+    }
+
+    /// Its number.
+    pub(super) const fn number(self) -> u8 {
+        self.0
+    }
+}
+
+/// One deflate stream, without the header and trailer of gzip, as Go's `compress/flate` writes it.
+pub(super) struct GoDeflate(Kind);
+
+enum Kind {
+    Fast(Fast),
+    Chains(Chains),
+}
+
+impl GoDeflate {
+    /// A stream of this level. It holds about 1 MB, whatever is written.
+    pub(super) fn new(level: GoLevel) -> Self {
+        Self(match level.0 {
+            1 => Kind::Fast(Fast::new()),
+            number => Kind::Chains(Chains::new(Effort::of_level(number))),
+        })
+    }
+
+    /// Writes content, in pieces of any size, and appends to `out` what is finished.
+    pub(super) fn write(&mut self, content: &[u8], out: &mut Vec<u8>) {
+        match &mut self.0 {
+            Kind::Fast(fast) => fast.write(content, out),
+            Kind::Chains(chains) => chains.write(content, out),
+        }
+    }
+
+    /// Ends the stream and appends the rest of it to `out`; nothing may be written after that.
+    pub(super) fn finish(&mut self, out: &mut Vec<u8>) {
+        match &mut self.0 {
+            Kind::Fast(fast) => fast.finish(out),
+            Kind::Chains(chains) => chains.finish(out),
+        }
+    }
+}
+
+#[cfg(test)]
+impl GoDeflate {
+    /// Counts places from here on, before anything is written.
+    fn count_from(&mut self, origin: u32) {
+        match &mut self.0 {
+            Kind::Fast(fast) => fast.origin = origin,
+            Kind::Chains(chains) => chains.origin = origin,
+        }
+    }
+
+    /// What the first byte in memory counts as.
+    fn counted(&self) -> u32 {
+        match &self.0 {
+            Kind::Fast(fast) => fast.origin,
+            Kind::Chains(chains) => chains.origin,
+        }
+    }
+}
