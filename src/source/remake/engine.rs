@@ -2,8 +2,7 @@
 
 use std::io::{self, Write};
 
-use flate2::write::DeflateEncoder;
-
+use super::go::GoDeflate;
 use super::gzip::Member;
 use super::recipe::{EncoderName, Recipe, ZstdSettings};
 use crate::base::jobs::Jobs;
@@ -23,18 +22,14 @@ pub(super) trait Engine: Send {
 ///
 /// # Errors
 ///
-/// If memory is short, or the corrections are not what the recipe needs.
-pub(super) fn engine(
-    recipe: &Recipe,
-    _corrections: &[u8],
-    jobs: Jobs,
-) -> io::Result<Box<dyn Engine>> {
+/// If memory is short.
+pub(super) fn engine(recipe: &Recipe, jobs: Jobs) -> io::Result<Box<dyn Engine>> {
     let deflate: Box<dyn Engine> = match recipe.encoder {
         EncoderName::Own(method) => {
             return Ok(Box::new(Own(Some(Encoder::new(method, jobs, Vec::new())))));
         }
         EncoderName::Libzstd(settings) => return Ok(Box::new(Libzstd::new(settings)?)),
-        EncoderName::ZlibRs(level) => Box::new(ZlibRs::new(level)),
+        EncoderName::Go(level) => Box::new(GoDeflate::new(level)),
     };
     Ok(Box::new(Member::new(recipe.header.clone(), deflate)))
 }
@@ -43,7 +38,7 @@ pub(super) fn engine(
 pub(super) fn memory(recipe: &Recipe) -> usize {
     match recipe.encoder {
         EncoderName::Own(method) => Encoders::memory(method),
-        EncoderName::ZlibRs(_) => 512 << 10,
+        EncoderName::Go(_) => 1 << 20,
         // Twice what `ZSTD_estimateCStreamSize` gives for 18 and 19, the largest of them.
         EncoderName::Libzstd(settings) if settings.level > 9 => 200 << 20,
         EncoderName::Libzstd(_) => 20 << 20,
@@ -68,47 +63,14 @@ impl Engine for Own {
     }
 }
 
-/// One deflate stream from beginning to end, as the encoders of flate2 write it.
-///
-/// At level 1 zlib-rs begins blocks where pieces of the input end, so it is always given pieces of one size.
-struct ZlibRs {
-    encoder: Option<DeflateEncoder<Vec<u8>>>,
-    piece: Vec<u8>,
-}
-
-/// The size of the pieces, in bytes: what `std::io::copy` copies at a time.
-const COPIED: usize = 8 << 10;
-
-impl ZlibRs {
-    fn new(level: u32) -> Self {
-        let level = flate2::Compression::new(level);
-        Self {
-            encoder: Some(DeflateEncoder::new(Vec::new(), level)),
-            piece: Vec::with_capacity(COPIED),
-        }
-    }
-}
-
-impl Engine for ZlibRs {
-    fn write(&mut self, mut bytes: &[u8], out: &mut Vec<u8>) -> io::Result<()> {
-        let encoder = self.encoder.as_mut().ok_or(io::ErrorKind::BrokenPipe)?;
-        while !bytes.is_empty() {
-            let (some, rest) = bytes.split_at(bytes.len().min(COPIED - self.piece.len()));
-            self.piece.extend_from_slice(some);
-            bytes = rest;
-            if self.piece.len() == COPIED {
-                encoder.write_all(&self.piece)?;
-                self.piece.clear();
-            }
-        }
-        out.append(encoder.get_mut());
+impl Engine for GoDeflate {
+    fn write(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> io::Result<()> {
+        Self::write(self, bytes, out);
         Ok(())
     }
 
     fn finish(&mut self, out: &mut Vec<u8>) -> io::Result<()> {
-        let mut encoder = self.encoder.take().ok_or(io::ErrorKind::BrokenPipe)?;
-        encoder.write_all(&self.piece)?;
-        out.append(&mut encoder.finish()?);
+        Self::finish(self, out);
         Ok(())
     }
 }

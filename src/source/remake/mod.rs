@@ -16,7 +16,6 @@
 //! - *Encoders of later versions*: a recipe with a name or a level that is not known is an error when it is read.
 
 mod engine;
-#[cfg_attr(not(test), expect(dead_code, reason = "the search is about to use it"))]
 mod go;
 mod gzip;
 mod recipe;

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::go::GoLevel;
 use super::gzip;
 use crate::source::Compression;
 use crate::source::encode::Method;
@@ -11,7 +12,7 @@ use crate::source::encode::Method;
 /// It is a small object in JSON, with the name of an encoder and what that encoder was set to:
 ///
 /// ```json
-/// {"encoder":"zlib-rs","version":"0.6.8","level":6,"header":"1f8b0800000000000003"}
+/// {"encoder":"go","level":6,"header":"1f8b08000000000000ff"}
 /// ```
 ///
 /// Reading one fails if the encoder, or a setting of it, is not known. What a recipe says is not verified before it is
@@ -29,8 +30,8 @@ pub struct Recipe {
 pub(super) enum EncoderName {
     /// The one in `source/encode`, which cuts the content into chunks.
     Own(Method),
-    /// A deflate stream of zlib-rs, as flate2 writes it in one piece, at a level.
-    ZlibRs(u32),
+    /// A deflate stream of Go's `compress/flate`.
+    Go(GoLevel),
     /// A frame of libzstd.
     Libzstd(ZstdSettings),
 }
@@ -61,15 +62,12 @@ pub enum RecipeError {
     },
 }
 
-/// The version of zlib-rs that is linked; a test compares it with `Cargo.lock`.
-pub(super) const ZLIB_RS: &str = "0.6.8";
-
 /// A recipe as it is in JSON.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RecipeText {
     encoder: String,
-    /// The version of the program or library, for people and for the day on which its bytes change.
+    /// The version of a program or library whose bytes may change from one to the next.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     version: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -86,7 +84,7 @@ struct RecipeText {
 }
 
 const OWN: &str = "imgtar";
-const ZLIB: &str = "zlib-rs";
+const GO: &str = "go";
 const ZSTD: &str = "libzstd";
 
 impl Recipe {
@@ -94,7 +92,7 @@ impl Recipe {
     pub fn encoder(&self) -> &'static str {
         match self.encoder {
             EncoderName::Own(_) => OWN,
-            EncoderName::ZlibRs(_) => ZLIB,
+            EncoderName::Go(_) => GO,
             EncoderName::Libzstd(_) => ZSTD,
         }
     }
@@ -103,7 +101,7 @@ impl Recipe {
     pub fn level(&self) -> Option<i32> {
         match self.encoder {
             EncoderName::Own(method) => i32::try_from(method.level()).ok(),
-            EncoderName::ZlibRs(level) => i32::try_from(level).ok(),
+            EncoderName::Go(level) => Some(level.number().into()),
             EncoderName::Libzstd(settings) => Some(settings.level),
         }
     }
@@ -123,11 +121,7 @@ impl From<Recipe> for RecipeText {
                 compression: Some(method.compression()),
                 ..text
             },
-            EncoderName::ZlibRs(_) => Self {
-                version: Some(ZLIB_RS.to_owned()),
-                header,
-                ..text
-            },
+            EncoderName::Go(_) => Self { header, ..text },
             EncoderName::Libzstd(settings) => Self {
                 version: Some(zstd::zstd_safe::version_string().to_owned()),
                 checksum: Some(settings.has_checksum),
@@ -171,10 +165,10 @@ impl TryFrom<RecipeText> for Recipe {
                     header: Vec::new(),
                 })
             }
-            ZLIB => {
-                let level = u32::try_from(level()?).ok().filter(|level| *level <= 9);
+            GO => {
+                let level = u8::try_from(level()?).ok().and_then(GoLevel::new);
                 Ok(Self {
-                    encoder: EncoderName::ZlibRs(level.ok_or_else(|| wrong("the level"))?),
+                    encoder: EncoderName::Go(level.ok_or_else(|| wrong("the level"))?),
                     header: header()?,
                 })
             }

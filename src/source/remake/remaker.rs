@@ -35,10 +35,14 @@ impl<W: Write> Remaker<W> {
     /// If the encoder cannot be set up, because memory is short, or if the corrections are not what the recipe needs
     /// ([`io::ErrorKind::InvalidData`]).
     pub fn new(recipe: &Recipe, corrections: &[u8], inner: W, jobs: Jobs) -> io::Result<Self> {
+        if !corrections.is_empty() {
+            let why = format!("the encoder `{}` needs no corrections", recipe.encoder());
+            return Err(io::Error::new(io::ErrorKind::InvalidData, why));
+        }
         Ok(Self {
             inner,
             encoder: recipe.encoder(),
-            engine: engine(recipe, corrections, jobs)?,
+            engine: engine(recipe, jobs)?,
             made: Vec::new(),
             is_broken: false,
         })

@@ -7,6 +7,7 @@ use std::io;
 use std::sync::{Mutex, PoisonError};
 
 use super::engine::{Engine, engine, memory};
+use super::go::GoLevel;
 use super::gzip;
 use super::recipe::{EncoderName, Recipe, ZstdSettings};
 use crate::base::jobs::{self, Jobs};
@@ -27,7 +28,7 @@ const MEMORY: usize = 256 << 20;
 pub struct Remade {
     /// How the stream is made.
     pub recipe: Recipe,
-    /// Where the stream is not what the encoder would make by itself; empty for encoders that need none.
+    /// Where the stream is not what the encoder would make by itself. Empty: none of today's encoders needs any.
     pub corrections: Vec<u8>,
 }
 
@@ -129,7 +130,7 @@ struct Candidate {
 impl Candidate {
     fn new(recipe: Recipe, blob: &Slice, jobs: Jobs) -> io::Result<Mutex<Self>> {
         Ok(Mutex::new(Self {
-            engine: engine(&recipe, &[], jobs)?,
+            engine: engine(&recipe, jobs)?,
             recipe,
             rest: blob.clone(),
             made: Vec::new(),
@@ -171,8 +172,12 @@ fn gzip_recipes(head: &[u8]) -> Vec<Recipe> {
         encoder: EncoderName::Own(method),
         header: Vec::new(),
     });
-    let zlib = (1..=9).map(|level| of(EncoderName::ZlibRs(level)));
-    own.chain(zlib).collect()
+    // Several levels may give the same for little content; then it is the likelier one.
+    let levels = [6, 1, 9, 2, 3, 4, 5, 7, 8];
+    let go = levels
+        .into_iter()
+        .filter_map(|level| Some(of(EncoderName::Go(GoLevel::new(level)?))));
+    go.chain(own).collect()
 }
 
 /// What may have made a zstd stream that begins with `head`.

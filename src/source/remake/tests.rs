@@ -1,8 +1,6 @@
 use std::io::Write;
 use std::num::NonZeroUsize;
 
-use flate2::{Compression as Level, GzBuilder};
-
 use super::*;
 use crate::base::jobs::Jobs;
 use crate::base::limits::Limits;
@@ -73,7 +71,7 @@ fn comes_back(blob: &[u8], content: &[u8]) -> String {
 
 #[test]
 fn what_imgtar_writes_comes_back() {
-    let content = sample(600_000);
+    let content = sample(150_000);
     for (compression, levels) in [(Compression::Gzip, 0..=9), (Compression::Zstd, 1..=5)] {
         for level in levels {
             let method = Method::new(compression, Some(level)).expect("a level");
@@ -85,25 +83,28 @@ fn what_imgtar_writes_comes_back() {
     }
 }
 
+/// A gzip stream of Go's encoder, with everything that a header may have.
+fn of_go(level: u8, content: &[u8]) -> Vec<u8> {
+    // Extra bytes, a name, a comment and a checksum of the header, which nobody verifies; a time, and Unix.
+    let mut blob = vec![0x1f, 0x8b, 8, 0b1_1110, 0, 0xf1, 0x53, 0x65, 0, 3];
+    blob.extend_from_slice(&[3, 0, 1, 2, 3]);
+    blob.extend_from_slice(b"layer.tar\0a comment\0\x12\x34");
+    let mut go = go::GoDeflate::new(go::GoLevel::new(level).expect("a level"));
+    go.write(content, &mut blob);
+    go.finish(&mut blob);
+    let mut crc = flate2::Crc::new();
+    crc.update(content);
+    blob.extend_from_slice(&crc.sum().to_le_bytes());
+    blob.extend_from_slice(&crc.amount().to_le_bytes());
+    blob
+}
+
 #[test]
-fn one_stream_of_zlib_rs_comes_back_with_its_header() {
-    let content = sample(200_000);
+fn what_go_writes_comes_back_with_its_header() {
+    let content = sample(150_000);
     for level in 1..=9 {
-        let mut encoder = GzBuilder::new()
-            .filename("layer.tar")
-            .comment("a comment")
-            .extra([1, 2, 3])
-            .mtime(1_700_000_000)
-            .operating_system(3)
-            .write(Vec::new(), Level::new(level));
-        for piece in content.chunks(8 << 10) {
-            encoder.write_all(piece).expect("memory");
-        }
-        let blob = encoder.finish().expect("memory");
-        assert_eq!(
-            comes_back(&blob, &content),
-            format!("zlib-rs Some({level})")
-        );
+        let blob = of_go(level, &content);
+        assert!(comes_back(&blob, &content).starts_with("go Some("));
     }
 }
 
@@ -126,7 +127,7 @@ fn a_frame_of_libzstd_comes_back_with_and_without_its_size_and_checksum() {
 
 #[test]
 fn nothing_is_found_if_a_single_byte_differs() {
-    let content = sample(300_000);
+    let content = sample(150_000);
     let method = Method::from(Compression::Gzip);
     let mut encoder = Encoder::new(method, jobs(2), Vec::new());
     encoder.write_all(&content).expect("memory");
@@ -145,8 +146,9 @@ fn nothing_is_found_if_a_single_byte_differs() {
 
 #[test]
 fn nothing_at_all_comes_back() {
-    let blob = GzBuilder::new().write(Vec::new(), Level::new(6)).finish();
-    comes_back(&blob.expect("memory"), b"");
+    for level in [1, 6] {
+        comes_back(&of_go(level, b""), b"");
+    }
 }
 
 #[test]
@@ -157,25 +159,22 @@ fn what_a_recipe_may_not_say_is_an_error() {
             "the encoder `brotli` is not known: a newer imgtar made this",
         ),
         (
-            r#"{"encoder":"zlib-rs","level":10,"header":"1f8b0800000000000003"}"#,
+            r#"{"encoder":"go","level":10,"header":"1f8b0800000000000003"}"#,
             "the level",
         ),
         (
-            r#"{"encoder":"zlib-rs","header":"1f8b0800000000000003"}"#,
+            r#"{"encoder":"go","header":"1f8b0800000000000003"}"#,
             "no level",
         ),
         (
-            r#"{"encoder":"zlib-rs","level":1,"header":"1f8b08000000000000"}"#,
+            r#"{"encoder":"go","level":1,"header":"1f8b08000000000000"}"#,
             "not that of a gzip",
         ),
         (
-            r#"{"encoder":"zlib-rs","level":1,"header":"1f8b080000000000000300"}"#,
+            r#"{"encoder":"go","level":1,"header":"1f8b080000000000000300"}"#,
             "not that of",
         ),
-        (
-            r#"{"encoder":"zlib-rs","level":1,"header":"xx"}"#,
-            "not hex",
-        ),
+        (r#"{"encoder":"go","level":1,"header":"xx"}"#, "not hex"),
         (
             r#"{"encoder":"imgtar","compression":"none","level":1}"#,
             "the level",
@@ -190,11 +189,4 @@ fn what_a_recipe_may_not_say_is_an_error() {
         let error = serde_json::from_str::<Recipe>(text).expect_err("not a recipe");
         assert!(error.to_string().contains(part), "{error}");
     }
-}
-
-#[test]
-fn the_version_of_zlib_rs_is_the_one_that_is_linked() {
-    let lock = include_str!("../../../Cargo.lock");
-    let entry = format!("name = \"zlib-rs\"\nversion = \"{}\"", recipe::ZLIB_RS);
-    assert!(lock.contains(&entry));
 }
