@@ -18,6 +18,8 @@
 mod engine;
 mod go;
 mod gzip;
+#[cfg_attr(not(test), expect(dead_code, reason = "the search is about to use it"))]
+mod klauspost;
 mod recipe;
 mod remaker;
 mod search;

@@ -328,7 +328,7 @@ const fn hash(bytes: [u8; SHORTEST]) -> usize {
     clippy::unnecessary_box_returns,
     reason = "the arrays are too large for the stack"
 )]
-pub(super) fn zeroed<T: Default + Copy, const N: usize>() -> Box<[T; N]> {
+pub(in crate::source::remake) fn zeroed<T: Default + Copy, const N: usize>() -> Box<[T; N]> {
     match vec![T::default(); N].into_boxed_slice().try_into() {
         Ok(array) => array,
         Err(_) => unreachable!("the length is N"),

@@ -91,6 +91,14 @@ impl<const N: usize> Codes<N> {
         &self.codes
     }
 
+    /// Whether every symbol that occurs has a code.
+    pub(in crate::source::remake) fn has_all(&self, counts: &[u32; N]) -> bool {
+        self.codes
+            .iter()
+            .zip(counts)
+            .all(|(code, &count)| count == 0 || code.len > 0)
+    }
+
     /// How many bits it takes to write every symbol as often as `counts` says.
     pub(in crate::source::remake) fn cost(&self, counts: &[u32; N]) -> usize {
         self.codes

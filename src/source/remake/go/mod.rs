@@ -11,14 +11,14 @@
     reason = "all values are offsets in buffers of at most 131,070 bytes, or parts of them"
 )]
 
-mod bits;
+pub(super) mod bits;
 mod block;
-mod chains;
+pub(super) mod chains;
 mod fast;
-mod huffman;
-mod symbols;
+pub(super) mod huffman;
+pub(super) mod symbols;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 use chains::{Chains, Effort};
 use fast::Fast;

@@ -195,6 +195,11 @@ impl BlockCodes {
         }
     }
 
+    /// Whether every symbol that occurs has a code.
+    pub(in crate::source::remake) fn has_all(&self, counts: &Counts) -> bool {
+        self.literals.has_all(&counts.literals) && self.distances.has_all(&counts.distances)
+    }
+
     /// How many bits the symbols take, without those that follow some of them.
     pub(in crate::source::remake) fn cost(&self, counts: &Counts) -> usize {
         self.literals.cost(&counts.literals) + self.distances.cost(&counts.distances)

@@ -19,7 +19,7 @@ fn deflate<'a>(number: u8, pieces: impl IntoIterator<Item = &'a [u8]>) -> Vec<u8
     out
 }
 
-fn inflate(stream: &[u8]) -> Vec<u8> {
+pub(in crate::source::remake) fn inflate(stream: &[u8]) -> Vec<u8> {
     let mut content = Vec::new();
     flate2::read::DeflateDecoder::new(stream)
         .read_to_end(&mut content)
@@ -131,7 +131,7 @@ fn places_that_are_counted_anew_give_the_same_stream() {
 }
 
 /// Bytes with repetitions of all sorts.
-fn contents() -> impl Strategy<Value = Vec<u8>> {
+pub(in crate::source::remake) fn contents() -> impl Strategy<Value = Vec<u8>> {
     let part = prop_oneof![
         prop::collection::vec(any::<u8>(), 0..600),
         prop::collection::vec(b'a'..b'd', 0..600),
@@ -140,6 +140,22 @@ fn contents() -> impl Strategy<Value = Vec<u8>> {
             .prop_map(|(bytes, count)| bytes.repeat(count)),
     ];
     prop::collection::vec(part, 0..8).prop_map(|parts| parts.concat())
+}
+
+/// Content in pieces.
+pub(in crate::source::remake) fn pieces<'a>(
+    content: &'a [u8],
+    cuts: &[prop::sample::Index],
+) -> Vec<&'a [u8]> {
+    let mut cuts: Vec<usize> = cuts
+        .iter()
+        .map(|cut| cut.index(content.len() + 1))
+        .collect();
+    cuts.extend([0, content.len()]);
+    cuts.sort_unstable();
+    cuts.windows(2)
+        .map(|cut| &content[cut[0]..cut[1]])
+        .collect()
 }
 
 proptest! {
@@ -151,11 +167,8 @@ proptest! {
         cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..20),
         number in 1u8..=9,
     ) {
-        let mut cuts: Vec<usize> = cuts.iter().map(|cut| cut.index(content.len() + 1)).collect();
-        cuts.extend([0, content.len()]);
-        cuts.sort_unstable();
         let whole = deflate(number, [&content[..]]);
         prop_assert!(inflate(&whole) == content);
-        prop_assert!(deflate(number, cuts.windows(2).map(|cut| &content[cut[0]..cut[1]])) == whole);
+        prop_assert!(deflate(number, pieces(&content, &cuts)) == whole);
     }
 }
