@@ -49,6 +49,7 @@
 pub mod archive;
 pub mod base;
 pub mod check;
+pub mod delta;
 pub mod document;
 mod error;
 pub mod image;

@@ -1,0 +1,194 @@
+//! Deltas: what old archives lack of a new one, and the new one again, byte for byte.
+//!
+//! A delta describes a file by what others have. Each file in a layer is one of three things: the same as an old one,
+//! wherever that is; a patch of the old one that it most likely comes from; or new. Headers are differences from old
+//! headers. What results from all files goes into a few streams, which are compressed as wholes.
+//!
+//! A layer that is compressed takes part if its compression can be repeated ([`crate::source::remake`]); else it
+//! travels whole. What is made is always the new file as it was: its digest is compared at the end.
+//!
+//! `docs/delta.md` describes the format. Each file of this module that reads a delta says what a hostile one could try.
+
+mod anatomy;
+mod code;
+mod description;
+mod emit;
+mod error;
+mod file;
+mod header;
+mod make;
+mod old;
+mod patch;
+mod replay;
+mod sources;
+mod streams;
+
+#[cfg(test)]
+mod tests;
+
+use std::io::Write;
+
+pub use description::{
+    Converted, Description, How, Needed, NewFile, NewImage, PartFacts, Stream, Streams,
+};
+pub use error::DeltaError;
+pub use file::DeltaFile;
+
+use crate::base::constants::BUFFER;
+use crate::base::digest::{Digest, Hasher};
+use crate::base::jobs;
+use crate::base::options::Options;
+use crate::base::progress::steps;
+use crate::source::{Input, Slice};
+use anatomy::Anatomy;
+use old::Old;
+use patch::Effort;
+
+/// How a delta is made.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct MakeOptions {
+    /// Whether to search longer for a smaller delta.
+    pub best: bool,
+}
+
+/// A delta that was made and is not written yet.
+#[derive(Debug)]
+pub struct Delta {
+    description: Description,
+    made: streams::Made,
+}
+
+impl Delta {
+    /// Finds out what `old` lacks of `new`.
+    ///
+    /// # Errors
+    ///
+    /// [`DeltaError`] if a file cannot be read, or asks for more than the limits allow, or if a temporary file cannot
+    /// be written.
+    pub fn make(
+        old: &[Input],
+        new: &Input,
+        how: MakeOptions,
+        options: &Options<'_>,
+    ) -> Result<Self, DeltaError> {
+        let archives = old.iter().map(Anatomy::of);
+        let archives: Vec<Anatomy> = archives.collect::<Result<_, _>>()?;
+        let new = Anatomy::of(new)?;
+        let mut old = Old::of(&archives);
+        let effort = if how.best {
+            Effort::BEST
+        } else {
+            Effort::DEFAULT
+        };
+        let program = make::program(&mut old, &new, effort, options)?;
+        let sources = needed(&old, &program.used, options)?;
+        let level = if how.best { BEST_LEVEL } else { LEVEL };
+        let (made, streams) = program.made.compressed(level, options.jobs)?;
+        let description = Description {
+            format: description::FORMAT.to_owned(),
+            version: description::VERSION,
+            requires: Vec::new(),
+            new: program.new,
+            sources,
+            recipes: program.recipes,
+            streams,
+            parts: program.parts,
+        };
+        Ok(Self { description, made })
+    }
+
+    /// What it needs and makes, and how large it is.
+    pub fn description(&self) -> &Description {
+        &self.description
+    }
+
+    /// Writes it. Returns how many bytes were written.
+    ///
+    /// # Errors
+    ///
+    /// [`DeltaError::Write`] if `out` fails, [`DeltaError::Spool`] if a temporary file cannot be read.
+    pub fn write(self, out: &mut dyn Write) -> Result<u64, DeltaError> {
+        file::write(&self.description, self.made, out)
+    }
+}
+
+/// The levels of zstd that streams are compressed with.
+const LEVEL: i32 = 9;
+const BEST_LEVEL: i32 = 19;
+
+/// What the delta needs, with digests.
+fn needed(old: &Old, used: &[u32], options: &Options<'_>) -> Result<Vec<Needed>, DeltaError> {
+    let parts: Vec<&old::OldPart> = used.iter().map(|part| &old.parts[*part as usize]).collect();
+    let cost = |part: &&old::OldPart| match part.sha256 {
+        Some(_) => 0,
+        None => part.bytes.len(),
+    };
+    let total = parts.iter().map(cost).sum();
+    let task = options.progress.begin(steps::HASHING, Some(total));
+    let digests = jobs::map(options.jobs, &parts, cost, |part| match &part.sha256 {
+        Some(digest) => Ok(digest.clone()),
+        None => {
+            let digest = digest(&part.bytes);
+            task.advance(part.bytes.len());
+            digest
+        }
+    });
+    let needed = digests.into_iter().zip(parts).map(|(digest, part)| {
+        Ok(Needed {
+            name: part.name.clone(),
+            size: part.bytes.len(),
+            sha256: digest?,
+        })
+    });
+    needed.collect()
+}
+
+/// Makes the new file of `delta` from `old` and writes it to `out`. All sources are found first, and their digests
+/// verified, before anything is written.
+///
+/// # Errors
+///
+/// [`DeltaError`] if the delta is damaged, if a source is missing, or if what was made is not the file that the delta
+/// describes: then everything that was written is worthless.
+pub fn apply(
+    old: &[Input],
+    delta: &DeltaFile,
+    out: &mut dyn Write,
+    options: &Options<'_>,
+) -> Result<(), DeltaError> {
+    delta.check()?;
+    let stored = old.iter().map(Input::stored_size);
+    let stored = stored.fold(delta.size(), u64::saturating_add);
+    let size = delta.description().new.size;
+    if size > options.limits.expansion_of(stored) {
+        return Err(DeltaError::TooMuch {
+            path: delta.path(),
+            source: options.limits.exceeded(crate::base::limits::Limit::Ratio),
+        });
+    }
+    let sources = sources::find(delta, old, options)?;
+    let task = options.progress.begin(steps::WRITING, Some(size));
+    let computed = replay::replay(delta, &sources, out, options, &*task)?;
+    let claimed = &delta.description().new.sha256;
+    if computed != *claimed {
+        return Err(DeltaError::Differs {
+            path: delta.path(),
+            claimed: claimed.clone(),
+            computed,
+        });
+    }
+    Ok(())
+}
+
+/// The SHA-256 of a slice.
+fn digest(slice: &Slice) -> Result<Digest, DeltaError> {
+    let mut hasher = Hasher::sha256();
+    let mut buf = vec![0; BUFFER];
+    let mut at = 0;
+    while at < slice.len() {
+        let n = slice.read_at(&mut buf, at)?;
+        hasher.update(&buf[..n]);
+        at += n as u64;
+    }
+    Ok(hasher.finish())
+}

@@ -1,0 +1,540 @@
+//! What the old archives hold, and which of it a new file resembles.
+//!
+//! Entries are found by hashes of their paths and contents, and a hash is only ever a hint: two files are the same if
+//! their bytes are, and a partner that has nothing in common with a file costs size, not correctness. So nothing but
+//! numbers is kept of an entry.
+//!
+//! Threats, and what is done about them: entries are counted against [`Limit::Entries`]; of files with one path, or
+//! with the same beginning, end and size, at most [`LOOKED_AT`] are compared with a new one.
+
+use std::hash::{DefaultHasher, Hash, Hasher as _};
+use std::sync::OnceLock;
+
+use bstr::ByteSlice;
+
+use super::DeltaError;
+use super::anatomy::{self, Anatomy, Inside, PartLooks};
+use super::header::BLOCK;
+use crate::base::digest::Digest;
+use crate::base::jobs;
+use crate::base::limits::Limit;
+use crate::base::options::Options;
+use crate::base::progress::{Stage, steps};
+use crate::source::{Slice, SourceError, Span};
+use crate::tar::{Entry, Kind, Positioned, Walker};
+
+/// How many old files are compared with a new one at most, by path and by content each.
+const LOOKED_AT: usize = 8;
+
+/// How many parts of old archives a delta may refer to at most: each takes room in its description.
+const PARTS: usize = 20_000;
+
+/// How many parts of one size are compared with a new one.
+const OF_SIZE: usize = 64;
+
+/// How long the name of a part may be, in characters.
+const NAME: usize = 300;
+
+/// How much of the beginning and of the end of a file is hashed to find others like it, in bytes.
+const SAMPLE: usize = 4096;
+
+/// How many times as large as the other a partner with another path may be (tar-diff's rule).
+const RATIO: u64 = 10;
+
+/// Bytes that a delta may refer to.
+#[derive(Debug)]
+pub(super) struct OldPart {
+    pub(super) name: String,
+    pub(super) bytes: Slice,
+    /// Known where it was decoded.
+    pub(super) sha256: Option<Digest>,
+}
+
+/// An entry of an old tar.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct OldEntry {
+    /// The part it is in.
+    pub(super) part: u32,
+    /// Where its headers begin.
+    pub(super) header: u64,
+    /// How long they are.
+    pub(super) header_len: u64,
+    /// The size of its body, which follows.
+    pub(super) size: u64,
+}
+
+impl OldEntry {
+    /// Where its body begins.
+    pub(super) fn body(&self) -> u64 {
+        self.header + self.header_len
+    }
+}
+
+/// Hashes that an entry is found by.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Keys {
+    path: u64,
+    /// The path with every number replaced, as versions in it change.
+    stem: u64,
+    base: u64,
+    base_stem: u64,
+}
+
+impl Keys {
+    pub(super) fn of(path: &[u8]) -> Self {
+        let path = path
+            .strip_prefix(b"./")
+            .unwrap_or(path)
+            .trim_with(|c| c == '/');
+        let base = path.rfind_byte(b'/').map_or(path, |at| &path[at + 1..]);
+        Self {
+            path: hashed(path),
+            stem: hashed(&stem(path)),
+            base: hashed(base),
+            base_stem: hashed(&stem(base)),
+        }
+    }
+}
+
+impl Keys {
+    /// Those of a file that is not a tar, so that it is compared with others of that kind.
+    pub(super) fn of_no_tar() -> Self {
+        Self::of(b"\0")
+    }
+}
+
+/// A path with every run of digits replaced by one mark.
+fn stem(path: &[u8]) -> Vec<u8> {
+    let mut stem = Vec::with_capacity(path.len());
+    for &byte in path {
+        match byte {
+            b'0'..=b'9' if stem.last() == Some(&0) => {}
+            b'0'..=b'9' => stem.push(0),
+            _ => stem.push(byte),
+        }
+    }
+    stem
+}
+
+fn hashed(value: &(impl Hash + ?Sized)) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    value.hash(&mut hasher);
+    hasher.finish()
+}
+
+/// Which kind of name a list is sorted by.
+#[derive(Clone, Copy)]
+enum By {
+    Path,
+    Stem,
+    Base,
+    BaseStem,
+}
+
+/// Entries by a hash, then by size, then in their order.
+type Sorted = Vec<(u64, u64, u32)>;
+
+/// Everything that the old archives hold.
+#[derive(Debug, Default)]
+pub(super) struct Old {
+    pub(super) parts: Vec<OldPart>,
+    /// Parts by their length, for those that a new one equals.
+    by_len: Vec<(u64, u32)>,
+    pub(super) entries: Vec<OldEntry>,
+    names: [Sorted; 4],
+    contents: OnceLock<Sorted>,
+    /// What is still compressed.
+    undecoded: Vec<anatomy::Part>,
+    tars: Vec<u32>,
+    /// Files that are not tars.
+    no_tars: Vec<u32>,
+}
+
+impl Old {
+    /// Lists what is there without decoding or walking anything.
+    pub(super) fn of(archives: &[Anatomy]) -> Self {
+        let mut old = Self::default();
+        for archive in archives {
+            let label = archive.input.source().label();
+            let stored = archive.input.stored();
+            if !archive.whole().is_same(&stored.whole()) {
+                old.add(&format!("{label} as it is"), stored.whole());
+            }
+            let whole = old.add(&label, archive.whole());
+            match &archive.inside {
+                Inside::Tar => old.tars.extend(whole),
+                Inside::Bytes => old.no_tars.extend(whole),
+                Inside::Archive(parts) => old.add_parts(&label, parts),
+            }
+        }
+        old.by_len = old
+            .parts
+            .iter()
+            .map(|part| part.bytes.len())
+            .zip(0..)
+            .collect();
+        old.by_len.sort_unstable();
+        old
+    }
+
+    fn add_parts(&mut self, label: &str, parts: &[anatomy::Part]) {
+        for part in parts {
+            let name = format!("{} in {label}", part.name);
+            match part.looks {
+                PartLooks::Tar => {
+                    let added = self.add(&name, part.bytes.clone());
+                    self.tars.extend(added);
+                }
+                PartLooks::Compressed(_) => {
+                    self.add(&format!("{name}, as it is"), part.bytes.clone());
+                    self.undecoded.push(anatomy::Part {
+                        name,
+                        ..part.clone()
+                    });
+                }
+                PartLooks::Other if part.is_named_by_digest => {
+                    self.add(&name, part.bytes.clone());
+                }
+                // Such as a manifest, which is another one each time that an image is saved.
+                PartLooks::Other => {}
+            }
+        }
+    }
+
+    /// Adds a part, unless there are too many already: what is in others then counts as new.
+    fn add(&mut self, name: &str, bytes: Slice) -> Option<u32> {
+        if self.parts.len() >= PARTS {
+            return None;
+        }
+        self.parts.push(OldPart {
+            name: name.chars().take(NAME).collect(),
+            bytes,
+            sha256: None,
+        });
+        u32::try_from(self.parts.len() - 1).ok()
+    }
+
+    /// Decodes what is compressed and indexes the entries of all tars.
+    pub(super) fn index(&mut self, options: &Options<'_>) -> Result<(), DeltaError> {
+        self.decode(options)?;
+        let walked = jobs::map(
+            options.jobs,
+            &self.tars,
+            |_| 1,
+            |&part| walk(&self.parts[part as usize].bytes, part),
+        );
+        let mut keys = Vec::new();
+        for walked in walked {
+            for (entry, key) in walked? {
+                self.entries.push(entry);
+                keys.push(key);
+            }
+            options
+                .limits
+                .check_count(Limit::Entries, self.entries.len())
+                .map_err(|source| DeltaError::TooMuch {
+                    path: "OLD".to_owned(),
+                    source,
+                })?;
+        }
+        for &part in &self.no_tars {
+            self.entries.push(OldEntry {
+                part,
+                header: 0,
+                header_len: 0,
+                size: self.parts[part as usize].bytes.len(),
+            });
+            keys.push(Keys::of_no_tar());
+        }
+        let sorted = |hash: fn(&Keys) -> u64| {
+            let all = keys.iter().zip(&self.entries).zip(0_u32..);
+            let mut all: Sorted = all
+                .map(|((key, entry), at)| (hash(key), entry.size, at))
+                .collect();
+            all.sort_unstable();
+            all
+        };
+        self.names = [
+            sorted(|key| key.path),
+            sorted(|key| key.stem),
+            sorted(|key| key.base),
+            sorted(|key| key.base_stem),
+        ];
+        Ok(())
+    }
+
+    fn decode(&mut self, options: &Options<'_>) -> Result<(), DeltaError> {
+        let undecoded = std::mem::take(&mut self.undecoded);
+        if undecoded.is_empty() {
+            return Ok(());
+        }
+        let stage = options.progress.stage(Stage {
+            what: steps::DECOMPRESSING,
+            unit: "layer",
+            parts: undecoded.len(),
+            total: undecoded.iter().map(|part| part.bytes.len()).sum(),
+        });
+        let decoded = jobs::map(
+            options.jobs,
+            &undecoded,
+            |part| part.bytes.len(),
+            |part| {
+                let PartLooks::Compressed(compression) = part.looks else {
+                    return Ok(None);
+                };
+                let task = stage.begin(steps::DECOMPRESSING, Some(part.bytes.len()));
+                anatomy::decoded(&part.bytes, compression, &*task)
+            },
+        );
+        for (content, part) in decoded.into_iter().zip(undecoded) {
+            if let Some(content) = content? {
+                let is_tar = anatomy::looks(&content.bytes)? == PartLooks::Tar;
+                let Some(added) = self.add(&part.name, content.bytes) else {
+                    break;
+                };
+                self.parts[added as usize].sha256 = Some(content.sha256);
+                if is_tar {
+                    self.tars.push(added);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The part that has the very bytes of `new`.
+    pub(super) fn equal_part(&self, new: &Slice) -> Result<Option<u32>, SourceError> {
+        let from = self.by_len.partition_point(|(len, _)| *len < new.len());
+        let same_len = self.by_len[from..]
+            .iter()
+            .take_while(|(len, _)| *len == new.len());
+        for &(_, part) in same_len.take(OF_SIZE) {
+            if is_equal(&self.parts[part as usize].bytes, new)? {
+                return Ok(Some(part));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The body of an entry.
+    pub(super) fn body(&self, entry: &OldEntry) -> Slice {
+        let part = &self.parts[entry.part as usize];
+        part.bytes.slice(Span {
+            offset: entry.body(),
+            len: entry.size,
+        })
+    }
+
+    /// The entry of the same path, the last of several.
+    pub(super) fn same_path(&self, keys: Keys) -> Option<u32> {
+        let all = named(&self.names[By::Path as usize], keys.path);
+        all.iter().map(|(.., entry)| *entry).max()
+    }
+
+    /// An entry with the very bytes of `new`: one of the same path if there is one.
+    pub(super) fn equal(&self, keys: Keys, new: &Slice) -> Result<Option<u32>, SourceError> {
+        let of_path = named(&self.names[By::Path as usize], keys.path);
+        let of_path = of_path
+            .iter()
+            .rev()
+            .filter(|(_, size, _)| *size == new.len());
+        for &(.., entry) in of_path.take(LOOKED_AT) {
+            if self.has(entry, new)? {
+                return Ok(Some(entry));
+            }
+        }
+        let sample = sampled(new)?;
+        let contents = self.contents()?;
+        let like = named(contents, sample);
+        let like = like.iter().filter(|(_, size, _)| *size == new.len());
+        for &(.., entry) in like.take(LOOKED_AT) {
+            if self.has(entry, new)? {
+                return Ok(Some(entry));
+            }
+        }
+        Ok(None)
+    }
+
+    fn has(&self, entry: u32, new: &Slice) -> Result<bool, SourceError> {
+        is_equal(&self.body(&self.entries[entry as usize]), new)
+    }
+
+    /// Samples of all bodies; made when a new file is not where it was.
+    fn contents(&self) -> Result<&Sorted, SourceError> {
+        if let Some(contents) = self.contents.get() {
+            return Ok(contents);
+        }
+        let mut all = Vec::new();
+        for (entry, at) in self.entries.iter().zip(0..) {
+            if entry.size > 0 {
+                all.push((sampled(&self.body(entry))?, entry.size, at));
+            }
+        }
+        all.sort_unstable();
+        Ok(self.contents.get_or_init(|| all))
+    }
+
+    /// The entry that a new file most likely comes from.
+    pub(super) fn partner(&self, keys: Keys, size: u64) -> Option<u32> {
+        let of_path = named(&self.names[By::Path as usize], keys.path);
+        let with_body = of_path.iter().filter(|(_, size, _)| *size > 0);
+        if let Some(entry) = with_body.map(|(.., entry)| *entry).max() {
+            return Some(entry);
+        }
+        let others = [
+            (By::Stem, keys.stem),
+            (By::Base, keys.base),
+            (By::BaseStem, keys.base_stem),
+        ];
+        others.into_iter().find_map(|(by, key)| {
+            let all = named(&self.names[by as usize], key);
+            let above = all.partition_point(|(_, it, _)| *it < size);
+            let near = [above.checked_sub(1), Some(above)];
+            let near = near.into_iter().flatten().filter_map(|at| all.get(at));
+            let near = near.filter(|(_, it, _)| *it > 0 && it.max(&size) / RATIO <= *it.min(&size));
+            near.min_by_key(|(_, it, entry)| (it.abs_diff(size), *entry))
+                .map(|(.., entry)| *entry)
+        })
+    }
+}
+
+/// Those that have a hash.
+fn named(all: &Sorted, hash: u64) -> &[(u64, u64, u32)] {
+    let from = all.partition_point(|(it, ..)| *it < hash);
+    let len = all[from..].partition_point(|(it, ..)| *it == hash);
+    &all[from..from + len]
+}
+
+/// A hash of the size, the beginning and the end.
+fn sampled(bytes: &Slice) -> Result<u64, SourceError> {
+    let mut buf = [0; SAMPLE];
+    let mut hasher = DefaultHasher::new();
+    bytes.len().hash(&mut hasher);
+    let n = bytes.read_at(&mut buf, 0)?;
+    buf[..n].hash(&mut hasher);
+    if bytes.len() > SAMPLE as u64 {
+        let n = bytes.read_at(&mut buf, bytes.len() - SAMPLE as u64)?;
+        buf[..n].hash(&mut hasher);
+    }
+    Ok(hasher.finish())
+}
+
+/// Whether two slices have the same bytes.
+fn is_equal(one: &Slice, other: &Slice) -> Result<bool, SourceError> {
+    if one.len() != other.len() {
+        return Ok(false);
+    }
+    if one.is_same(other) {
+        return Ok(true);
+    }
+    let size = usize::try_from(one.len())
+        .unwrap_or(usize::MAX)
+        .min(64 << 10);
+    let (mut left, mut right) = (vec![0; size], vec![0; size]);
+    let mut at = 0;
+    while at < one.len() {
+        let n = one.read_at(&mut left, at)?;
+        let m = other.read_at(&mut right, at)?;
+        if n == 0 || left[..n] != right[..m] {
+            return Ok(false);
+        }
+        at += n as u64;
+    }
+    Ok(true)
+}
+
+/// An entry of a tar and everything between it and the one before.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Walked {
+    /// Where the headers begin: behind the last body and its padding.
+    pub(super) header: u64,
+    /// Where the body begins.
+    pub(super) body: u64,
+    /// Its size.
+    pub(super) size: u64,
+    pub(super) keys: Keys,
+}
+
+/// The entries of a tar as far as it can be read, and what follows them. Bodies that are cut are not entries.
+#[derive(Debug)]
+pub(super) struct Entries {
+    walker: Walker<Positioned>,
+    len: u64,
+    /// What is behind the last entry.
+    pub(super) end: u64,
+    is_done: bool,
+}
+
+impl Entries {
+    pub(super) fn of(tar: &Slice) -> Self {
+        Self {
+            walker: Walker::new(Positioned::new(tar.clone())),
+            len: tar.len(),
+            end: 0,
+            is_done: false,
+        }
+    }
+
+    /// The next entry.
+    ///
+    /// # Errors
+    ///
+    /// Only if the file cannot be read. A tar that is damaged ends there.
+    pub(super) fn next(&mut self) -> Result<Option<Walked>, DeltaError> {
+        while !self.is_done {
+            let entry = match self.walker.next_entry() {
+                Ok(Some(entry)) if entry.kind == Kind::Global => continue,
+                Ok(Some(entry)) => entry,
+                Ok(None) => break,
+                Err(fault) if fault.is_environment() => return Err(unreadable(fault)),
+                Err(_) => break,
+            };
+            let Some(walked) = self.walked(&entry) else {
+                break;
+            };
+            return Ok(Some(walked));
+        }
+        self.is_done = true;
+        Ok(None)
+    }
+
+    fn walked(&mut self, entry: &Entry) -> Option<Walked> {
+        let end = entry.data_offset.checked_add(entry.stored_size)?;
+        if end > self.len || entry.data_offset < self.end {
+            return None;
+        }
+        let walked = Walked {
+            header: self.end,
+            body: entry.data_offset,
+            size: entry.stored_size,
+            keys: Keys::of(&entry.path),
+        };
+        self.end = end.next_multiple_of(BLOCK as u64).min(self.len);
+        Some(walked)
+    }
+}
+
+fn unreadable(fault: crate::tar::TarError) -> DeltaError {
+    DeltaError::Spool(std::io::Error::other(fault))
+}
+
+fn walk(tar: &Slice, part: u32) -> Result<Vec<(OldEntry, Keys)>, DeltaError> {
+    let mut entries = Entries::of(tar);
+    let mut all = Vec::new();
+    while let Some(walked) = entries.next()? {
+        let entry = OldEntry {
+            part,
+            header: walked.header,
+            header_len: walked.body - walked.header,
+            size: walked.size,
+        };
+        all.push((entry, walked.keys));
+        let limits = tar.source().limits();
+        limits
+            .check_count(Limit::Entries, all.len())
+            .map_err(|source| DeltaError::TooMuch {
+                path: tar.source().label(),
+                source,
+            })?;
+    }
+    Ok(all)
+}
