@@ -42,6 +42,7 @@
 //! output   tars: the tree as one rootfs tar, new layers, whole archives
 //! split    metadata for a flat tar, and the archive again from both
 //! rescue   images from an engine's data directory
+//! delta    what old archives lack of a new one, and the new one again
 //! check    claims against bytes, what engines load, the audit
 //! report   answers as data: the JSON contract
 //! ```

@@ -157,8 +157,7 @@ impl Emitter {
         let behind = place.after(len);
         let (size, apart) = match body {
             NewBody::None => (0, None),
-            NewBody::Same(at, size) => (*size, Some(*at)),
-            NewBody::Like { at, size, .. } => (*size, Some(*at)),
+            NewBody::Same(at, size) | NewBody::Like { at, size, .. } => (*size, Some(*at)),
             NewBody::New(bytes) => (bytes.len(), None),
         };
         let apart = apart.filter(|at| *at != behind);

@@ -7,6 +7,7 @@ use crate::archive::ArchiveError;
 use crate::base::digest::Digest;
 use crate::base::limits::Exceeded;
 use crate::source::SourceError;
+use crate::tar::TarError;
 
 /// Why a delta cannot be made, read or applied.
 #[derive(Debug, thiserror::Error)]
@@ -17,6 +18,14 @@ pub enum DeltaError {
     /// An input is an archive that asks for too much.
     #[error(transparent)]
     Archive(#[from] ArchiveError),
+    /// The headers of a tar could not be read from its file.
+    #[error("cannot read {path}")]
+    Walk {
+        /// Which file.
+        path: String,
+        /// Why not, and where.
+        source: TarError,
+    },
     /// An input asks for more than a limit allows.
     #[error("{path} asks for too much")]
     TooMuch {

@@ -169,11 +169,10 @@ fn manner(old: Option<i64>, new: Option<i64>, times: &Times) -> u8 {
     };
     let len = |manner| code::signed_len(distance(manner, old_time, new_time, times));
     let (after, shifted) = (len(time::AFTER_LAST), len(time::SHIFTED));
-    match after.cmp(&shifted) {
-        std::cmp::Ordering::Less => time::AFTER_LAST,
-        std::cmp::Ordering::Greater => time::SHIFTED,
-        std::cmp::Ordering::Equal if times.manner == time::SHIFTED => time::SHIFTED,
-        std::cmp::Ordering::Equal => time::AFTER_LAST,
+    if shifted < after || (shifted == after && times.manner == time::SHIFTED) {
+        time::SHIFTED
+    } else {
+        time::AFTER_LAST
     }
 }
 

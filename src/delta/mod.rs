@@ -13,6 +13,7 @@ mod anatomy;
 mod code;
 mod description;
 mod emit;
+mod entries;
 mod error;
 mod file;
 mod header;
@@ -20,8 +21,10 @@ mod make;
 mod old;
 mod patch;
 mod replay;
+mod same;
 mod sources;
 mod streams;
+mod write;
 
 #[cfg(test)]
 mod tests;
@@ -34,15 +37,14 @@ pub use description::{
 pub use error::DeltaError;
 pub use file::DeltaFile;
 
-use crate::base::constants::BUFFER;
-use crate::base::digest::{Digest, Hasher};
 use crate::base::jobs;
 use crate::base::options::Options;
 use crate::base::progress::steps;
-use crate::source::{Input, Slice};
+use crate::source::Input;
 use anatomy::Anatomy;
 use old::Old;
 use patch::Effort;
+use same::digest;
 
 /// How a delta is made.
 #[derive(Clone, Copy, Debug, Default)]
@@ -108,7 +110,7 @@ impl Delta {
     ///
     /// [`DeltaError::Write`] if `out` fails, [`DeltaError::Spool`] if a temporary file cannot be read.
     pub fn write(self, out: &mut dyn Write) -> Result<u64, DeltaError> {
-        file::write(&self.description, self.made, out)
+        write::write(&self.description, self.made, out)
     }
 }
 
@@ -125,13 +127,13 @@ fn needed(old: &Old, used: &[u32], options: &Options<'_>) -> Result<Vec<Needed>,
     };
     let total = parts.iter().map(cost).sum();
     let task = options.progress.begin(steps::HASHING, Some(total));
-    let digests = jobs::map(options.jobs, &parts, cost, |part| match &part.sha256 {
-        Some(digest) => Ok(digest.clone()),
-        None => {
-            let digest = digest(&part.bytes);
-            task.advance(part.bytes.len());
-            digest
+    let digests = jobs::map(options.jobs, &parts, cost, |part| {
+        if let Some(digest) = &part.sha256 {
+            return Ok(digest.clone());
         }
+        let digest = digest(&part.bytes);
+        task.advance(part.bytes.len());
+        digest
     });
     let needed = digests.into_iter().zip(parts).map(|(digest, part)| {
         Ok(Needed {
@@ -178,17 +180,4 @@ pub fn apply(
         });
     }
     Ok(())
-}
-
-/// The SHA-256 of a slice.
-fn digest(slice: &Slice) -> Result<Digest, DeltaError> {
-    let mut hasher = Hasher::sha256();
-    let mut buf = vec![0; BUFFER];
-    let mut at = 0;
-    while at < slice.len() {
-        let n = slice.read_at(&mut buf, at)?;
-        hasher.update(&buf[..n]);
-        at += n as u64;
-    }
-    Ok(hasher.finish())
 }

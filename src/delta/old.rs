@@ -7,21 +7,18 @@
 //! Threats, and what is done about them: entries are counted against [`Limit::Entries`]; of files with one path, or
 //! with the same beginning, end and size, at most [`LOOKED_AT`] are compared with a new one.
 
-use std::hash::{DefaultHasher, Hash, Hasher as _};
 use std::sync::OnceLock;
-
-use bstr::ByteSlice;
 
 use super::DeltaError;
 use super::anatomy::{self, Anatomy, Inside, PartLooks};
-use super::header::BLOCK;
+use super::entries::{Entries, Keys};
+use super::same::{is_equal, sampled};
 use crate::base::digest::Digest;
 use crate::base::jobs;
 use crate::base::limits::Limit;
 use crate::base::options::Options;
 use crate::base::progress::{Stage, steps};
 use crate::source::{Slice, SourceError, Span};
-use crate::tar::{Entry, Kind, Positioned, Walker};
 
 /// How many old files are compared with a new one at most, by path and by content each.
 const LOOKED_AT: usize = 8;
@@ -34,9 +31,6 @@ const OF_SIZE: usize = 64;
 
 /// How long the name of a part may be, in characters.
 const NAME: usize = 300;
-
-/// How much of the beginning and of the end of a file is hashed to find others like it, in bytes.
-const SAMPLE: usize = 4096;
 
 /// How many times as large as the other a partner with another path may be (tar-diff's rule).
 const RATIO: u64 = 10;
@@ -68,58 +62,6 @@ impl OldEntry {
     pub(super) fn body(&self) -> u64 {
         self.header + self.header_len
     }
-}
-
-/// Hashes that an entry is found by.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Keys {
-    path: u64,
-    /// The path with every number replaced, as versions in it change.
-    stem: u64,
-    base: u64,
-    base_stem: u64,
-}
-
-impl Keys {
-    pub(super) fn of(path: &[u8]) -> Self {
-        let path = path
-            .strip_prefix(b"./")
-            .unwrap_or(path)
-            .trim_with(|c| c == '/');
-        let base = path.rfind_byte(b'/').map_or(path, |at| &path[at + 1..]);
-        Self {
-            path: hashed(path),
-            stem: hashed(&stem(path)),
-            base: hashed(base),
-            base_stem: hashed(&stem(base)),
-        }
-    }
-}
-
-impl Keys {
-    /// Those of a file that is not a tar, so that it is compared with others of that kind.
-    pub(super) fn of_no_tar() -> Self {
-        Self::of(b"\0")
-    }
-}
-
-/// A path with every run of digits replaced by one mark.
-fn stem(path: &[u8]) -> Vec<u8> {
-    let mut stem = Vec::with_capacity(path.len());
-    for &byte in path {
-        match byte {
-            b'0'..=b'9' if stem.last() == Some(&0) => {}
-            b'0'..=b'9' => stem.push(0),
-            _ => stem.push(byte),
-        }
-    }
-    stem
-}
-
-fn hashed(value: &(impl Hash + ?Sized)) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    value.hash(&mut hasher);
-    hasher.finish()
 }
 
 /// Which kind of name a list is sorted by.
@@ -402,119 +344,6 @@ fn named(all: &Sorted, hash: u64) -> &[(u64, u64, u32)] {
     let from = all.partition_point(|(it, ..)| *it < hash);
     let len = all[from..].partition_point(|(it, ..)| *it == hash);
     &all[from..from + len]
-}
-
-/// A hash of the size, the beginning and the end.
-fn sampled(bytes: &Slice) -> Result<u64, SourceError> {
-    let mut buf = [0; SAMPLE];
-    let mut hasher = DefaultHasher::new();
-    bytes.len().hash(&mut hasher);
-    let n = bytes.read_at(&mut buf, 0)?;
-    buf[..n].hash(&mut hasher);
-    if bytes.len() > SAMPLE as u64 {
-        let n = bytes.read_at(&mut buf, bytes.len() - SAMPLE as u64)?;
-        buf[..n].hash(&mut hasher);
-    }
-    Ok(hasher.finish())
-}
-
-/// Whether two slices have the same bytes.
-fn is_equal(one: &Slice, other: &Slice) -> Result<bool, SourceError> {
-    if one.len() != other.len() {
-        return Ok(false);
-    }
-    if one.is_same(other) {
-        return Ok(true);
-    }
-    let size = usize::try_from(one.len())
-        .unwrap_or(usize::MAX)
-        .min(64 << 10);
-    let (mut left, mut right) = (vec![0; size], vec![0; size]);
-    let mut at = 0;
-    while at < one.len() {
-        let n = one.read_at(&mut left, at)?;
-        let m = other.read_at(&mut right, at)?;
-        if n == 0 || left[..n] != right[..m] {
-            return Ok(false);
-        }
-        at += n as u64;
-    }
-    Ok(true)
-}
-
-/// An entry of a tar and everything between it and the one before.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Walked {
-    /// Where the headers begin: behind the last body and its padding.
-    pub(super) header: u64,
-    /// Where the body begins.
-    pub(super) body: u64,
-    /// Its size.
-    pub(super) size: u64,
-    pub(super) keys: Keys,
-}
-
-/// The entries of a tar as far as it can be read, and what follows them. Bodies that are cut are not entries.
-#[derive(Debug)]
-pub(super) struct Entries {
-    walker: Walker<Positioned>,
-    len: u64,
-    /// What is behind the last entry.
-    pub(super) end: u64,
-    is_done: bool,
-}
-
-impl Entries {
-    pub(super) fn of(tar: &Slice) -> Self {
-        Self {
-            walker: Walker::new(Positioned::new(tar.clone())),
-            len: tar.len(),
-            end: 0,
-            is_done: false,
-        }
-    }
-
-    /// The next entry.
-    ///
-    /// # Errors
-    ///
-    /// Only if the file cannot be read. A tar that is damaged ends there.
-    pub(super) fn next(&mut self) -> Result<Option<Walked>, DeltaError> {
-        while !self.is_done {
-            let entry = match self.walker.next_entry() {
-                Ok(Some(entry)) if entry.kind == Kind::Global => continue,
-                Ok(Some(entry)) => entry,
-                Ok(None) => break,
-                Err(fault) if fault.is_environment() => return Err(unreadable(fault)),
-                Err(_) => break,
-            };
-            let Some(walked) = self.walked(&entry) else {
-                break;
-            };
-            return Ok(Some(walked));
-        }
-        self.is_done = true;
-        Ok(None)
-    }
-
-    fn walked(&mut self, entry: &Entry) -> Option<Walked> {
-        let end = entry.data_offset.checked_add(entry.stored_size)?;
-        if end > self.len || entry.data_offset < self.end {
-            return None;
-        }
-        let walked = Walked {
-            header: self.end,
-            body: entry.data_offset,
-            size: entry.stored_size,
-            keys: Keys::of(&entry.path),
-        };
-        self.end = end.next_multiple_of(BLOCK as u64).min(self.len);
-        Some(walked)
-    }
-}
-
-fn unreadable(fault: crate::tar::TarError) -> DeltaError {
-    DeltaError::Spool(std::io::Error::other(fault))
 }
 
 fn walk(tar: &Slice, part: u32) -> Result<Vec<(OldEntry, Keys)>, DeltaError> {

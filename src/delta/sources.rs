@@ -10,7 +10,8 @@
 use std::collections::{HashMap, HashSet};
 
 use super::anatomy::{self, Anatomy, Inside, Part, PartLooks};
-use super::{DeltaError, DeltaFile, digest};
+use super::same::digest;
+use super::{DeltaError, DeltaFile};
 use crate::base::digest::Digest;
 use crate::base::jobs;
 use crate::base::options::Options;

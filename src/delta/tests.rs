@@ -4,6 +4,7 @@ use std::num::NonZeroUsize;
 
 use super::description::member;
 use super::*;
+use crate::base::digest::Digest;
 use crate::base::jobs::Jobs;
 use crate::base::limits::Limit;
 
@@ -210,7 +211,7 @@ fn what_a_newer_imgtar_made_says_so() {
     let (mut description, _) = made(&[], &new, 1);
     description.requires.push("time-travel".to_owned());
     let mut file = Vec::new();
-    file::write(&description, streams::Made::new(), &mut file).expect("memory");
+    write::write(&description, streams::Made::new(), &mut file).expect("memory");
     match applied(&[], &file) {
         Err(DeltaError::Newer { what, .. }) => assert_eq!(what, "it requires `time-travel`"),
         other => panic!("{:?}", other.map(|out| out.len())),
@@ -276,7 +277,7 @@ fn programs_made_to_harm_are_refused() {
             .expect("memory");
         description.streams = sizes;
         let mut file = Vec::new();
-        file::write(&description, streams, &mut file).expect("memory");
+        write::write(&description, streams, &mut file).expect("memory");
         match applied(&[&old], &file) {
             Err(DeltaError::Damaged { what, .. }) => {
                 assert!(what.contains(message), "{what:?} for {message:?}");

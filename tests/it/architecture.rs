@@ -10,7 +10,7 @@ use crate::support::{read, repository, shown};
 
 /// The rooms of the library in the order in which bytes flow through them, and what each may use of those
 /// above it. Whoever adds a name here changes the architecture, and should say so in `docs/architecture.md`.
-const FLOW: [(&str, &[&str]); 14] = [
+const FLOW: [(&str, &[&str]); 15] = [
     ("base", &[]),
     ("source", &["base"]),
     ("tar", &["base", "source"]),
@@ -37,6 +37,7 @@ const FLOW: [(&str, &[&str]); 14] = [
             "base", "source", "tar", "archive", "document", "image", "layer", "output", "split",
         ],
     ),
+    ("delta", &["base", "source", "tar", "archive", "image"]),
     (
         "check",
         &[

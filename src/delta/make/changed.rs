@@ -7,7 +7,8 @@ use crate::base::jobs;
 use crate::delta::DeltaError;
 use crate::delta::description::PartFacts;
 use crate::delta::emit::{NewBody, NewHeader};
-use crate::delta::old::{OldEntry, Walked};
+use crate::delta::entries::Walked;
+use crate::delta::old::OldEntry;
 use crate::delta::patch::{self, Effort, Step};
 use crate::source::{Slice, Span};
 
@@ -35,7 +36,7 @@ pub(super) struct Patch {
 /// How a block is made.
 #[derive(Debug)]
 struct Steps {
-    steps: Vec<Step>,
+    list: Vec<Step>,
     /// Where the window of old bytes begins in the old file.
     window: u64,
     differences: Vec<u8>,
@@ -80,7 +81,7 @@ impl Block {
             at += step.insert;
         }
         Ok(Steps {
-            steps,
+            list: steps,
             window: window.offset,
             differences,
             data,
@@ -106,7 +107,7 @@ impl Maker<'_> {
         let blocks = batch.iter().zip(&partners).map(|(walked, partner)| {
             let partner = partner.filter(|_| walked.size <= NEW_BLOCK)?;
             Some(Block {
-                new: super::body_of(tar, walked),
+                new: super::content::body_of(tar, walked),
                 old: self.old.body(&self.old.entries[partner as usize]),
                 at: 0,
                 size: walked.size,
@@ -192,7 +193,7 @@ impl Maker<'_> {
     }
 
     fn write(&mut self, steps: &Steps, expected: &mut u64) -> Result<(), DeltaError> {
-        for step in &steps.steps {
+        for step in &steps.list {
             let old = steps.window + step.old as u64;
             self.emit
                 .step(old.wrapping_sub(*expected).cast_signed(), step)?;

@@ -1,5 +1,7 @@
 //! Applying a delta: the program in it is carried out, and what it makes is hashed.
 //!
+//! Long: every operation of the program, and each is carried out in full view of the checks before it.
+//!
 //! Threats, and what is done about them. Everything in a delta may have been written to harm:
 //!
 //! - *Places outside a source*: every stretch is checked to be inside its source before it is read.
@@ -10,8 +12,11 @@
 //! - *Memory*: streams have windows of at most 64 MiB; bytes are copied in pieces; headers have a limit.
 //! - *Bytes that are not the new file*: its digest is compared at the end, and the caller drops what does not have it.
 
+mod output;
+
 use std::io::{self, Read, Write};
 
+use self::output::{Output, Target};
 use super::code::{self, flag, op};
 use super::description::Description;
 use super::emit::Place;
@@ -19,7 +24,7 @@ use super::file::Reading;
 use super::header::{self, BLOCK, Times};
 use super::{DeltaError, DeltaFile};
 use crate::base::constants::BUFFER;
-use crate::base::digest::{Digest, Hasher};
+use crate::base::digest::Digest;
 use crate::base::options::Options;
 use crate::base::progress::Task;
 use crate::source::remake::Remaker;
@@ -48,64 +53,6 @@ impl Sources for Vec<Slice> {
         if let Some(slice) = self.get(source) {
             slice.read_at(buf, offset)?;
         }
-        Ok(())
-    }
-}
-
-/// Counts and hashes what is made.
-struct Output<'o> {
-    out: &'o mut dyn Write,
-    hasher: Hasher,
-    /// How many bytes may still come.
-    left: u64,
-    task: &'o dyn Task,
-    /// Why the output could not be written, behind whatever encoder.
-    failed: Option<io::Error>,
-}
-
-impl Write for Output<'_> {
-    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
-        let len = buf.len() as u64;
-        if len > self.left {
-            return Err(io::Error::new(
-                io::ErrorKind::InvalidData,
-                "it makes more bytes than it says",
-            ));
-        }
-        match self.out.write_all(buf) {
-            Ok(()) => {}
-            Err(error) => {
-                let kind = error.kind();
-                self.failed = Some(error);
-                return Err(kind.into());
-            }
-        }
-        self.hasher.update(buf);
-        self.left -= len;
-        self.task.advance(len);
-        Ok(buf.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.out.flush()
-    }
-}
-
-/// Where the bytes go that an operation makes.
-enum Target<'o> {
-    Plain(Output<'o>),
-    Compressed(Box<Remaker<Output<'o>>>),
-}
-
-impl Write for Target<'_> {
-    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
-        match self {
-            Self::Plain(output) => output.write(buf),
-            Self::Compressed(remaker) => remaker.write(buf),
-        }
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
 }
@@ -145,13 +92,7 @@ pub(super) fn replay(
 ) -> Result<Digest, DeltaError> {
     let description = delta.description();
     let size = description.new.size;
-    let output = Output {
-        out,
-        hasher: Hasher::sha256(),
-        left: size,
-        task,
-        failed: None,
-    };
+    let output = Output::new(out, size, task);
     let mut replay = Replay {
         description,
         streams: delta.streams()?,
