@@ -28,10 +28,11 @@ package, so S and big differ from month to month. The others are always the same
 those of the Python that runs this script.
 
 Each program runs alone, after OLD and NEW were read once. CPU seconds are those of the process and its children;
-memory is that of the largest process. bsdiff is the sum of one patch per file that differs: of the file of the same
-path, or else of the same name and nearest in size (at most ten times), or else of an empty file. Headers, and which
-files are equal, are not in its sum. xdelta3 has a source window of 1 GiB. Programs that are not installed are left
-out, and the table says so.
+memory is that of the largest process, and never less than the 25 MB that this script has. bsdiff is the sum of one
+patch per file that differs: of the file of the same path, or else of the same name and nearest in size (at most ten
+times), or else of an empty file. Headers, and which files are equal, are not in its sum. xdelta3 has a source window
+of 1 GiB. Programs that are not installed are left out, and the table says so. The goals in MB were set with other
+packages in S and R; there the ratios count.
 """
 
 import argparse
