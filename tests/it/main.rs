@@ -24,6 +24,7 @@ mod convert;
 mod corpus;
 mod damage;
 mod delta;
+mod deltas;
 mod demands;
 mod diff;
 mod docker29;
