@@ -3,8 +3,12 @@
 use super::block::Blocks;
 use super::symbols::Token;
 
-/// How far back a match may be; the buffer holds twice as much.
+/// How far back a match may be.
 const WINDOW: usize = 1 << 15;
+/// How much content is in memory.
+const FULL: usize = 2 * WINDOW;
+/// Zeros behind it, so that four bytes can be read at each place.
+const BEHIND: usize = 3;
 /// The shortest match that is looked for.
 const SHORTEST: usize = 4;
 /// The longest match.
@@ -16,8 +20,6 @@ const BLOCK_TOKENS: usize = 1 << 14;
 const HASH_BITS: u32 = 17;
 /// A match of only four bytes is taken from nearby alone: further away its distance costs more than it saves.
 const NEAR: usize = 4096;
-/// When places are counted from zero again, so that they fit into 32 bits.
-const REBASE: u32 = 1 << 30;
 
 /// How much is tried at a level.
 #[derive(Clone, Copy)]
@@ -65,7 +67,7 @@ pub(super) struct Chains {
     effort: Effort,
     blocks: Blocks,
     tokens: Vec<Token>,
-    window: Box<[u8; 2 * WINDOW]>,
+    window: Box<[u8; FULL + BEHIND]>,
     /// Up to where the window is filled.
     end: usize,
     /// The next byte to look at.
@@ -76,12 +78,10 @@ pub(super) struct Chains {
     before: Match,
     /// Whether the byte before is not yet written (lazy levels).
     pending: bool,
-    /// The last place with each hash, counted from `origin`; those below `origin` have left the window.
-    last: Box<[u32; 1 << HASH_BITS]>,
-    /// The place before each place with the same hash.
-    previous: Box<[u32; WINDOW]>,
-    /// What the first byte of the window counts as.
-    pub(super) origin: u32,
+    /// The last place in the window with each hash, plus one; zero if there is none.
+    last: Box<[u16; 1 << HASH_BITS]>,
+    /// The place before each place with the same hash, likewise; two places that are `WINDOW` apart share one.
+    previous: Box<[u16; WINDOW]>,
 }
 
 impl Chains {
@@ -98,7 +98,6 @@ impl Chains {
             pending: false,
             last: zeroed(),
             previous: zeroed(),
-            origin: 1,
         }
     }
 
@@ -107,11 +106,11 @@ impl Chains {
     /// holds and on rare occasions changes a match.)
     pub(super) fn write(&mut self, mut content: &[u8], out: &mut Vec<u8>) {
         while !content.is_empty() {
-            if self.end == self.window.len() {
+            if self.end == FULL {
                 self.advance(false, out);
                 self.slide();
             }
-            let (now, later) = content.split_at(content.len().min(self.window.len() - self.end));
+            let (now, later) = content.split_at(content.len().min(FULL - self.end));
             self.window[self.end..self.end + now.len()].copy_from_slice(now);
             self.end += now.len();
             content = later;
@@ -131,17 +130,15 @@ impl Chains {
 
     /// Moves the upper half of the window down.
     fn slide(&mut self) {
-        self.window.copy_within(WINDOW.., 0);
+        self.window.copy_within(WINDOW..FULL, 0);
         self.at -= WINDOW;
         self.end -= WINDOW;
         self.block = self.block.and_then(|block| block.checked_sub(WINDOW));
-        self.origin += WINDOW as u32;
-        if self.origin > REBASE {
-            let gone = self.origin - 1;
-            for place in self.last.iter_mut().chain(self.previous.iter_mut()) {
-                *place = place.saturating_sub(gone);
-            }
-            self.origin = 1;
+        for place in self.last.iter_mut() {
+            *place = place.saturating_sub(WINDOW as u16);
+        }
+        for place in self.previous.iter_mut() {
+            *place = place.saturating_sub(WINDOW as u16);
         }
     }
 
@@ -223,15 +220,24 @@ impl Chains {
         }
     }
 
-    /// Enters a place into its chain and returns the place that was last there; none if fewer than four bytes are left.
-    fn enter(&mut self, at: usize) -> u32 {
-        let Some(bytes) = self.window[..self.end].get(at..at + SHORTEST) else {
+    /// Enters a place into its chain and returns the place that was last there, plus one; zero if there was none or
+    /// fewer than four bytes are left.
+    fn enter(&mut self, at: usize) -> u16 {
+        if at + SHORTEST > self.end {
             return 0;
-        };
-        let hash = hash([bytes[0], bytes[1], bytes[2], bytes[3]]);
-        let head = std::mem::replace(&mut self.last[hash], self.origin + at as u32);
+        }
+        let hash = hash(self.four(at));
+        let head = std::mem::replace(&mut self.last[hash], at as u16 + 1);
         self.previous[at % WINDOW] = head;
         head
+    }
+
+    /// The four bytes at a place.
+    fn four(&self, at: usize) -> [u8; 4] {
+        let at = at % FULL;
+        let mut four = [0; 4];
+        four.copy_from_slice(&self.window[at..at + 4]);
+        four
     }
 
     /// Enters all places from `from` up to `to`.
@@ -242,62 +248,43 @@ impl Chains {
     }
 
     /// The best match for the next byte among the places of the chain that begins with `head`.
-    fn search(&self, head: u32) -> Match {
-        let most = LONGEST.min(self.end - self.at);
+    fn search(&self, head: u16) -> Match {
+        let at = self.at;
+        let most = LONGEST.min(self.end - at);
         let nice = self.effort.nice.min(most);
-        let earliest = self.at.saturating_sub(WINDOW);
-        let mut best = Match {
-            length: SHORTEST - 1,
-            distance: 0,
-        };
-        let Some(mut place) = self.in_window(head, earliest) else {
-            return Match::default();
-        };
-        let ahead = &self.window[self.at..self.at + most];
-        let mut tail = tail(ahead, best.length);
+        let earliest = at.saturating_sub(WINDOW) + 1;
+        let mut best = Match::default();
+        let mut longest = SHORTEST - 1;
+        let ahead = &self.window[at..at + most];
+        // What differs in the last four bytes of a match of this length and one more is not a longer match.
+        let mut wanted = self.four(at + longest - 3);
+        let mut place = usize::from(head);
         for _ in 0..self.effort.chain {
-            if tail == self::tail(&self.window[place..], best.length) {
-                let length = common(ahead, &self.window[place..]);
-                if length > best.length && (length > SHORTEST || self.at - place <= NEAR) {
+            if place < earliest {
+                break;
+            }
+            let from = place - 1;
+            if self.four(from + longest - 3) == wanted {
+                let length = common(ahead, &self.window[from..]);
+                if length > longest && (length > SHORTEST || at - from <= NEAR) {
                     best = Match {
                         length,
-                        distance: self.at - place,
+                        distance: at - from,
                     };
                     if length >= nice {
                         break;
                     }
-                    tail = self::tail(ahead, length);
+                    longest = length;
+                    wanted = self.four(at + longest - 3);
                 }
             }
-            if place + WINDOW == self.at {
+            if from + WINDOW == at {
                 break; // What was before it has been overwritten by this byte.
             }
-            match self.in_window(self.previous[place % WINDOW], earliest) {
-                Some(earlier) => place = earlier,
-                None => break,
-            }
+            place = usize::from(self.previous[from % WINDOW]);
         }
-        if best.distance == 0 {
-            Match::default()
-        } else {
-            best
-        }
+        best
     }
-
-    /// Where in the window a place is, if it is not before `earliest`.
-    fn in_window(&self, place: u32, earliest: usize) -> Option<usize> {
-        let place = place.checked_sub(self.origin)? as usize;
-        (place >= earliest).then_some(place)
-    }
-}
-
-/// The four bytes that end with byte `last`: whatever differs here is not a longer match.
-fn tail(bytes: &[u8], last: usize) -> u32 {
-    let mut four = [0; 4];
-    if let Some(bytes) = bytes.get(last - 3..=last) {
-        four.copy_from_slice(bytes);
-    }
-    u32::from_le_bytes(four)
 }
 
 /// How many first bytes are equal.

@@ -51,7 +51,7 @@ enum Kind {
 }
 
 impl GoDeflate {
-    /// A stream of this level. It holds about 1 MB, whatever is written.
+    /// A stream of this level. It holds about half a MB, whatever is written.
     pub(super) fn new(level: GoLevel) -> Self {
         Self(match level.0 {
             1 => Kind::Fast(Fast::new()),
@@ -72,25 +72,6 @@ impl GoDeflate {
         match &mut self.0 {
             Kind::Fast(fast) => fast.finish(out),
             Kind::Chains(chains) => chains.finish(out),
-        }
-    }
-}
-
-#[cfg(test)]
-impl GoDeflate {
-    /// Counts places from here on, before anything is written.
-    fn count_from(&mut self, origin: u32) {
-        match &mut self.0 {
-            Kind::Fast(fast) => fast.origin = origin,
-            Kind::Chains(chains) => chains.origin = origin,
-        }
-    }
-
-    /// What the first byte in memory counts as.
-    fn counted(&self) -> u32 {
-        match &self.0 {
-            Kind::Fast(fast) => fast.origin,
-            Kind::Chains(chains) => chains.origin,
         }
     }
 }
