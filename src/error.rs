@@ -3,6 +3,7 @@
 use crate::archive::ArchiveError;
 use crate::check::VerifyError;
 use crate::check::audit::AuditError;
+use crate::delta::DeltaError;
 use crate::image::{LoadError, SelectError};
 use crate::layer::LayerError;
 use crate::output::WriteError;
@@ -49,6 +50,9 @@ pub enum Error {
     /// Nothing could be rescued from a data directory.
     #[error(transparent)]
     Rescue(#[from] RescueError),
+    /// A delta could not be made, read or applied.
+    #[error(transparent)]
+    Delta(#[from] DeltaError),
 }
 
 /// What kind of fault an error is; each kind has an exit code.
@@ -120,6 +124,7 @@ impl Error {
                 | RescueError::NoRoot { .. } => Class::Input,
                 RescueError::Spool(_) => Class::Environment,
             },
+            Self::Delta(error) => of_delta(error),
             Self::Rebuild(error) => match error {
                 RebuildError::Metadata(error) => of_metadata(error),
                 RebuildError::Source(error) => of_source(error),
@@ -138,6 +143,22 @@ impl Error {
                 }
             },
         }
+    }
+}
+
+fn of_delta(error: &DeltaError) -> Class {
+    match error {
+        DeltaError::Source(error) => of_source(error),
+        DeltaError::Archive(error) => of_archive(error),
+        DeltaError::TooMuch { .. }
+        | DeltaError::NotDelta { .. }
+        | DeltaError::Newer { .. }
+        | DeltaError::Cut { .. }
+        | DeltaError::Damaged { .. }
+        | DeltaError::Altered { .. }
+        | DeltaError::Lacks { .. }
+        | DeltaError::Differs { .. } => Class::Input,
+        DeltaError::Spool(_) | DeltaError::Write(_) => Class::Environment,
     }
 }
 

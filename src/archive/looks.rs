@@ -7,7 +7,7 @@ use bstr::ByteSlice;
 
 use super::inner::{self, InnerArchive, InnerContent};
 use super::{Contents, Member, MemberKind, MemberName};
-use crate::base::constants::WHITEOUT;
+use crate::base::constants::{DELTA_DESCRIPTION, WHITEOUT};
 
 /// How many directories are tried that may hold an image archive.
 const TRIED: usize = 4;
@@ -43,6 +43,8 @@ pub enum Looks {
     OciWithoutIndex,
     /// Blobs without any description of an image.
     BlobsAlone,
+    /// What `imgtar delta` wrote: the difference between archives.
+    Delta,
     /// Archives inside, which hold images or root file systems.
     Bundle {
         /// The archives; never empty.
@@ -63,6 +65,9 @@ impl Looks {
         let Some(first) = members.iter().find(|m| !m.name.as_bytes().is_empty()) else {
             return Self::Nothing;
         };
+        if first.name.as_bytes() == DELTA_DESCRIPTION.as_bytes() {
+            return Self::Delta;
+        }
         if is_skopeo_dir(archive, &MemberName::new(b"")) {
             return Self::SkopeoDir {
                 directory: String::new(),
@@ -135,6 +140,7 @@ impl Looks {
             | Self::SkopeoDir { .. }
             | Self::OciWithoutIndex
             | Self::BlobsAlone
+            | Self::Delta
             | Self::Bundle { .. } => true,
             Self::Nothing | Self::Tree | Self::Layer | Self::Other { .. } => false,
         }
@@ -304,6 +310,7 @@ impl fmt::Display for Looks {
             Self::BlobsAlone => f.write_str(
                 "it holds blobs, but neither manifest.json nor index.json describes them",
             ),
+            Self::Delta => f.write_str("it is a delta: what old archives lack of a new one"),
             Self::Bundle { archives } => inner::describe(archives, f),
             Self::Other { first } => write!(
                 f,

@@ -15,3 +15,6 @@ pub(crate) const AUFS: &[u8] = b".wh..wh.";
 
 /// How many layers Docker's graph-driver store can stack (moby `layer/layer_store.go`).
 pub const DOCKER_LAYERS: usize = 125;
+
+/// The first member of a delta, by which one is recognised.
+pub(crate) const DELTA_DESCRIPTION: &str = "imgtar-delta.json";

@@ -64,6 +64,8 @@ codes! {
     MemberDuplicate = "member-duplicate",
     /// The file cannot be opened, or is not an image archive.
     ArchiveUnreadable = "archive-unreadable",
+    /// A delta is damaged or cut short.
+    DeltaInvalid = "delta-invalid",
     /// The outer tar is damaged or cut short.
     ArchiveTruncated = "archive-truncated",
     /// A layer is cut short.

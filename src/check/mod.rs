@@ -11,6 +11,7 @@ mod checker;
 mod checksum;
 mod content;
 mod damaged;
+mod delta;
 mod examine;
 mod loaders;
 mod members;
@@ -36,6 +37,7 @@ use secrets::ScannedLayers;
 
 pub use checksum::{ChecksumError, ChecksumLine, LIMIT as CHECKSUM_LIMIT, read_checksums};
 pub use damaged::{Damaged, unreadable, verify_damaged};
+pub use delta::{DeltaVerification, verify_delta};
 pub use examine::{Examination, ExaminedLayers, examine};
 pub use loaders::{
     ImageFate, Loader, LoaderEngine, LoaderStore, LoaderTarget, Loaders, Refusal, Verdict,

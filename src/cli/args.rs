@@ -127,6 +127,14 @@ impl ArchiveArg {
         context.open(&self.archive)
     }
 
+    /// Opens it as the file that it is, which need not be an archive.
+    pub(crate) fn input(&self, context: &Context) -> Result<Input, Failure> {
+        let input = context
+            .files
+            .any_archive(&self.archive, &context.options())?;
+        Ok(input.map_err(imgtar::Error::from)?)
+    }
+
     /// Opens what can be read of it.
     pub(crate) fn open_damaged(&self, context: &Context) -> Result<Contents, Failure> {
         Ok(context.open_damaged(&self.archive)??)

@@ -64,14 +64,22 @@ impl OutputArg {
     /// Opens the destination, before any work is done that it could make useless. It is not one of the
     /// command's inputs. It is compressed as `wish` says.
     pub(crate) fn open(&self, wish: Wish, context: &Context) -> Result<Destination, Failure> {
+        Destination::open_tar(self.path()?, self.force, wish, context)
+    }
+
+    /// The same for what is written as it is, whatever the name of the output says.
+    pub(crate) fn open_as_is(&self, context: &Context) -> Result<Destination, Failure> {
+        Destination::open(self.path()?, self.force, &context.files)
+    }
+
+    fn path(&self) -> Result<&Path, Failure> {
         if self.output.is_none() && io::stdout().is_terminal() {
             return Err(Failure::usage(
                 "standard output is a terminal, and no output file was named",
             )
             .hint("name one with -o FILE, or pipe the output on"));
         }
-        let path = self.output.as_deref().unwrap_or(Path::new("-"));
-        Destination::open_tar(path, self.force, wish, context)
+        Ok(self.output.as_deref().unwrap_or(Path::new("-")))
     }
 
     /// Whether an existing file may be replaced.

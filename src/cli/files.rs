@@ -11,7 +11,7 @@ use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
 use imgtar::source::{Input, SourceError};
-use imgtar::{Archive, Contents, Options};
+use imgtar::{Archive, Options};
 
 use super::error::Failure;
 use super::output;
@@ -198,23 +198,22 @@ impl Files {
         path: &Path,
         options: &Options<'_>,
     ) -> Result<Result<Archive, imgtar::Error>, Failure> {
-        Ok(if self.reads_standard(path)? {
-            imgtar::open_stdin(options)
-        } else {
-            imgtar::open(path, options)
-        })
+        let input = self.any_archive(path, options)?;
+        Ok(input
+            .map_err(Into::into)
+            .and_then(|input| Ok(Archive::open(input)?)))
     }
 
-    /// Opens what can be read of an archive, whole or not, or standard input for `-`.
-    pub(crate) fn contents(
+    /// Opens a file that may be an archive, or standard input for `-`, and does not yet look what it is.
+    pub(crate) fn any_archive(
         &self,
         path: &Path,
         options: &Options<'_>,
-    ) -> Result<Result<Contents, imgtar::Error>, Failure> {
+    ) -> Result<Result<Input, SourceError>, Failure> {
         Ok(if self.reads_standard(path)? {
-            imgtar::open_damaged_stdin(options)
+            Input::stdin(options)
         } else {
-            imgtar::open_damaged(path, options)
+            Input::open(path, options)
         })
     }
 

@@ -28,7 +28,7 @@ const GROUPS: [(&str, &[&str]); 5] = [
         "Make",
         &[
             "flatten", "rebuild", "import", "commit", "squash", "convert", "select", "merge",
-            "thin", "tag", "config", "rescue",
+            "thin", "delta", "apply", "tag", "config", "rescue",
         ],
     ),
     ("Other", &["completions", "man", "help"]),

@@ -10,6 +10,7 @@ mod checksum_file;
 mod commands;
 mod compared;
 mod compress;
+mod delta_note;
 mod destination;
 mod dive_ci;
 mod error;
@@ -39,9 +40,9 @@ use imgtar::base::progress::steps;
 
 use args::Global;
 use commands::{
-    Context, blame, cat, commit, completions, config, convert, diff, dockerfile, find, flatten,
-    history, images, import, inspect, layers, ls, man, merge, rebuild, report, rescue, select,
-    squash, tag, thin, tree, verify, waste,
+    Context, apply, blame, cat, commit, completions, config, convert, delta, diff, dockerfile,
+    find, flatten, history, images, import, inspect, layers, ls, man, merge, rebuild, report,
+    rescue, select, squash, tag, thin, tree, verify, waste,
 };
 use error::Failure;
 use exit::Exit;
@@ -103,6 +104,8 @@ enum Command {
     Select(select::Args),
     Merge(merge::Args),
     Thin(thin::Args),
+    Delta(delta::Args),
+    Apply(apply::Args),
     Rescue(rescue::Args),
     Tag(tag::Args),
     Config(config::Args),
@@ -125,6 +128,8 @@ impl Command {
                 | Self::Select(_)
                 | Self::Merge(_)
                 | Self::Thin(_)
+                | Self::Delta(_)
+                | Self::Apply(_)
                 | Self::Tag(_)
                 | Self::Config(_)
         )
@@ -156,6 +161,8 @@ impl Command {
             Self::Select(args) => args.run(context),
             Self::Merge(args) => args.run(context),
             Self::Thin(args) => args.run(context),
+            Self::Delta(args) => args.run(context),
+            Self::Apply(args) => args.run(context),
             Self::Rescue(args) => args.run(context),
             Self::Tag(args) => args.run(context),
             Self::Config(args) => args.run(context),

@@ -21,7 +21,7 @@ pub(super) const VERSION: u32 = 1;
 
 /// The names of a delta's members, in the order in which they are written.
 pub(super) mod member {
-    pub(in crate::delta) const DESCRIPTION: &str = "imgtar-delta.json";
+    pub(in crate::delta) use crate::base::constants::DELTA_DESCRIPTION as DESCRIPTION;
     pub(in crate::delta) const CONTROL: &str = "control.zst";
     pub(in crate::delta) const HEADERS: &str = "headers.zst";
     pub(in crate::delta) const DIFFERENCES: &str = "differences.zst";

@@ -73,6 +73,7 @@ impl Delta {
         how: MakeOptions,
         options: &Options<'_>,
     ) -> Result<Self, DeltaError> {
+        let labels: Vec<String> = old.iter().map(|old| old.source().label()).collect();
         let archives = old.iter().map(Anatomy::of);
         let archives: Vec<Anatomy> = archives.collect::<Result<_, _>>()?;
         let new = Anatomy::of(new)?;
@@ -83,14 +84,20 @@ impl Delta {
             Effort::DEFAULT
         };
         let program = make::program(&mut old, &new, effort, options)?;
-        let sources = needed(&old, &program.used, options)?;
+        let mut sources = needed(&old, &program.used, options)?;
+        for source in &mut sources {
+            source.name = without_directory(&source.name, &labels);
+        }
         let level = if how.best { BEST_LEVEL } else { LEVEL };
         let (made, streams) = program.made.compressed(level, options.jobs)?;
         let description = Description {
             format: description::FORMAT.to_owned(),
             version: description::VERSION,
             requires: Vec::new(),
-            new: program.new,
+            new: NewFile {
+                name: file_name(&program.new.name).to_owned(),
+                ..program.new
+            },
             sources,
             recipes: program.recipes,
             streams,
@@ -117,6 +124,25 @@ impl Delta {
 /// The levels of zstd that streams are compressed with.
 const LEVEL: i32 = 9;
 const BEST_LEVEL: i32 = 19;
+
+/// The name of a file without the directories that it is in: those are nobody else's business, and the same files in
+/// other places give the same delta.
+fn file_name(path: &str) -> &str {
+    let name = std::path::Path::new(path).file_name();
+    name.and_then(std::ffi::OsStr::to_str).unwrap_or(path)
+}
+
+/// The name of a source without the directories of its archive, one of `labels`.
+fn without_directory(name: &str, labels: &[String]) -> String {
+    let ends = [", as it is", " as it is"].into_iter();
+    let mut ends = ends.filter_map(|end| Some((name.strip_suffix(end)?, end)));
+    let (name, end) = ends.next().unwrap_or((name, ""));
+    let labels = labels.iter().filter(|label| name.ends_with(label.as_str()));
+    let label = labels.max_by_key(|label| label.len());
+    let shown = label.map_or(name, |label| file_name(label));
+    let within = label.and_then(|label| name.strip_suffix(label.as_str()));
+    format!("{}{shown}{end}", within.unwrap_or_default())
+}
 
 /// What the delta needs, with digests.
 fn needed(old: &Old, used: &[u32], options: &Options<'_>) -> Result<Vec<Needed>, DeltaError> {

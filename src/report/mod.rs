@@ -9,6 +9,7 @@ mod archive_report;
 mod audit;
 mod blame;
 mod by_size;
+mod delta;
 mod diff;
 mod diff_rows;
 mod dive;
@@ -48,6 +49,10 @@ pub use archive_report::{ArchiveReport, ReportImage, ReportLayer, ReportWaste};
 pub use audit::{AuditRow, ImageAudit};
 pub use blame::{Blame, BlameAction, BlamePath, BlameStep};
 pub use by_size::BySize;
+pub use delta::{
+    DeltaConverted, DeltaCosts, DeltaImage, DeltaNew, DeltaPart, DeltaRecipe, DeltaReport,
+    DeltaSource, DeltaStream, DeltaStreams,
+};
 pub use diff::{Diff, DiffFiles, DiffHead, DiffIgnored, DiffSizes};
 pub use diff_rows::{
     DiffAction, DiffField, DiffFile, DiffFileFacts, DiffLayer, DiffLayerEntries, DiffRelation,
@@ -83,7 +88,9 @@ pub use step::step;
 pub use text::{Raw, Text};
 pub use tree::{ImageTree, TreeBuilder, TreeNode};
 pub use verdict::{Demands, Reason};
-pub use verify::{Verify, VerifyArchive, VerifyArtifact, VerifyBlob, VerifyImage, VerifyLayer};
+pub use verify::{
+    Verify, VerifyArchive, VerifyArtifact, VerifyBlob, VerifyDelta, VerifyImage, VerifyLayer,
+};
 pub use verify_loaders::{VerifyFate, VerifyLoader, VerifyMend};
 pub use waste::{WasteGroup, WasteKind, WasteLayer, WastePath, WasteReport};
 pub use waste_rules::{WasteRule, WasteVerdict};

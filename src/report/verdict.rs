@@ -109,9 +109,19 @@ pub(super) fn in_words(archive: &VerifyArchive) -> String {
         of.map(|problem| problem.count).sum::<usize>()
     };
     let layers: usize = archive.images.iter().map(|image| image.layers.len()).sum();
+    let [images, layers] = match &archive.delta {
+        Some(delta) => [
+            "a delta".to_owned(),
+            units::count(delta.sources, "source", "sources"),
+        ],
+        None => [
+            units::count(archive.images.len(), "image", "images"),
+            units::count(layers, "layer", "layers"),
+        ],
+    };
     let counts = [
-        units::count(archive.images.len(), "image", "images"),
-        units::count(layers, "layer", "layers"),
+        images,
+        layers,
         units::count(counted(Severity::Error), "error", "errors"),
         units::count(counted(Severity::Warning), "warning", "warnings"),
     ];

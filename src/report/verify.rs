@@ -12,7 +12,7 @@ use super::verdict::{Demands, Reason, all_in_words, in_words};
 use super::verify_loaders::{VerifyLoader, VerifyMend};
 use crate::archive::Contents;
 use crate::base::problem::Problem;
-use crate::check::{LayerCheck, Loaders, Verification};
+use crate::check::{DeltaVerification, LayerCheck, Loaders, Verification};
 use crate::image::{ImageSet, Layer};
 
 /// How much of a build step is kept for a line about its layer, in characters: one config may describe thousands
@@ -64,6 +64,9 @@ pub struct VerifyArchive {
     pub images: Vec<VerifyImage>,
     /// Its artifacts.
     pub artifacts: Vec<VerifyArtifact>,
+    /// The delta that it is; left out for archives.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub delta: Option<VerifyDelta>,
     /// All problems, errors first.
     pub problems: Vec<ProblemRow>,
     /// For people: the manifests that an image index names and the archive does not hold.
@@ -75,6 +78,22 @@ pub struct VerifyArchive {
     pub mends: Vec<VerifyMend>,
     /// What you should know before running its images; `null` unless requested.
     pub audit: Option<Vec<ImageAudit>>,
+}
+
+/// A delta that was checked.
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct VerifyDelta {
+    /// What it calls the file that it makes.
+    pub name: String,
+    /// The size of that file in bytes.
+    pub size: u64,
+    /// The digest of that file.
+    pub sha256: String,
+    /// How many sources it needs.
+    pub sources: usize,
+    /// How many bytes these are.
+    pub sources_size: u64,
 }
 
 /// The outcome for one image.
@@ -220,6 +239,7 @@ impl VerifyArchive {
             sha256: result.file.as_ref().map(ToString::to_string),
             images: images.collect(),
             artifacts: artifacts.collect(),
+            delta: None,
             problems: result
                 .problems
                 .iter()
@@ -229,6 +249,30 @@ impl VerifyArchive {
             loaders: Some(VerifyLoader::all(&result.loaders, Some(set))),
             mends: VerifyMend::all(set, result),
             audit,
+        };
+        report.summary = in_words(&report);
+        report
+    }
+
+    /// Describes a delta.
+    pub fn of_delta(path: &str, result: &DeltaVerification, demands: &Demands) -> Self {
+        let failed = demands.judge(&result.problems, &[], None);
+        let delta = result.description.as_ref().map(|description| {
+            let sizes = description.sources.iter().map(|source| source.size);
+            VerifyDelta {
+                name: description.new.name.clone(),
+                size: description.new.size,
+                sha256: description.new.sha256.to_string(),
+                sources: description.sources.len(),
+                sources_size: sizes.fold(0, u64::saturating_add),
+            }
+        });
+        let mut report = Self {
+            ok: failed.is_empty(),
+            failed,
+            sha256: result.file.as_ref().map(ToString::to_string),
+            delta,
+            ..Self::unreadable(path, &result.problems, None)
         };
         report.summary = in_words(&report);
         report
@@ -246,6 +290,7 @@ impl VerifyArchive {
             sha256: None,
             images: Vec::new(),
             artifacts: Vec::new(),
+            delta: None,
             problems: problems
                 .iter()
                 .map(|problem| ProblemRow::of(problem, None))

@@ -41,14 +41,14 @@ const FLOW: [(&str, &[&str]); 15] = [
     (
         "check",
         &[
-            "base", "source", "tar", "archive", "document", "image", "layer", "tree",
+            "base", "source", "tar", "archive", "document", "image", "layer", "tree", "delta",
         ],
     ),
     (
         "report",
         &[
             "base", "source", "tar", "archive", "document", "image", "layer", "tree", "output",
-            "rescue", "check",
+            "rescue", "delta", "check",
         ],
     ),
     // The union of what can go wrong in those that can fail.
@@ -56,7 +56,7 @@ const FLOW: [(&str, &[&str]); 15] = [
         "error",
         &[
             "base", "source", "tar", "archive", "document", "image", "layer", "tree", "output",
-            "split", "rescue", "check",
+            "split", "rescue", "delta", "check",
         ],
     ),
 ];

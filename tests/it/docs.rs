@@ -11,8 +11,8 @@ use std::process::Output;
 
 use imgtar::base::digest::{ChainId, DiffId, Digest};
 use imgtar::report::{
-    ArchiveReport, Blame, Diff, DockerfileReport, Find, FindSecrets, History, ImageTree, Images,
-    Inspect, Layers, Ls, RescueReport, Verify, WasteReport, Written,
+    ArchiveReport, Blame, DeltaReport, Diff, DockerfileReport, Find, FindSecrets, History,
+    ImageTree, Images, Inspect, Layers, Ls, RescueReport, Verify, WasteReport, Written,
 };
 use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
@@ -44,11 +44,14 @@ const FIND_SECRETS: &str = "find-secrets";
 /// What reads data directories instead of archives.
 const RESCUE: &str = "rescue";
 
+/// What describes deltas: `delta --dry-run` and `inspect`.
+const DELTA: &str = "delta";
+
 /// The commands that write an archive and answer with `--json`.
 const WRITING: [&str; 6] = ["convert", "select", "merge", "thin", "tag", "config"];
 
 /// The commands in the order of the program's help.
-const COMMANDS: [&str; 29] = [
+const COMMANDS: [&str; 31] = [
     "images",
     "inspect",
     "layers",
@@ -73,6 +76,8 @@ const COMMANDS: [&str; 29] = [
     "select",
     "merge",
     "thin",
+    "delta",
+    "apply",
     "rescue",
     "tag",
     "config",
@@ -108,7 +113,7 @@ fn the_command_reference_has_every_command() {
 
 #[test]
 fn the_schemas_are_up_to_date() {
-    for command in READING.into_iter().chain(WRITING).chain([RESCUE]) {
+    for command in READING.into_iter().chain(WRITING).chain([RESCUE, DELTA]) {
         let mut wanted = serde_json::to_string_pretty(&schema_of(command)).expect("a schema");
         wanted.push('\n');
         up_to_date(&format!("docs/json/{command}.json"), &wanted);
@@ -327,6 +332,7 @@ fn schema_of(command: &str) -> Value {
         "dockerfile" => schema::<DockerfileReport>(command),
         "report" => schema::<ArchiveReport<'_>>(command),
         RESCUE => schema::<RescueReport>(command),
+        DELTA => schema::<DeltaReport>(command),
         "convert" | "select" | "merge" | "thin" | "tag" | "config" => schema::<Written>(command),
         other => panic!("{other} has no report"),
     }

@@ -303,6 +303,9 @@ pub(super) fn on_looks(path: &str, looks: &Looks) -> Advice {
         Looks::OciWithoutIndex | Looks::BlobsAlone => {
             Advice::hint("a part of the archive is missing; save the image again")
         }
+        Looks::Delta => Advice::hint(format!(
+            "apply it first: imgtar apply OLD {tar} -o NEW; `imgtar inspect {tar}` shows what it needs and makes"
+        )),
         Looks::Bundle { archives } => match archives.first() {
             None => Advice::none(),
             Some(inner) => {
@@ -358,7 +361,7 @@ pub(super) fn on_directory(path: &str, looks: DirectoryLooks, wanted: WantedFile
 }
 
 /// A word for a shell: quoted where it would mean something else.
-pub(super) fn word(text: &str) -> String {
+pub(in crate::cli) fn word(text: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "_./:@%+,=-".contains(c) || !c.is_ascii();
     // Nothing that begins so is taken for an option.
     let dash = if text.starts_with('-') { "./" } else { "" };

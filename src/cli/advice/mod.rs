@@ -4,6 +4,7 @@
 //! sees to that: a new variant does not compile until somebody has decided what the user should do next.
 
 mod archive;
+mod delta;
 mod foreign;
 mod image;
 mod layer;
@@ -20,6 +21,7 @@ use imgtar::archive::Looks;
 use imgtar::base::limits::Exceeded;
 
 use foreign::WantedFile;
+pub(super) use foreign::word;
 
 /// What is printed below an error's message and its causes.
 #[derive(Debug, Default)]
@@ -44,6 +46,7 @@ impl Advice {
             Error::Metadata(error) => metadata::on_metadata(error),
             Error::Rebuild(error) => metadata::on_rebuild(error),
             Error::Rescue(error) => rescue::on_rescue(error),
+            Error::Delta(error) => delta::on_delta(error),
         };
         let advice = match size_limit(error) {
             None => advice,

@@ -1,8 +1,11 @@
 //! `inspect`: all that is known.
 
-use imgtar::report::{Inspect, measure_layers};
+use imgtar::Archive;
+use imgtar::delta::DeltaFile;
+use imgtar::report::{DeltaReport, Inspect, measure_layers};
 
 use super::{Context, Exit, Failure, exit_for};
+use crate::cli::advice::word;
 use crate::cli::args::{ArchiveArg, ImageArg, JsonArg};
 use crate::cli::output::{Output, stdout_is_terminal};
 use crate::cli::render::{self, Page};
@@ -28,7 +31,11 @@ pub(crate) struct Args {
 
 impl Args {
     pub(crate) fn run(&self, context: &Context) -> Result<Exit, Failure> {
-        let loaded = context.load(&self.archive)?;
+        let input = self.archive.input(context)?;
+        if DeltaFile::is_delta(&input)? {
+            return self.delta(&DeltaFile::open(input)?, context);
+        }
+        let loaded = Context::read(Archive::open(input)?)?;
         let nothing_picked = self.image.image().is_none() && self.image.platform.is_none();
         // An archive of artifacts alone is worth a page too.
         let picked = if nothing_picked && loaded.set.images.is_empty() {
@@ -57,5 +64,30 @@ impl Args {
                 .styled_answer(|out| render::inspect(out, &report, now, page, &context.limits))?;
         }
         Ok(exit_for(&picked))
+    }
+
+    /// A delta holds no images, but describes itself.
+    fn delta(&self, delta: &DeltaFile, context: &Context) -> Result<Exit, Failure> {
+        if self.image.image().is_some() || self.image.platform.is_some() {
+            let path = delta.path();
+            return Err(
+                Failure::usage(format!("{path} is a delta: no image is in it")).hint(format!(
+                    "apply it first: imgtar apply OLD {} -o NEW",
+                    word(&path)
+                )),
+            );
+        }
+        let path = self.archive.path().display().to_string();
+        let report = DeltaReport::new(delta.description(), Some(path), delta.size());
+        if self.json.json {
+            context.output.answer(|out| render::json(out, &report))?;
+            return Ok(Exit::Done);
+        }
+        let page = Page::new(Output::width(), false);
+        let limits = &context.limits;
+        context
+            .output
+            .styled_answer(|out| render::delta_page(out, &report, page, limits))?;
+        Ok(Exit::Done)
     }
 }

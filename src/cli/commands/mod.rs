@@ -2,6 +2,7 @@
 //!
 //! Long: the list of commands, and what all of them use.
 
+pub(super) mod apply;
 pub(super) mod blame;
 pub(super) mod browse;
 pub(super) mod cat;
@@ -9,6 +10,7 @@ pub(super) mod commit;
 pub(super) mod completions;
 pub(super) mod config;
 pub(super) mod convert;
+pub(super) mod delta;
 pub(super) mod diff;
 pub(super) mod dockerfile;
 pub(super) mod find;
@@ -124,7 +126,10 @@ impl Context {
         &self,
         path: &Path,
     ) -> Result<Result<Contents, imgtar::Error>, Failure> {
-        self.files.contents(path, &self.options())
+        let input = self.files.any_archive(path, &self.options())?;
+        Ok(input
+            .map_err(Into::into)
+            .and_then(|input| Ok(Contents::index(input)?)))
     }
 
     /// Opens a rootfs tar, compressed or not, or standard input for `-`; `what` is expected there, such as

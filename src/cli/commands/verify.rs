@@ -3,13 +3,16 @@
 use std::path::{Path, PathBuf};
 
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
+use imgtar::Contents;
 use imgtar::base::digest::Digest;
 use imgtar::base::escape;
 use imgtar::check::audit::AuditKind;
 use imgtar::check::{
-    LoaderTarget, Loaders, unreadable, verify_and_audit, verify_damaged, verify_file,
+    LoaderTarget, Loaders, unreadable, verify_and_audit, verify_damaged, verify_delta, verify_file,
 };
+use imgtar::delta::DeltaFile;
 use imgtar::report::{Demands, ImageAudit, Verify, VerifyArchive};
+use imgtar::source::Input;
 
 use super::{Context, Exit, Failure};
 use crate::cli::args::JsonArg;
@@ -188,7 +191,15 @@ impl Args {
         claims: Option<&ChecksumClaims>,
         context: &Context,
     ) -> Result<(VerifyArchive, Option<Digest>), Box<Refused>> {
-        let archive = context.open_damaged(path)?.map_err(|error| {
+        let input = context.files.any_archive(path, &context.options())?;
+        if let Ok(input) = &input
+            && DeltaFile::is_delta(input)?
+        {
+            return self.delta(path, input, claims, context);
+        }
+        let opened = input.map_err(Into::into);
+        let opened = opened.and_then(|input| Ok(Contents::index(input)?));
+        let archive = opened.map_err(|error: imgtar::Error| {
             let loaders = match &error {
                 imgtar::Error::Archive(error) => Loaders::of_unopened(error),
                 imgtar::Error::Source(error) => Loaders::of_unread(error),
@@ -241,6 +252,36 @@ impl Args {
             loads: self.loads.clone(),
         };
         let report = VerifyArchive::new(&archive, &set, &result, audits, &demands);
+        Ok((report, result.file))
+    }
+}
+
+impl Args {
+    /// Checks a delta, which is not an archive but has claims of its own.
+    fn delta(
+        &self,
+        path: &Path,
+        input: &Input,
+        claims: Option<&ChecksumClaims>,
+        context: &Context,
+    ) -> Result<(VerifyArchive, Option<Digest>), Box<Refused>> {
+        let shown = escape::path(path);
+        let asked = [("--audit", self.audit), ("--loads", !self.loads.is_empty())];
+        for (option, _) in asked.iter().filter(|(_, is_given)| *is_given) {
+            let message = format!("{shown} is a delta: {option} is for what it makes");
+            warn(context.output, &message);
+        }
+        let claimed = claims.map(|claims| claims.of(path)).transpose()?;
+        let file = self.transfer.wants_digests();
+        let mut result = verify_delta(input, file, &context.options())?;
+        if let Some(claimed) = claimed {
+            result.compare_file(claimed);
+        }
+        let demands = Demands {
+            strict: self.strict,
+            ..Demands::default()
+        };
+        let report = VerifyArchive::of_delta(&shown, &result, &demands);
         Ok((report, result.file))
     }
 }

@@ -3,6 +3,7 @@
 mod audit;
 mod blame;
 mod columns;
+mod delta;
 mod diff;
 mod diff_files;
 mod diff_layers;
@@ -28,6 +29,7 @@ mod waste;
 
 pub(crate) use blame::{action as blame_action, blame};
 pub(crate) use columns::{Row, table};
+pub(crate) use delta::{delta_page, delta_plan};
 pub(crate) use diff::{DiffForm, DiffStyle, diff};
 pub(crate) use dockerfile::dockerfile;
 pub(crate) use find::FindRows;

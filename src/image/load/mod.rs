@@ -181,6 +181,7 @@ fn without_description(contents: &Contents) -> ArchiveError {
 fn may_be_cut(contents: &Contents, looks: &Looks) -> bool {
     match looks {
         Looks::Nothing | Looks::OciWithoutIndex | Looks::BlobsAlone | Looks::Other { .. } => true,
+        Looks::Delta => false,
         Looks::Bundle { archives } => archives
             .iter()
             .all(|inner| inner.content != InnerContent::Images),

@@ -1,0 +1,174 @@
+//! What is said of deltas to those who make and apply them.
+
+use std::path::{Path, PathBuf};
+
+use imgtar::base::escape;
+use imgtar::delta::{Description, How, Needed, PartFacts};
+use imgtar::report::units;
+
+use super::error::warn;
+use super::output::Output;
+
+/// How many things of one kind are named.
+const SHOWN: usize = 12;
+
+/// How many archives are named in one line.
+const NAMED: usize = 3;
+
+/// What the old archives are called in a delta: each name once.
+#[derive(Clone, Debug)]
+pub(crate) struct Names(Vec<String>);
+
+impl Names {
+    /// The names of the files at these paths.
+    pub(crate) fn of(paths: &[PathBuf]) -> Self {
+        let mut names: Vec<String> = Vec::with_capacity(paths.len());
+        for path in paths {
+            let name = shown(path);
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+        Self(names)
+    }
+
+    /// How many sources of a delta are of each.
+    fn counts(&self, description: &Description) -> Vec<(&str, usize)> {
+        let count = |name: &String| {
+            let sources = description.sources.iter();
+            sources.filter(|source| is_of(source, name)).count()
+        };
+        self.0
+            .iter()
+            .map(|name| (name.as_str(), count(name)))
+            .collect()
+    }
+
+    /// Those that have nothing that the delta needs.
+    pub(crate) fn idle(&self, description: &Description) -> Vec<&str> {
+        let counts = self.counts(description).into_iter();
+        counts
+            .filter(|(_, count)| *count == 0)
+            .map(|(name, _)| name)
+            .collect()
+    }
+
+    /// What the delta needs of them, in words.
+    fn needed(&self, description: &Description) -> String {
+        let counts = self.counts(description).into_iter();
+        let used: Vec<(&str, usize)> = counts.filter(|(_, count)| *count > 0).collect();
+        let all = units::count(description.sources.len(), "source", "sources");
+        match &used[..] {
+            _ if description.sources.is_empty() => "needs no old archive".to_owned(),
+            [] => format!("needs {all}"),
+            [(name, _)] => format!("needs {all} of {}", escape::text(name)),
+            some if some.len() <= NAMED => {
+                let each = some
+                    .iter()
+                    .map(|(name, n)| format!("{n} of {}", escape::text(name)));
+                let each: Vec<String> = each.collect();
+                format!("needs {all}: {}", each.join(" and "))
+            }
+            many => format!("needs {all} of {} archives", many.len()),
+        }
+    }
+}
+
+/// What a file is called in a delta: nothing of the directories that it is in.
+fn shown(path: &Path) -> String {
+    if path.as_os_str() == "-" {
+        return "standard input".to_owned();
+    }
+    let name = path.file_name().unwrap_or(path.as_os_str());
+    name.to_string_lossy().into_owned()
+}
+
+/// Whether a source is the file of this name, or in it.
+fn is_of(source: &Needed, file: &str) -> bool {
+    let name = source
+        .name
+        .strip_suffix(" as it is")
+        .unwrap_or(&source.name);
+    let name = name.strip_suffix(',').unwrap_or(name);
+    let before = name.strip_suffix(file);
+    before.is_some_and(|before| before.is_empty() || before.ends_with(" in "))
+}
+
+/// The name of what a delta makes.
+pub(crate) fn new_name(description: &Description) -> String {
+    match description.new.name.as_str() {
+        "" | "-" => "NEW".to_owned(),
+        name => escape::text(name).into_owned(),
+    }
+}
+
+/// What share of `all` is `part`, such as `0.9 %`.
+pub(crate) fn percent(part: u64, all: u64) -> String {
+    #[expect(clippy::cast_precision_loss, reason = "one digit is shown")]
+    let percent = if all == 0 {
+        100.0
+    } else {
+        part as f64 * 100.0 / all as f64
+    };
+    if percent < 0.1 {
+        return format!("{percent:.2} %");
+    }
+    format!("{percent:.1} %")
+}
+
+/// The facts about a delta of so many bytes, for the last line of a command.
+pub(crate) fn facts(description: &Description, names: &Names, bytes: u64) -> Vec<String> {
+    let new = &description.new;
+    let size = new.converted.as_ref().map_or(new.size, |given| given.size);
+    vec![
+        format!(
+            "{} of {} ({})",
+            percent(bytes, size),
+            new_name(description),
+            units::size_spaced(size)
+        ),
+        names.needed(description),
+        format!("makes {}", new.sha256),
+    ]
+}
+
+/// Why a part travels whole; `None` if it does not.
+pub(crate) fn why_whole(how: How) -> Option<&'static str> {
+    match how {
+        How::Whole => Some("imgtar cannot repeat its compression"),
+        How::Dearer => Some("what repeats its compression takes no fewer bytes"),
+        How::Damaged => Some("its compression is damaged"),
+        How::Content | How::Recompressed | How::Copied => None,
+    }
+}
+
+/// Says which parts travel whole, and what that costs.
+pub(crate) fn say_whole(description: &Description, output: Output) {
+    let parts = description.parts.iter();
+    let whole: Vec<&PartFacts> = parts.filter(|part| part.how.is_whole()).collect();
+    for part in whole.iter().take(SHOWN) {
+        let (name, size) = (escape::text(&part.name), units::size_spaced(part.size));
+        if let Some(why) = why_whole(part.how) {
+            warn(output, &format!("{name} travels whole ({size}): {why}"));
+        }
+    }
+    if whole.len() > SHOWN {
+        let more = units::count(whole.len() - SHOWN, "more layer", "more layers");
+        warn(
+            output,
+            &format!("{more} travel whole: --dry-run lists them all"),
+        );
+    }
+    let bytes = whole
+        .iter()
+        .fold(0_u64, |sum, part| sum.saturating_add(part.size));
+    let all = description.streams.size();
+    if whole.len() > 1 {
+        let share = percent(bytes, all);
+        let (bytes, all) = (units::size_spaced(bytes), units::size_spaced(all));
+        warn(
+            output,
+            &format!("layers that travel whole are {bytes} of the {all} of the delta ({share})"),
+        );
+    }
+}
