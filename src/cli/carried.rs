@@ -131,15 +131,15 @@ impl<'c> Carried<'c> {
         Ok(Exit::Done)
     }
 
-    /// Prints the answer. The IDs go to standard output, or to standard error if the archive went there; everything
-    /// else is a note.
-    fn print(
-        &self,
-        output: &CarryOutputArg,
-        answer: &Answer<'_>,
-        context: &Context,
-    ) -> Result<(), Failure> {
-        let (written, is_written) = (answer.written, answer.is_written);
+    /// Says what is different in what was written.
+    pub(crate) fn say_changes(&self, written: &WrittenArchive, context: &Context) {
+        self.say_left_out(context);
+        let mut digests = self.digests(written);
+        digests.extend(written.detached.iter().map(detached));
+        Self::say_digests(&digests, context);
+    }
+
+    fn say_left_out(&self, context: &Context) {
         for change in self.changes.iter().take(SHOWN) {
             match change {
                 GraphChange::NameMoved { .. } | GraphChange::NameTaken { .. } => {
@@ -152,6 +152,28 @@ impl<'c> Carried<'c> {
             let more = units::count(self.changes.len() - SHOWN, "more change", "more changes");
             note(context.output, &format!("{more}: --json lists them all"));
         }
+    }
+
+    fn say_digests(digests: &[String], context: &Context) {
+        for line in digests.iter().take(SHOWN) {
+            note(context.output, line);
+        }
+        if digests.len() > SHOWN {
+            let more = units::count(digests.len() - SHOWN, "more image", "more images");
+            note(context.output, &format!("{more}: --json lists them all"));
+        }
+    }
+
+    /// Prints the answer. The IDs go to standard output, or to standard error if the archive went there; everything
+    /// else is a note.
+    fn print(
+        &self,
+        output: &CarryOutputArg,
+        answer: &Answer<'_>,
+        context: &Context,
+    ) -> Result<(), Failure> {
+        let (written, is_written) = (answer.written, answer.is_written);
+        self.say_left_out(context);
         let mut digests = self.digests(written);
         digests.extend(written.detached.iter().map(detached));
         let layers = recoded(written);
@@ -170,13 +192,7 @@ impl<'c> Carried<'c> {
         if let Some(layers) = layers {
             note(context.output, &layers);
         }
-        for line in digests.iter().take(SHOWN) {
-            note(context.output, line);
-        }
-        if digests.len() > SHOWN {
-            let more = units::count(digests.len() - SHOWN, "more image", "more images");
-            note(context.output, &format!("{more}: --json lists them all"));
-        }
+        Self::say_digests(&digests, context);
         say_left_out(context.output, &written.left_out, SHOWN);
         self.say_sizes(output, answer, context);
         Ok(())

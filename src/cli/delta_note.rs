@@ -9,10 +9,7 @@ use imgtar::report::units;
 use super::error::warn;
 use super::output::Output;
 
-/// How many things of one kind are named.
-const SHOWN: usize = 12;
-
-/// How many archives are named in one line.
+/// How many archives, or layers, are named in one line.
 const NAMED: usize = 3;
 
 /// What the old archives are called in a delta: each name once.
@@ -128,47 +125,57 @@ pub(crate) fn facts(description: &Description, names: &Names, bytes: u64) -> Vec
             units::size_spaced(size)
         ),
         names.needed(description),
-        format!("makes {}", new.sha256),
+        match &new.converted {
+            None => format!("makes {}", new.sha256),
+            Some(_) => format!("makes it with uncompressed layers, {}", new.sha256),
+        },
     ]
 }
 
-/// Why a part travels whole; `None` if it does not.
-pub(crate) fn why_whole(how: How) -> Option<&'static str> {
+/// Why parts travel whole; `None` if they do not.
+fn why_whole(how: How) -> Option<&'static str> {
     match how {
-        How::Whole => Some("imgtar cannot repeat its compression"),
-        How::Dearer => Some("what repeats its compression takes no fewer bytes"),
-        How::Damaged => Some("its compression is damaged"),
+        How::Whole => Some("imgtar cannot repeat their compression"),
+        How::Dearer => Some("what repeats their compression takes no fewer bytes"),
+        How::Damaged => Some("their compression is damaged"),
         How::Content | How::Recompressed | How::Copied => None,
     }
 }
 
-/// Says which parts travel whole, and what that costs.
+/// Says which parts travel whole, and what that costs: one line for each reason.
 pub(crate) fn say_whole(description: &Description, output: Output) {
-    let parts = description.parts.iter();
-    let whole: Vec<&PartFacts> = parts.filter(|part| part.how.is_whole()).collect();
-    for part in whole.iter().take(SHOWN) {
-        let (name, size) = (escape::text(&part.name), units::size_spaced(part.size));
-        if let Some(why) = why_whole(part.how) {
-            warn(output, &format!("{name} travels whole ({size}): {why}"));
-        }
-    }
-    if whole.len() > SHOWN {
-        let more = units::count(whole.len() - SHOWN, "more layer", "more layers");
-        warn(
-            output,
-            &format!("{more} travel whole: --dry-run lists them all"),
-        );
-    }
-    let bytes = whole
-        .iter()
-        .fold(0_u64, |sum, part| sum.saturating_add(part.size));
     let all = description.streams.size();
-    if whole.len() > 1 {
-        let share = percent(bytes, all);
-        let (bytes, all) = (units::size_spaced(bytes), units::size_spaced(all));
+    for how in [How::Whole, How::Dearer, How::Damaged] {
+        let of_reason = description.parts.iter().filter(|part| part.how == how);
+        let mut parts: Vec<&PartFacts> = of_reason.collect();
+        let (Some(why), false) = (why_whole(how), parts.is_empty()) else {
+            continue;
+        };
+        parts.sort_by_key(|part| std::cmp::Reverse(part.size));
+        let bytes = parts
+            .iter()
+            .fold(0_u64, |sum, part| sum.saturating_add(part.size));
+        let named = parts.iter().take(NAMED).map(|part| {
+            let (name, size) = (escape::text(&part.name), units::size_spaced(part.size));
+            format!("{name} ({size})")
+        });
+        let mut named = named.collect::<Vec<_>>().join(", ");
+        if parts.len() > NAMED {
+            named = format!("{named} and {} more", parts.len() - NAMED);
+        }
+        let verb = if parts.len() == 1 {
+            "travels"
+        } else {
+            "travel"
+        };
         warn(
             output,
-            &format!("layers that travel whole are {bytes} of the {all} of the delta ({share})"),
+            &format!(
+                "{} {verb} whole, {} of the {} of the delta, since {why}: {named}",
+                units::count(parts.len(), "layer", "layers"),
+                units::size_spaced(bytes),
+                units::size_spaced(all),
+            ),
         );
     }
 }

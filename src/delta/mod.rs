@@ -111,6 +111,20 @@ impl Delta {
         &self.description
     }
 
+    /// Says that what it makes is not `given`, but has the same layers in another form.
+    ///
+    /// # Errors
+    ///
+    /// [`DeltaError::Source`] if `given` cannot be read.
+    pub fn converted_from(mut self, given: &Input) -> Result<Self, DeltaError> {
+        let stored = given.stored();
+        self.description.new.converted = Some(Converted {
+            size: stored.len(),
+            sha256: digest(&stored.whole())?,
+        });
+        Ok(self)
+    }
+
     /// Writes it. Returns how many bytes were written.
     ///
     /// # Errors

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use imgtar::base::escape;
 use imgtar::base::progress::steps;
-use imgtar::delta::{Delta, DeltaError, DeltaFile, Description, MakeOptions};
+use imgtar::delta::{Delta, DeltaError, DeltaFile, Description, How, MakeOptions, PartFacts};
 use imgtar::output::{
     ArchiveGraph, ArchiveLayout, ArchiveOptions, LayerCompression, ThinError, measure_graph,
 };
@@ -13,6 +13,7 @@ use imgtar::report::{DeltaCosts, DeltaReport};
 use imgtar::source::Input;
 use imgtar::{Archive, Image};
 
+use super::delta_exact::{Exact, uncompressed};
 use super::{Context, Exit, Failure, Loaded};
 use crate::cli::advice::word;
 use crate::cli::delta_note::{self, Names};
@@ -64,6 +65,14 @@ pub(crate) struct Args {
     #[arg(long, requires = "dry_run")]
     json: bool,
 
+    /// What is the same about NEW and what `apply` makes of the delta
+    ///
+    /// With diff-id, layers that travel whole because their compression cannot be repeated cost no more than others.
+    /// Image IDs stay the same, so Docker's classic store and podman see the same image. Digests of manifests change,
+    /// and with them the image ID in a containerd store; pinned digests and signatures no longer match.
+    #[arg(long, value_enum, value_name = "WHAT", default_value_t = Exact::Bytes)]
+    exact: Exact,
+
     #[command(flatten)]
     output: OutputArg,
 }
@@ -75,13 +84,10 @@ impl Args {
         self.refuse_deltas(&inputs)?;
         let (new_input, old_inputs) = split(&inputs)?;
         if self.dry_run {
-            plan(context);
             return self.tell(old, new_input, old_inputs, context);
         }
         let mut destination = self.output.open_as_is(context)?;
-        plan(context);
-        let how = MakeOptions { best: self.best };
-        let delta = Delta::make(old_inputs, new_input, how, &context.options())?;
+        let delta = self.make(old_inputs, new_input, context)?;
         let description = delta.description().clone();
         match delta.write(&mut destination) {
             Ok(_) => {}
@@ -102,6 +108,21 @@ impl Args {
         Ok(Exit::Done)
     }
 
+    /// Makes the delta of NEW as it is, or with its layers uncompressed.
+    fn make(&self, old: &[Input], new: &Input, context: &Context) -> Result<Delta, Failure> {
+        let how = MakeOptions { best: self.best };
+        let converted = match self.exact {
+            Exact::Bytes => None,
+            Exact::DiffId => uncompressed(new, context)?,
+        };
+        plan(context);
+        let options = context.options();
+        Ok(match converted {
+            None => Delta::make(old, new, how, &options)?,
+            Some(converted) => Delta::make(old, &converted, how, &options)?.converted_from(new)?,
+        })
+    }
+
     /// Makes the delta, and says what it would be.
     fn tell(
         &self,
@@ -110,8 +131,7 @@ impl Args {
         old_inputs: &[Input],
         context: &Context,
     ) -> Result<Exit, Failure> {
-        let how = MakeOptions { best: self.best };
-        let delta = Delta::make(old_inputs, new_input, how, &context.options())?;
+        let delta = self.make(old_inputs, new_input, context)?;
         let description = delta.description().clone();
         let size = delta.write(&mut io::sink())?;
         let (thin, no_thin) = match thin_size(new_input, old_inputs, context)? {
@@ -193,6 +213,17 @@ fn say(description: &Description, names: &Names, context: &Context) {
         );
     }
     delta_note::say_whole(description, context.output);
+    let could_be_less = |part: &PartFacts| matches!(part.how, How::Whole | How::Dearer);
+    let new = &description.new;
+    if description.parts.iter().any(could_be_less)
+        && new.converted.is_none()
+        && !new.images.is_empty()
+    {
+        hint(
+            context.output,
+            "--exact diff-id may make a smaller delta: image IDs stay the same, but not every byte of NEW",
+        );
+    }
 }
 
 /// How large NEW would be as a thin archive on top of OLD, as `imgtar thin --dry-run` computes it; or why there is none.
@@ -276,7 +307,9 @@ fn apply_line(old: &[PathBuf], description: &Description, delta: &str, new: &Pat
             line = format!("{line} {}", argument(&path.display().to_string(), "OLD"));
         }
     }
-    let new = argument(&new.display().to_string(), "NEW");
+    // The receiver has no such file yet, and the sender has it already.
+    let new = new.file_name().unwrap_or(new.as_os_str());
+    let new = argument(&new.to_string_lossy(), "NEW");
     format!("{line} {} -o {new}", word(delta))
 }
 

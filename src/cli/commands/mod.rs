@@ -11,6 +11,7 @@ pub(super) mod completions;
 pub(super) mod config;
 pub(super) mod convert;
 pub(super) mod delta;
+mod delta_exact;
 pub(super) mod diff;
 pub(super) mod dockerfile;
 pub(super) mod find;
