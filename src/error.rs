@@ -150,6 +150,7 @@ fn of_delta(error: &DeltaError) -> Class {
     match error {
         DeltaError::Source(error) => of_source(error),
         DeltaError::Archive(error) => of_archive(error),
+        DeltaError::Walk { source, .. } => of_tar(source),
         DeltaError::TooMuch { .. }
         | DeltaError::NotDelta { .. }
         | DeltaError::Newer { .. }

@@ -66,6 +66,7 @@ fn problem(error: DeltaError) -> Result<Problem, DeltaError> {
         }
         error @ (DeltaError::Source(_)
         | DeltaError::Archive(_)
+        | DeltaError::Walk { .. }
         | DeltaError::TooMuch { .. }
         | DeltaError::NotDelta { .. }
         | DeltaError::Newer { .. }

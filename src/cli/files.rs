@@ -10,6 +10,7 @@ use std::io::{self, Read};
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
+use imgtar::delta::{DeltaError, DeltaFile};
 use imgtar::source::{Input, SourceError};
 use imgtar::{Archive, Options};
 
@@ -251,6 +252,20 @@ impl Files {
             .hint("pipe it in, or give a path"));
         }
         Ok(Input::stdin(options))
+    }
+
+    /// Takes a temporary file that this process has written itself; messages call it `name`.
+    pub(crate) fn written(
+        file: File,
+        name: &str,
+        options: &Options<'_>,
+    ) -> Result<Input, SourceError> {
+        Input::from_reader(file, name, options)
+    }
+
+    /// Opens what is a delta.
+    pub(crate) fn delta(input: Input) -> Result<DeltaFile, DeltaError> {
+        DeltaFile::open(input)
     }
 
     /// Reads a short file, or standard input for `-`: its first `limit` bytes, and one more if there is

@@ -14,6 +14,7 @@ pub(super) fn on_delta(error: &DeltaError) -> Advice {
     match error {
         DeltaError::Source(error) => archive::on_source(error, WantedFile::Images),
         DeltaError::Archive(error) => archive::on_archive(error, WantedFile::Images),
+        DeltaError::Walk { .. } => Advice::hint(super::READ_FAILED),
         // The limit's own hint follows.
         DeltaError::TooMuch { .. } => Advice::none(),
         DeltaError::NotDelta { .. } => Advice::hint(
@@ -26,7 +27,7 @@ pub(super) fn on_delta(error: &DeltaError) -> Advice {
             Advice::hint(AGAIN)
         }
         DeltaError::Lacks { missing, .. } => Advice::below(
-            missing.iter().map(source),
+            largest_first(missing).into_iter().map(source),
             "give every archive that the delta was made from; each can also be one that was saved again, in another layout or with another compression: `imgtar inspect` lists what the delta needs",
         ),
         DeltaError::Differs { .. } => Advice::hint(
@@ -35,6 +36,13 @@ pub(super) fn on_delta(error: &DeltaError) -> Advice {
         DeltaError::Spool(_) => no_room_for("the layers, uncompressed"),
         DeltaError::Write(error) => on_output(error),
     }
+}
+
+/// The layers come before small blobs.
+fn largest_first(missing: &[Needed]) -> Vec<&Needed> {
+    let mut all: Vec<&Needed> = missing.iter().collect();
+    all.sort_by_key(|needed| std::cmp::Reverse(needed.size));
+    all
 }
 
 /// Something that a delta needs, in a line.

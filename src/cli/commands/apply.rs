@@ -8,13 +8,13 @@ use imgtar::base::progress::steps;
 use imgtar::delta::{self, DeltaError, DeltaFile, Description};
 use imgtar::source::Input;
 
-use super::delta::opened;
+use super::delta::{opened, split};
 use super::{Context, Exit, Failure};
 use crate::cli::advice::word;
 use crate::cli::delta_note::new_name;
 use crate::cli::destination::{Destination, OutputArg};
 use crate::cli::error::note;
-use crate::cli::files::both_from_stdin;
+use crate::cli::files::{Files, both_from_stdin};
 use crate::cli::output::is_closed;
 
 /// Make a new archive from old ones and a delta
@@ -63,12 +63,10 @@ impl Args {
         if self.files.iter().filter(is_stdin).count() > 1 {
             return Err(both_from_stdin("OLD", "FILE"));
         }
-        let mut old = opened(&self.files, context)?;
-        self.require_order(&old)?;
-        let Some(last) = old.pop() else {
-            return Err(Failure::usage("no delta is named"));
-        };
-        let delta = DeltaFile::open(last)?;
+        let inputs = opened(&self.files, context)?;
+        self.require_order(&inputs)?;
+        let (old, last) = split(inputs)?;
+        let delta = Files::delta(last)?;
         self.require_expected(&delta)?;
         let mut destination = self.output.open_as_is(context)?;
         require_room(

@@ -82,12 +82,12 @@ impl Args {
         let (old, new) = self.sides()?;
         let inputs = opened(&self.files, context)?;
         self.refuse_deltas(&inputs)?;
-        let (new_input, old_inputs) = split(&inputs)?;
+        let (old_inputs, new_input) = split(inputs)?;
         if self.dry_run {
-            return self.tell(old, new_input, old_inputs, context);
+            return self.tell(old, &new_input, &old_inputs, context);
         }
         let mut destination = self.output.open_as_is(context)?;
-        let delta = self.make(old_inputs, new_input, context)?;
+        let delta = self.make(&old_inputs, &new_input, context)?;
         let description = delta.description().clone();
         match delta.write(&mut destination) {
             Ok(_) => {}
@@ -159,8 +159,10 @@ impl Args {
 
     /// OLD and NEW.
     fn sides(&self) -> Result<(&[PathBuf], &Path), Failure> {
-        let Some((new, old)) = self.files.split_last() else {
-            return Err(Failure::usage("NEW is missing"));
+        let (old, new) = match &self.files[..] {
+            [old @ .., new] => (old, new.as_path()),
+            // clap wants at least one.
+            [] => (&[][..], Path::new("-")),
         };
         let is_stdin = |path: &&PathBuf| path.as_os_str() == "-";
         if self.files.iter().filter(is_stdin).count() > 1 {
@@ -283,10 +285,11 @@ pub(super) fn opened(paths: &[PathBuf], context: &Context) -> Result<Vec<Input>,
     paths.iter().map(open).collect()
 }
 
-/// The last input, and those before it.
-pub(super) fn split(inputs: &[Input]) -> Result<(&Input, &[Input]), Failure> {
-    let none = || Failure::usage("no file is named");
-    inputs.split_last().ok_or_else(none)
+/// The inputs before the last one, and that.
+pub(super) fn split(mut inputs: Vec<Input>) -> Result<(Vec<Input>, Input), Failure> {
+    let last = inputs.pop();
+    let last = last.ok_or_else(|| Failure::usage("no file is named").hint("name at least one"))?;
+    Ok((inputs, last))
 }
 
 fn plan(context: &Context) {

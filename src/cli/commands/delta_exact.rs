@@ -12,6 +12,7 @@ use imgtar::{Archive, ImageSet};
 use super::{Context, Failure};
 use crate::cli::carried::Carried;
 use crate::cli::error::note;
+use crate::cli::files::Files;
 
 /// What is the same about NEW and what `apply` makes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -62,7 +63,7 @@ pub(super) fn uncompressed(new: &Input, context: &Context) -> Result<Option<Inpu
     let written = write_graph_to_file(&graph, &file, options, &context.progress)?;
     say(&label, new.stored_size(), written.bytes, context);
     Carried::new("delta", layout, vec![&loaded.set], &changes).say_changes(&written, context);
-    let made = Input::from_reader(file, &label, &context.options());
+    let made = Files::written(file, &label, &context.options());
     Ok(Some(made.map_err(imgtar::Error::from)?))
 }
 

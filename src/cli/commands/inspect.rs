@@ -7,6 +7,7 @@ use imgtar::report::{DeltaReport, Inspect, measure_layers};
 use super::{Context, Exit, Failure, exit_for};
 use crate::cli::advice::word;
 use crate::cli::args::{ArchiveArg, ImageArg, JsonArg};
+use crate::cli::files::Files;
 use crate::cli::output::{Output, stdout_is_terminal};
 use crate::cli::render::{self, Page};
 
@@ -33,7 +34,7 @@ impl Args {
     pub(crate) fn run(&self, context: &Context) -> Result<Exit, Failure> {
         let input = self.archive.input(context)?;
         if DeltaFile::is_delta(&input)? {
-            return self.delta(&DeltaFile::open(input)?, context);
+            return self.delta(&Files::delta(input)?, context);
         }
         let loaded = Context::read(Archive::open(input)?)?;
         let nothing_picked = self.image.image().is_none() && self.image.platform.is_none();

@@ -7,10 +7,11 @@ use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 use imgtar::base::escape;
 use imgtar::base::limits::{Limit, Limits};
 use imgtar::delta::How;
-use imgtar::report::{DeltaCosts, DeltaPart, DeltaReport, DeltaSource, units};
+use imgtar::report::{DeltaCosts, DeltaPart, DeltaReport, DeltaSource, VerifyDelta, units};
 use unicode_width::UnicodeWidthStr;
 
 use super::columns;
+use super::layers::short;
 use super::marks::Page;
 use crate::cli::delta_note::percent;
 use crate::cli::output::Stop;
@@ -99,6 +100,32 @@ pub(crate) fn delta_page(
     parts(out, &report.parts, page, limits)?;
     section(out, "What travels")?;
     Ok(streams(out, report)?)
+}
+
+/// What a delta makes, and what it needs for that.
+pub(super) fn checked_delta(
+    out: &mut dyn Write,
+    delta: &VerifyDelta,
+    ok: bool,
+    page: Page,
+) -> io::Result<()> {
+    let mark = if ok { page.good() } else { page.bad() };
+    let digest = if page.whole {
+        &delta.sha256
+    } else {
+        short(&delta.sha256)
+    };
+    let (name, size) = (escape::text(&delta.name), units::size(delta.size));
+    writeln!(out, "  {mark} makes {name}  {digest}  {size}")?;
+    if delta.sources == 0 {
+        return writeln!(out, "    from nothing else");
+    }
+    writeln!(
+        out,
+        "    from {} in old archives ({}), which this check does not need",
+        units::count(delta.sources, "source", "sources"),
+        units::size(delta.sources_size)
+    )
 }
 
 fn section(out: &mut dyn Write, title: &str) -> io::Result<()> {

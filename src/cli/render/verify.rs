@@ -9,13 +9,14 @@ use imgtar::base::escape;
 use imgtar::base::limits::{Limit, Limits};
 use imgtar::base::problem::Severity;
 use imgtar::report::{
-    EngineLine, Verify, VerifyArchive, VerifyArtifact, VerifyDelta, VerifyImage, VerifyLayer,
-    VerifyMend, findings, units,
+    EngineLine, Verify, VerifyArchive, VerifyArtifact, VerifyImage, VerifyLayer, VerifyMend,
+    findings, units,
 };
 use unicode_width::UnicodeWidthStr;
 
 use super::audit::audit;
 use super::columns;
+use super::delta::checked_delta;
 use super::layers::short;
 use super::loaders::loaders;
 use super::marks::{BAD, GOOD, Page};
@@ -173,7 +174,7 @@ fn one(out: &mut dyn Write, archive: &VerifyArchive, quiet: bool, page: Page) ->
         }
     }
     if let (Some(made), false) = (&archive.delta, quiet) {
-        delta(out, made, archive.ok, page)?;
+        checked_delta(out, made, archive.ok, page)?;
     }
     let absent = archive.absent.as_ref().filter(|_| !page.whole);
     let found = findings(&archive.problems, absent);
@@ -186,27 +187,6 @@ fn one(out: &mut dyn Write, archive: &VerifyArchive, quiet: bool, page: Page) ->
         audit(out, report)?;
     }
     verdict(out, 2, &archive.summary, page)
-}
-
-/// What a delta makes, and what it needs for that.
-fn delta(out: &mut dyn Write, delta: &VerifyDelta, ok: bool, page: Page) -> io::Result<()> {
-    let mark = if ok { page.good() } else { page.bad() };
-    let digest = if page.whole {
-        &delta.sha256
-    } else {
-        short(&delta.sha256)
-    };
-    let (name, size) = (escape::text(&delta.name), units::size(delta.size));
-    writeln!(out, "  {mark} makes {name}  {digest}  {size}")?;
-    if delta.sources == 0 {
-        return writeln!(out, "    from nothing else");
-    }
-    writeln!(
-        out,
-        "    from {} in old archives ({}), which this check does not need",
-        units::count(delta.sources, "source", "sources"),
-        units::size(delta.sources_size)
-    )
 }
 
 /// The images and their layers; layers that another image has are not listed again.
