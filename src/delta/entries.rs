@@ -43,17 +43,31 @@ impl Keys {
     }
 }
 
-/// A path with every run of digits replaced by one mark.
+/// The shortest run of hex digits that is taken for a hash in a name.
+const HASH_IN_NAME: usize = 8;
+
+/// A path with every number, and every hash as builds put them into names, replaced by one mark.
 fn stem(path: &[u8]) -> Vec<u8> {
     let mut stem = Vec::with_capacity(path.len());
-    for &byte in path {
-        match byte {
-            b'0'..=b'9' if stem.last() == Some(&0) => {}
-            b'0'..=b'9' => stem.push(0),
-            _ => stem.push(byte),
+    let mut rest = path;
+    while let Some(&byte) = rest.first() {
+        let hex = run(rest, u8::is_ascii_hexdigit);
+        let digits = run(rest, u8::is_ascii_digit);
+        let len = if hex >= HASH_IN_NAME { hex } else { digits };
+        match &rest[..len] {
+            [] => stem.push(byte),
+            // A long word.
+            letters if !letters.iter().any(u8::is_ascii_digit) => stem.extend_from_slice(letters),
+            _ => stem.push(0),
         }
+        rest = &rest[len.max(1)..];
     }
     stem
+}
+
+/// How many bytes at the beginning are of a kind.
+fn run(bytes: &[u8], is_of_kind: impl Fn(&u8) -> bool) -> usize {
+    bytes.iter().take_while(|byte| is_of_kind(byte)).count()
 }
 
 fn hashed(value: &(impl Hash + ?Sized)) -> u64 {
@@ -134,5 +148,27 @@ impl Entries {
         };
         self.end = end.next_multiple_of(BLOCK as u64).min(self.len);
         Some(walked)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_and_hashes_do_not_count() {
+        let is_same = |one: &str, other: &str| {
+            Keys::of(one.as_bytes()).stem == Keys::of(other.as_bytes()).stem
+        };
+        assert!(is_same(
+            "usr/lib/python3.11/a.py",
+            "./usr/lib/python3.12/a.py"
+        ));
+        assert!(is_same(
+            "static/main.3f9c2d1e.js",
+            "static/main.77aabbcc0.js"
+        ));
+        assert!(!is_same("static/main.decade.js", "static/main.facade.js"));
+        assert!(!is_same("a/b", "a/c"));
     }
 }

@@ -18,6 +18,7 @@ mod error;
 mod file;
 mod header;
 mod make;
+mod near;
 mod old;
 mod patch;
 mod replay;

@@ -12,6 +12,7 @@ use std::sync::OnceLock;
 use super::DeltaError;
 use super::anatomy::{self, Anatomy, Inside, PartLooks};
 use super::entries::{Entries, Keys};
+use super::near::Sketches;
 use super::same::{is_equal, sampled};
 use crate::base::digest::Digest;
 use crate::base::jobs;
@@ -85,6 +86,7 @@ pub(super) struct Old {
     pub(super) entries: Vec<OldEntry>,
     names: [Sorted; 4],
     contents: OnceLock<Sorted>,
+    sketches: OnceLock<Sketches>,
     /// What is still compressed.
     undecoded: Vec<anatomy::Part>,
     tars: Vec<u32>,
@@ -315,28 +317,47 @@ impl Old {
         Ok(self.contents.get_or_init(|| all))
     }
 
-    /// The entry that a new file most likely comes from.
-    pub(super) fn partner(&self, keys: Keys, size: u64) -> Option<u32> {
+    /// The entry that a new file most likely comes from: by its path, by its name, then by its content.
+    pub(super) fn partner(&self, keys: Keys, new: &Slice) -> Result<Option<u32>, SourceError> {
         let of_path = named(&self.names[By::Path as usize], keys.path);
         let with_body = of_path.iter().filter(|(_, size, _)| *size > 0);
         if let Some(entry) = with_body.map(|(.., entry)| *entry).max() {
-            return Some(entry);
+            return Ok(Some(entry));
         }
         let others = [
             (By::Stem, keys.stem),
             (By::Base, keys.base),
             (By::BaseStem, keys.base_stem),
         ];
-        others.into_iter().find_map(|(by, key)| {
+        let by_name = others.into_iter().find_map(|(by, key)| {
             let all = named(&self.names[by as usize], key);
-            let above = all.partition_point(|(_, it, _)| *it < size);
-            let near = [above.checked_sub(1), Some(above)];
-            let near = near.into_iter().flatten().filter_map(|at| all.get(at));
-            let near = near.filter(|(_, it, _)| *it > 0 && it.max(&size) / RATIO <= *it.min(&size));
-            near.min_by_key(|(_, it, entry)| (it.abs_diff(size), *entry))
-                .map(|(.., entry)| *entry)
-        })
+            nearest_in_size(all, new.len())
+        });
+        match by_name {
+            Some(entry) => Ok(Some(entry)),
+            None => self.sketches()?.nearest(new),
+        }
     }
+
+    /// Sketches of all bodies; made when a new file has no name that helps.
+    fn sketches(&self) -> Result<&Sketches, SourceError> {
+        if let Some(sketches) = self.sketches.get() {
+            return Ok(sketches);
+        }
+        let bodies = (0..).zip(&self.entries);
+        let sketches = Sketches::of(bodies.map(|(at, entry)| (at, self.body(entry))))?;
+        Ok(self.sketches.get_or_init(|| sketches))
+    }
+}
+
+/// Of entries of one name, the one that is nearest in size, if none is much larger than the other.
+fn nearest_in_size(all: &[(u64, u64, u32)], size: u64) -> Option<u32> {
+    let above = all.partition_point(|(_, it, _)| *it < size);
+    let near = [above.checked_sub(1), Some(above)];
+    let near = near.into_iter().flatten().filter_map(|at| all.get(at));
+    let near = near.filter(|(_, it, _)| *it > 0 && it.max(&size) / RATIO <= *it.min(&size));
+    near.min_by_key(|(_, it, entry)| (it.abs_diff(size), *entry))
+        .map(|(.., entry)| *entry)
 }
 
 /// Those that have a hash.

@@ -127,6 +127,21 @@ fn a_rebuild_that_differs_in_times_costs_nothing_but_the_frame() {
 }
 
 #[test]
+fn a_file_of_another_name_is_found_by_its_content() {
+    let before: Vec<u8> = random(40_000, 21);
+    let mut after = before.clone();
+    after.splice(7_000..7_000, *b"some more");
+    let old = tar_of(
+        &[("opt/first", &before), ("opt/other", &random(40_000, 22))],
+        1,
+    );
+    let new = tar_of(&[("srv/second", &after)], 1);
+    let (description, delta) = round(&[&old], &new);
+    assert_eq!(description.parts[0].changed_files, 1);
+    assert!(delta.len() < 8_000, "{}", delta.len());
+}
+
+#[test]
 fn a_delta_against_the_same_file_is_one_copy_and_one_against_nothing_needs_nothing() {
     let new = tar_of(&[("file", &random(10_000, 5))], 1);
     let (description, _) = round(&[&new], &new);

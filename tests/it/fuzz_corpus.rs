@@ -17,6 +17,8 @@ mod change;
 mod compression;
 #[path = "../../fuzz/harness/data_root.rs"]
 mod data_root;
+#[path = "../../fuzz/harness/delta.rs"]
+mod delta;
 #[path = "../../fuzz/harness/json.rs"]
 mod json;
 #[path = "../../fuzz/harness/layer.rs"]
@@ -80,6 +82,16 @@ fn change() {
 #[test]
 fn compression() {
     try_all("compression", compression::run);
+}
+
+#[test]
+fn delta_program() {
+    try_all("delta_program", delta::program);
+}
+
+#[test]
+fn delta_pair() {
+    try_all("delta_pair", delta::pair);
 }
 
 #[test]

@@ -10,7 +10,7 @@ use crate::delta::emit::{NewBody, NewHeader};
 use crate::delta::entries::Walked;
 use crate::delta::old::OldEntry;
 use crate::delta::patch::{self, Effort, Step};
-use crate::source::{Slice, Span};
+use crate::source::{Slice, SourceError, Span};
 
 /// The smallest file that is compared with another, in bytes: a step takes about as many.
 const SMALLEST: u64 = 16;
@@ -99,11 +99,13 @@ impl Maker<'_> {
     ) -> Result<Vec<Option<Patch>>, DeltaError> {
         let partners = batch.iter().zip(equal).map(|(walked, equal)| {
             let is_changed = equal.is_none() && walked.size >= SMALLEST;
-            is_changed
-                .then(|| self.old.partner(walked.keys, walked.size))
-                .flatten()
+            if !is_changed {
+                return Ok(None);
+            }
+            let new = super::content::body_of(tar, walked);
+            self.old.partner(walked.keys, &new)
         });
-        let partners: Vec<Option<u32>> = partners.collect();
+        let partners: Vec<Option<u32>> = partners.collect::<Result<_, SourceError>>()?;
         let blocks = batch.iter().zip(&partners).map(|(walked, partner)| {
             let partner = partner.filter(|_| walked.size <= NEW_BLOCK)?;
             Some(Block {
