@@ -113,10 +113,9 @@ mod tests {
         input.expect("memory").source().whole()
     }
 
-    fn text(seed: u32, len: u32) -> Vec<u8> {
-        (0..len)
-            .map(|i| (i.wrapping_add(seed).wrapping_mul(2_654_435_761) >> 21).to_le_bytes()[0])
-            .collect()
+    fn text(seed: u64, len: usize) -> Vec<u8> {
+        let words = (0_u64..).map(|i| mixed(mixed(i ^ (seed << 32))).to_le_bytes());
+        words.flatten().take(len).collect()
     }
 
     #[test]
