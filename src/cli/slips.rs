@@ -8,7 +8,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use super::output::Stdin;
 
 /// Commands of other programs, and what does here what is expected of them.
-const COMMANDS: [(&str, &str); 35] = [
+const COMMANDS: [(&str, &str); 36] = [
     ("analyze", BROWSE),
     (
         "build",
@@ -65,6 +65,10 @@ const COMMANDS: [(&str, &str); 35] = [
         "mount",
         "`imgtar browse ARCHIVE` shows the files, `imgtar flatten ARCHIVE | tar -x -C DIR` unpacks them",
     ),
+    (
+        "patch",
+        "`imgtar apply OLD FILE -o NEW` makes the archive that `imgtar delta OLD NEW -o FILE` was given",
+    ),
     ("pull", REGISTRY),
     ("push", REGISTRY),
     (
@@ -108,6 +112,10 @@ const COMMANDS: [(&str, &str); 35] = [
     ("validate", "`imgtar verify ARCHIVE` checks an archive"),
     ("version", "`imgtar --version` prints the version"),
 ];
+
+/// How the files of `delta` and `apply` are named.
+const DELTA: &str = "delta OLD... NEW -o FILE";
+const APPLY: &str = "apply OLD... FILE -o NEW";
 
 /// For a missing archive where nothing came through the pipe either.
 const EMPTY: &str = "no file is named, and standard input is empty; did the command that should have written to it fail?";
@@ -255,6 +263,18 @@ fn of_option(word: &str, program: &Command, command: Option<&Command>) -> Option
         let is_given = !hint.contains("--json") || command.is_some_and(json);
         return is_given.then(|| hint.replace("COMMAND", here));
     }
+    if let ("delta" | "apply", "--base" | "--old" | "--from") = (here, name) {
+        return Some(format!(
+            "old archives come first, without an option: imgtar {}",
+            if here == "delta" { DELTA } else { APPLY }
+        ));
+    }
+    if let ("delta" | "apply", "--new" | "--to" | "--delta") = (here, name) {
+        return Some(format!(
+            "files stand without an option: imgtar {}",
+            if here == "delta" { DELTA } else { APPLY }
+        ));
+    }
     // A short option means too many things.
     let long = name.strip_prefix("--")?;
     let has = |command: &&Command| {
@@ -350,6 +370,9 @@ mod tests {
             ("squash a.tar --no-color", Other, "--color never"),
             ("config a.tar --env A=b", Other, "-c 'ENV A=b'"),
             ("rebuild a.tar b.imgtar", Other, "--metadata b.imgtar"),
+            ("delta --base a.tar b.tar", Other, "imgtar delta OLD... NEW"),
+            ("apply a.tar --delta b", Other, "imgtar apply OLD... FILE"),
+            ("patch a.tar b", Other, "imgtar apply OLD FILE"),
         ] {
             let told = told(line, stdin);
             assert!(told.contains(meant), "{line}: {told}");

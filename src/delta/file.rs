@@ -60,6 +60,9 @@ impl DeltaFile {
             }
             Err(_) => return Err(DeltaError::Cut { path, len }),
         };
+        if contents.early_end().is_some() {
+            return Err(DeltaError::Cut { path, len });
+        }
         let description = read(&contents, &path)?;
         let opened = Self {
             contents,

@@ -8,7 +8,7 @@ use imgtar::base::progress::steps;
 use imgtar::delta::{self, DeltaError, DeltaFile, Description};
 use imgtar::source::Input;
 
-use super::delta::{opened, split};
+use super::delta::{opened, require_output, split};
 use super::{Context, Exit, Failure};
 use crate::cli::advice::word;
 use crate::cli::delta_note::new_name;
@@ -63,6 +63,7 @@ impl Args {
         if self.files.iter().filter(is_stdin).count() > 1 {
             return Err(both_from_stdin("OLD", "FILE"));
         }
+        require_output(&self.files, &self.output, "apply")?;
         let inputs = opened(&self.files, context)?;
         self.require_order(&inputs)?;
         let (old, last) = split(inputs)?;

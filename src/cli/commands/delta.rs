@@ -80,6 +80,7 @@ pub(crate) struct Args {
 impl Args {
     pub(crate) fn run(&self, context: &Context) -> Result<Exit, Failure> {
         let (old, new) = self.sides()?;
+        require_output(&self.files, &self.output, "delta")?;
         let inputs = opened(&self.files, context)?;
         self.refuse_deltas(&inputs)?;
         let (old_inputs, new_input) = split(inputs)?;
@@ -269,6 +270,32 @@ fn thin_size(
         jobs: context.jobs,
     };
     Ok(Ok(measure_graph(&graph, options, &context.progress)?.bytes))
+}
+
+/// Refuses a last file that is not there, where the output was hardly meant to be standard output.
+pub(super) fn require_output(
+    files: &[PathBuf],
+    output: &OutputArg,
+    command: &str,
+) -> Result<(), Failure> {
+    let Some((last, others)) = files.split_last() else {
+        return Ok(());
+    };
+    if others.is_empty() || !output.is_stdout() || last.as_os_str() == "-" || last.exists() {
+        return Ok(());
+    }
+    let others: Vec<String> = others
+        .iter()
+        .map(|path| word(&path.display().to_string()))
+        .collect();
+    let last = last.display().to_string();
+    Err(
+        Failure::usage(format!("there is no file {last}")).hint(format!(
+            "if it is the output, it is named with -o: imgtar {command} {} -o {}",
+            others.join(" "),
+            word(&last)
+        )),
+    )
 }
 
 /// Opens what is compared; a pipe is kept in a temporary file.

@@ -161,7 +161,7 @@ impl Args {
             "{} holds none of the layers, so nothing can be left out",
             paths.join(", ")
         ));
-        let hint = "name an archive of an image that this one was built on, or of an earlier version of it; `imgtar layers` shows the chain IDs of both";
+        let hint = "name an archive of an image that this one was built on, or of an earlier version of it; `imgtar layers` shows the chain IDs of both; `imgtar delta` leaves out files instead of layers";
         if elsewhere == 0 {
             return failure.hint(hint);
         }

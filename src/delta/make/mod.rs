@@ -26,6 +26,10 @@ const RECIPES: usize = 256;
 /// How many parts, and how many images, the description lists.
 const LISTED: usize = 1000;
 
+/// How large a blob that is not a layer has to be for a delta to need it, in bytes. Smaller ones are in one layout of an
+/// archive and not in another, such as what Docker writes for readers from before 1.10, and they cost little.
+const SMALLEST_BLOB: u64 = 16 << 10;
+
 /// What is known of a delta before its streams are compressed.
 #[derive(Debug)]
 pub(super) struct Program {
@@ -214,7 +218,7 @@ impl Maker<'_> {
     ) -> Result<(), DeltaError> {
         let bytes = &part.bytes;
         let equal = match part.looks {
-            PartLooks::Other if !part.is_named_by_digest => None,
+            PartLooks::Other if !part.is_named_by_digest || bytes.len() < SMALLEST_BLOB => None,
             _ => self.old.equal_part(bytes)?,
         };
         if let Some(equal) = equal {
