@@ -72,6 +72,8 @@ pub mod steps {
     pub const READING_ROOTFS: &str = "reading the rootfs tar";
     /// Files are looked for by their contents.
     pub const CHECKING_FILES: &str = "checking files";
+    /// Compressed layers are compared with what encoders make of them.
+    pub const FINDING_RECIPES: &str = "finding encoders";
     /// Layers are put together from their files.
     pub const REBUILDING: &str = "rebuilding layers";
     /// The output is written.

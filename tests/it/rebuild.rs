@@ -732,8 +732,8 @@ fn damaged_metadata_is_refused() {
         members
     };
     refuse(
-        "imgtar/metadata/2",
-        &described("imgtar/metadata/1", "imgtar/metadata/2"),
+        "imgtar/metadata/3",
+        &described("imgtar/metadata/1", "imgtar/metadata/3"),
     );
     refuse(
         "unknown field",

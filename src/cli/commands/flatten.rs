@@ -92,6 +92,7 @@ struct MetadataArg {
     lean: bool,
 
     /// Keep compressed layers unchanged in the metadata, so that `rebuild` restores them byte for byte
+    /// whatever compressed them
     #[arg(long, requires = "metadata")]
     keep_blobs: bool,
 }

@@ -30,9 +30,10 @@ use crate::cli::output::is_closed;
 /// Rebuild a layered archive from a flat tar and its metadata
 ///
 /// Reverses `flatten --metadata`. An archive with uncompressed layers is restored byte for byte, and so
-/// is one with compressed layers if `flatten` ran with --keep-blobs. Otherwise imgtar compresses these
-/// layers again: image ID and diff IDs stay the same, but the digests of the blobs are new, and what
-/// refers to them is changed. Every layer is checked against its diff ID before the output file gets its
+/// is one with layers that an encoder compressed that imgtar has too: those of Go (BuildKit, Docker),
+/// podman and skopeo, zlib and gzip, and its own. Other layers only come back unchanged if `flatten` ran with --keep-blobs. Otherwise imgtar
+/// compresses them again: image ID and diff IDs stay the same, but the digests of the blobs are new, and
+/// what refers to them is changed. Every layer is checked against its diff ID before the output file gets its
 /// name. A flat tar that was changed is refused, with a list of the paths that differ.
 ///
 /// If the metadata was written with --lean, only the layers whose files are all still in the flat tar

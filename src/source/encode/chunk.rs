@@ -38,6 +38,9 @@ pub(super) struct Done {
 ///
 /// Large chunks compress better, small ones keep more threads busy and less memory. pigz takes 128 KiB for
 /// gzip, where each chunk refers to the one before it; `zstd -T` and `xz -T` take several windows.
+///
+/// Recipes for compressed streams (`source/remake/`) count on these sizes: with others, streams that were written before
+/// are not made again.
 pub(super) fn size(method: Method) -> usize {
     match (method.compression(), method.level()) {
         (Compression::None, _) => 64 << 10,

@@ -60,6 +60,11 @@ impl Encoders {
         chunk::size(method)
     }
 
+    /// The header of what a method for gzip gives.
+    pub(in crate::source) fn gzip_header(method: Method) -> [u8; 10] {
+        gzip_header(method.level())
+    }
+
     /// How much memory an encoder takes with a method and one thread, in bytes, roughly.
     pub(in crate::source) fn memory(method: Method) -> usize {
         chunk::memory(method) + chunk::size(method)

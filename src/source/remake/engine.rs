@@ -3,14 +3,16 @@
 use std::io::{self, Write};
 
 use super::go::GoDeflate;
-use super::gzip::Member;
+use super::gzip::GzipMember;
+use super::klauspost::{KlauspostDeflate, PgzipDeflate};
 use super::recipe::{EncoderName, Recipe, ZstdSettings};
+use super::zlib::ZlibDeflate;
 use crate::base::jobs::Jobs;
 use crate::source::encode::{Encoder, Encoders};
 
 /// An encoder that appends what it makes to a buffer, soon after it was given what that is made from. It holds a fixed
 /// amount of memory.
-pub(super) trait Engine: Send {
+pub(super) trait StreamEncoder: Send {
     /// Takes all of `bytes`.
     fn write(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> io::Result<()>;
 
@@ -23,22 +25,28 @@ pub(super) trait Engine: Send {
 /// # Errors
 ///
 /// If memory is short.
-pub(super) fn engine(recipe: &Recipe, jobs: Jobs) -> io::Result<Box<dyn Engine>> {
-    let deflate: Box<dyn Engine> = match recipe.encoder {
+pub(super) fn engine(recipe: &Recipe, jobs: Jobs) -> io::Result<Box<dyn StreamEncoder>> {
+    let deflate: Box<dyn StreamEncoder> = match recipe.encoder {
         EncoderName::Own(method) => {
             return Ok(Box::new(Own(Some(Encoder::new(method, jobs, Vec::new())))));
         }
         EncoderName::Libzstd(settings) => return Ok(Box::new(Libzstd::new(settings)?)),
         EncoderName::Go(level) => Box::new(GoDeflate::new(level)),
+        EncoderName::Zlib(kind, level) => Box::new(ZlibDeflate::new(kind, level)),
+        EncoderName::Klauspost(level, heads) => Box::new(KlauspostDeflate::new(level, heads)),
+        EncoderName::Pgzip(level, heads) => Box::new(PgzipDeflate::new(level, heads)),
     };
-    Ok(Box::new(Member::new(recipe.header.clone(), deflate)))
+    Ok(Box::new(GzipMember::new(recipe.header.clone(), deflate)))
 }
 
 /// How much memory that encoder takes with one thread, in bytes, roughly.
 pub(super) fn memory(recipe: &Recipe) -> usize {
     match recipe.encoder {
         EncoderName::Own(method) => Encoders::memory(method),
-        EncoderName::Go(_) => 1 << 20,
+        EncoderName::Go(_)
+        | EncoderName::Zlib(..)
+        | EncoderName::Klauspost(..)
+        | EncoderName::Pgzip(..) => 2 << 20,
         // Twice what `ZSTD_estimateCStreamSize` gives for 18 and 19, the largest of them.
         EncoderName::Libzstd(settings) if settings.level > 9 => 200 << 20,
         EncoderName::Libzstd(_) => 20 << 20,
@@ -48,31 +56,43 @@ pub(super) fn memory(recipe: &Recipe) -> usize {
 /// What imgtar itself writes.
 struct Own(Option<Encoder<Vec<u8>>>);
 
-impl Engine for Own {
+impl StreamEncoder for Own {
     fn write(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> io::Result<()> {
-        let encoder = self.0.as_mut().ok_or(io::ErrorKind::BrokenPipe)?;
+        let encoder = self.0.as_mut().ok_or_else(ended)?;
         encoder.write_all(bytes)?;
         out.append(encoder.get_mut());
         Ok(())
     }
 
     fn finish(&mut self, out: &mut Vec<u8>) -> io::Result<()> {
-        let encoder = self.0.take().ok_or(io::ErrorKind::BrokenPipe)?;
+        let encoder = self.0.take().ok_or_else(ended)?;
         out.append(&mut encoder.finish()?);
         Ok(())
     }
 }
 
-impl Engine for GoDeflate {
-    fn write(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> io::Result<()> {
-        Self::write(self, bytes, out);
-        Ok(())
-    }
+/// Encoders that need nothing but the content, and cannot fail.
+macro_rules! deflate_encoder {
+    ($($encoder:ty),*) => {$(
+        impl StreamEncoder for $encoder {
+            fn write(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> io::Result<()> {
+                Self::write(self, bytes, out);
+                Ok(())
+            }
 
-    fn finish(&mut self, out: &mut Vec<u8>) -> io::Result<()> {
-        Self::finish(self, out);
-        Ok(())
-    }
+            fn finish(&mut self, out: &mut Vec<u8>) -> io::Result<()> {
+                Self::finish(self, out);
+                Ok(())
+            }
+        }
+    )*};
+}
+
+deflate_encoder!(GoDeflate, ZlibDeflate, KlauspostDeflate, PgzipDeflate);
+
+/// Nothing may be written to a stream that has ended.
+fn ended() -> io::Error {
+    io::Error::other("the compressed stream has ended")
 }
 
 /// One frame of libzstd, made in one thread.
@@ -88,16 +108,16 @@ impl Libzstd {
     }
 }
 
-impl Engine for Libzstd {
+impl StreamEncoder for Libzstd {
     fn write(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> io::Result<()> {
-        let encoder = self.0.as_mut().ok_or(io::ErrorKind::BrokenPipe)?;
+        let encoder = self.0.as_mut().ok_or_else(ended)?;
         encoder.write_all(bytes)?;
         out.append(encoder.get_mut());
         Ok(())
     }
 
     fn finish(&mut self, out: &mut Vec<u8>) -> io::Result<()> {
-        let encoder = self.0.take().ok_or(io::ErrorKind::BrokenPipe)?;
+        let encoder = self.0.take().ok_or_else(ended)?;
         out.append(&mut encoder.finish()?);
         Ok(())
     }

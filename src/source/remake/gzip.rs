@@ -5,7 +5,7 @@ use std::io;
 
 use flate2::Crc;
 
-use super::engine::Engine;
+use super::engine::StreamEncoder;
 
 /// How long a header may be, in bytes: those of layers have ten, and a name at most.
 pub(super) const MOST_HEADER: usize = 4096;
@@ -46,15 +46,15 @@ pub(super) fn header_len(bytes: &[u8]) -> Option<usize> {
 }
 
 /// One member of a gzip stream around a raw deflate stream.
-pub(super) struct Member {
+pub(super) struct GzipMember {
     /// Until it is written.
     header: Vec<u8>,
-    deflate: Box<dyn Engine>,
+    deflate: Box<dyn StreamEncoder>,
     crc: Crc,
 }
 
-impl Member {
-    pub(super) fn new(header: Vec<u8>, deflate: Box<dyn Engine>) -> Self {
+impl GzipMember {
+    pub(super) fn new(header: Vec<u8>, deflate: Box<dyn StreamEncoder>) -> Self {
         Self {
             header,
             deflate,
@@ -63,7 +63,7 @@ impl Member {
     }
 }
 
-impl Engine for Member {
+impl StreamEncoder for GzipMember {
     fn write(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> io::Result<()> {
         out.append(&mut self.header);
         self.crc.update(bytes);

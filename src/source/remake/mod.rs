@@ -18,11 +18,11 @@
 mod engine;
 mod go;
 mod gzip;
-#[cfg_attr(not(test), expect(dead_code, reason = "the search is about to use it"))]
 mod klauspost;
 mod recipe;
 mod remaker;
 mod search;
+mod zlib;
 
 #[cfg(test)]
 mod tests;

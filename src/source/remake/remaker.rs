@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io::{self, Write};
 
-use super::engine::{Engine, engine};
+use super::engine::{StreamEncoder, engine};
 use super::recipe::Recipe;
 use crate::base::jobs::Jobs;
 
@@ -20,7 +20,7 @@ const PIECE: usize = 1 << 20;
 pub struct Remaker<W> {
     inner: W,
     encoder: &'static str,
-    engine: Box<dyn Engine>,
+    engine: Box<dyn StreamEncoder>,
     made: Vec<u8>,
     /// An encoder that has failed, or a writer, is not used again.
     is_broken: bool,

@@ -6,22 +6,28 @@
 use std::io;
 use std::sync::{Mutex, PoisonError};
 
-use super::engine::{Engine, engine, memory};
+use super::engine::{StreamEncoder, engine, memory};
 use super::go::GoLevel;
 use super::gzip;
-use super::recipe::{EncoderName, Recipe, ZstdSettings};
+use super::klauspost::{Heads, KlauspostLevel};
+use super::recipe::{EncoderName, MOST_OWN_ZSTD, Recipe, ZstdSettings};
+use super::zlib::ZlibKind;
 use crate::base::jobs::{self, Jobs};
 use crate::source::encode::{Encoders, Method};
 use crate::source::{Compression, MAGIC_LEN, Slice, Span, sniff};
 
-/// How much of the content the candidates are given at first, in bytes: enough for the first block of most encoders.
+/// How much of the content the candidates are given at a time, in bytes, while there are several: one or two pieces are
+/// enough for the first block of most encoders.
 const FIRST: usize = 64 << 10;
 
-/// How much they are given then.
+/// How much a single one is given at a time.
 const PIECE: usize = 1 << 20;
 
 /// How much memory all candidates may take together that run side by side, in bytes; a single one may always.
-const MEMORY: usize = 256 << 20;
+const MEMORY: usize = 128 << 20;
+
+/// How many candidates run side by side at most.
+const AT_ONCE: usize = 12;
 
 /// A recipe, and what it needs besides the content.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,7 +68,7 @@ pub fn find(blob: &Slice, content: &Slice, options: &FindOptions) -> io::Result<
         let mut some = Vec::new();
         while let Some(recipe) = waiting.next_if(|recipe| {
             taken += memory(recipe);
-            some.is_empty() || taken <= MEMORY
+            some.is_empty() || taken <= MEMORY && some.len() < AT_ONCE
         }) {
             some.push(recipe);
         }
@@ -110,7 +116,9 @@ fn race(
         if piece.is_none() {
             break;
         }
-        bytes.resize(PIECE, 0);
+        if candidates.len() == 1 {
+            bytes.resize(PIECE, 0);
+        }
     }
     let first = candidates.into_iter().next();
     let first = first.map(|first| first.into_inner().unwrap_or_else(PoisonError::into_inner));
@@ -120,7 +128,7 @@ fn race(
 /// An encoder that has made what the stream begins with.
 struct Candidate {
     recipe: Recipe,
-    engine: Box<dyn Engine>,
+    engine: Box<dyn StreamEncoder>,
     /// What is left of the stream.
     rest: Slice,
     made: Vec<u8>,
@@ -162,22 +170,45 @@ fn gzip_recipes(head: &[u8]) -> Vec<Recipe> {
     let Some(len) = gzip::header_len(head) else {
         return Vec::new();
     };
-    let of = |encoder| Recipe {
-        encoder,
-        header: head[..len].to_vec(),
-    };
+    let [whole, short] = [Heads::Whole, Heads::Short];
+    let [five, six] = [KlauspostLevel::Five, KlauspostLevel::Six];
+    let go = |level| Some(EncoderName::Go(GoLevel::new(level)?));
+    let zlib = |level| Some(EncoderName::Zlib(ZlibKind::Zlib, level));
+    let gnu = |level| Some(EncoderName::Zlib(ZlibKind::Gnu, level));
+    // Those that write layers by default come first. Several may give the same for little content.
+    let mut encoders = vec![
+        go(6),
+        Some(EncoderName::Pgzip(five, whole)),
+        Some(EncoderName::Pgzip(five, short)),
+        Some(EncoderName::Klauspost(six, whole)),
+        Some(EncoderName::Klauspost(six, short)),
+        go(1),
+        go(9),
+        zlib(6),
+        zlib(9),
+        gnu(6),
+        gnu(9),
+        Some(EncoderName::Klauspost(five, whole)),
+    ];
+    for level in [1, 2, 3, 4, 5, 7, 8, 6, 9] {
+        encoders.extend([go(level), zlib(level), gnu(level)]);
+    }
+    for heads in [whole, short] {
+        encoders.push(Some(EncoderName::Klauspost(five, heads)));
+        encoders.push(Some(EncoderName::Pgzip(six, heads)));
+    }
+    let mut recipes: Vec<Recipe> = Vec::new();
+    for encoder in encoders.into_iter().flatten() {
+        let recipe = Recipe::new(encoder, &head[..len]);
+        if !recipes.contains(&recipe) {
+            recipes.push(recipe);
+        }
+    }
     let levels = Method::levels(Compression::Gzip).into_iter().flatten();
     let methods = levels.filter_map(|level| Method::new(Compression::Gzip, Some(level)).ok());
-    let own = methods.map(|method| Recipe {
-        encoder: EncoderName::Own(method),
-        header: Vec::new(),
-    });
-    // Several levels may give the same for little content; then it is the likelier one.
-    let levels = [6, 1, 9, 2, 3, 4, 5, 7, 8];
-    let go = levels
-        .into_iter()
-        .filter_map(|level| Some(of(EncoderName::Go(GoLevel::new(level)?))));
-    go.chain(own).collect()
+    let own = methods.filter(|&method| Encoders::gzip_header(method) == head[..len]);
+    recipes.extend(own.map(|method| Recipe::new(EncoderName::Own(method), &[])));
+    recipes
 }
 
 /// What may have made a zstd stream that begins with `head`.
@@ -186,12 +217,9 @@ fn zstd_recipes(head: &[u8], len: u64) -> Vec<Recipe> {
     const CHECKSUM: u8 = 1 << 2;
     let size = zstd::zstd_safe::get_frame_content_size(head).ok().flatten();
     let has_checksum = head.get(4).is_some_and(|byte| byte & CHECKSUM != 0);
-    let of = |encoder| Recipe {
-        encoder,
-        header: Vec::new(),
-    };
-    let levels = Method::levels(Compression::Zstd).into_iter().flatten();
-    let methods = levels.filter_map(|level| Method::new(Compression::Zstd, Some(level)).ok());
+    let of = |encoder| Recipe::new(encoder, &[]);
+    let methods =
+        (1..=MOST_OWN_ZSTD).filter_map(|level| Method::new(Compression::Zstd, Some(level)).ok());
     // Its frames begin with their sizes.
     let own = methods.filter(|&method| size == Some(len.min(Encoders::chunk_size(method) as u64)));
     let own = own.map(|method| of(EncoderName::Own(method)));

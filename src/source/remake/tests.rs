@@ -164,7 +164,7 @@ fn what_a_recipe_may_not_say_is_an_error() {
         ),
         (
             r#"{"encoder":"go","header":"1f8b0800000000000003"}"#,
-            "no level",
+            "the level",
         ),
         (
             r#"{"encoder":"go","level":1,"header":"1f8b08000000000000"}"#,
@@ -189,4 +189,25 @@ fn what_a_recipe_may_not_say_is_an_error() {
         let error = serde_json::from_str::<Recipe>(text).expect_err("not a recipe");
         assert!(error.to_string().contains(part), "{error}");
     }
+}
+
+#[test]
+fn a_recipe_of_another_version_of_a_library_is_not_current() {
+    let text = |version: &str| {
+        let text = r#"{"encoder":"imgtar","compression":"gzip","level":4,"version":"#;
+        serde_json::from_str::<Recipe>(&format!("{text}\"{version}\"}}")).expect("a recipe")
+    };
+    assert!(text(recipe::ZLIB_RS).is_current());
+    assert!(!text("0.1").is_current());
+    // Go's encoder is written out here, so it stays what it is.
+    let go = r#"{"encoder":"go","level":6,"header":"1f8b08000000000000ff"}"#;
+    let go: Recipe = serde_json::from_str(go).expect("a recipe");
+    assert!(go.is_current());
+}
+
+#[test]
+fn the_version_of_zlib_rs_is_the_one_that_is_linked() {
+    let lock = include_str!("../../../Cargo.lock");
+    let entry = format!("name = \"zlib-rs\"\nversion = \"{}\"", recipe::ZLIB_RS);
+    assert!(lock.contains(&entry));
 }

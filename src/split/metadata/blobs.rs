@@ -1,15 +1,18 @@
 //! The blobs of an image: each once, however many layers share it.
 
+use super::bodies::Where;
 use super::collect::CollectOptions;
 use super::crc::{CRC64, Combine};
 use super::error::MetadataError;
 use super::split::{Stretch, each_raw, take_apart};
 use super::sums::Sum;
 use crate::base::digest::{Algorithm, DiffId};
-use crate::base::progress::Progress;
+use crate::base::jobs::{self, Jobs};
+use crate::base::progress::{Progress, Stage, steps};
 use crate::image::{Image, Layer, LayerSource};
 use crate::layer::LayerError;
 use crate::layer::digest::{Nothing, Request, Wanted, prove};
+use crate::source::remake::{self, FindOptions, Recipe};
 use crate::source::{ByPlace, Compression, Slice, Span};
 use crate::tar::TarError;
 use crate::tree::Tree;
@@ -21,6 +24,7 @@ pub(super) struct KeptBlob {
     pub(super) compression: Compression,
     pub(super) tar: Slice,
     pub(super) kept: bool,
+    pub(super) recipe: Option<Recipe>,
     pub(super) sums: Vec<Sum>,
 }
 
@@ -52,6 +56,7 @@ pub(super) fn of(
             compression,
             tar: tar.bytes().clone(),
             kept: keep && compression != Compression::None,
+            recipe: None,
             sums: Vec::new(),
         }));
     }
@@ -77,6 +82,52 @@ fn broken(layer: usize, error: TarError, len: u64) -> MetadataError {
         layer,
         source: LayerError::from_walk(error, Compression::None, 0, len),
     }
+}
+
+/// Finds out how compressed blobs that are not kept can be made again. `places` says where the bodies in them are: without
+/// all of them there is nothing to be made.
+pub(super) fn find_recipes(
+    blobs: &mut [KeptBlob],
+    places: &[Vec<Where>],
+    jobs: Jobs,
+    progress: &dyn Progress,
+) -> Result<(), MetadataError> {
+    let is_whole = |n: usize| !places[n].contains(&Where::Nowhere);
+    let is_wanted = |n: usize| blobs[n].compression != Compression::None && !blobs[n].kept;
+    let wanted = 0..blobs.len();
+    let wanted: Vec<usize> = wanted.filter(|&n| is_wanted(n) && is_whole(n)).collect();
+    if wanted.is_empty() {
+        return Ok(());
+    }
+    let stage = progress.stage(Stage {
+        what: steps::FINDING_RECIPES,
+        unit: "layer",
+        parts: wanted.len(),
+        total: wanted.iter().map(|&n| blobs[n].tar.len()).sum(),
+    });
+    // One layer is compared with several encoders at first, several layers keep all threads busy anyway.
+    let one = Jobs::new(std::num::NonZeroUsize::MIN);
+    let options = FindOptions {
+        jobs: if wanted.len() == 1 { jobs } else { one },
+    };
+    let find = |&n: &usize| {
+        let blob: &KeptBlob = &blobs[n];
+        let task = stage.begin(steps::FINDING_RECIPES, Some(blob.tar.len()));
+        let found = remake::find(&blob.stored, &blob.tar, &options);
+        task.advance(blob.tar.len());
+        found
+    };
+    let found = jobs::map(jobs, &wanted, |&n| blobs[n].tar.len(), find);
+    for (n, found) in wanted.into_iter().zip(found) {
+        let found = found.map_err(|error| match error.downcast() {
+            Ok(source) => MetadataError::Source(source),
+            Err(error) => MetadataError::Write(error),
+        })?;
+        // Metadata has no room for corrections.
+        let found = found.filter(|found| found.corrections.is_empty());
+        blobs[n].recipe = found.map(|found| found.recipe);
+    }
+    Ok(())
 }
 
 /// The diff ID of every layer: as claimed where that is checked, else computed. `blob_of` says which blob

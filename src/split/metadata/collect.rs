@@ -16,7 +16,7 @@ use super::container::ContainerWriter;
 use super::crc::Combine;
 use super::description::{
     ArchiveDescription, BytesDescription, ContainerDescription, Description, FlatDescription,
-    ImageDescription, LayerDescription, PACK, SCHEMA, names,
+    ImageDescription, LayerDescription, PACK, SCHEMA, SCHEMA_WITH_RECIPES, names,
 };
 use super::error::MetadataError;
 use super::outer::Outer;
@@ -86,6 +86,7 @@ pub fn collect<W: Write>(
     let numbered = blobs.iter().enumerate();
     let places: Vec<Vec<Where>> = numbered.map(|(n, blob)| plan.places(n, blob)).collect();
     plan.collected.shadowed = plan.store.len();
+    blobs::find_recipes(&mut blobs, &places, options.jobs, progress)?;
     let documents = plan.outer_places(archive, &outer, &outer_sums, &blobs)?;
     plan.collected.foreign = plan.store.len() - plan.collected.shadowed;
 
@@ -96,19 +97,16 @@ pub fn collect<W: Write>(
         })
     };
     let layers = image.layers.iter().zip(&blob_of).map(|(layer, &folder)| {
-        let blob = &blobs[folder];
-        Ok(LayerDescription {
-            diff_id: diff_ids[layer.index].clone(),
-            size: blob.tar.len(),
+        let digest = Digest::from_sha256(stored(folder)?);
+        Ok(describe_layer(
+            &blobs[folder],
             folder,
-            compression: blob.compression,
-            blob: BlobDigest::from(Digest::from_sha256(stored(folder)?)),
-            blob_size: blob.stored.len(),
-            kept: blob.kept,
-        })
+            &diff_ids[layer.index],
+            digest,
+        ))
     });
     let description = Description {
-        schema: SCHEMA.to_owned(),
+        schema: schema(&blobs).to_owned(),
         created_by: concat!("imgtar ", env!("CARGO_PKG_VERSION")).to_owned(),
         image: ImageDescription {
             id: image.identity.to_string(),
@@ -145,6 +143,32 @@ pub fn collect<W: Write>(
     plan.store.write(&mut container, options.jobs, progress)?;
     container.finish()?;
     Ok(plan.collected)
+}
+
+/// The form of metadata that these blobs need.
+fn schema(blobs: &[KeptBlob]) -> &'static str {
+    if blobs.iter().any(|blob| blob.recipe.is_some()) {
+        return SCHEMA_WITH_RECIPES;
+    }
+    SCHEMA
+}
+
+fn describe_layer(
+    blob: &KeptBlob,
+    folder: usize,
+    diff_id: &DiffId,
+    digest: Digest,
+) -> LayerDescription {
+    LayerDescription {
+        diff_id: diff_id.clone(),
+        size: blob.tar.len(),
+        folder,
+        compression: blob.compression,
+        blob: BlobDigest::from(digest),
+        blob_size: blob.stored.len(),
+        kept: blob.kept,
+        recipe: blob.recipe.clone(),
+    }
 }
 
 /// The digest of each blob as it is stored; none if the archive has changed meanwhile.

@@ -4,7 +4,7 @@ use std::io::{self, Read, Write};
 use std::path::Path;
 
 use super::account::{Account, DecodedMember};
-use super::description::{Description, PACK, SCHEMA, names};
+use super::description::{Description, PACK, SCHEMA, SCHEMA_WITH_RECIPES, names};
 use super::error::{MetadataError, StreamFault};
 use crate::archive::{Archive, ArchiveError, Contents, MemberKind, MemberName};
 use crate::base::constants::BUFFER;
@@ -188,12 +188,12 @@ fn describe(archive: &Contents, path: &str) -> Result<Description, MetadataError
     let value: serde_json::Value =
         serde_json::from_slice(&bytes).map_err(|why| wrong(why.to_string()))?;
     match value.get("schema").and_then(serde_json::Value::as_str) {
-        Some(SCHEMA) => {}
+        Some(SCHEMA | SCHEMA_WITH_RECIPES) => {}
         found => {
             return Err(MetadataError::Version {
                 path: path.to_owned(),
                 found: found.unwrap_or("unknown").to_owned(),
-                wanted: SCHEMA,
+                wanted: SCHEMA_WITH_RECIPES,
             });
         }
     }

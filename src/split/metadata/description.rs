@@ -4,10 +4,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::digest::{BlobDigest, DiffId};
 use crate::source::Compression;
+use crate::source::remake::Recipe;
 use crate::tar::Mtime;
 
-/// The form that is written and read. Readers refuse any other, and keys that they do not know.
+/// The form that is written if no layer has a recipe. Readers refuse forms that they do not know, and keys likewise.
 pub const SCHEMA: &str = "imgtar/metadata/1";
+
+/// The form that is written if a layer has a recipe; everything else in it is as in [`SCHEMA`].
+pub const SCHEMA_WITH_RECIPES: &str = "imgtar/metadata/2";
 
 /// How many bytes of the store each of its members has, uncompressed; the last one may have fewer.
 pub(crate) const PACK: u64 = 4 << 20;
@@ -16,7 +20,7 @@ pub(crate) const PACK: u64 = 4 << 20;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Description {
-    /// [`SCHEMA`].
+    /// [`SCHEMA`] or [`SCHEMA_WITH_RECIPES`].
     pub schema: String,
     /// Which program wrote it, for people.
     pub created_by: String,
@@ -106,6 +110,27 @@ pub struct LayerDescription {
     pub blob_size: u64,
     /// Whether the blob is kept as it was (`--keep-blobs`).
     pub kept: bool,
+    /// How the blob is made from the uncompressed layer; only if that gives the blob byte for byte and it is not
+    /// kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recipe: Option<Recipe>,
+}
+
+impl LayerDescription {
+    /// How the blob is made byte for byte from the whole layer, if that is known and still so.
+    pub(crate) fn recipe(&self) -> Option<&Recipe> {
+        self.recipe.as_ref().filter(|recipe| recipe.is_current())
+    }
+
+    /// Whether the blob can be had byte for byte if nothing of the layer is lost.
+    pub(crate) fn comes_back(&self) -> bool {
+        self.kept || self.compression == Compression::None || self.recipe().is_some()
+    }
+
+    /// How many bytes the blob has that is made without compressing it in another way.
+    pub(crate) fn made_size(&self) -> u64 {
+        self.recipe().map_or(self.size, |_| self.blob_size)
+    }
 }
 
 /// The store.

@@ -37,7 +37,7 @@ pub(crate) use crc::CRC64;
 pub(crate) use description::names;
 pub use description::{
     ArchiveDescription, BytesDescription, ContainerDescription, Description, FlatDescription,
-    ImageDescription, LayerDescription, SCHEMA,
+    ImageDescription, LayerDescription, SCHEMA, SCHEMA_WITH_RECIPES,
 };
 pub use error::{MetadataError, StreamFault};
 pub(crate) use split::{SplitReader, StreamPiece};

@@ -15,6 +15,7 @@ use crate::base::constants::BUFFER;
 use crate::base::digest::{BlobDigest, DiffId, Digest, Hasher, HashingReader};
 use crate::base::jobs::{self, Jobs};
 use crate::base::progress::{Progress, Stage, steps};
+use crate::source::remake::Remaker;
 use crate::source::{Compression, Scratch, Slice, Source, Span};
 use crate::split::metadata::LayerDescription;
 
@@ -151,7 +152,14 @@ fn blob<'l>(
     }
     let buffer = usize::try_from(layer.size).unwrap_or(BUFFER).min(BUFFER);
     let out = BufWriter::with_capacity(buffer, SpooledTempFile::new(SHARED));
-    let mut encoder = Encoder::new(layer.compression, layer.size, out)?;
+    let mut encoder = match layer.recipe() {
+        Some(recipe) if lost.is_empty() => {
+            let one = Jobs::new(std::num::NonZeroUsize::MIN);
+            let remaker = Remaker::new(recipe, &[], out, one);
+            Encoder::Remade(remaker.map_err(RebuildError::Spool)?)
+        }
+        _ => Encoder::new(layer.compression, layer.size, out)?,
+    };
     let made = parts
         .layer(layer, lost, Out::Stream(&mut encoder))
         .map_err(spooling)?;
@@ -201,13 +209,14 @@ fn spooling(error: RebuildError) -> RebuildError {
     }
 }
 
-/// Compresses as the blob was compressed, if it was.
+/// Compresses as the blob was compressed, if it was: byte for byte if that is known.
 enum Encoder<W: Write> {
     Plain(W),
     Gzip(flate2::write::GzEncoder<W>),
     Bzip2(bzip2::write::BzEncoder<W>),
     Xz(liblzma::write::XzEncoder<W>),
     Zstd(zstd::stream::write::Encoder<'static, W>),
+    Remade(Remaker<W>),
 }
 
 impl<W: Write> Encoder<W> {
@@ -259,6 +268,7 @@ impl<W: Write> Encoder<BufWriter<W>> {
             Self::Bzip2(encoder) => encoder.finish()?,
             Self::Xz(encoder) => encoder.finish()?,
             Self::Zstd(encoder) => encoder.finish()?,
+            Self::Remade(remaker) => remaker.finish()?,
         };
         out.into_inner().map_err(io::IntoInnerError::into_error)
     }
@@ -272,6 +282,7 @@ impl<W: Write> Write for Encoder<W> {
             Self::Bzip2(encoder) => encoder.write(buf),
             Self::Xz(encoder) => encoder.write(buf),
             Self::Zstd(encoder) => encoder.write(buf),
+            Self::Remade(remaker) => remaker.write(buf),
         }
     }
 

@@ -5,8 +5,8 @@
 //! match its diff ID is an error that names the files that caused it. So everything in the flat tar is
 //! checked, and nothing is read only for that.
 //!
-//! If every blob can be made as it was, the archive comes back byte for byte (`exact.rs`). If blobs were compressed
-//! and not kept, or bytes were left out, blobs get other digests, and whatever refers to them is changed too
+//! If every blob can be made as it was, the archive comes back byte for byte (`exact.rs`). If blobs were compressed in a
+//! way that is not known and not kept, or bytes were left out, blobs get other digests, and whatever refers to them is changed too
 //! (`rewrite.rs`).
 //!
 //! A flat tar that was changed is refused, or becomes one more layer (`accept.rs`). For that, bodies that are not
@@ -46,7 +46,7 @@ pub use sink::Target;
 use crate::base::digest::{BlobDigest, DiffId, Digest, ImageId};
 use crate::base::jobs::{self, Jobs};
 use crate::base::progress::Progress;
-use crate::source::{Compression, Input};
+use crate::source::Input;
 use crate::split::metadata::{Account, Container, LayerDescription};
 use crate::tree::Tree;
 
@@ -143,9 +143,11 @@ fn write(
 ) -> Result<Rebuilt, RebuildError> {
     let description = parts.container.description();
     let lost = lost(parts, &description.layers)?;
-    let exact = description.layers.iter().zip(&lost).all(|(layer, lost)| {
-        lost.is_empty() && (layer.kept || layer.compression == Compression::None)
-    });
+    let exact = description
+        .layers
+        .iter()
+        .zip(&lost)
+        .all(|(layer, lost)| lost.is_empty() && layer.comes_back());
     if exact {
         let bytes = exact::write(parts, target, jobs, progress)?;
         let same = |layer: &LayerDescription| RebuiltLayer {
