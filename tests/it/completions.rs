@@ -54,7 +54,7 @@ fn manual_pages_can_be_read() {
     let path = shown(directory.path());
     imgtar(&["man", &path]).exits(0);
     let names = fs::read_dir(directory.path()).expect("a directory").count();
-    assert_eq!(names, 30);
+    assert_eq!(names, 32);
     if Command::new("man").arg("--version").output().is_err() {
         skip_engine("manual pages", "there is no man");
         return;

@@ -302,6 +302,43 @@ fn every_answer_fits_its_schema() {
     }
 }
 
+/// A delta that would be written, and one that was.
+#[test]
+fn what_is_said_of_deltas_fits_its_schema() {
+    let schema = schema_of(DELTA);
+    let validator = jsonschema::validator_for(&schema).expect("a valid schema");
+    let directory = tempfile::tempdir().expect("a directory");
+    let delta = directory.path().join("d.delta");
+    let delta = delta.to_str().expect("a path in UTF-8");
+    let old = "testdata/engines/docker26-one.tar";
+    for new in [
+        "testdata/engines/docker26-multi.tar",
+        "testdata/engines/buildkit28-zstd.tar",
+        "testdata/engines/docker20-export.tar",
+    ] {
+        let written = imgtar(&["delta", old, new, "-q", "-f", "-o", delta]);
+        assert!(written.status.success(), "{}", text(&written.stderr));
+        for arguments in [
+            &["delta", old, new, "--dry-run", "--json"][..],
+            &["inspect", delta, "--json"],
+        ] {
+            let output = imgtar(arguments);
+            let answer: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+            let faults: Vec<String> = validator
+                .iter_errors(&answer)
+                .map(|fault| format!("{}: {fault}", fault.instance_path()))
+                .collect();
+            assert!(faults.is_empty(), "{new}:\n{}", faults.join("\n"));
+            assert_eq!(answer["schema"], "imgtar/delta/1");
+            let is_written = arguments[0] == "inspect";
+            assert_eq!(answer["path"].is_string(), is_written);
+            assert_eq!(answer["costs"].is_null(), is_written);
+            let size = fs::metadata(delta).expect("the delta").len();
+            assert_eq!(answer["size"], size, "{new}");
+        }
+    }
+}
+
 /// The example of `docs/formats.md`: two layers, both the empty tar.
 #[test]
 fn the_worked_chain_id_is_right() {

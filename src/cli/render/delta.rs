@@ -166,6 +166,17 @@ const COLUMNS: [&str; 7] = [
     "PART", "SIZE", "SAME", "CHANGED", "NEW", "HEADERS", "TRAVELS",
 ];
 
+/// The least room that a name gets, in cells.
+const NAME: usize = 20;
+
+/// A name beside `used` cells: its beginning, which says which layer it is.
+fn name(text: &str, used: usize, page: Page) -> String {
+    let most = page
+        .width
+        .map_or(usize::MAX, |width| usize::from(width).saturating_sub(NAME));
+    page.cut(&escape::text(text), used.min(most)).into_owned()
+}
+
 /// One row per part; names are cut where a terminal has no room for them.
 fn parts(
     out: &mut dyn Write,
@@ -202,7 +213,7 @@ fn parts(
         .map(|width| usize::from(PADDING) + width)
         .sum();
     for (part, row) in parts.iter().zip(rows) {
-        let name = page.end(&escape::text(&part.name), used).into_owned();
+        let name = name(&part.name, used, page);
         table.add_row(std::iter::once(name).chain(row));
     }
     Ok(written(out, table, 1..6)?)
@@ -248,7 +259,7 @@ fn sources(
         .map_err(|exceeded| columns::too_wide(padding, exceeded))?;
     let mut table = table(&["SOURCE", "SIZE", "SHA256"]);
     for source in sources {
-        let name = page.end(&escape::text(&source.name), BESIDE).into_owned();
+        let name = name(&source.name, BESIDE, page);
         let digest = source
             .sha256
             .strip_prefix("sha256:")
