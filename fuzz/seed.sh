@@ -4,7 +4,7 @@ set -eu
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 data=$here/../testdata
 corpus=$here/corpus
-mkdir -p "$corpus"/{change,outer,program,layer,compression,json,reference,metadata,delta_program,delta_pair,rescue_bolt,rescue_root,rescue_split}
+mkdir -p "$corpus"/{change,outer,program,layer,compression,json,reference,remake,metadata,delta_program,delta_pair,rescue_bolt,rescue_root,rescue_split}
 
 # libFuzzer reads no more than -max_len bytes of a file; longer seeds would be cut to no purpose.
 limit=65536

@@ -31,6 +31,8 @@ mod outer;
 mod program;
 #[path = "../../fuzz/harness/reference.rs"]
 mod reference;
+#[path = "../../fuzz/harness/remake.rs"]
+mod remake;
 
 /// Generous, for a debug build on a busy machine.
 const LONGEST: Duration = Duration::from_secs(60);
@@ -92,6 +94,11 @@ fn delta_program() {
 #[test]
 fn delta_pair() {
     try_all("delta_pair", delta::pair);
+}
+
+#[test]
+fn remake() {
+    try_all("remake", remake::run);
 }
 
 #[test]
