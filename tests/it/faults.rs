@@ -16,13 +16,13 @@ use imgtar::{Class, Error, Jobs, Options};
 
 use crate::support::{engines, imgtar, program, repository, shown, skip};
 
-fn entries(directory: &Path) -> Vec<PathBuf> {
+pub fn entries(directory: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(directory).expect("a directory");
     entries.map(|e| e.expect("an entry").path()).collect()
 }
 
 #[track_caller]
-fn fails(output: &Output, words: &[&str]) {
+pub fn fails(output: &Output, words: &[&str]) {
     let err = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(4), "{err}");
     for word in ["error: "].iter().chain(words) {
@@ -31,10 +31,10 @@ fn fails(output: &Output, words: &[&str]) {
 }
 
 /// A file system of so many bytes, which goes with the value; `None` without the right to mount one.
-struct Small(tempfile::TempDir);
+pub struct Small(tempfile::TempDir);
 
 impl Small {
-    fn of(bytes: usize) -> Option<Self> {
+    pub fn of(bytes: usize) -> Option<Self> {
         let directory = tempfile::tempdir().expect("a directory");
         let mut mount = Command::new("mount");
         mount.args(["-t", "tmpfs", "-o", &format!("size={bytes}"), "tmpfs"]);
@@ -50,7 +50,7 @@ impl Small {
         None
     }
 
-    fn path(&self) -> &Path {
+    pub fn path(&self) -> &Path {
         self.0.path()
     }
 }
@@ -235,7 +235,7 @@ fn slow(directory: &Path) -> String {
 }
 
 /// Waits until a process has a file open in this directory, with a name or without.
-fn until_it_writes(child: &mut Child, directory: &Path) {
+pub fn until_it_writes(child: &mut Child, directory: &Path) {
     let open = format!("/proc/{}/fd", child.id());
     let begun = Instant::now();
     while begun.elapsed() < Duration::from_secs(60) && child.try_wait().expect("ours").is_none() {

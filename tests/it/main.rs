@@ -24,6 +24,8 @@ mod convert;
 mod corpus;
 mod damage;
 mod delta;
+mod delta_engines;
+mod delta_faults;
 mod deltas;
 mod demands;
 mod diff;
