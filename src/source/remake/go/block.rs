@@ -7,12 +7,12 @@ use super::symbols::{
 };
 
 /// Writes blocks one after the other.
-pub(super) struct Blocks {
+pub(super) struct GoBlocks {
     bits: Bits,
     fixed: BlockCodes,
 }
 
-impl Blocks {
+impl GoBlocks {
     pub(super) fn new() -> Self {
         Self {
             bits: Bits::default(),
@@ -20,7 +20,7 @@ impl Blocks {
         }
     }
 
-    /// Writes the smallest of a block with its own codes, with those of the format, and of stored bytes (levels 2 to 9).
+    /// Writes a block with its own codes, one with those of the format, or stored bytes: the smallest (levels 2 to 9).
     ///
     /// `content` is what the tokens stand for; without it the block is not stored.
     pub(super) fn smallest(&mut self, tokens: &[Token], content: Option<&[u8]>, out: &mut Vec<u8>) {

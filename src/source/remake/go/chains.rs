@@ -1,6 +1,6 @@
 //! Levels 2 to 9 of Go's `compress/flate`: chains of places with the same hash (`deflate.go`, Go 1.8 to 1.26).
 
-use super::block::Blocks;
+use super::block::GoBlocks;
 use super::symbols::Token;
 
 /// How far back a match may be.
@@ -23,7 +23,7 @@ const NEAR: usize = 4096;
 
 /// How much is tried at a level.
 #[derive(Clone, Copy)]
-pub(super) struct Effort {
+pub(super) struct ChainEffort {
     /// A match shorter than this is compared with the one that begins at the next byte; none is, at levels 2 and 3.
     lazy: Option<usize>,
     /// A match of this length ends the search.
@@ -34,7 +34,7 @@ pub(super) struct Effort {
     entered: usize,
 }
 
-impl Effort {
+impl ChainEffort {
     /// `levels` in `deflate.go`; its column `good` never applies, because searches start from no match.
     pub(super) const fn of_level(level: u8) -> Self {
         let (lazy, nice, chain, entered) = match level {
@@ -64,8 +64,8 @@ struct Match {
 }
 
 pub(super) struct Chains {
-    effort: Effort,
-    blocks: Blocks,
+    effort: ChainEffort,
+    blocks: GoBlocks,
     tokens: Vec<Token>,
     window: Box<[u8; FULL + BEHIND]>,
     /// Up to where the window is filled.
@@ -85,10 +85,10 @@ pub(super) struct Chains {
 }
 
 impl Chains {
-    pub(super) fn new(effort: Effort) -> Self {
+    pub(super) fn new(effort: ChainEffort) -> Self {
         Self {
             effort,
-            blocks: Blocks::new(),
+            blocks: GoBlocks::new(),
             tokens: Vec::with_capacity(BLOCK_TOKENS),
             window: zeroed(),
             end: 0,
@@ -103,7 +103,8 @@ impl Chains {
 
     /// As Go does with everything in one write, whatever the sizes: it is only once the window is full that it is
     /// looked at and moved. (In Go, small writes can move it some bytes earlier, which hides the farthest of what it
-    /// holds and on rare occasions changes a match.)
+    /// holds and could change a match. Trees of 614 MB that Go's `archive/tar` wrote into the encoder, header by header
+    /// and file by file, gave the same streams as one write.)
     pub(super) fn write(&mut self, mut content: &[u8], out: &mut Vec<u8>) {
         while !content.is_empty() {
             if self.end == FULL {

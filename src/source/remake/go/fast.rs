@@ -3,7 +3,7 @@
 //! Go 1.8 to 1.26 agree but for content of more than a gigabyte: what happens when their counters are full was
 //! corrected in Go 1.10 and 1.14, and this follows the corrected ones.
 
-use super::block::Blocks;
+use super::block::GoBlocks;
 use super::chains::{common, zeroed};
 use super::symbols::{MOST_STORED, Token};
 
@@ -25,7 +25,7 @@ struct Seen {
 }
 
 pub(super) struct Fast {
-    blocks: Blocks,
+    blocks: GoBlocks,
     tokens: Vec<Token>,
     /// The block before, and then this one.
     buffer: Vec<u8>,
@@ -39,7 +39,7 @@ pub(super) struct Fast {
 impl Fast {
     pub(super) fn new() -> Self {
         Self {
-            blocks: Blocks::new(),
+            blocks: GoBlocks::new(),
             tokens: Vec::with_capacity(MOST_STORED),
             buffer: Vec::with_capacity(2 * MOST_STORED),
             before: 0,

@@ -1,11 +1,13 @@
 //! Deflate streams as Go's `compress/flate` writes them, for layers that BuildKit, Docker, crane and registries made.
 //!
-//! The rules come from the Go standard library, whose encoder wrote the same bytes from Go 1.8 to 1.26 (1.27 has
-//! another one). Go starts a block only where its own tables say so, so equal content gives equal bytes whatever the
-//! sizes in which it is written; [`chains`] names the exception. Levels 0 and -2 are not done.
+//! The rules come from the Go standard library, 1.8 to 1.26; streams were compared with those of 1.19.8 and 1.26.10. Go
+//! 1.27 has another encoder (golang/go#75532), but BuildKit keeps that of 1.26, so that its digests stay the same
+//! (`util/compression/go126flate`). Go starts a block only where its own tables say so, so equal content gives equal
+//! bytes whatever the sizes in which it is written; [`chains`] names the exception. Levels 0 and -2 are not done.
 //!
 //! Nothing here reads what an archive claims: the input is content of any size and any bytes, the memory is fixed, and
-//! the time for each byte is bounded by the length of the chains.
+//! the time for each byte is bounded by the length of the chains: level 9 takes a second for each MB of two letters in
+//! random order, level 6 a twelfth of that.
 #![expect(
     clippy::cast_possible_truncation,
     reason = "all values are offsets in buffers of at most 131,070 bytes, or parts of them"
@@ -20,7 +22,7 @@ pub(super) mod symbols;
 #[cfg(test)]
 pub(super) mod tests;
 
-use chains::{Chains, Effort};
+use chains::{ChainEffort, Chains};
 use fast::Fast;
 
 /// A level of Go's encoder, 1 (`BestSpeed`) to 9 (`BestCompression`); the default is 6.
@@ -55,7 +57,7 @@ impl GoDeflate {
     pub(super) fn new(level: GoLevel) -> Self {
         Self(match level.0 {
             1 => Kind::Fast(Fast::new()),
-            number => Kind::Chains(Chains::new(Effort::of_level(number))),
+            number => Kind::Chains(Chains::new(ChainEffort::of_level(number))),
         })
     }
 

@@ -1,5 +1,5 @@
-//! Blocks as klauspost's `flate` writes them (`huffman_bit_writer.go`): the codes of a block can serve the next one, which
-//! then belongs to the same block of the format.
+//! Blocks as klauspost's `flate` writes them (`huffman_bit_writer.go`): the codes of a block can serve the next one,
+//! which then belongs to the same block of the format.
 
 use crate::source::remake::go::bits::Bits;
 use crate::source::remake::go::huffman::Code;
@@ -19,12 +19,13 @@ const PENALTY: u32 = 7;
 pub(in crate::source::remake) enum Heads {
     /// All there are, unless the block is the last before a flush: klauspost/compress 1.15.12 to 1.18.0.
     Whole,
-    /// Those up to the last that occurs: 1.20.3.
+    /// Those up to the last that occurs: since its pull request 1103 of September 2025, so after 1.18.0; compared with
+    /// 1.20.3.
     Short,
 }
 
 /// Writes blocks one after the other.
-pub(super) struct Blocks {
+pub(super) struct KlauspostBlocks {
     heads: Heads,
     bits: Bits,
     fixed: BlockCodes,
@@ -39,7 +40,7 @@ struct Open {
     literals_only: bool,
 }
 
-impl Blocks {
+impl KlauspostBlocks {
     pub(super) fn new(heads: Heads) -> Self {
         Self {
             heads,

@@ -33,7 +33,7 @@ pub(super) struct Matches {
     pub(super) origin: u32,
 }
 
-/// A match: where it is, where the same bytes are, and how many; `next` is the place that would have been looked at next.
+/// A match: where it is, where the same bytes are, and how many; `next` would have been looked at after it.
 struct Match {
     at: usize,
     from: usize,
