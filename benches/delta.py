@@ -30,7 +30,7 @@ those of the Python that runs this script.
 Each program runs alone, after OLD and NEW were read once. CPU seconds are those of the process and its children;
 memory is that of the largest process, and never less than the 25 MB that this script has. bsdiff is the sum of one
 patch per file that differs: of the file of the same path, or else of the same name and nearest in size (at most ten
-times), or else of an empty file. Headers, and which files are equal, are not in its sum. xdelta3 has a source window
+times), or else of one byte. Headers, and which files are equal, are not in its sum. xdelta3 has a source window
 of 1 GiB. Programs that are not installed are left out, and the table says so. The goals in MB were set with other
 packages in S and R; there the ratios count.
 """
@@ -437,9 +437,11 @@ def bsdiff(old, new, out):
 
     def body(tar, file, path):
         with open(path, "wb") as out:
-            if file is not None:
+            if file is not None and file[1] > 0:
                 tar.seek(file[2])
                 out.write(tar.read(file[1]))
+            else:
+                out.write(b"\0")  # bsdiff cannot read an empty file
 
     with open(old, "rb") as old_tar, open(new, "rb") as new_tar:
         for file, partner in pairs_of(old, new):
