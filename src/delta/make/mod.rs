@@ -56,6 +56,7 @@ pub(super) fn program(
             let mut maker = Maker {
                 old,
                 is_indexed: false,
+                is_recompressed: false,
                 effort,
                 options,
                 task: &*task,
@@ -102,6 +103,8 @@ fn describe(new: &Anatomy) -> Result<NewFile, DeltaError> {
 struct Maker<'m> {
     old: &'m mut Old,
     is_indexed: bool,
+    /// Whether everything goes through the recipe of the file as a whole.
+    is_recompressed: bool,
     effort: Effort,
     options: &'m Options<'m>,
     task: &'m dyn Task,
@@ -134,6 +137,7 @@ impl Maker<'_> {
         match remade {
             Some(remade) => {
                 self.begin(remade)?;
+                self.is_recompressed = true;
                 self.inside(new)?;
                 self.emit.finish_recipe();
                 Ok(())
@@ -348,6 +352,10 @@ impl Maker<'_> {
             return self.travels(name, How::Damaged, stored, 0);
         };
         let expanded = content.bytes.len();
+        if self.is_recompressed {
+            // Recipes are not nested: what is compressed twice is compressed again on the outside only.
+            return self.travels(name, How::Whole, stored, expanded);
+        }
         let Some(remade) = self.recipe(stored, &content.bytes)? else {
             return self.travels(name, How::Whole, stored, expanded);
         };
