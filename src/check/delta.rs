@@ -5,14 +5,14 @@ use crate::base::constants::BUFFER;
 use crate::base::digest::{Digest, Hasher};
 use crate::base::options::Options;
 use crate::base::problem::{Code, Problem};
-use crate::delta::{DeltaError, DeltaFile, Description};
+use crate::delta::{DeltaDescription, DeltaError, DeltaFile};
 use crate::source::{Input, Slice, SourceError};
 
 /// The outcome of the checks of a delta.
 #[derive(Debug)]
 pub struct DeltaVerification {
     /// What it says of itself; `None` if that cannot be read.
-    pub description: Option<Description>,
+    pub description: Option<DeltaDescription>,
     /// What is wrong with it.
     pub problems: Vec<Problem>,
     /// The SHA-256 of the file itself, as it is stored, if it was asked for.

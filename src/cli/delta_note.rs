@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use imgtar::base::escape;
-use imgtar::delta::{Description, How, Needed, PartFacts};
+use imgtar::delta::{DeltaDescription, How, Needed, PartFacts};
 use imgtar::report::units;
 
 use super::error::warn;
@@ -30,7 +30,7 @@ impl Names {
     }
 
     /// How many sources of a delta are of each.
-    fn counts(&self, description: &Description) -> Vec<(&str, usize)> {
+    fn counts(&self, description: &DeltaDescription) -> Vec<(&str, usize)> {
         let count = |name: &String| {
             let sources = description.sources.iter();
             sources.filter(|source| is_of(source, name)).count()
@@ -42,7 +42,7 @@ impl Names {
     }
 
     /// Those that have nothing that the delta needs.
-    pub(crate) fn idle(&self, description: &Description) -> Vec<&str> {
+    pub(crate) fn idle(&self, description: &DeltaDescription) -> Vec<&str> {
         let counts = self.counts(description).into_iter();
         counts
             .filter(|(_, count)| *count == 0)
@@ -51,7 +51,7 @@ impl Names {
     }
 
     /// What the delta needs of them, in words.
-    fn needed(&self, description: &Description) -> String {
+    fn needed(&self, description: &DeltaDescription) -> String {
         let counts = self.counts(description).into_iter();
         let used: Vec<(&str, usize)> = counts.filter(|(_, count)| *count > 0).collect();
         let all = units::count(description.sources.len(), "source", "sources");
@@ -92,7 +92,7 @@ fn is_of(source: &Needed, file: &str) -> bool {
 }
 
 /// The name of what a delta makes.
-pub(crate) fn new_name(description: &Description) -> String {
+pub(crate) fn new_name(description: &DeltaDescription) -> String {
     match description.new.name.as_str() {
         "" | "-" => "NEW".to_owned(),
         name => escape::text(name).into_owned(),
@@ -114,7 +114,7 @@ pub(crate) fn percent(part: u64, all: u64) -> String {
 }
 
 /// The facts about a delta of so many bytes, for the last line of a command.
-pub(crate) fn facts(description: &Description, names: &Names, bytes: u64) -> Vec<String> {
+pub(crate) fn facts(description: &DeltaDescription, names: &Names, bytes: u64) -> Vec<String> {
     let new = &description.new;
     let size = new.converted.as_ref().map_or(new.size, |given| given.size);
     vec![
@@ -143,7 +143,7 @@ fn why_whole(how: How) -> Option<&'static str> {
 }
 
 /// Says which parts travel whole, and what that costs: one line for each reason.
-pub(crate) fn say_whole(description: &Description, output: Output) {
+pub(crate) fn say_whole(description: &DeltaDescription, output: Output) {
     let all = description.streams.size();
     for how in [How::Whole, How::Dearer, How::Damaged] {
         let of_reason = description.parts.iter().filter(|part| part.how == how);

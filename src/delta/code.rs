@@ -58,14 +58,14 @@ pub(super) mod flag {
 }
 
 /// What numbers are written to.
-pub(super) trait Code {
+pub(super) trait Numbers {
     /// Writes a number.
     fn unsigned(&mut self, number: u64);
     /// Writes a number with a sign.
     fn signed(&mut self, number: i64);
 }
 
-impl Code for Vec<u8> {
+impl Numbers for Vec<u8> {
     fn unsigned(&mut self, mut number: u64) {
         while number >= 0x80 {
             self.push(u8::try_from(number & 0x7f).unwrap_or(0) | 0x80);

@@ -32,7 +32,7 @@ pub(super) mod member {
 
 /// What a delta needs, what it makes, and how large its parts are.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Description {
+pub struct DeltaDescription {
     /// Always `imgtar-delta`.
     pub format: String,
     /// The version of the format.
@@ -100,15 +100,15 @@ pub struct Needed {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Streams {
     /// What to do.
-    pub control: Stream,
+    pub control: StreamSize,
     /// Fields of headers, and new headers.
-    pub headers: Stream,
+    pub headers: StreamSize,
     /// Differences between bytes.
-    pub differences: Stream,
+    pub differences: StreamSize,
     /// New bytes.
-    pub data: Stream,
+    pub data: StreamSize,
     /// Bytes that are compressed already, and the corrections of recipes.
-    pub stored: Stream,
+    pub stored: StreamSize,
 }
 
 impl Streams {
@@ -128,7 +128,7 @@ impl Streams {
 
 /// A stream of a delta.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Stream {
+pub struct StreamSize {
     /// How many bytes it expands to.
     pub expanded: u64,
     /// How many bytes it takes in the delta.

@@ -1,20 +1,20 @@
 //! The program that makes a new file, written while the file is read: what `replay.rs` reads.
 
 use super::DeltaError;
-use super::code::{Code, flag, op};
+use super::code::{Numbers, flag, op};
 use super::header::{self, BLOCK, Times};
-use super::patch::Step;
-use super::streams::Made;
+use super::patch::PatchStep;
+use super::streams::MadeStreams;
 use crate::source::Slice;
 
 /// A place in a source: the number of the source in the delta, and an offset.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Place {
+pub(super) struct SourcePlace {
     pub(super) source: u32,
     pub(super) offset: u64,
 }
 
-impl Place {
+impl SourcePlace {
     /// Writes it relative to where it was expected.
     fn write(self, expected: Self, control: &mut Vec<u8>) {
         control.unsigned(u64::from(self.source));
@@ -52,7 +52,7 @@ pub(super) enum NewHeader<'h> {
     New(&'h [u8]),
     /// They are written as differences from old ones, which have the same length: whole blocks.
     Like {
-        at: Place,
+        at: SourcePlace,
         old: &'h [u8],
         new: &'h [u8],
     },
@@ -73,10 +73,10 @@ impl NewHeader<'_> {
 pub(super) enum NewBody {
     None,
     /// A source has it.
-    Same(Place, u64),
+    Same(SourcePlace, u64),
     /// It is a patch of something old, with the size of that; its steps follow.
     Like {
-        at: Place,
+        at: SourcePlace,
         old: u64,
         size: u64,
     },
@@ -87,13 +87,13 @@ pub(super) enum NewBody {
 /// A program that is being written.
 #[derive(Debug)]
 pub(super) struct Emitter {
-    pub(super) made: Made,
+    pub(super) made: MadeStreams,
     /// Numbers that are not in the control stream yet.
     control: Vec<u8>,
     fields: Vec<u8>,
     times: Times,
     /// Where the next header is expected in a source.
-    expected: Place,
+    expected: SourcePlace,
 }
 
 /// How many bytes of numbers are gathered before they are kept.
@@ -102,11 +102,11 @@ const GATHERED: usize = 64 << 10;
 impl Emitter {
     pub(super) fn new() -> Self {
         Self {
-            made: Made::new(),
+            made: MadeStreams::new(),
             control: Vec::new(),
             fields: Vec::new(),
             times: Times::default(),
-            expected: Place::default(),
+            expected: SourcePlace::default(),
         }
     }
 
@@ -123,7 +123,7 @@ impl Emitter {
     }
 
     /// Ends the program.
-    pub(super) fn finish(mut self) -> Result<Made, DeltaError> {
+    pub(super) fn finish(mut self) -> Result<MadeStreams, DeltaError> {
         self.control.push(op::END);
         self.gathered(0)?;
         Ok(self.made)
@@ -218,7 +218,7 @@ impl Emitter {
         &mut self,
         header: &NewHeader<'_>,
         body: &NewBody,
-        behind: Place,
+        behind: SourcePlace,
     ) -> Result<(), DeltaError> {
         match body {
             NewBody::None => {
@@ -243,7 +243,7 @@ impl Emitter {
 
     /// A step of a body: how far the old bytes are from where the last step ended, how many are used, and how many
     /// new ones follow.
-    pub(super) fn step(&mut self, seek: i64, step: &Step) -> Result<(), DeltaError> {
+    pub(super) fn step(&mut self, seek: i64, step: &PatchStep) -> Result<(), DeltaError> {
         self.control.signed(seek);
         self.control.unsigned(step.add as u64);
         self.control.unsigned(step.insert as u64);
@@ -267,9 +267,9 @@ impl Emitter {
     }
 
     /// All bytes of a source, or a stretch of it.
-    pub(super) fn copy(&mut self, at: Place, len: u64) {
+    pub(super) fn copy(&mut self, at: SourcePlace, len: u64) {
         self.control.push(op::COPY);
-        at.write(Place::default(), &mut self.control);
+        at.write(SourcePlace::default(), &mut self.control);
         self.control.unsigned(len);
     }
 

@@ -90,7 +90,7 @@ pub(super) struct Walked {
 
 /// The entries of a tar as far as it can be read, and what follows them. Bodies that are cut are not entries.
 #[derive(Debug)]
-pub(super) struct Entries {
+pub(super) struct TarEntries {
     walker: Walker<Positioned>,
     path: String,
     len: u64,
@@ -99,7 +99,7 @@ pub(super) struct Entries {
     is_done: bool,
 }
 
-impl Entries {
+impl TarEntries {
     pub(super) fn of(tar: &Slice) -> Self {
         Self {
             walker: Walker::new(Positioned::new(tar.clone())),

@@ -1,6 +1,6 @@
 //! The file that a delta is: a plain tar, so that people, `tar` and imgtar can read it.
 //!
-//! Its members are, in this order: a [`Description`] in JSON, the streams, and the SHA-256 of everything before the
+//! Its members are, in this order: a [`DeltaDescription`] in JSON, the streams, and the SHA-256 of everything before the
 //! last member. The streams `control`, `headers`, `differences` and `data` are one zstd frame each.
 //!
 //! Threats, and what is done about them: the members are found by [`Contents::index`] with its limits, and only by the
@@ -12,7 +12,7 @@ use std::fmt;
 use std::io::{self, BufReader, Read, Take};
 
 use super::DeltaError;
-use super::description::{Description, FORMAT, LONGEST, Stream, VERSION, member};
+use super::description::{DeltaDescription, FORMAT, LONGEST, StreamSize, VERSION, member};
 use super::streams::WINDOW;
 use super::write::{END_LEN, named};
 use crate::archive::{ArchiveError, Contents, MemberKind, MemberName};
@@ -26,7 +26,7 @@ use crate::source::{Input, Slice, SliceReader, SourceError, Span};
 #[derive(Debug)]
 pub struct DeltaFile {
     contents: Contents,
-    description: Description,
+    description: DeltaDescription,
 }
 
 impl DeltaFile {
@@ -74,7 +74,7 @@ impl DeltaFile {
     }
 
     /// What it says of itself.
-    pub fn description(&self) -> &Description {
+    pub fn description(&self) -> &DeltaDescription {
         &self.description
     }
 
@@ -204,13 +204,13 @@ impl DeltaFile {
     }
 
     /// Its streams, to be read from their beginnings.
-    pub(super) fn streams(&self) -> Result<Reading, DeltaError> {
+    pub(super) fn streams(&self) -> Result<StreamReaders, DeltaError> {
         let streams = &self.description.streams;
         let nothing = || self.contents.source().slice(Span { offset: 0, len: 0 });
         let bytes = |name| self.member(name).unwrap_or_else(nothing);
-        let open = |name, stream: &Stream| Decoded::new(&bytes(name), stream.expanded);
-        let open_all = || -> io::Result<Reading> {
-            Ok(Reading {
+        let open = |name, stream: &StreamSize| FrameReader::new(&bytes(name), stream.expanded);
+        let open_all = || -> io::Result<StreamReaders> {
+            Ok(StreamReaders {
                 control: open(member::CONTROL, &streams.control)?,
                 headers: open(member::HEADERS, &streams.headers)?,
                 differences: open(member::DIFFERENCES, &streams.differences)?,
@@ -223,7 +223,7 @@ impl DeltaFile {
     }
 }
 
-fn read(contents: &Contents, path: &str) -> Result<Description, DeltaError> {
+fn read(contents: &Contents, path: &str) -> Result<DeltaDescription, DeltaError> {
     let path = || path.to_owned();
     let damaged = |what: String| DeltaError::Damaged { path: path(), what };
     let name = MemberName::new(member::DESCRIPTION.as_bytes());
@@ -249,7 +249,7 @@ fn read(contents: &Contents, path: &str) -> Result<Description, DeltaError> {
     if let Some(version) = version.filter(|version| *version > u64::from(VERSION)) {
         return Err(newer(format!("it has version {version} of the format")));
     }
-    let description: Description = serde_json::from_value(loose).map_err(|error| {
+    let description: DeltaDescription = serde_json::from_value(loose).map_err(|error| {
         let text = error.to_string();
         if text.contains("newer imgtar") {
             newer(text)
@@ -264,14 +264,14 @@ fn read(contents: &Contents, path: &str) -> Result<Description, DeltaError> {
 }
 
 /// A compressed stream of a delta. It gives no more bytes than the description says.
-pub(super) struct Decoded {
+pub(super) struct FrameReader {
     /// None if the stream is empty: then the delta has no member for it.
     inner: Option<Frame>,
 }
 
 type Frame = BufReader<Take<zstd::stream::read::Decoder<'static, BufReader<SliceReader>>>>;
 
-impl Decoded {
+impl FrameReader {
     fn new(bytes: &Slice, expanded: u64) -> io::Result<Self> {
         if bytes.is_empty() {
             return Ok(Self { inner: None });
@@ -299,7 +299,7 @@ impl Decoded {
     }
 }
 
-impl Read for Decoded {
+impl Read for FrameReader {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         match &mut self.inner {
             Some(inner) => inner.read(buf),
@@ -308,19 +308,19 @@ impl Read for Decoded {
     }
 }
 
-impl fmt::Debug for Decoded {
+impl fmt::Debug for FrameReader {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Decoded")
+        f.write_str("FrameReader")
     }
 }
 
 /// The streams of a delta that is read.
 #[derive(Debug)]
-pub(super) struct Reading {
-    pub(super) control: Decoded,
-    pub(super) headers: Decoded,
-    pub(super) differences: Decoded,
-    pub(super) data: Decoded,
+pub(super) struct StreamReaders {
+    pub(super) control: FrameReader,
+    pub(super) headers: FrameReader,
+    pub(super) differences: FrameReader,
+    pub(super) data: FrameReader,
     pub(super) stored: Slice,
     /// How many of the stored bytes were taken.
     pub(super) stored_at: u64,

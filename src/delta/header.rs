@@ -11,7 +11,7 @@
 
 use std::io::{self, Read};
 
-use super::code::{self, Code};
+use super::code::{self, Numbers};
 
 /// The size of a block of a tar, in bytes.
 pub(super) const BLOCK: usize = 512;
@@ -82,7 +82,10 @@ pub(super) fn write(
 ) {
     let mut which = 0;
     let (old_time, new_time) = (octal(&old[TIME]), octal(&new[TIME]));
-    if old[TIME] != new[TIME] {
+    if old[TIME.end - 1] != new[TIME.end - 1] {
+        // A time that is written as a distance ends as the old one does.
+        which |= time::BYTES;
+    } else if old[TIME] != new[TIME] {
         which |= manner(old_time, new_time, times);
     }
     for (bit, range) in FIELDS {
@@ -295,6 +298,17 @@ mod tests {
         let mut only = old;
         only[CHECKSUM].copy_from_slice(b"0001234\0");
         round(&[(old, only), (only, only), (only, old)]);
+    }
+
+    #[test]
+    fn a_time_may_end_otherwise() {
+        let old = block("a", 5, 1_700_000_000);
+        let mut new = block("a", 5, 1_800_000_000);
+        new[TIME.end - 1] = b' ';
+        round(&[(old, new), (new, old), (old, old)]);
+        let mut same = old;
+        same[TIME.end - 1] = b' ';
+        round(&[(old, same), (same, old)]);
     }
 
     proptest! {

@@ -33,7 +33,7 @@ mod tests;
 use std::io::Write;
 
 pub use description::{
-    Converted, Description, How, Needed, NewFile, NewImage, PartFacts, Stream, Streams,
+    Converted, DeltaDescription, How, Needed, NewFile, NewImage, PartFacts, StreamSize, Streams,
 };
 pub use error::DeltaError;
 pub use file::DeltaFile;
@@ -57,8 +57,8 @@ pub struct MakeOptions {
 /// A delta that was made and is not written yet.
 #[derive(Debug)]
 pub struct Delta {
-    description: Description,
-    made: streams::Made,
+    description: DeltaDescription,
+    made: streams::MadeStreams,
 }
 
 impl Delta {
@@ -91,7 +91,7 @@ impl Delta {
         }
         let level = if how.best { BEST_LEVEL } else { LEVEL };
         let (made, streams) = program.made.compressed(level, options.jobs)?;
-        let description = Description {
+        let description = DeltaDescription {
             format: description::FORMAT.to_owned(),
             version: description::VERSION,
             requires: Vec::new(),
@@ -108,7 +108,7 @@ impl Delta {
     }
 
     /// What it needs and makes, and how large it is.
-    pub fn description(&self) -> &Description {
+    pub fn description(&self) -> &DeltaDescription {
         &self.description
     }
 

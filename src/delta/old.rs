@@ -11,7 +11,7 @@ use std::sync::OnceLock;
 
 use super::DeltaError;
 use super::anatomy::{self, Anatomy, Inside, PartLooks};
-use super::entries::{Entries, Keys};
+use super::entries::{Keys, TarEntries};
 use super::near::Sketches;
 use super::same::{is_equal, sampled};
 use crate::base::digest::Digest;
@@ -368,7 +368,7 @@ fn named(all: &Sorted, hash: u64) -> &[(u64, u64, u32)] {
 }
 
 fn walk(tar: &Slice, part: u32) -> Result<Vec<(OldEntry, Keys)>, DeltaError> {
-    let mut entries = Entries::of(tar);
+    let mut entries = TarEntries::of(tar);
     let mut all = Vec::new();
     while let Some(walked) = entries.next()? {
         let entry = OldEntry {

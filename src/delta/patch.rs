@@ -49,7 +49,7 @@ impl Effort {
 
 /// One step of a patch: bytes that resemble old ones, then bytes that do not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Step {
+pub(super) struct PatchStep {
     /// Where the old bytes begin, in bytes from the beginning of the old window.
     pub(super) old: usize,
     /// How many bytes are the old ones plus differences.
@@ -169,7 +169,7 @@ fn common(one: &[u8], other: &[u8]) -> usize {
 }
 
 /// The steps that make `new` of `old`. Their `add` and `insert` together are as many bytes as `new` has.
-pub(super) fn steps(old: &[u8], new: &[u8], effort: Effort) -> Vec<Step> {
+pub(super) fn steps(old: &[u8], new: &[u8], effort: Effort) -> Vec<PatchStep> {
     let words = Words::new(old);
     let mut scan = Scan {
         old,
@@ -194,7 +194,7 @@ pub(super) fn steps(old: &[u8], new: &[u8], effort: Effort) -> Vec<Step> {
 struct Scan<'b> {
     old: &'b [u8],
     new: &'b [u8],
-    made: Vec<Step>,
+    made: Vec<PatchStep>,
     /// Where the bytes begin for which no step was made yet.
     last_new: usize,
     /// The old place that belongs to that.
@@ -273,7 +273,7 @@ impl Scan<'_> {
             backward -= kept;
         }
         let next = self.at - backward;
-        let step = Step {
+        let step = PatchStep {
             old: self.last_old,
             add: forward,
             insert: next - (self.last_new + forward),
@@ -335,7 +335,7 @@ mod tests {
     use proptest::prelude::*;
 
     /// What the steps make.
-    fn applied(old: &[u8], new: &[u8], steps: &[Step]) -> Vec<u8> {
+    fn applied(old: &[u8], new: &[u8], steps: &[PatchStep]) -> Vec<u8> {
         let mut made = Vec::new();
         for step in steps {
             let at = made.len();
@@ -380,7 +380,7 @@ mod tests {
         let steps = steps(&old, &new, Effort::DEFAULT);
         assert_eq!(
             steps,
-            [Step {
+            [PatchStep {
                 old: 0,
                 add: 100_000,
                 insert: 0

@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use tempfile::SpooledTempFile;
 
 use super::DeltaError;
-use super::description::{Stream, Streams};
+use super::description::{StreamSize, Streams};
 use crate::base::constants::BUFFER;
 use crate::base::jobs::{self, Jobs};
 use crate::source::Slice;
@@ -99,7 +99,7 @@ impl Write for Spooled {
 
 /// The streams of a delta that is being made.
 #[derive(Debug)]
-pub(super) struct Made {
+pub(super) struct MadeStreams {
     pub(super) control: Spooled,
     pub(super) headers: Spooled,
     pub(super) differences: Spooled,
@@ -107,7 +107,7 @@ pub(super) struct Made {
     pub(super) stored: Spooled,
 }
 
-impl Made {
+impl MadeStreams {
     pub(super) fn new() -> Self {
         Self {
             control: Spooled::new(),
@@ -138,7 +138,7 @@ impl Made {
         let done: [Spooled; 4] = done
             .try_into()
             .map_err(|_| DeltaError::Spool(io::Error::other("a stream is lost")))?;
-        let stream = |at: usize| Stream {
+        let stream = |at: usize| StreamSize {
             expanded: expanded[at],
             size: done[at].len(),
         };
@@ -147,7 +147,7 @@ impl Made {
             headers: stream(1),
             differences: stream(2),
             data: stream(3),
-            stored: Stream {
+            stored: StreamSize {
                 expanded: self.stored.len(),
                 size: self.stored.len(),
             },

@@ -38,7 +38,7 @@ fn tar_of(files: &[(&str, &[u8])], mtime: u64) -> Vec<u8> {
     builder.into_inner().expect("memory")
 }
 
-fn made(old: &[&[u8]], new: &[u8], jobs: usize) -> (Description, Vec<u8>) {
+fn made(old: &[&[u8]], new: &[u8], jobs: usize) -> (DeltaDescription, Vec<u8>) {
     let options = Options {
         jobs: Jobs::new(NonZeroUsize::new(jobs).expect("a number")),
         ..Options::default()
@@ -63,7 +63,7 @@ fn applied(old: &[&[u8]], delta: &[u8]) -> Result<Vec<u8>, DeltaError> {
 }
 
 /// Makes a delta with one thread and with four, applies it, and returns it.
-fn round(old: &[&[u8]], new: &[u8]) -> (Description, Vec<u8>) {
+fn round(old: &[&[u8]], new: &[u8]) -> (DeltaDescription, Vec<u8>) {
     let (description, delta) = made(old, new, 1);
     assert!(delta == made(old, new, 4).1, "it depends on the threads");
     let out = applied(old, &delta).expect("applied");
@@ -226,7 +226,7 @@ fn what_a_newer_imgtar_made_says_so() {
     let (mut description, _) = made(&[], &new, 1);
     description.requires.push("time-travel".to_owned());
     let mut file = Vec::new();
-    write::write(&description, streams::Made::new(), &mut file).expect("memory");
+    write::write(&description, streams::MadeStreams::new(), &mut file).expect("memory");
     match applied(&[], &file) {
         Err(DeltaError::Newer { what, .. }) => assert_eq!(what, "it requires `time-travel`"),
         other => panic!("{:?}", other.map(|out| out.len())),
@@ -237,7 +237,7 @@ fn what_a_newer_imgtar_made_says_so() {
 /// than was declared.
 #[test]
 fn programs_made_to_harm_are_refused() {
-    use super::code::{Code, flag, op};
+    use super::code::{Numbers, flag, op};
     let numbers = |op: u8, numbers: &[u64]| {
         let mut bytes = vec![op];
         for number in numbers {
@@ -285,7 +285,7 @@ fn programs_made_to_harm_are_refused() {
         let (mut description, _) = made(&[&old], &new, 1);
         description.new.size = 4000;
         description.sources[0].sha256 = Digest::sha256_of(&old);
-        let mut streams = streams::Made::new();
+        let mut streams = streams::MadeStreams::new();
         streams.control.put(program).expect("memory");
         let (streams, sizes) = streams
             .compressed(1, Jobs::new(NonZeroUsize::MIN))

@@ -3,15 +3,15 @@
 use std::io::{self, Write};
 
 use super::DeltaError;
-use super::description::{Description, Stream, Streams, member};
-use super::streams::Made;
+use super::description::{DeltaDescription, StreamSize, Streams, member};
+use super::streams::MadeStreams;
 use crate::base::digest::Hasher;
 
 /// How many bytes the member at the end has: a digest in hex and the end of a line.
 pub(super) const END_LEN: u64 = 65;
 
 /// The streams of a delta and the names of their members, in their order.
-pub(super) fn named(streams: &Streams) -> [(&'static str, &Stream); 5] {
+pub(super) fn named(streams: &Streams) -> [(&'static str, &StreamSize); 5] {
     [
         (member::CONTROL, &streams.control),
         (member::HEADERS, &streams.headers),
@@ -23,8 +23,8 @@ pub(super) fn named(streams: &Streams) -> [(&'static str, &Stream); 5] {
 
 /// Writes a delta.
 pub(super) fn write(
-    description: &Description,
-    made: Made,
+    description: &DeltaDescription,
+    made: MadeStreams,
     out: &mut dyn Write,
 ) -> Result<u64, DeltaError> {
     let mut writer = DeltaWriter {
@@ -38,7 +38,7 @@ pub(super) fn write(
     writer.header(member::DESCRIPTION, text.len() as u64)?;
     writer.write_all(&text).map_err(DeltaError::Write)?;
     writer.pad()?;
-    let Made {
+    let MadeStreams {
         control,
         headers,
         differences,

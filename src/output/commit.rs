@@ -23,7 +23,7 @@ use crate::base::progress::Progress;
 use crate::document::{ConfigChanges, ConfigDraft, Created, Health, HistoryEntry, RunConfig};
 use crate::image::{Image, Name};
 use crate::source::Slice;
-use crate::tree::{Additions, Delta, RefusedXattrs, Tree, Warning, difference};
+use crate::tree::{Additions, RefusedXattrs, Tree, TreeDelta, Warning, difference};
 
 /// What only holds for the base: the container it was committed from, who built it and how.
 const BASE_ONLY: [&str; 8] = [
@@ -65,7 +65,7 @@ pub struct Committed {
     /// The image to write.
     pub image: OutputImage,
     /// What differs between the base and the rootfs tar; empty if the image has no new layer.
-    pub delta: Arc<Delta>,
+    pub delta: Arc<TreeDelta>,
     /// How many names at the root of the base are left; 0 is hardly intended.
     pub kept: usize,
     /// What engines would show differently in the rootfs tar.

@@ -19,7 +19,7 @@ use crate::base::progress::{Progress, steps};
 use crate::layer::LayerTar;
 use crate::layer::digest::Prover;
 use crate::tar::Mtime;
-use crate::tree::{Change, Delta, InodeId, NodeId, Tree, is_reserved};
+use crate::tree::{Change, InodeId, NodeId, Tree, TreeDelta, is_reserved};
 
 /// The changes between two trees as an uncompressed layer.
 ///
@@ -31,7 +31,7 @@ use crate::tree::{Change, Delta, InodeId, NodeId, Tree, is_reserved};
 #[derive(Debug)]
 pub struct DeltaLayer {
     upper: Arc<Tree>,
-    delta: Arc<Delta>,
+    delta: Arc<TreeDelta>,
     /// Files of which the layer has more than one name.
     shared: HashSet<InodeId>,
     /// In bytes, the end of the tar included.
@@ -48,7 +48,7 @@ impl DeltaLayer {
     /// be read.
     pub fn prove(
         upper: Arc<Tree>,
-        delta: Arc<Delta>,
+        delta: Arc<TreeDelta>,
         progress: &dyn Progress,
     ) -> Result<OutputLayer, WriteError> {
         let shared = shared_inodes(&upper, &delta);
@@ -193,7 +193,7 @@ fn split(path: &[u8]) -> (&[u8], &[u8]) {
 }
 
 /// Files of which the layer has more than one name.
-fn shared_inodes(upper: &Tree, delta: &Delta) -> HashSet<InodeId> {
+fn shared_inodes(upper: &Tree, delta: &TreeDelta) -> HashSet<InodeId> {
     let mut seen = vec![false; upper.inode_count()];
     delta
         .nodes()

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::delta::{Description, How, Needed, PartFacts, Stream, Streams};
+use crate::delta::{DeltaDescription, How, Needed, PartFacts, StreamSize, Streams};
 
 /// What a delta is, or would be.
 #[derive(Clone, Debug, Serialize)]
@@ -163,7 +163,7 @@ pub struct DeltaCosts {
 
 impl DeltaReport {
     /// Describes a delta of so many bytes.
-    pub fn new(description: &Description, path: Option<String>, size: u64) -> Self {
+    pub fn new(description: &DeltaDescription, path: Option<String>, size: u64) -> Self {
         let new = &description.new;
         let images = new.images.iter().map(|image| DeltaImage {
             id: image.id.clone(),
@@ -221,7 +221,7 @@ impl DeltaSource {
 
 impl DeltaStreams {
     fn new(streams: &Streams) -> Self {
-        let one = |stream: Stream| DeltaStream {
+        let one = |stream: StreamSize| DeltaStream {
             size: stream.size,
             expanded: stream.expanded,
         };

@@ -50,7 +50,7 @@ pub struct Change {
 /// Paths may be long and have most in common, so of each only its last name is kept, and which change is
 /// that of the directory above it.
 #[derive(Clone, Debug, Default)]
-pub struct Delta {
+pub struct TreeDelta {
     kept: Vec<KeptChange>,
     names: Vec<u8>,
 }
@@ -65,9 +65,9 @@ struct KeptChange {
     node: Option<NodeId>,
 }
 
-/// All changes of a [`Delta`] in order.
+/// All changes of a [`TreeDelta`] in order.
 #[derive(Clone, Copy, Debug)]
-pub struct DeltaChanges<'d>(&'d Delta);
+pub struct DeltaChanges<'d>(&'d TreeDelta);
 
 impl<'d> DeltaChanges<'d> {
     /// One after the other.
@@ -90,7 +90,7 @@ impl<'d> IntoIterator for DeltaChanges<'d> {
     }
 }
 
-impl Delta {
+impl TreeDelta {
     /// All changes in order.
     pub fn changes(&self) -> DeltaChanges<'_> {
         DeltaChanges(self)
@@ -174,11 +174,11 @@ pub fn difference(
     ignored: &Additions,
     jobs: Jobs,
     progress: &dyn Progress,
-) -> Result<Delta, TreeError> {
+) -> Result<TreeDelta, TreeError> {
     lower.check_expansion()?;
     upper.check_expansion()?;
     let clean = clean_inodes(lower, upper, ignored, jobs, progress)?;
-    let mut delta = Delta::default();
+    let mut delta = TreeDelta::default();
     let (below, above) = (lower.inode_of(ROOT), upper.inode_of(ROOT));
     if upper.node(ROOT).explicit && !same_attributes(below, above) {
         delta.push(None, b"", ChangeKind::Changed, Some(ROOT));

@@ -64,7 +64,7 @@ pub use compare::{
 };
 pub(crate) use content::ContentStretch;
 pub use content::{FileBody, FileReader};
-pub use diff::{Change, ChangeKind, Delta, DeltaChanges, difference};
+pub use diff::{Change, ChangeKind, DeltaChanges, TreeDelta, difference};
 pub use disk_blocks::DiskBlocks;
 pub use duplicates::DuplicateFile;
 pub use engine_files::Additions;

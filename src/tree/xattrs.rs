@@ -1,6 +1,6 @@
 //! Extended attributes of a whole tree: those that kernels refuse, and leaving some out.
 
-use super::diff::Delta;
+use super::diff::TreeDelta;
 use super::inode::{Body, InodeId, Xattr, Xattrs};
 use super::nodes::{NodeId, Tree};
 use crate::tar::{AttributeFault, Kind};
@@ -99,7 +99,7 @@ impl Tree {
     }
 
     /// Those that a layer has which turns a lower tree into this one.
-    pub fn refused_xattrs_in(&self, delta: &Delta) -> RefusedXattrs {
+    pub fn refused_xattrs_in(&self, delta: &TreeDelta) -> RefusedXattrs {
         self.refused_of(delta.nodes())
     }
 
@@ -132,7 +132,7 @@ impl Tree {
     }
 
     /// The same for what a layer holds which turns a lower tree into this one.
-    pub fn drop_xattrs_in(&mut self, delta: &Delta, patterns: &[XattrPattern]) -> Vec<u64> {
+    pub fn drop_xattrs_in(&mut self, delta: &TreeDelta, patterns: &[XattrPattern]) -> Vec<u64> {
         let chosen = self.chosen(delta.nodes().map(|node| self.inode_id(node)));
         self.drop_of(&chosen, patterns)
     }

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use imgtar::base::progress::Silent;
 use imgtar::output::{DeltaLayer, WriteError};
 use imgtar::source::Input;
-use imgtar::tree::{Additions, ChangeKind, Delta, Tree, TreeError, difference};
+use imgtar::tree::{Additions, ChangeKind, Tree, TreeDelta, TreeError, difference};
 use imgtar::{Jobs, Options};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
@@ -60,12 +60,12 @@ fn silent(layers: &[Vec<u8>], directory: &Path) -> Vec<u8> {
     output
 }
 
-fn changes(lower: &Tree, upper: &Tree) -> Arc<Delta> {
+fn changes(lower: &Tree, upper: &Tree) -> Arc<TreeDelta> {
     let delta = difference(lower, upper, &Additions::none(), jobs(), &Silent);
     Arc::new(delta.expect("readable files"))
 }
 
-fn layer_of(upper: &Arc<Tree>, delta: &Arc<Delta>) -> Vec<u8> {
+fn layer_of(upper: &Arc<Tree>, delta: &Arc<TreeDelta>) -> Vec<u8> {
     let layer = DeltaLayer::prove(Arc::clone(upper), Arc::clone(delta), &Silent);
     let mut bytes = Vec::new();
     let written = layer.expect("a layer").write(&mut bytes);
@@ -74,7 +74,7 @@ fn layer_of(upper: &Arc<Tree>, delta: &Arc<Delta>) -> Vec<u8> {
 }
 
 /// Changes in the manner of `docker diff`; a directory that is only on the way is `.`.
-fn told(delta: &Delta) -> Vec<String> {
+fn told(delta: &TreeDelta) -> Vec<String> {
     let letter = |kind| match kind {
         ChangeKind::Added => 'A',
         ChangeKind::Changed => 'C',

@@ -16,23 +16,6 @@ use crate::support::{Work, archives, bytes, full_size, imgtar, in_turn, reposito
 /// A file of the corpus that imgtar does not open: the compression around it is damaged.
 const UNREADABLE: &str = "aboutcode-org__scancode.io__corrupted.tar.gz";
 
-/// NEW and OLD in the corpus whose times end with NUL in one and with a space in the other: what is made of such a delta is
-/// not NEW, and `apply` says so. They go from this list with the fault.
-const ANOTHER_END_OF_TIMES: [(&str, &str); 3] = [
-    (
-        "aboutcode-org__container-inspector__layer_with_links.tar",
-        "aboutcode-org__container-inspector__imagesv11_with_tar_at_root.tar",
-    ),
-    (
-        "aquasecurity__trivy__test.tar",
-        "aquasecurity__trivy__opq2.tar",
-    ),
-    (
-        "snyk__snyk-docker-plugin__java-system-jars.tar",
-        "snyk__snyk-docker-plugin__docker-save__java.tar",
-    ),
-];
-
 fn open(path: &str) -> Result<Input, SourceError> {
     Input::open(Path::new(path), &Options::default())
 }
@@ -149,19 +132,7 @@ fn the_corpus_comes_back() {
     let Some(directory) = shared("corpus") else {
         return;
     };
-    let mut failures = each_comes_back(&directory);
-    for (new, old) in ANOTHER_END_OF_TIMES {
-        let is_known = |failure: &String| {
-            failure.contains("what was made is not the file")
-                && failure.contains(&format!("{new} from"))
-                && failure.contains(&format!("{old}\"]"))
-        };
-        let known = failures.0.iter().position(is_known);
-        failures
-            .0
-            .remove(known.unwrap_or_else(|| panic!("{new} comes back from {old} now")));
-    }
-    failures.are_none();
+    each_comes_back(&directory).are_none();
 }
 
 /// Every pair of archives that engines made; without `IMGTAR_FULL_SIZE` every 16th.

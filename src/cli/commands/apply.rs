@@ -5,7 +5,7 @@ use std::str::FromStr as _;
 
 use imgtar::base::digest::Digest;
 use imgtar::base::progress::steps;
-use imgtar::delta::{self, DeltaError, DeltaFile, Description};
+use imgtar::delta::{self, DeltaDescription, DeltaError, DeltaFile};
 use imgtar::source::Input;
 
 use super::delta::{opened, require_output, split};
@@ -152,7 +152,7 @@ impl Args {
 }
 
 /// Says what is not as it was in the file that the delta was made for.
-fn say_converted(description: &Description, context: &Context) {
+fn say_converted(description: &DeltaDescription, context: &Context) {
     if let Some(given) = &description.new.converted {
         let name = new_name(description);
         note(

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use imgtar::base::escape;
 use imgtar::base::progress::steps;
-use imgtar::delta::{Delta, DeltaError, DeltaFile, Description, How, MakeOptions, PartFacts};
+use imgtar::delta::{Delta, DeltaDescription, DeltaError, DeltaFile, How, MakeOptions, PartFacts};
 use imgtar::output::{
     ArchiveGraph, ArchiveLayout, ArchiveOptions, LayerCompression, ThinError, measure_graph,
 };
@@ -207,7 +207,7 @@ impl Args {
 }
 
 /// Says what a person may not expect.
-fn say(description: &Description, names: &Names, context: &Context) {
+fn say(description: &DeltaDescription, names: &Names, context: &Context) {
     for idle in names.idle(description) {
         let idle = escape::text(idle);
         warn(
@@ -330,7 +330,7 @@ fn plan(context: &Context) {
 }
 
 /// The command that makes NEW of the delta.
-fn apply_line(old: &[PathBuf], description: &Description, delta: &str, new: &Path) -> String {
+fn apply_line(old: &[PathBuf], description: &DeltaDescription, delta: &str, new: &Path) -> String {
     let mut line = "imgtar apply".to_owned();
     if !description.sources.is_empty() {
         for path in old {

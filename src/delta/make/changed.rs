@@ -9,7 +9,7 @@ use crate::delta::description::PartFacts;
 use crate::delta::emit::{NewBody, NewHeader};
 use crate::delta::entries::Walked;
 use crate::delta::old::OldEntry;
-use crate::delta::patch::{self, Effort, Step};
+use crate::delta::patch::{self, Effort, PatchStep};
 use crate::source::{Slice, SourceError, Span};
 
 /// The smallest file that is compared with another, in bytes: a step takes about as many.
@@ -36,7 +36,7 @@ pub(super) struct Patch {
 /// How a block is made.
 #[derive(Debug)]
 struct Steps {
-    list: Vec<Step>,
+    list: Vec<PatchStep>,
     /// Where the window of old bytes begins in the old file.
     window: u64,
     differences: Vec<u8>,

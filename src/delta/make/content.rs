@@ -5,8 +5,8 @@ use super::changed::Patch;
 use crate::base::jobs;
 use crate::delta::DeltaError;
 use crate::delta::description::PartFacts;
-use crate::delta::emit::{NewBody, NewHeader, Place};
-use crate::delta::entries::{Entries, Walked};
+use crate::delta::emit::{NewBody, NewHeader, SourcePlace};
+use crate::delta::entries::{TarEntries, Walked};
 use crate::delta::header::BLOCK;
 use crate::source::{Slice, Span};
 
@@ -28,12 +28,12 @@ impl Maker<'_> {
         };
         if let Some(equal) = self.old.equal_part(tar)? {
             let source = self.source(equal);
-            self.emit.copy(Place { source, offset: 0 }, tar.len());
+            self.emit.copy(SourcePlace { source, offset: 0 }, tar.len());
             facts.same = tar.len();
             return Ok(facts);
         }
         self.index()?;
-        let mut entries = Entries::of(tar);
+        let mut entries = TarEntries::of(tar);
         let mut batch = Vec::new();
         loop {
             let mut bytes = 0;
@@ -116,7 +116,7 @@ impl Maker<'_> {
         read_headers(&part.bytes, partner.header, partner.body(), old)?;
         let source = self.source(partner.part);
         Ok(NewHeader::Like {
-            at: Place {
+            at: SourcePlace {
                 source,
                 offset: partner.header,
             },
@@ -162,9 +162,9 @@ impl Maker<'_> {
     }
 
     /// Where the body of an old entry is.
-    pub(super) fn place_of(&mut self, entry: u32) -> Place {
+    pub(super) fn place_of(&mut self, entry: u32) -> SourcePlace {
         let entry = self.old.entries[entry as usize];
-        Place {
+        SourcePlace {
             source: self.source(entry.part),
             offset: entry.body(),
         }

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use super::DeltaError;
 use super::anatomy::{Anatomy, Inside, Part, PartLooks, decoded};
 use super::description::{How, NewFile, NewImage, PartFacts};
-use super::emit::{Emitter, Place};
+use super::emit::{Emitter, SourcePlace};
 use super::entries::{Keys, Walked};
 use super::old::Old;
 use super::patch::Effort;
@@ -33,7 +33,7 @@ const SMALLEST_BLOB: u64 = 16 << 10;
 /// What is known of a delta before its streams are compressed.
 #[derive(Debug)]
 pub(super) struct Program {
-    pub(super) made: super::streams::Made,
+    pub(super) made: super::streams::MadeStreams,
     pub(super) new: NewFile,
     /// The parts of the old archives that it refers to.
     pub(super) used: Vec<u32>,
@@ -275,7 +275,8 @@ impl Maker<'_> {
     /// All of a part of the new file is a part of an old one.
     fn copied(&mut self, name: String, part: u32, bytes: &Slice) {
         let source = self.source(part);
-        self.emit.copy(Place { source, offset: 0 }, bytes.len());
+        self.emit
+            .copy(SourcePlace { source, offset: 0 }, bytes.len());
         self.list(PartFacts {
             name,
             size: bytes.len(),

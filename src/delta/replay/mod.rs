@@ -16,11 +16,11 @@ mod output;
 
 use std::io::{self, Read, Write};
 
-use self::output::{Output, Target};
+use self::output::{CountedOutput, ReplayTarget};
 use super::code::{self, flag, op};
-use super::description::Description;
-use super::emit::Place;
-use super::file::Reading;
+use super::description::DeltaDescription;
+use super::emit::SourcePlace;
+use super::file::StreamReaders;
 use super::header::{self, BLOCK, Times};
 use super::{DeltaError, DeltaFile};
 use crate::base::constants::BUFFER;
@@ -92,22 +92,22 @@ pub(super) fn replay(
 ) -> Result<Digest, DeltaError> {
     let description = delta.description();
     let size = description.new.size;
-    let output = Output::new(out, size, task);
+    let output = CountedOutput::new(out, size, task);
     let mut replay = Replay {
         description,
         streams: delta.streams()?,
         sources,
         options,
-        target: Some(Target::Plain(output)),
+        target: Some(ReplayTarget::Plain(output)),
         times: Times::default(),
-        expected: Place::default(),
+        expected: SourcePlace::default(),
         inside: 0,
         buf: vec![0; BUFFER],
         other: vec![0; BUFFER],
     };
     let outcome = replay.run();
     let (made, failed) = match replay.target {
-        Some(Target::Plain(mut output)) => {
+        Some(ReplayTarget::Plain(mut output)) => {
             let failed = output.failed.take();
             (size - output.left, (failed, Some(output.hasher)))
         }
@@ -134,13 +134,13 @@ pub(super) fn replay(
 }
 
 struct Replay<'r> {
-    description: &'r Description,
-    streams: Reading,
+    description: &'r DeltaDescription,
+    streams: StreamReaders,
     sources: &'r dyn Sources,
     options: &'r Options<'r>,
-    target: Option<Target<'r>>,
+    target: Option<ReplayTarget<'r>>,
     times: Times,
-    expected: Place,
+    expected: SourcePlace,
     /// How many bytes went into the recipes so far.
     inside: u64,
     buf: Vec<u8>,
@@ -171,8 +171,8 @@ impl Replay<'_> {
 
     /// Gets at the output behind an encoder, whose error may be that of the output.
     fn give_up(&mut self) {
-        if let Some(Target::Compressed(remaker)) = self.target.take() {
-            self.target = Some(Target::Plain(remaker.into_inner()));
+        if let Some(ReplayTarget::Compressed(remaker)) = self.target.take() {
+            self.target = Some(ReplayTarget::Plain(remaker.into_inner()));
         }
     }
 
@@ -193,7 +193,7 @@ impl Replay<'_> {
                     self.zeros(len)?;
                 }
                 op::COPY => {
-                    let at = self.place(Place::default())?;
+                    let at = self.place(SourcePlace::default())?;
                     let len = self.length()?;
                     self.copy(at, len)?;
                 }
@@ -207,7 +207,7 @@ impl Replay<'_> {
             }
         }
         match self.target {
-            Some(Target::Plain(_)) => Ok(()),
+            Some(ReplayTarget::Plain(_)) => Ok(()),
             _ => Err(wrong("a recipe is begun and not ended")),
         }
     }
@@ -228,7 +228,7 @@ impl Replay<'_> {
         code::signed(&mut self.streams.control)
     }
 
-    fn place(&mut self, expected: Place) -> Result<Place, Fault> {
+    fn place(&mut self, expected: SourcePlace) -> Result<SourcePlace, Fault> {
         let source = self.number()?;
         let source = u32::try_from(source).map_err(|_| wrong("a source has no such number"))?;
         let from = if source == expected.source {
@@ -237,15 +237,15 @@ impl Replay<'_> {
             0
         };
         let offset = from.wrapping_add_signed(self.signed()?);
-        Ok(Place { source, offset })
+        Ok(SourcePlace { source, offset })
     }
 
     /// Refuses to make more bytes than may still come. What goes into a recipe may be more than comes out: it is
     /// counted against what all that is compressed may expand to.
     fn allow(&mut self, len: u64) -> Result<(), Fault> {
         match &self.target {
-            Some(Target::Plain(output)) if len <= output.left => Ok(()),
-            Some(Target::Compressed(_)) => {
+            Some(ReplayTarget::Plain(output)) if len <= output.left => Ok(()),
+            Some(ReplayTarget::Compressed(_)) => {
                 self.inside = self.inside.saturating_add(len);
                 let most = self.options.limits.expansion_of(self.description.new.size);
                 if self.inside > most {
@@ -258,7 +258,7 @@ impl Replay<'_> {
     }
 
     /// Refuses a stretch that is not inside its source.
-    fn within(&self, at: Place, len: u64) -> Result<(), Fault> {
+    fn within(&self, at: SourcePlace, len: u64) -> Result<(), Fault> {
         let source = self.sources.len_of(at.source as usize);
         let source = source.ok_or_else(|| wrong(format!("there is no source {}", at.source)))?;
         let end = at.offset.checked_add(len);
@@ -278,7 +278,7 @@ impl Replay<'_> {
         }
     }
 
-    fn copy(&mut self, at: Place, len: u64) -> Result<(), Fault> {
+    fn copy(&mut self, at: SourcePlace, len: u64) -> Result<(), Fault> {
         self.allow(len)?;
         self.within(at, len)?;
         let mut done = 0;
@@ -361,9 +361,9 @@ impl Replay<'_> {
         }
         let corrections = self.take_stored(usize::try_from(corrections).unwrap_or(usize::MAX))?;
         match self.target.take() {
-            Some(Target::Plain(output)) => {
+            Some(ReplayTarget::Plain(output)) => {
                 let remaker = Remaker::new(recipe, &corrections, output, self.options.jobs);
-                self.target = Some(Target::Compressed(Box::new(remaker?)));
+                self.target = Some(ReplayTarget::Compressed(Box::new(remaker?)));
                 Ok(())
             }
             other => {
@@ -375,8 +375,8 @@ impl Replay<'_> {
 
     fn finish(&mut self) -> Result<(), Fault> {
         match self.target.take() {
-            Some(Target::Compressed(remaker)) => {
-                self.target = Some(Target::Plain(remaker.finish()?));
+            Some(ReplayTarget::Compressed(remaker)) => {
+                self.target = Some(ReplayTarget::Plain(remaker.finish()?));
                 Ok(())
             }
             other => {
@@ -404,7 +404,7 @@ impl Replay<'_> {
         }
         let headers = self.headers(flags & flag::HEADER, place, len)?;
         let is_like = flags & flag::HEADER == flag::LIKE_HEADER;
-        let behind = Place {
+        let behind = SourcePlace {
             offset: place.offset.saturating_add(len),
             ..place
         };
@@ -444,7 +444,7 @@ impl Replay<'_> {
     }
 
     /// Makes the headers of an entry and passes them on.
-    fn headers(&mut self, manner: u8, at: Place, len: u64) -> Result<Vec<u8>, Fault> {
+    fn headers(&mut self, manner: u8, at: SourcePlace, len: u64) -> Result<Vec<u8>, Fault> {
         self.allow(len)?;
         let mut headers = vec![0; usize::try_from(len).unwrap_or(0)];
         match manner {
@@ -476,7 +476,7 @@ impl Replay<'_> {
     }
 
     /// A body that resembles an old one, which begins at `at`.
-    fn patched(&mut self, at: Place, size: u64) -> Result<(), Fault> {
+    fn patched(&mut self, at: SourcePlace, size: u64) -> Result<(), Fault> {
         let mut left = size;
         let mut old = at.offset;
         while left > 0 {
@@ -487,7 +487,7 @@ impl Replay<'_> {
                 .checked_add(insert)
                 .filter(|made| (1..=left).contains(made));
             let made = made.ok_or_else(|| wrong("a step is longer than its file"))?;
-            self.add(Place { offset: old, ..at }, add)?;
+            self.add(SourcePlace { offset: old, ..at }, add)?;
             old = old.wrapping_add(add);
             self.data(insert)?;
             left -= made;
@@ -495,7 +495,7 @@ impl Replay<'_> {
         Ok(())
     }
 
-    fn add(&mut self, at: Place, len: u64) -> Result<(), Fault> {
+    fn add(&mut self, at: SourcePlace, len: u64) -> Result<(), Fault> {
         self.allow(len)?;
         self.within(at, len)?;
         let mut done = 0;

@@ -7,7 +7,7 @@ use crate::base::progress::Task;
 use crate::source::remake::Remaker;
 
 /// Counts and hashes what is made.
-pub(super) struct Output<'o> {
+pub(super) struct CountedOutput<'o> {
     out: &'o mut dyn Write,
     pub(super) hasher: Hasher,
     /// How many bytes may still come.
@@ -17,7 +17,7 @@ pub(super) struct Output<'o> {
     pub(super) failed: Option<io::Error>,
 }
 
-impl<'o> Output<'o> {
+impl<'o> CountedOutput<'o> {
     pub(super) fn new(out: &'o mut dyn Write, size: u64, task: &'o dyn Task) -> Self {
         Self {
             out,
@@ -29,7 +29,7 @@ impl<'o> Output<'o> {
     }
 }
 
-impl Write for Output<'_> {
+impl Write for CountedOutput<'_> {
     fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
         let len = buf.len() as u64;
         if len > self.left {
@@ -58,12 +58,12 @@ impl Write for Output<'_> {
 }
 
 /// Where the bytes go that an operation makes.
-pub(super) enum Target<'o> {
-    Plain(Output<'o>),
-    Compressed(Box<Remaker<Output<'o>>>),
+pub(super) enum ReplayTarget<'o> {
+    Plain(CountedOutput<'o>),
+    Compressed(Box<Remaker<CountedOutput<'o>>>),
 }
 
-impl Write for Target<'_> {
+impl Write for ReplayTarget<'_> {
     fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
         match self {
             Self::Plain(output) => output.write(buf),
