@@ -135,9 +135,9 @@ pub(crate) fn facts(description: &DeltaDescription, names: &Names, bytes: u64) -
 /// Why parts travel whole; `None` if they do not.
 fn why_whole(how: How) -> Option<&'static str> {
     match how {
-        How::Whole => Some("imgtar cannot repeat their compression"),
-        How::Dearer => Some("what repeats their compression takes no fewer bytes"),
-        How::Damaged => Some("their compression is damaged"),
+        How::Whole => Some("imgtar cannot repeat the compression"),
+        How::Dearer => Some("what repeats the compression takes no fewer bytes"),
+        How::Damaged => Some("the compression is damaged"),
         How::Content | How::Recompressed | How::Copied => None,
     }
 }

@@ -89,7 +89,9 @@ pub(super) fn worker(method: Method) -> Worker<Chunk, Done> {
 
 /// Compresses chunks one after the other; what it needs for that is kept.
 enum ChunkEncoder {
-    Gzip(Compress),
+    /// At a level. Each chunk has an encoder of its own: with one that was reset (zlib-rs 0.6.8), what comes out depends on
+    /// what it compressed before, and so on the number of threads.
+    Gzip(flate2::Compression),
     Bzip2(bzip2::Compression),
     Xz(u32),
     Zstd(zstd::bulk::Compressor<'static>),
@@ -101,7 +103,7 @@ impl ChunkEncoder {
         let level = method.level();
         Ok(match method.compression() {
             Compression::None => Self::None,
-            Compression::Gzip => Self::Gzip(Compress::new(flate2::Compression::new(level), false)),
+            Compression::Gzip => Self::Gzip(flate2::Compression::new(level)),
             Compression::Bzip2 => Self::Bzip2(bzip2::Compression::new(level)),
             Compression::Xz => Self::Xz(level),
             Compression::Zstd => {
@@ -118,9 +120,10 @@ impl ChunkEncoder {
         let output = &mut chunk.output;
         match self {
             Self::None => output.extend_from_slice(bytes),
-            Self::Gzip(compress) => {
+            Self::Gzip(level) => {
                 crc.update(bytes);
-                deflate(compress, before, bytes, chunk.is_last, output)?;
+                let mut compress = Compress::new(*level, false);
+                deflate(&mut compress, before, bytes, chunk.is_last, output)?;
             }
             Self::Bzip2(level) => {
                 let mut encoder = bzip2::write::BzEncoder::new(output, *level);
@@ -150,7 +153,6 @@ fn deflate(
     is_last: bool,
     output: &mut Vec<u8>,
 ) -> io::Result<()> {
-    compress.reset();
     if !before.is_empty() {
         compress.set_dictionary(before)?;
     }

@@ -407,6 +407,28 @@ mod tests {
         }
     }
 
+    /// Decimal digits without a repetition: of them, an encoder that was reset makes other bytes than a new one.
+    #[test]
+    fn a_chunk_does_not_depend_on_those_before_it_in_the_same_thread() {
+        let mut state = 1_u64;
+        let digits: Vec<u8> = std::iter::repeat_with(|| {
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1);
+            b'0' + (state >> 60) as u8 % 10
+        })
+        .take(1_400_000)
+        .collect();
+        for level in [1, 6, 9] {
+            let method = Method::new(Compression::Gzip, Some(level)).expect("a level");
+            for len in [600_000, 900_000, digits.len()] {
+                let one = encode(method, 1, &digits[..len], len);
+                let three = encode(method, 3, &digits[..len], len);
+                assert!(one == three, "{level} {len}");
+            }
+        }
+    }
+
     #[test]
     fn what_cannot_be_written_is_an_error_at_the_end_too() {
         let bytes = sample(4 << 20);
