@@ -69,14 +69,15 @@ def tar(files):
             info = tarfile.TarInfo(name)
             info.size, info.mtime = len(body), mtime
             archive.addfile(info, io.BytesIO(body))
-    return out.getvalue()
+    # Without what fills the last record.
+    return out.getvalue().rstrip(b"\0") + bytes(1024)
 
 
 def pair(old, new):
     return struct.pack("<I", len(old)) + old + new
 
 
-TEXT = b"".join(b"%d green bottles, " % n for n in range(120))
+TEXT = b"".join(b"%d green bottles, " % n for n in range(40))
 OLD = tar([("etc/one", TEXT, 1), ("usr/lib/a-1.2", TEXT[::-1], 1), ("d" * 120, b"long", 1)])
 PAIRS = {
     "times": pair(OLD, tar([("etc/one", TEXT, 2), ("usr/lib/a-1.2", TEXT[::-1], 3)])),
@@ -85,9 +86,9 @@ PAIRS = {
     ),
     "archive": pair(
         tar([("manifest.json", b"[]", 0), ("a/layer.tar", OLD, 0)]),
-        tar([("manifest.json", b"[ ]", 0), ("b/layer.tar", OLD[:-600] + b"x" * 600, 0)]),
+        tar([("manifest.json", b"[ ]", 0), ("b/layer.tar", OLD[:-1100] + b"x" * 1100, 0)]),
     ),
-    "bytes": pair(TEXT, TEXT[100:] + b"!"),
+    "bytes": pair(TEXT, TEXT[50:] + b"!"),
 }
 
 folder = Path(sys.argv[1])

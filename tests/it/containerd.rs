@@ -237,7 +237,7 @@ fn compare(docker: &Docker, directory: &str, at_least: usize) {
         }
         // What was removed is held until containerd has collected it: another compressed copy of a layer, too.
         let mut here = loaded(docker, &path, &told);
-        for _ in 0..3 {
+        for _ in 0..15 {
             if here.as_ref().is_none_or(|here| *here == told) {
                 break;
             }
