@@ -236,30 +236,46 @@ impl Docker {
     pub fn forget(&self, id: &str) {
         self.try_run(&["rmi", "-f", id]);
         let left = self.command(&["image", "inspect", id]).output();
-        let (Some(root), true) = (&self.root, left.is_ok_and(|left| left.status.success())) else {
+        if !left.is_ok_and(|left| left.status.success()) {
             return;
+        }
+        let named = format!("target.digest=={id}");
+        for name in self.store(&["images", "ls", "-q", &named]).lines() {
+            self.store(&["images", "rm", "--sync", name]);
+        }
+    }
+
+    /// Waits until the containerd store has nothing left of what was removed, or built. It collects after so many
+    /// changes, not after some time, and the build cache holds its layers for good.
+    pub fn collect(&self) {
+        self.try_run(&["builder", "prune", "-a", "-f"]);
+        let lease = format!("imgtar-tests-{}", std::process::id());
+        self.store(&["leases", "create", "--id", &lease]);
+        self.store(&["leases", "rm", "--sync", &lease]);
+    }
+
+    /// What is in the containerd store, one line each with digest, size and labels.
+    pub fn content(&self) -> String {
+        self.store(&["content", "ls"])
+    }
+
+    /// What containerd's client prints of the engine's own store; nothing if it cannot be asked.
+    fn store(&self, args: &[&str]) -> String {
+        let Some(root) = &self.root else {
+            return String::new();
         };
         let run = self
             .host
             .trim_start_matches("unix://")
             .trim_end_matches("/docker.sock");
-        let ctr = |args: &[&str]| {
-            let mut command = inside(root, "ctr");
-            command.args([
-                "-a",
-                &format!("{run}/exec/containerd/containerd.sock"),
-                "-n",
-                "moby",
-                "images",
-            ]);
-            command.args(args).stdin(Stdio::null()).output()
-        };
-        let Ok(names) = ctr(&["ls", "-q", &format!("target.digest=={id}")]) else {
-            return;
-        };
-        for name in String::from_utf8_lossy(&names.stdout).lines() {
-            drop(ctr(&["rm", "--sync", name]));
-        }
+        let mut command = inside(root, "ctr");
+        command
+            .args(["-a", &format!("{run}/exec/containerd/containerd.sock")])
+            .args(["-n", "moby"])
+            .args(args)
+            .stdin(Stdio::null());
+        let printed = command.output().map(|output| output.stdout);
+        String::from_utf8_lossy(&printed.unwrap_or_default()).into_owned()
     }
 
     /// A path as this machine sees what the engine calls `path`.
