@@ -2,7 +2,8 @@
 """Writes src/source/remake/zlib/samples.tsv: what zlib and GNU gzip make of contents, at each level.
 
 Python's zlib is the system's; gzip must be GNU's. The contents are those of testdata/recipe/deflate-samples.go and of
-`content` in src/source/remake/go/tests.rs. Each line has a kind of content, its size, and for each level of zlib, then of
+`content` in src/source/remake/go/tests.rs, and "late", whose second block of random bytes begins right before 64 KiB. The
+sizes around 64 KiB are those where the window of GNU gzip moves. Each line has a kind of content, its size, and for each level of zlib, then of
 gzip, the size of the deflate stream and the first bytes of its SHA-256.
 """
 
@@ -26,6 +27,8 @@ def content(kind, size):
     if kind == "period":
         return (b"imgtar7" * (size // 7 + 1))[:size]
     made = bytearray()
+    if kind == "late":
+        made += bytes(32700) + bytes(below(256) for _ in range(size - 32700))
     if kind == "text":
         words = []
         for _ in range(400):
@@ -56,11 +59,12 @@ def by_gzip(data, level):
     return summary(made.stdout[10:-8])
 
 
-SIZES = [0, 1, 2, 3, 5, 16, 258, 1000, 16383, 32768, 70001, 200000]
+SIZES = [0, 1, 2, 3, 5, 16, 258, 1000, 16383, 32768, 65300, 65400, 65536, 70001, 98304, 200000]
 
 with open("src/source/remake/zlib/samples.tsv", "w", encoding="ascii") as out:
-    for kind in ["zeros", "random", "period", "text", "mixed"]:
-        for size in SIZES + [1500000] * (kind in ("text", "mixed")):
+    for kind in ["zeros", "random", "period", "text", "mixed", "late"]:
+        sizes = [150000] if kind == "late" else SIZES + [1500000] * (kind in ("text", "mixed"))
+        for size in sizes:
             data = content(kind, size)
             made = [f(data, level) for f in (by_zlib, by_gzip) for level in range(1, 10)]
             print(kind, size, *made, sep="\t", file=out)

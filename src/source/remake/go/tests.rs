@@ -66,6 +66,11 @@ pub(in crate::source::remake) fn content(kind: &str, size: usize) -> Vec<u8> {
                 }
             }
         }
+        // Of `testdata/make-zlib-samples.py` alone.
+        "late" => {
+            bytes.resize(32_700, 0);
+            bytes.extend((32_700..size).map(|_| next(256) as u8));
+        }
         path => bytes = std::fs::read(path).expect("a file of the repository"),
     }
     bytes.truncate(size);

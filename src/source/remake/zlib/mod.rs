@@ -4,9 +4,9 @@
 //! The rules come from zlib 1.2.3 to 1.3.1 (`deflate.c`, `trees.c`: the bytes have not changed between these), with the
 //! window of 32 KiB and the memory level 8 that nearly everybody leaves as they are, and from GNU gzip 1.12, which is
 //! older than zlib and ends blocks in another way. Level 0 is not done. Equal content gives equal bytes whatever the
-//! sizes in which it is written. Of content of exactly 64 KiB, GNU gzip compares the end with whatever follows its window in
-//! memory, so that such a stream may not be made again. Nor do streams of GNU gzip with more than a hundred MB of content come
-//! back (44 MB did, 136 MB and 199 MB did not; why is not known): they have no recipe then.
+//! sizes in which it is written.
+//!
+//! GNU gzip holds 64 KiB of content, and where these begin shows in what it writes ([`GnuWindow`]).
 //!
 //! Nothing here reads what an archive claims: the input is content of any size and any bytes, the memory is fixed, and the
 //! time for each byte is bounded by the length of the chains.
@@ -88,6 +88,38 @@ const BEHIND: usize = 256 << 10;
 /// How much of it is there at most before what is behind is dropped.
 const MOST: usize = 1 << 20;
 
+/// How much content GNU gzip holds.
+const GNU_WINDOW: usize = 2 * WINDOW;
+
+/// The 64 KiB of content that GNU gzip holds: when fewer than [`MIN_LOOKAHEAD`] bytes are ahead, it moves them down by half
+/// and reads more (`fill_window` in `deflate.c`). What is not there any more cannot be stored, which decides about blocks
+/// of random bytes; and near the end of the content matches are neither looked for at the end of the window, nor
+/// compared with zeros behind it.
+#[derive(Default)]
+struct GnuWindow {
+    /// The position where it begins.
+    begin: usize,
+    has_moved: bool,
+    /// Whether there was nothing more to read.
+    is_at_end: bool,
+}
+
+impl GnuWindow {
+    /// Reads what is needed to look at `at`. `end` is where the content ends, if that is known.
+    fn fill(&mut self, at: usize, end: Option<usize>) {
+        let until = |begin: usize| (begin + GNU_WINDOW).min(end.unwrap_or(usize::MAX));
+        let mut read = until(self.begin);
+        while !self.is_at_end && read - at < MIN_LOOKAHEAD {
+            if at - self.begin >= GNU_WINDOW - MIN_LOOKAHEAD {
+                self.begin += WINDOW;
+                self.has_moved = true;
+            }
+            self.is_at_end = end == Some(read);
+            read = until(self.begin);
+        }
+    }
+}
+
 /// One deflate stream, without the header and trailer of gzip.
 pub(super) struct ZlibDeflate {
     kind: ZlibKind,
@@ -109,6 +141,8 @@ pub(super) struct ZlibDeflate {
     /// Whether the byte before waits for what becomes of the match there.
     is_waiting: bool,
     block: ZlibBlock,
+    /// Of GNU gzip alone.
+    window: GnuWindow,
 }
 
 impl ZlibDeflate {
@@ -127,6 +161,7 @@ impl ZlibDeflate {
             start: 0,
             is_waiting: false,
             block: ZlibBlock::new(kind, level),
+            window: GnuWindow::default(),
         }
     }
 
@@ -139,29 +174,34 @@ impl ZlibDeflate {
             let (some, rest) = content.split_at(content.len().min(MOST - self.content.len()));
             self.content.extend_from_slice(some);
             content = rest;
-            self.compress(MIN_LOOKAHEAD, out);
+            self.compress(false, out);
         }
     }
 
     /// Ends the stream and appends the rest of it to `out`; nothing may be written after that.
     pub(super) fn finish(&mut self, out: &mut Vec<u8>) {
-        self.compress(1, out);
+        self.compress(true, out);
         if self.is_waiting {
             let covered = self.covered();
             self.block.literal(self.content[self.at - 1], covered);
         }
+        if self.kind == ZlibKind::Gnu {
+            // Behind a match that ends the content, before the block is written.
+            self.window.fill(self.at, Some(self.content.len()));
+        }
         self.end_block(true, out);
     }
 
-    /// Looks at positions as long as so many bytes are ahead.
-    fn compress(&mut self, ahead: usize, out: &mut Vec<u8>) {
+    /// Looks at positions as long as enough bytes are ahead, or at all if the content ends here.
+    fn compress(&mut self, is_last: bool, out: &mut Vec<u8>) {
         let end = self.content.len();
+        let ahead = if is_last { 1 } else { MIN_LOOKAHEAD };
         // Comparisons may go beyond the end.
-        for at in end..end + 2 * MAX_MATCH {
-            let byte = self.beyond(at);
-            self.content.push(byte);
-        }
+        self.content.resize(end + 2 * MAX_MATCH, 0);
         while self.at + ahead <= end {
+            if self.kind == ZlibKind::Gnu {
+                self.fill_window(end, is_last);
+            }
             if self.is_fast {
                 self.fast(end, out);
             } else {
@@ -171,12 +211,16 @@ impl ZlibDeflate {
         self.content.truncate(end);
     }
 
-    /// What a comparison finds beyond the end. It counts for nothing in zlib. GNU gzip goes on searching for what has more
-    /// in common with what its window had there before, although the match is cut at the end.
-    fn beyond(&self, at: usize) -> u8 {
-        match self.kind {
-            ZlibKind::Zlib => 0,
-            ZlibKind::Gnu => at.checked_sub(WINDOW).map_or(0, |at| self.content[at]),
+    /// What a comparison finds beyond the end counts for nothing in zlib. GNU gzip goes on searching for what has more in
+    /// common with what its window has there, although the match is cut at the end: two zeros, and what the window had
+    /// there before it was moved.
+    fn fill_window(&mut self, end: usize, is_last: bool) {
+        let was_at_end = self.window.is_at_end;
+        self.window.fill(self.at, is_last.then_some(end));
+        if self.window.is_at_end && !was_at_end && self.window.has_moved {
+            for at in end + MIN_MATCH - 1..end + 2 * MAX_MATCH {
+                self.content[at] = self.content[at - WINDOW];
+            }
         }
     }
 
@@ -253,7 +297,9 @@ impl ZlibDeflate {
     }
 
     fn is_near(&self, position: usize) -> bool {
-        position != 0 && self.at - position <= MAX_DISTANCE
+        let can_match = self.kind == ZlibKind::Zlib
+            || self.at - self.window.begin <= GNU_WINDOW - MIN_LOOKAHEAD;
+        can_match && position != 0 && self.at - position <= MAX_DISTANCE
     }
 
     /// Remembers the current position; the one before with the same hash.
@@ -321,6 +367,8 @@ impl ZlibDeflate {
         self.at -= drop;
         self.block_start = self.block_start.saturating_sub_unsigned(drop);
         self.start = self.start.saturating_sub(drop);
+        // It begins less than 64 KiB behind.
+        self.window.begin = self.window.begin.saturating_sub(drop);
         for position in self.head.iter_mut().chain(&mut self.previous) {
             *position = position.saturating_sub(drop as u32);
         }
@@ -329,6 +377,7 @@ impl ZlibDeflate {
     /// Ends the block before the current position.
     fn end_block(&mut self, is_last: bool, out: &mut Vec<u8>) {
         let start = usize::try_from(self.block_start).ok();
+        let start = start.filter(|start| *start >= self.window.begin);
         let content = start.map(|start| &self.content[start..self.at]);
         self.block.end(content, is_last, out);
         self.block_start = self.at.cast_signed();
