@@ -337,6 +337,7 @@ fn threads_are_started_in_one_place() {
             "thread::Builder",
         ] {
             let allowed = [
+                "base/jobs/aside.rs",
                 "base/jobs/mod.rs",
                 "base/jobs/pool.rs",
                 "cli/browse/background.rs",

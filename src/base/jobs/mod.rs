@@ -4,6 +4,7 @@
     reason = "this is where threads are started"
 )]
 
+mod aside;
 mod pool;
 
 use std::num::NonZeroUsize;
@@ -11,6 +12,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
+pub use aside::Aside;
 pub use pool::{Pipeline, Pool, Worker};
 
 /// How many threads work at once where more are asked for: each has buffers and perhaps a decoder of

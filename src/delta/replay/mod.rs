@@ -12,11 +12,13 @@
 //! - *Memory*: streams have windows of at most 64 MiB; bytes are copied in pieces; headers have a limit.
 //! - *Bytes that are not the new file*: its digest is compared at the end, and the caller drops what does not have it.
 
+mod blocks;
 mod output;
 
 use std::io::{self, Read, Write};
 
-use self::output::{CountedOutput, ReplayTarget};
+use self::blocks::SourceBlocks;
+use self::output::{CountedOutput, OutputAccount, ReplayTarget};
 use super::code::{self, flag, op};
 use super::description::DeltaDescription;
 use super::emit::SourcePlace;
@@ -92,11 +94,12 @@ pub(super) fn replay(
 ) -> Result<Digest, DeltaError> {
     let description = delta.description();
     let size = description.new.size;
-    let output = CountedOutput::new(out, size, task);
+    let account = OutputAccount::new(size);
+    let output = CountedOutput::new(out, &account, task, options.jobs);
     let mut replay = Replay {
         description,
         streams: delta.streams()?,
-        sources,
+        sources: SourceBlocks::new(sources),
         options,
         target: Some(ReplayTarget::Plain(output)),
         times: Times::default(),
@@ -106,37 +109,30 @@ pub(super) fn replay(
         other: vec![0; BUFFER],
     };
     let outcome = replay.run();
-    let (made, failed) = match replay.target {
-        Some(ReplayTarget::Plain(mut output)) => {
-            let failed = output.failed.take();
-            (size - output.left, (failed, Some(output.hasher)))
-        }
-        _ => (0, (None, None)),
-    };
+    let made = size - account.left.get();
     let damaged = |what: String| DeltaError::Damaged {
         path: delta.path(),
         what: format!("{what} (after {made} bytes of the new file)"),
     };
-    let (failed, hasher) = failed;
-    if let Some(failed) = failed {
+    if let Some(failed) = account.failed.take() {
         return Err(DeltaError::Write(failed));
     }
-    match outcome {
-        Ok(()) => {}
-        Err(Fault::Error(error)) => return Err(error),
-        Err(Fault::Wrong(what)) => return Err(damaged(what)),
-        Err(Fault::Io(error)) => return Err(damaged(error.to_string())),
-    }
-    match hasher {
-        Some(hasher) if made == size => Ok(hasher.finish()),
-        _ => Err(damaged(format!("it ends before it has made {size} bytes"))),
+    match (outcome, replay.target) {
+        (Ok(()), Some(ReplayTarget::Plain(output))) if made == size => {
+            let digest = output.finish();
+            digest.map_err(|why| DeltaError::Write(account.failed.take().unwrap_or(why)))
+        }
+        (Ok(()), _) => Err(damaged(format!("it ends before it has made {size} bytes"))),
+        (Err(Fault::Error(error)), _) => Err(error),
+        (Err(Fault::Wrong(what)), _) => Err(damaged(what)),
+        (Err(Fault::Io(error)), _) => Err(damaged(error.to_string())),
     }
 }
 
 struct Replay<'r> {
     description: &'r DeltaDescription,
     streams: StreamReaders,
-    sources: &'r dyn Sources,
+    sources: SourceBlocks<'r>,
     options: &'r Options<'r>,
     target: Option<ReplayTarget<'r>>,
     times: Times,
@@ -149,11 +145,7 @@ struct Replay<'r> {
 
 impl Replay<'_> {
     fn run(&mut self) -> Result<(), Fault> {
-        let outcome = self.operations();
-        if outcome.is_err() {
-            self.give_up();
-            return outcome;
-        }
+        self.operations()?;
         let streams = &mut self.streams;
         let all = [
             &mut streams.control,
@@ -167,13 +159,6 @@ impl Replay<'_> {
             }
         }
         Ok(())
-    }
-
-    /// Gets at the output behind an encoder, whose error may be that of the output.
-    fn give_up(&mut self) {
-        if let Some(ReplayTarget::Compressed(remaker)) = self.target.take() {
-            self.target = Some(ReplayTarget::Plain(remaker.into_inner()));
-        }
     }
 
     fn operations(&mut self) -> Result<(), Fault> {
@@ -244,7 +229,7 @@ impl Replay<'_> {
     /// counted against what all that is compressed may expand to.
     fn allow(&mut self, len: u64) -> Result<(), Fault> {
         match &self.target {
-            Some(ReplayTarget::Plain(output)) if len <= output.left => Ok(()),
+            Some(ReplayTarget::Plain(output)) if len <= output.left() => Ok(()),
             Some(ReplayTarget::Compressed(_)) => {
                 self.inside = self.inside.saturating_add(len);
                 let most = self.options.limits.expansion_of(self.description.new.size);
@@ -259,7 +244,7 @@ impl Replay<'_> {
 
     /// Refuses a stretch that is not inside its source.
     fn within(&self, at: SourcePlace, len: u64) -> Result<(), Fault> {
-        let source = self.sources.len_of(at.source as usize);
+        let source = self.sources.len_of(at.source);
         let source = source.ok_or_else(|| wrong(format!("there is no source {}", at.source)))?;
         let end = at.offset.checked_add(len);
         if end.is_none_or(|end| end > source) {
@@ -284,9 +269,8 @@ impl Replay<'_> {
         let mut done = 0;
         while done < len {
             let n = piece(len - done, self.buf.len());
-            let offset = at.offset + done;
-            self.sources
-                .read(at.source as usize, &mut self.buf[..n], offset)?;
+            let here = at.after(done);
+            self.sources.read(&mut self.buf[..n], here)?;
             self.put(n)?;
             done += n as u64;
         }
@@ -452,8 +436,7 @@ impl Replay<'_> {
             flag::NEW_HEADER => self.streams.headers.read_exact(&mut headers)?,
             flag::LIKE_HEADER => {
                 self.within(at, len)?;
-                self.sources
-                    .read(at.source as usize, &mut headers, at.offset)?;
+                self.sources.read(&mut headers, at)?;
                 let (blocks, rest) = headers.as_chunks_mut::<BLOCK>();
                 if !rest.is_empty() {
                     return Err(wrong("headers are not whole blocks"));
@@ -501,9 +484,8 @@ impl Replay<'_> {
         let mut done = 0;
         while done < len {
             let n = piece(len - done, self.buf.len());
-            let offset = at.offset + done;
-            self.sources
-                .read(at.source as usize, &mut self.buf[..n], offset)?;
+            let here = at.after(done);
+            self.sources.read(&mut self.buf[..n], here)?;
             self.streams.differences.read_exact(&mut self.other[..n])?;
             for (byte, difference) in self.buf[..n].iter_mut().zip(&self.other[..n]) {
                 *byte = byte.wrapping_add(*difference);
