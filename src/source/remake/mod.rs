@@ -11,7 +11,7 @@
 //! Threats, and what is done about them (recipes and corrections come from files of other people):
 //!
 //! - *Memory*: every encoder needs a fixed amount, whatever the content. What the header of a gzip stream may take in a
-//!   recipe has a limit ([`gzip::MOST_HEADER`]).
+//!   recipe has a limit (`gzip::MOST_HEADER`).
 //! - *Output without content*: an encoder writes little more than it was given, and only when it is given something.
 //! - *Encoders of later versions*: a recipe with a name or a level that is not known is an error when it is read.
 
