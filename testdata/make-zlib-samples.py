@@ -2,9 +2,9 @@
 """Writes src/source/remake/zlib/samples.tsv: what zlib and GNU gzip make of contents, at each level.
 
 Python's zlib is the system's; gzip must be GNU's. The contents are those of testdata/recipe/deflate-samples.go and of
-`content` in src/source/remake/go/tests.rs, and "late", whose second block of random bytes begins right before 64 KiB. The
-sizes around 64 KiB are those where the window of GNU gzip moves. Each line has a kind of content, its size, and for each level of zlib, then of
-gzip, the size of the deflate stream and the first bytes of its SHA-256.
+`content` in src/source/remake/go/tests.rs, and "late", whose second block of random bytes begins right before 64 KiB.
+The sizes around 64 KiB are those where the window of GNU gzip moves. Each line has a kind of content, its size, and for
+each level of zlib, then of gzip, the size of the deflate stream and the first bytes of its SHA-256.
 """
 
 import hashlib

@@ -95,10 +95,3 @@ impl<W> fmt::Debug for Remaker<W> {
         write!(f, "Remaker({})", self.encoder)
     }
 }
-
-impl<W> Remaker<W> {
-    /// Gives the writer back without ending the stream, for whoever wants to know how it failed.
-    pub fn into_inner(self) -> W {
-        self.inner
-    }
-}
